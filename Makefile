@@ -1,0 +1,112 @@
+# Two targets do everything: `make guide` checks and builds the site, `make test` runs whatever must hold.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
+ROOM_PACKAGES := dockerd=docker.io docker-registry=docker-registry ip=iproute2 iptables=iptables \
+    busybox=busybox-static ensurepip=python3-venv /etc/ssl/certs/ca-certificates.crt=ca-certificates
+TEST_PACKAGES := $(ROOM_PACKAGES) chromium=chromium curl=curl skopeo=skopeo
+
+.PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh site offline lab bench evidence lock clean
+
+guide: setup verify site ## run every runbook in a room and build the site: the main job
+	@tail -n 1 build/verified
+	@echo "The site is in site/. To read it: make serve"
+
+serve: setup ## show the site, and follow changes
+	mkdocs serve
+
+test: test-packages setup lint types site unit room verify browser ## run whatever must hold
+	@tail -n 1 build/verified
+	@echo "All checks passed."
+
+setup: packages $(VENV)/installed
+
+packages:
+	@PYTHON=$(PYTHON) scripts/packages $(ROOM_PACKAGES)
+
+.PHONY: test-packages
+test-packages:
+	@PYTHON=$(PYTHON) scripts/packages $(TEST_PACKAGES)
+
+$(VENV)/installed: requirements.txt pyproject.toml kernels/*/kernel.json | packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "Installing the locked Python packages into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+types: setup
+	mypy
+
+unit: setup site
+	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room
+
+ROOM_TESTS = rehearsal room -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml
+IN_ROOM = $(addprefix $(CURDIR)/tests/room/test_,shell.py production.py workflow.py)
+IN_ANOTHER = $(addprefix $(CURDIR)/tests/room/test_,release.py registry_faults.py command_line.py)
+
+room: setup ## the tests that run inside a room, in two rooms at once: many of them wait
+	@test "$(sort $(wildcard $(CURDIR)/tests/room/test_*.py))" = "$(sort $(IN_ROOM) $(IN_ANOTHER))"
+	@mkdir -p build
+	@$(ROOM_TESTS) $(IN_ANOTHER) >build/room 2>&1 & other=$$!; \
+	    $(ROOM_TESTS) $(IN_ROOM); status=$$?; \
+	    wait $$other || status=1; cat build/room; exit $$status
+
+browser: setup site
+	pytest -n 2 --dist worksteal tests/browser
+
+drift: setup ## try every stale edit of every runbook
+	python tests/drift.py
+
+steady: setup ## verify N times with both cores busy
+	python tests/steady.py $(or $(N),20)
+
+verify: setup
+	@mkdir -p build
+	@rehearsal verify >build/verified || { status=$$?; cat build/verified; exit $$status; }
+	@cat build/verified
+
+refresh: setup ## execute the runbooks and write those that changed
+	rehearsal refresh
+
+site: setup
+	mkdocs build --strict
+	@mkdir -p build
+	@rehearsal coverage >build/coverage || { status=$$?; cat build/coverage; exit $$status; }
+	@tail -n 1 build/coverage
+
+offline: setup ## the site as a folder that needs no server, in build/offline
+	mkdocs build --strict --config-file mkdocs-offline.yml
+	@echo "Open build/offline/index.html"
+
+lab: setup ## open JupyterLab on the runbooks
+	JUPYTER_CONFIG_DIR=$(CURDIR)/notebooks/.jupyter JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/lab \
+	    jupyter lab $(LAB_OPTIONS) notebooks
+
+bench: test-packages setup ## measure ratios; write bench/results.json
+	python -m bench
+
+races: setup ## let two publish the same version at once, N times
+	rehearsal room -- python $(CURDIR)/tests/race.py $(or $(N),200)
+
+evidence: bench ## what takes long, run whole; its results are committed
+	mkdocs build --strict
+	python tests/drift.py >bench/drift.txt; status=$$?; cat bench/drift.txt; exit $$status
+	rehearsal room -- python $(CURDIR)/tests/race.py 200 >bench/races.txt; status=$$?; cat bench/races.txt; exit $$status
+	python tests/steady.py 20 >bench/steady.txt; status=$$?; cat bench/steady.txt; exit $$status
+
+lock: setup ## choose versions anew
+	uv pip compile pyproject.toml --extra rehearsal --group docs --group dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-package rfc3987-syntax --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file requirements.txt
+
+clean: ## remove everything made
+	rm -rf $(VENV) site build .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Measured ratios: each figure beside what it is held against, in one run, in alternating order."""

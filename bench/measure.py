@@ -1,0 +1,54 @@
+"""Durations measured in turn, and the bars that their ratios must not pass."""
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RUNS = 5
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Two figures measured in turn, in `unit`, and the bar that the ratio of their medians must not pass."""
+
+    what: str
+    against: str
+    ours: list[float]
+    theirs: list[float]
+    bar: float
+    unit: str = "s"
+
+    @property
+    def value(self) -> float:
+        return statistics.median(self.ours) / statistics.median(self.theirs)
+
+    def __str__(self) -> str:
+        ours, theirs = (
+            f"{statistics.median(s):.3g} {self.unit} ({min(s):.3g} to {max(s):.3g})" for s in (self.ours, self.theirs)
+        )
+        verdict = "ok" if self.value <= self.bar else "MISSED"
+        return f"| {self.what} | {ours} | {self.against} | {theirs} | {self.value:.2f} | {self.bar} | {verdict} |"
+
+
+def timed(command: list[str], cwd: Path = ROOT) -> float:
+    """Return the seconds that a whole process took; raise if it fails."""
+    begin = time.perf_counter()
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+def alternate(ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
+    """Measure both in turn, after a warm-up of each, changing who is first."""
+    ours(), theirs()
+    pairs = []
+    for number in range(RUNS):
+        if number % 2:
+            second, first = theirs(), ours()
+        else:
+            first, second = ours(), theirs()
+        pairs.append((first, second))
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -1,0 +1,53 @@
+"""Let readers fill in their own values: mark each placeholder of a command, and give the script what may be typed.
+
+Only placeholders that are no secrets are given: for the others there is no field. Without the script, nothing changes.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from megalotron_images.convention import RELEASE, STACKS
+from rehearsal.placeholders import declared_in
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+_COMMAND = re.compile(r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL)
+_PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
+_RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
+RULES = {
+    "stack": ("|".join(re.escape(stack.name) for stack in STACKS), f"One of {', '.join(s.name for s in STACKS)}."),
+    "version": _RELEASE,
+    "release before": _RELEASE,
+    "release that dev named": _RELEASE,
+    "name": ("[a-z0-9]+(?:-[a-z0-9]+)*", "Lowercase letters, digits and -."),
+    "your GH username": ("[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", "Letters, digits and -."),
+    "folder of your code": (r"[A-Za-z0-9_.~][A-Za-z0-9_./~-]*", "Letters, digits and . _ - / ~."),
+}
+"""What may be typed for each placeholder: a pattern for the whole value, and what to say of another."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Write the script, with what may be typed for each placeholder of any notebook."""
+    known = declared_in(NOTEBOOKS)
+    fields = [
+        {"name": one.name, "what": one.what, "pattern": RULES[one.name][0], "hint": RULES[one.name][1]}
+        for one in known.values()
+        if not one.secret
+    ]
+    script = (Path(__file__).parent / "assets" / "values.js").read_text()
+    content = f"const PLACEHOLDERS = {json.dumps(fields)};\n{script}"
+    files.append(File.generated(config, "assets/fill.js", content=content))
+    return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Mark the placeholders in a page's commands."""
+    return _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
+
+
+def _mark(match: re.Match[str]) -> str:
+    return f'<var class="p">{re.sub("<[^>]*>", "", match[0])}</var>'

@@ -1,0 +1,1 @@
+"""The image process of Megalotron as code: names, tags, releases."""

@@ -1,0 +1,215 @@
+"""The command `megalotron-images`: parse, call one function, print. Answers go to stdout, all else to stderr."""
+
+import re
+import sys
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from megalotron_images import show
+from megalotron_images.convention import (
+    REGISTRY,
+    STACKS,
+    MovingTag,
+    Part,
+    Reference,
+    next_release,
+    parse_release,
+    parse_stack,
+    parse_tag,
+    releases_among,
+    split_reference,
+)
+from megalotron_images.credentials import find_credentials
+from megalotron_images.errors import CannotTell, ImageError, Refused
+from megalotron_images.registry import connect
+
+app = typer.Typer(
+    help="Megalotron's image process: check, publish and promote images without losing a release.",
+    epilog="Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong command line; "
+    "3 no answer to rely on. With --debug before the command an error shows its traceback.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+StackName = Annotated[str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")]
+ImageReference = Annotated[
+    str, typer.Argument(metavar="REFERENCE", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Write without asking for the full reference.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and why not; write nothing.")]
+Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-release become main.")]
+
+
+@app.command(epilog="Example: megalotron-images check ghcr.io/megalotron/backend:v1.4.0 --image backend")
+def check(
+    reference: ImageReference,
+    image: Annotated[str, typer.Option(metavar="LOCAL", help="An image in your engine, for its platform.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether an image may be published: its name and tag, whether that is free and newer, its platform."""
+    from megalotron_images import checks
+
+    local = None
+    if image:
+        from megalotron_images.engine import Engine
+
+        local = Engine().image(image)
+    found = checks.check(connect(), reference, local)
+    show.findings(found, as_json)
+    raise typer.Exit(checks.status_of(found))
+
+
+@app.command(epilog="Example: megalotron-images status backend")
+def status(
+    stack: Annotated[str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")] = "",
+    releases: Annotated[bool, typer.Option("--releases", help="List every release instead, the newest first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the newest release of each stack, and what main and dev are, by digest and by release."""
+    from megalotron_images.board import read_days, read_line
+
+    registry = connect()
+    lines = [read_line(registry, one) for one in ([parse_stack(stack)] if stack else STACKS)]
+    if releases:
+        show.releases([(line, read_days(registry, line)) for line in lines], as_json)
+    else:
+        show.board(lines, as_json)
+    if unknown := [reason for line in lines for reason in show.unknown(line)]:
+        raise CannotTell(" ".join(unknown))
+
+
+@app.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
+def digest(reference: ImageReference, as_json: AsJson = False) -> None:
+    """Print what the registry says a reference names: its digest, or `nothing`."""
+    state = connect().state(*split_reference(reference))
+    show.digest(reference, state, find_credentials(REGISTRY), as_json)
+
+
+@app.command("next", epilog="Example: megalotron-images next backend --minor")
+def next_version(
+    stack: StackName,
+    patch: Annotated[bool, typer.Option("--patch", help="Raise Z of vX.Y.Z (the default).")] = False,
+    minor: Annotated[bool, typer.Option("--minor", help="Raise Y.")] = False,
+    major: Annotated[bool, typer.Option("--major", help="Raise X.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the next version of a stack, alone on the line."""
+    if patch + minor + major > 1:
+        raise typer.BadParameter("Give one of --patch, --minor and --major.")
+    part = Part.MAJOR if major else Part.MINOR if minor else Part.PATCH
+    one = parse_stack(stack)
+    newest = next(releases_among(connect().tags(one.image)), None)
+    show.version(one, next_release(newest, part), as_json)
+
+
+@app.command(epilog="Example: megalotron-images publish backend v1.4.0 --image backend")
+def publish(
+    stack: StackName,
+    tag: Annotated[str, typer.Argument(metavar="VERSION|main|dev", help="The tag to write.")],
+    image: Annotated[str, typer.Option(metavar="LOCAL", help="An image in your engine; that name if not given.")] = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    backport: Annotated[bool, typer.Option("--backport", help="Publish an older version than the newest.")] = False,
+    fewer_platforms: Annotated[bool, typer.Option("--fewer-platforms", help="Publish for fewer platforms.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Push a local image under a tag, say what the tag was before, and prove it by reading back."""
+    from megalotron_images import release
+    from megalotron_images.engine import Engine
+    from megalotron_images.plans import Asked
+
+    reference = Reference(parse_stack(stack), parse_tag(tag))
+    engine, credentials = Engine(), find_credentials(REGISTRY)
+    local, registry = engine.image(image or str(reference)), connect(writes=True)
+    plan = release.publish_plan(registry, reference, local, Asked(backport, fewer_platforms))
+    show.plan(plan)
+    plan.check()
+    if dry_run:
+        return show.dry_run(plan, as_json)
+    if not plan.done:
+        _confirm(reference, yes)
+    with show.progress() as progress:
+        push = partial(engine.push, credentials=credentials, progress=progress)
+        done = release.publish(plan, local, registry, push, say=show.step)
+    return show.written(done, as_json)
+
+
+@app.command(epilog="Example: megalotron-images promote backend v1.4.0 --to main")
+def promote(
+    stack: StackName,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A release of that stack.")],
+    to: Annotated[MovingTag, typer.Option(metavar="main|dev", help="The tag to move.")] = MovingTag.MAIN,
+    expect: Annotated[str, typer.Option(metavar="DIGEST", help="Go on only if the tag names this now.")] = "",
+    prerelease: Prerelease = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move main or dev to a release, in the registry itself; going back is the same."""
+    from megalotron_images import release
+    from megalotron_images.plans import Asked
+
+    if expect and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
+        raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
+    registry, asked = connect(writes=True), Asked(prerelease=prerelease, expect=expect)
+    one, which = parse_stack(stack), parse_release(version)
+    promotion = release.promote_plan(registry, one, which, to, asked)
+    show.plan(promotion.plan)
+    promotion.plan.check()
+    if dry_run:
+        return show.dry_run(promotion.plan, as_json)
+    if not promotion.plan.done:
+        _confirm(promotion.plan.reference, yes)
+    return show.written(release.put(promotion.plan, promotion.manifest, registry, say=show.step), as_json)
+
+
+@app.command("tags-for", epilog="Example: megalotron-images tags-for refs/heads/main")
+def tags_for(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="A full git reference, such as refs/heads/main.")],
+    event: Annotated[str, typer.Option(metavar="NAME", help="GitHub's name of the event.")] = "push",
+    github_output: Annotated[bool, typer.Option("--github-output", help="Print `tag=…` for a workflow.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the tag that a git reference writes, or `none`; refuse a git tag that is no release."""
+    from megalotron_images import tags_for as rule
+
+    show.tag(ref, event, rule.tags_for(ref, event), as_json=as_json, as_output=github_output)
+
+
+@app.command(epilog="Example: megalotron-images doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong with this machine's engine, login, token or network, each with its next step."""
+    from megalotron_images import checks
+    from megalotron_images.doctor import examine
+
+    found = list(examine())
+    show.findings(found, as_json)
+    raise typer.Exit(checks.status_of(found))
+
+
+def _confirm(reference: Reference, yes: bool) -> None:
+    """Return if the person typed the full reference, or said --yes; raise Refused for anything else."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"Nobody is there to confirm {reference}: run it in a terminal, or with --yes.")
+    print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != str(reference):
+        raise Refused(f"That is not {reference}: nothing was written.")
+
+
+def main() -> None:
+    """Run the command line; end with an exit status that docs and scripts may rely on."""
+    debug = "--debug" in sys.argv[1:2]
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except ImageError as error:
+        if debug:
+            raise
+        print(f"megalotron-images: {error}", file=sys.stderr)
+        sys.exit(error.status)

@@ -1,0 +1,209 @@
+"""Megalotron's image convention: stacks, names, tags and the order of versions. Pure: no I/O.
+
+An image is `ghcr.io/megalotron/<stack>:<tag>`. A tag is a release, `vX.Y.Z` with an optional pre-release (Semantic
+Versioning 2.0.0), or a moving tag: `main` is what runs in production, `dev` what is in development.
+"""
+
+import contextlib
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import total_ordering
+
+from megalotron_images.errors import RuleBroken
+from semver import Version as SemVer
+
+REGISTRY = "ghcr.io"
+ORGANISATION = "megalotron"
+_NUMBERS = re.compile(r"v(\d+)\.(\d+)\.(\d+)", re.ASCII)
+_LONGEST_VERSION = 255
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LONGEST_TAG = 128
+"""Of a tag, in characters: OCI distribution specification, "Pulling manifests"."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack: how people call it, and the last part of its image's name."""
+
+    title: str
+    name: str
+
+    @property
+    def image(self) -> str:
+        """The image below the registry, as in the table of stacks."""
+        return f"{ORGANISATION}/{self.name}"
+
+
+STACKS = (
+    Stack("Dashboard", "dashboard"),
+    Stack("Backend", "backend"),
+    Stack("Sniffer", "sniffer"),
+    Stack("Go FlowMeter", "go-flow-meter"),
+)
+"""The stacks of the seed. A fifth is one more line here; the table in the documentation is made from this."""
+
+
+STAGING = "staging"
+"""The tag under which an engine hands an image over before it is released; no tag of the convention."""
+
+
+class Part(StrEnum):
+    """The part of a version that the next release raises."""
+
+    PATCH = "patch"
+    MINOR = "minor"
+    MAJOR = "major"
+
+
+class MovingTag(StrEnum):
+    """A tag that is moved from image to image."""
+
+    MAIN = "main"
+    DEV = "dev"
+
+
+RELEASE = (
+    r"v(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)"
+    r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
+)
+"""A release as a pattern that Python and a browser read alike (semver.org's own, without a build part)."""
+
+
+@total_ordering
+@dataclass(frozen=True)
+class Release:
+    """A released version, ordered as Semantic Versioning orders versions: its build part plays no part in a tag."""
+
+    version: SemVer
+
+    def __str__(self) -> str:
+        return f"v{self.version}"
+
+    def __lt__(self, other: "Release") -> bool:
+        return bool(self.version < other.version)
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Whether this is a pre-release, which never becomes `main` without being asked for."""
+        return self.version.prerelease is not None
+
+
+Tag = Release | MovingTag
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The full name of an image of a stack."""
+
+    stack: Stack
+    tag: Tag
+
+    def __str__(self) -> str:
+        return f"{REGISTRY}/{self.stack.image}:{self.tag}"
+
+
+def parse_stack(name: str) -> Stack:
+    """Return the stack of that name; raise RuleBroken, naming the nearest one, if there is none."""
+    for stack in STACKS:
+        if stack.name == name:
+            return stack
+    known = [stack.name for stack in STACKS]
+    near = difflib.get_close_matches(re.sub(r"[\s_]+", "-", name.lower()), known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"The stacks are: {', '.join(known)}."
+    raise RuleBroken(f"There is no stack {name!r}. {hint}")
+
+
+def parse_version(text: str) -> SemVer:
+    """Return a version of Semantic Versioning 2.0.0, build part and all; raise RuleBroken for anything else."""
+    try:
+        if not text.isascii() or len(text) > _LONGEST_VERSION:
+            raise ValueError("it is too long, or holds other characters than ASCII")
+        return SemVer.parse(text)
+    except ValueError as error:
+        raise RuleBroken(f"{text!r} is no semantic version. Write it as 1.2.3, or 1.2.3-rc.1.") from error
+
+
+def parse_release(text: str) -> Release:
+    """Return the release that a tag names; raise RuleBroken, with the nearest right spelling, if it names none."""
+    bare = text.strip().removeprefix("v").removeprefix("V")
+    numbers = re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){0,2}", bare, re.ASCII)
+    nearest = ".".join(([str(int(part)) for part in bare.split(".")] + ["0", "0"])[:3]) if numbers else None
+    try:
+        version = parse_version(bare)
+    except RuleBroken:
+        hint = f"Did you mean v{nearest}?" if nearest else "Write it as v1.2.3, or v1.2.3-rc.1."
+        raise RuleBroken(f"{text!r} is no release: a tag follows semantic versioning. {hint}") from None
+    if version.build is not None:
+        plain = version.replace(build=None)
+        raise RuleBroken(f"{text!r} has a build part: `+` is not legal in a tag. Use v{plain}.")
+    release = Release(version)
+    if text != str(release):
+        raise RuleBroken(f"{text!r} is not how a release is written. Did you mean {release}?")
+    if len(text) > _LONGEST_TAG:
+        raise RuleBroken(f"The tag {text[:20]}… has {len(text)} characters, {_LONGEST_TAG} is the most. Shorten it.")
+    return release
+
+
+def releases_among(tags: Iterable[str]) -> Iterator[Release]:
+    """Yield the releases among a repository's tags, the newest first; all other tags are passed over.
+
+    Only tags that begin alike are compared in full: of 10,000 tags, the newest costs as much as reading them.
+    """
+    alike: dict[tuple[int, int, int], list[str]] = {}
+    for tag in tags:
+        if match := _NUMBERS.match(tag):
+            alike.setdefault((int(match[1]), int(match[2]), int(match[3])), []).append(tag)
+    for numbers in sorted(alike, reverse=True):
+        found = []
+        for tag in alike[numbers]:
+            with contextlib.suppress(RuleBroken):
+                found.append(parse_release(tag))
+        yield from sorted(found, reverse=True)
+
+
+def next_release(newest: Release | None, part: Part) -> Release:
+    """Return the release that follows the newest one; v1.0.0 where there is none.
+
+    After a pre-release that is the release it prepares, where raising `part` leads to that (SemVer, rule 11).
+    """
+    return Release(newest.version.next_version(part)) if newest else Release(SemVer(1))
+
+
+def parse_tag(text: str) -> Tag:
+    """Return the tag, a moving one or a release; raise RuleBroken if it is neither."""
+    if text in set(MovingTag):
+        return MovingTag(text)
+    if text.lower() in {"main", "dev", "master", "production", "develop", "latest"}:
+        right = MovingTag.DEV if text.lower().startswith("dev") else MovingTag.MAIN
+        raise RuleBroken(f"{text!r} is no tag of the convention. Did you mean {right}?")
+    return parse_release(text)
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """Return repository and tag (or digest) of any reference below the registry, of the convention or not."""
+    rest = text.removeprefix(f"{REGISTRY}/")
+    repository, separator, tag = rest.partition("@") if "@" in rest else rest.partition(":")
+    known = (_DIGEST if separator == "@" else _TAG).fullmatch(tag)
+    if rest == text or not _REPOSITORY.fullmatch(repository) or not known:
+        raise RuleBroken(f"{text!r} names no image in {REGISTRY}: write {REGISTRY}/{ORGANISATION}/<image>:<tag>.")
+    return repository, tag
+
+
+def parse_reference(text: str) -> Reference:
+    """Return the reference `ghcr.io/megalotron/<stack>:<tag>`; raise RuleBroken, saying what breaks which rule."""
+    start = f"{REGISTRY}/{ORGANISATION}/"
+    if not text.startswith(start):
+        bare = text.removeprefix(f"{ORGANISATION}/")
+        known = any(bare.startswith(stack.name) for stack in STACKS)
+        hint = f" Did you mean {start}{bare}?" if known else ""
+        raise RuleBroken(f"{text!r} is not in Megalotron's registry: an image's name begins with {start}.{hint}")
+    name, colon, tag = text.removeprefix(start).partition(":")
+    stack = parse_stack(name)
+    if not colon or not tag:
+        raise RuleBroken(f"{text!r} has no tag. Add a release, such as {start}{stack.name}:v1.0.0, or main, or dev.")
+    return Reference(stack, parse_tag(tag))

@@ -1,0 +1,51 @@
+"""Who you are to a registry: the process's own two variables, then Docker's login, then nobody."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from megalotron_images.errors import CannotTell
+
+USERNAME, TOKEN = "REGISTRY_USERNAME", "REGISTRY_TOKEN"
+VARIABLES = f"{USERNAME} and {TOKEN}"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user name and a password, which never shows, and where they were found."""
+
+    username: str
+    password: str = field(repr=False)
+    source: str
+
+
+def find_credentials(host: str) -> Credentials | None:
+    """Return the credentials for a registry, or None for an anonymous reader; raise CannotTell for half of them.
+
+    In this order: REGISTRY_USERNAME with REGISTRY_TOKEN (the names of the process's secrets), Docker's configuration
+    and its credential helpers. A ~/.netrc plays no part.
+    """
+    username, password = os.environ.get(USERNAME, ""), os.environ.get(TOKEN, "").strip()
+    if bool(username) != bool(password):
+        there, missing = (USERNAME, TOKEN) if username else (TOKEN, USERNAME)
+        raise CannotTell(f"{there} is set, and {missing} is not: set both, or neither.")
+    if username:
+        return Credentials(username, password, VARIABLES)
+    return _from_docker(host)
+
+
+def _from_docker(host: str) -> Credentials | None:
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    if not (folder / "config.json").exists():
+        return None
+    from docker import auth, errors  # only where there may be a login
+
+    try:
+        found = auth.load_config().resolve_authconfig(host)
+    except (errors.DockerException, ValueError, AttributeError, TypeError) as error:
+        raise CannotTell(
+            f"Docker's stored login for {host} cannot be read: {error}. Run docker login {host}."
+        ) from None
+    if not found or not found.get("username") or not found.get("password"):
+        return None
+    return Credentials(found["username"], found["password"], f"Docker's login ({folder / 'config.json'})")

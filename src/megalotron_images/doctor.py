@@ -1,0 +1,52 @@
+"""What is wrong with this machine's engine, login, token or network, each with its next step."""
+
+from collections.abc import Iterator
+
+from megalotron_images.checks import Finding, Verdict
+from megalotron_images.convention import REGISTRY, STACKS
+from megalotron_images.credentials import TOKEN, USERNAME, find_credentials
+from megalotron_images.errors import ImageError, RegistryFailed
+from megalotron_images.registry import Registry
+from megalotron_images.transport import Transport
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what is found, part by part; nothing in a registry is changed."""
+    yield _engine()
+    try:
+        credentials = find_credentials(REGISTRY)
+    except ImageError as error:
+        yield Finding("login", Verdict.NO, str(error))
+        return
+    if credentials is None:
+        step = f"Run docker login {REGISTRY}, or set {USERNAME} and {TOKEN}."
+        yield Finding("login", Verdict.NO, f"You are not logged in to {REGISTRY}. {step}")
+    else:
+        yield Finding("login", Verdict.YES, f"{credentials.username}, from {credentials.source}")
+    registry = Registry(Transport(REGISTRY, credentials, seconds=20))
+    stack = STACKS[0]
+    try:
+        registry.tags(stack.image)
+    except RegistryFailed as error:
+        yield Finding("read" if error.said else "network", Verdict.NO, str(error))
+        return
+    yield Finding("read", Verdict.YES, f"{REGISTRY} answers, and {stack.image} can be read")
+    if credentials is not None:
+        yield _write(registry, stack.image)
+
+
+def _engine() -> Finding:
+    from megalotron_images.engine import Engine
+
+    try:
+        return Finding("engine", Verdict.YES, f"Docker {Engine().version()} answers")
+    except ImageError as error:
+        return Finding("engine", Verdict.NO, str(error))
+
+
+def _write(registry: Registry, repository: str) -> Finding:
+    try:
+        registry.check_push(repository)
+    except RegistryFailed as error:
+        return Finding("write", Verdict.NO, str(error))
+    return Finding("write", Verdict.YES, f"this login may push to {repository}")

@@ -1,0 +1,120 @@
+"""The Docker engine, through its SDK: which image is there, and pushing it. What a stream only mentions is raised here.
+
+The SDK's own push returns text and never raises, so its lines are read one by one.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+from docker.context import ContextAPI
+from docker.errors import APIError, DockerException, ImageNotFound
+from requests import RequestException
+from urllib3.exceptions import HTTPError
+
+from megalotron_images.credentials import Credentials
+from megalotron_images.errors import EngineFailed, NameTaken
+from megalotron_images.plans import LocalImage
+from megalotron_images.refusals import explain
+from megalotron_images.registry import platform_name
+
+Progress = Callable[[str, int, int], None]
+"""Told a layer's id, the bytes sent of it, and its size."""
+_SECONDS = 600
+
+
+class Engine:
+    """A running Docker engine."""
+
+    def __init__(self) -> None:
+        with _failures():
+            self._api: Any = _client().api
+
+    def version(self) -> str:
+        """Return the engine's version."""
+        with _failures():
+            return str(self._api.version()["Version"])
+
+    def image(self, name: str) -> LocalImage:
+        """Return the image of that name; raise EngineFailed if there is none."""
+        with _failures():
+            try:
+                found = self._api.inspect_image(name)
+            except ImageNotFound:
+                raise EngineFailed(f"No image {name} in your engine. Build or pull it, or name another.") from None
+        platform = platform_name(found["Os"], found["Architecture"], found.get("Variant") or "")
+        return LocalImage(name, found["Id"], platform)
+
+    def push(
+        self, image: LocalImage, repository: str, tag: str, *, credentials: Credentials | None, progress: Progress
+    ) -> str:
+        """Push an image to `repository:tag` and return the digest that the registry gave it.
+
+        The name is given to the image for the push, and taken away again. Raises EngineFailed, with the registry's
+        words, if the stream holds an error or names no digest.
+        """
+        login = {"username": credentials.username, "password": credentials.password} if credentials else None
+        with _failures():
+            self._api.tag(image.id, repository, tag, force=True)
+            try:
+                stream = self._api.push(repository, tag, stream=True, decode=True, auth_config=login)
+                return _follow(stream, progress)
+            finally:
+                self._forget(image, f"{repository}:{tag}")
+
+    def _forget(self, image: LocalImage, name: str) -> None:
+        """Take a name away, unless it is the last one: an image without any would be deleted with it."""
+        with contextlib.suppress(APIError):
+            if set(self._api.inspect_image(image.id).get("RepoTags") or ()) - {name}:
+                self._api.remove_image(name, noprune=True)
+
+
+def _client() -> docker.DockerClient:
+    """Return a client of the engine that the docker command would use: DOCKER_HOST, then its context."""
+    if os.environ.get("DOCKER_HOST"):
+        return docker.from_env(timeout=_SECONDS)
+    name = os.environ.get("DOCKER_CONTEXT")
+    context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+    if context is None:
+        raise EngineFailed(
+            f"There is no Docker context {name or 'of that name'}. See which there are: docker context ls"
+        )
+    return docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False, timeout=_SECONDS)
+
+
+def _follow(stream: Iterator[dict[str, Any]], progress: Progress) -> str:
+    """Read a push to its end; return the digest, raise EngineFailed for an error."""
+    digest = ""
+    for line in stream:
+        if "error" in line or "errorDetail" in line:
+            raise _push_failed(str(line.get("errorDetail", {}).get("message") or line.get("error")))
+        digest = line.get("aux", {}).get("Digest", digest)
+        detail = line.get("progressDetail") or {}
+        if total := detail.get("total"):
+            progress(line.get("id", ""), min(detail.get("current", 0), total), total)
+    if not digest:
+        raise EngineFailed("The engine ended the push without a digest. Run the same command again: it goes on.")
+    return digest
+
+
+def _push_failed(said: str) -> EngineFailed:
+    gone = "tag does not exist" in said or "does not exist locally" in said
+    return NameTaken(said) if gone else EngineFailed(explain(said))
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what the SDK raises into EngineFailed, in the engine's words."""
+    try:
+        yield
+    except APIError as error:
+        raise _push_failed(str(error.explanation or error)) from None
+    except (DockerException, RequestException, HTTPError, OSError, ValueError) as error:
+        inner: BaseException = error
+        while (deeper := inner.__cause__ or inner.__context__) is not None:
+            inner = deeper
+        said = getattr(inner, "strerror", None) or str(inner)
+        where = os.environ.get("DOCKER_HOST") or "its usual place"
+        raise EngineFailed(f"No Docker engine answers at {where} ({said}). Start it, and try: docker version") from None

@@ -1,0 +1,79 @@
+"""What a registry's refusal most likely means, and what to do next. Its own words always stay beside it.
+
+Sources: GitHub's documentation of the container registry, and the words of GHCR and of CNCF Distribution themselves.
+"""
+
+import re
+from dataclasses import dataclass
+
+_LOG_IN = "Log in again with a classic personal access token (docker login ghcr.io)"
+_KIND = "a classic personal access token with the scope write:packages, authorised for the organisation (SSO)"
+
+LOG_IN = f"Log in with {_KIND}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One kind of refusal: what registries say, the pattern by which it is known, its likely cause, the next step."""
+
+    said: str
+    words: re.Pattern[str]
+    cause: str
+    step: str
+
+
+def _refusal(said: str, cause: str, step: str, words: str = "") -> Refusal:
+    return Refusal(said, re.compile(words or re.escape(said), re.IGNORECASE), cause, step)
+
+
+REFUSALS = (
+    _refusal(
+        "permission_denied: write_package",
+        "your account may not write to this package",
+        "Ask one of the package's admins for the role Write, or link the package to your repository",
+    ),
+    _refusal(
+        "token provided does not match expected scopes",
+        "the token lacks the scope write:packages",
+        f"Make {_KIND}, and log in with it",
+    ),
+    _refusal("denied: denied", "the token is wrong, expired or revoked, or lacks SSO authorisation", _LOG_IN),
+    _refusal("requested access to the resource is denied", "the token only reads, or you are not logged in", LOG_IN),
+    _refusal("no basic auth credentials", "the engine has no login for this registry", _LOG_IN),
+    _refusal(
+        "unauthorized: authentication required",
+        "you are not logged in to this registry",
+        _LOG_IN,
+        "unauthori[sz]ed|authentication required",
+    ),
+    _refusal(
+        "name unknown",
+        "there is no such package, or you may not see it",
+        "Check the stack's name, and that your token reads packages",
+        "name[ _]unknown|repository name not known",
+    ),
+    _refusal(
+        "manifest unknown",
+        "there is no such tag or digest",
+        "See what is there: megalotron-images status",
+        "manifest[ _]unknown",
+    ),
+    _refusal(
+        "toomanyrequests",
+        "the registry limits your requests",
+        "Wait, then run it again",
+        "toomanyrequests|too many requests",
+    ),
+    _refusal("no space left on device", "the disk is full", "Free space (docker system df shows what takes it)"),
+    _refusal("denied", "the registry does not let you do this", _LOG_IN),
+)
+"""In the order in which they are tried: the narrower before the broader."""
+
+
+def explain(said: str) -> str:
+    """Return the registry's words with their likely cause and the next step; the words alone if none is known."""
+    said = " ".join(said.split()).removeprefix("errors: ").rstrip(".")
+    for refusal in REFUSALS:
+        if refusal.words.search(said):
+            return f"{said}: {refusal.cause}. {refusal.step}."
+    return f"{said}."

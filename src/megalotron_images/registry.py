@@ -1,0 +1,227 @@
+"""What is in a registry, and the one way to change it: put a manifest's own bytes at a tag.
+
+Source: OCI distribution specification 1.1 ("Pulling manifests", "Pushing manifests", "Content discovery").
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from megalotron_images.convention import REGISTRY
+from megalotron_images.credentials import find_credentials
+from megalotron_images.errors import RegistryFailed
+from megalotron_images.transport import Answer, Transport, seconds
+
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+ACCEPT = ", ".join(
+    (*INDEXES, "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+)
+"""Every kind of manifest there is: with fewer a registry answers 404 for a tag that exists."""
+NOT_THERE = ("manifest unknown", "name unknown")
+"""How a registry's words begin when it knows no such tag or repository."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PAGE = 10_000
+_MOST_PAGES = 1_000
+
+
+@dataclass(frozen=True)
+class Free:
+    """Nothing has this tag: the registry says so itself."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The tag names what has this digest."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Whether the tag is free cannot be told, for this reason; so it counts as taken."""
+
+    reason: str
+
+
+State = Free | Taken | Unknown
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest or index, as the very bytes that its digest is computed from."""
+
+    digest: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the bytes say."""
+        document: dict[str, Any] = json.loads(self.content)
+        return document
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that an engine could know this content by: its digest, its configuration's, its parts'."""
+        document = self.document
+        parts = document["manifests"] if self.media_type in INDEXES else [document["config"]]
+        return frozenset({self.digest, *(part["digest"] for part in parts)})
+
+
+def platform_name(system: str, architecture: str, variant: str = "") -> str:
+    """Return a platform as docker writes it; the variant v8 of arm64 is the only one there is, and left out."""
+    plain = (architecture, variant) == ("arm64", "v8") or not variant
+    return f"{system}/{architecture}" if plain else f"{system}/{architecture}/{variant}"
+
+
+class Registry:
+    """A registry's repositories, as far as the process needs them.
+
+    writes: ask at once for a token that may write, instead of for one to read and another to write.
+    """
+
+    def __init__(self, transport: Transport, writes: bool = False) -> None:
+        self._transport = transport
+        self._reads = "pull,push" if writes else "pull"
+
+    def state(self, repository: str, tag: str) -> State:
+        """Return whether a tag is free; only the registry's own `unknown` says that it is.
+
+        Asked with GET: a HEAD has no body, and so neither the registry's words nor bytes to check.
+        """
+        try:
+            answer = self._ask("GET", repository, f"manifests/{tag}")
+            if answer.status == 200:
+                return Taken(_manifest(answer).digest)
+        except RegistryFailed as error:
+            return Unknown(str(error))
+        if answer.status == 404 and answer.said.startswith(NOT_THERE):
+            return Free()
+        return Unknown(str(answer.failure()))
+
+    def manifest(self, repository: str, reference: str) -> Manifest:
+        """Return the manifest at a tag or digest, its bytes checked; raise RegistryFailed if there is none."""
+        answer = self._ask("GET", repository, f"manifests/{reference}")
+        if answer.status != 200:
+            raise answer.failure()
+        manifest = _manifest(answer)
+        if _DIGEST.fullmatch(reference) and manifest.digest != reference:
+            raise RegistryFailed(f"{answer.question}: the bytes have the digest {manifest.digest}. Trust none of it.")
+        return manifest
+
+    def tags(self, repository: str) -> list[str]:
+        """Return all tags of a repository, in no order; none if there is no such repository."""
+        path, found = f"/v2/{repository}/tags/list?n={_PAGE}", dict[str, None]()
+        for _ in range(_MOST_PAGES):
+            answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
+            if answer.status == 404 and answer.said.startswith(NOT_THERE):
+                return []
+            if answer.status != 200:
+                raise answer.failure()
+            page, before = _tags(answer), len(found)
+            found.update(dict.fromkeys(page))
+            following = re.search(r'<([^>]+)>;\s*rel="?next"?', answer.headers.get("Link", ""))
+            if following is None:
+                return list(found)
+            if len(found) == before:
+                break
+            place = urlsplit(urljoin(f"https://x{path}", following[1]))
+            path = f"{place.path}?{place.query}"
+        raise RegistryFailed(f"{answer.question}: the list of tags does not end. Nothing was read from it.")
+
+    def put(self, repository: str, tag: str, manifest: Manifest) -> None:
+        """Put a manifest's bytes at a tag; raise RegistryFailed unless the registry took them."""
+        answer = self._transport.ask(
+            "PUT",
+            f"/v2/{repository}/manifests/{tag}",
+            f"repository:{repository}:pull,push",
+            body=manifest.content,
+            headers={"Content-Type": manifest.media_type},
+        )
+        if answer.status not in (200, 201):
+            raise answer.failure()
+
+    def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
+        """Return the platforms that a manifest or index is for, such as `linux/amd64`."""
+        if manifest.media_type in INDEXES:
+            listed = [entry.get("platform") or {} for entry in manifest.document["manifests"]]
+        else:
+            listed = [self._config(repository, manifest)]
+        names = (platform_name(p.get("os", ""), p.get("architecture", ""), p.get("variant", "")) for p in listed)
+        return frozenset(name for name in names if "unknown" not in name and name != "/")
+
+    def created(self, repository: str, manifest: Manifest) -> str:
+        """Return the moment at which an image, or the first part of an index, was built (ISO 8601), or nothing."""
+        if manifest.media_type in INDEXES and manifest.document["manifests"]:
+            manifest = self.manifest(repository, manifest.document["manifests"][0]["digest"])
+        if manifest.media_type in INDEXES:
+            return ""
+        return str(self._config(repository, manifest).get("created") or "")
+
+    def check_push(self, repository: str) -> None:
+        """Raise RegistryFailed unless these credentials may push; an upload is begun and taken back, nothing else."""
+        scope = f"repository:{repository}:pull,push"
+        begun = self._transport.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
+        if begun.status != 202:
+            raise begun.failure()
+        place = urlsplit(begun.headers.get("Location", ""))
+        with contextlib.suppress(RegistryFailed):  # not everybody may take back an upload; it ends by itself
+            self._transport.ask("DELETE", f"{place.path}?{place.query}", scope)
+
+    def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
+        """Return an image's configuration; nothing for what is no image, such as an attestation."""
+        with contextlib.suppress(ValueError):
+            found = json.loads(self._blob(repository, manifest.document["config"]["digest"]))
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def _blob(self, repository: str, digest: str) -> bytes:
+        answer = self._ask("GET", repository, f"blobs/{digest}")
+        if answer.status != 200:
+            raise answer.failure()
+        if _digest(answer.body) != digest:
+            raise RegistryFailed(f"{answer.question}: the bytes have another digest. Trust none of it.")
+        return answer.body
+
+    def _ask(self, method: str, repository: str, rest: str) -> Answer:
+        scope = f"repository:{repository}:{self._reads}"
+        return self._transport.ask(method, f"/v2/{repository}/{rest}", scope, headers={"Accept": ACCEPT})
+
+
+def connect(writes: bool = False) -> Registry:
+    """Return the process's registry, as whom the environment or Docker's login says."""
+    return Registry(Transport(REGISTRY, find_credentials(REGISTRY), seconds()), writes=writes)
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _manifest(answer: Answer) -> Manifest:
+    digest = _digest(answer.body)
+    said = answer.headers.get("Docker-Content-Digest", digest)
+    if said != digest:
+        raise RegistryFailed(f"{answer.question}: says the digest {said}, and sends {digest}. Trust none of it.")
+    try:
+        document = json.loads(answer.body)
+        kind = str(document.get("mediaType") or answer.headers.get("Content-Type", ""))
+        parts = document["manifests"] if kind in INDEXES else [document["config"]]
+        if not all(_DIGEST.fullmatch(part["digest"]) for part in parts):
+            raise ValueError(parts)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise RegistryFailed(f"{answer.question}: the answer is no manifest. Run it again later.") from None
+    return Manifest(digest, kind, answer.body)
+
+
+def _tags(answer: Answer) -> list[str]:
+    try:
+        return [str(tag) for tag in json.loads(answer.body)["tags"] or ()]
+    except (ValueError, LookupError, TypeError):
+        raise RegistryFailed(f"{answer.question}: the answer is no list of tags. Run it again later.") from None

@@ -1,0 +1,139 @@
+"""The command `rehearsal`: parse, call one function, print."""
+
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.settings import load_settings
+
+app = typer.Typer(
+    help="Documentation that runs: execute notebooks in sealed rooms, and check that they still hold.",
+    epilog="Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check. "
+    "With --debug before the command an error shows its traceback.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[NOTEBOOK]...", help="Names or paths; all if none is given.")
+]
+
+Command = Annotated[
+    list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="What to run, with its arguments; else a shell.")
+]
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: rehearsal room -- docker pull alpine",
+)
+def room(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND...]", help="The command and its arguments; a shell if none is given."),
+    ] = None,
+) -> None:
+    """Run a command, or a shell, in a fresh room; end with its exit status.
+
+    The practice credentials of the room's registries are shown first. Nothing in the room can reach anything outside,
+    and nothing of it is left afterwards.
+    """
+    from rehearsal.room import open_room
+
+    settings = load_settings(Path.cwd())
+    shell = [os.environ.get("SHELL", "/bin/bash")]
+    raise typer.Exit(open_room(settings, command or shell, files={}, in_terminal=True).wait())
+
+
+@app.command(epilog="Example: rehearsal verify push-an-image")
+def verify(notebooks: Names = None) -> None:
+    """Run notebooks in rooms and compare each output with the one recorded; change nothing."""
+    from rehearsal import verification
+    from rehearsal.notebooks import find_pairs
+    from rehearsal.room import probe
+
+    gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
+    settings = load_settings(Path.cwd())
+    pairs = find_pairs(settings, notebooks or ())
+    if not pairs:
+        raise CannotCheck(f"There is no notebook in {settings.notebooks}, so nothing was checked.")
+    masks = settings.masks()
+    probe()
+    checked = verification.verify(settings, pairs, () if notebooks else masks)
+    for problem in (*checked.problems, *checked.unchecked):
+        print(problem)
+    if checked.not_run:
+        print(f"{checked.not_run} cells after a failed one were not run.")
+    print(f"{'Not verified' if checked.problems or checked.unchecked else 'Verified'}: {checked}")
+    if checked.unchecked:
+        raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
+    if checked.problems:
+        raise Wrong(f"{len(checked.problems)} of what the pages show does not hold.")
+
+
+@app.command(epilog="Example: rehearsal refresh push-an-image")
+def refresh(notebooks: Names = None) -> None:
+    """Execute notebooks in rooms and write them, those whose outputs no longer match."""
+    from rehearsal.notebooks import find_pairs
+    from rehearsal.notebooks import refresh as refresh_pair
+    from rehearsal.room import probe
+
+    settings = load_settings(Path.cwd())
+    pairs, masks = find_pairs(settings, notebooks or ()), settings.masks()
+    probe()
+    for pair in pairs:
+        written = refresh_pair(pair, masks)
+        print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
+
+
+@app.command(epilog="Example: rehearsal run push-an-image")
+def run(
+    notebook: Annotated[str, typer.Argument(metavar="NOTEBOOK", help="Its name or path.")],
+    production: Annotated[bool, typer.Option("--production", help="On your own engine, for real.")] = False,
+) -> None:
+    """Go through a notebook step by step: read, then run, skip or stop; in a room unless told otherwise.
+
+    In production each write waits for its full reference, and runs/ gets a record.
+    """
+    from rehearsal.notebooks import find_pairs
+    from rehearsal.walk import walk_through
+
+    pair = find_pairs(load_settings(Path.cwd()), [notebook])[0]
+    if not walk_through(pair, "production" if production else "rehearsal"):
+        raise Wrong(f"{pair.name} did not go through.")
+
+
+@app.command(epilog="Example: rehearsal coverage")
+def coverage(site: Annotated[Path, typer.Option(metavar="FOLDER", help="The built site.")] = Path("site")) -> None:
+    """Say for every shell block that a reader can meet why it can be trusted; fail for one without a reason."""
+    from rehearsal import coverage as covering
+    from rehearsal.notebooks import find_pairs
+
+    settings = load_settings(Path.cwd())
+    covered = covering.coverage(settings, find_pairs(settings, ()), settings.root / site)
+    for entry in covered:
+        print(entry)
+    missing = [entry for entry in covered if entry.why is None]
+    print(f"{len(covered) - len(missing)} of {len(covered)} shell blocks are covered")
+    if missing:
+        places = ", ".join(f"{entry.block.page}:{entry.block.line}" for entry in missing)
+        raise Wrong(f"Not run, not an output, and not listed with a reason: {places}.")
+
+
+def main() -> None:
+    """Run the command line; end with an exit status that docs and scripts may rely on."""
+    debug = "--debug" in sys.argv[1:2]
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except RehearsalError as error:
+        if debug:
+            raise
+        print(f"rehearsal: {error}", file=sys.stderr)
+        sys.exit(error.status)

@@ -1,0 +1,28 @@
+# The one shell of a kernel. Requests come on descriptor 3, each four strings that end with NUL: a nonce, assignments,
+# the file of a cell, and "yes" if it is expected to fail. Answers go to 4: the nonce and a status. A cell that fails
+# ends this shell; where it failed stands in $rehearsal_report.
+shopt -s inherit_errexit
+readonly rehearsal_report=$1
+exec 5>&1 6>&2
+trap 'builtin printf "%s\t%s\t%s\n" "$?" "$LINENO" "${BASH_SOURCE[0]-}" >> "$rehearsal_report"' ERR
+while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d '' -u 3 rehearsal_values &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_cell && IFS= builtin read -r -d '' -u 3 rehearsal_fails; do
+  builtin eval "$rehearsal_values"
+  builtin set -Eeuo pipefail
+  builtin set +fnvx
+  builtin shopt -s inherit_errexit
+  if [ "$rehearsal_fails" = yes ]; then
+    builtin set +e
+    (
+      builtin trap - ERR
+      builtin set -e
+      builtin source "$rehearsal_cell"
+    ) < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    rehearsal_status=$?
+    builtin set -e
+  else
+    builtin source "$rehearsal_cell" < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    rehearsal_status=0
+  fi
+  builtin printf '%s %s\n' "$rehearsal_nonce" "$rehearsal_status" >&4
+done

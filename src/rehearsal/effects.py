@@ -1,0 +1,97 @@
+"""What a notebook's cells do that somebody sees: a cell without any would be green whatever it did.
+
+A cell must print, assert, or change something that a later cell names: a variable, a file, an image, a tag.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from rehearsal.syntax import in_condition, one_word, parse, python_tree, walk, words
+
+_ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
+_READS = (
+    ("docker", "pull"),
+    ("docker", "manifest", "inspect"),
+    ("docker", "buildx", "imagetools", "inspect"),
+    ("skopeo", "inspect"),
+    ("curl",),
+)
+_NAME = re.compile(r"[A-Za-z_][\w./:@-]{2,}")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_TOO_COMMON = {"docker", "image", "echo", "export", "unset", "push", "pull", "tag", "test", "true", "false", "bash"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One code cell: the options behind its `%%bash`, or None for Python; its text; whether it printed anything."""
+
+    first_line: str
+    options: str | None
+    script: str
+    printed: bool
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The references that the cell declares to write."""
+        return tuple(re.findall(r"--writes[ =](\S+)", self.options or ""))
+
+    @property
+    def asserts(self) -> bool:
+        """Whether the cell could fail for what it finds."""
+        if self.options is None:
+            return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(python_tree(self.script)))
+        commands = [node for node in walk(parse(self.script)) if node.type in ("command", "test_command")]
+        asserting = (node for node in commands if _first_word(node) in _ASSERTS and not in_condition(node))
+        return "--fails" in self.options or any(asserting)
+
+
+def problems(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the first line of each cell with nothing to check, and of a last write that nobody reads back.
+
+    readers: the project's own programs that read a registry.
+    """
+    reads = (*_READS, *((reader,) for reader in readers))
+    for number, cell in enumerate(cells):
+        later = "\n".join(after.script for after in cells[number + 1 :])
+        if not (cell.printed or cell.asserts or _named_later(cell.script, later)):
+            yield cell.first_line, "neither prints nor asserts, and no later cell names what it changes"
+    writers = [number for number, cell in enumerate(cells) if cell.writes]
+    if writers:
+        last = cells[writers[-1]]
+        after = cells[writers[-1] + 1 :]
+        for reference in last.writes:
+            if not any(_reads_back(cell, reference, reads) for cell in after):
+                yield last.first_line, f"{reference} is not read back from the registry by a later cell that shows it"
+
+
+def _first_word(command: Node) -> str:
+    return words(command)[0] if command.type == "command" else "["
+
+
+def _commands(node: Node) -> Iterator[list[str]]:
+    if node.type in ("command", "test_command"):
+        yield [child.text.decode() for child in node.children if child.text is not None]
+    for child in node.children:
+        yield from _commands(child)
+
+
+def _named_later(script: str, later: str) -> bool:
+    """Return whether a word of a cell that could be the name of something comes up again."""
+    names, said = (set(_NAME.findall(_COMMENT.sub("", text))) for text in (script, later))
+    return bool((names & said) - _TOO_COMMON)
+
+
+def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
+    if cell.options is None or not (cell.printed or cell.asserts):
+        return False
+    reference = one_word(reference)
+    for command in _commands(parse(one_word(cell.script))):
+        if any(tuple(command[: len(read)]) == read for read in reads) and any(
+            word.strip("'\"") == reference for word in command
+        ):
+            return True
+    return False

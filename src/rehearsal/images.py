@@ -1,0 +1,171 @@
+"""Stand-in images for a rehearsed registry: small, runnable, and the same to the byte on every run.
+
+A stand-in holds the machine's static busybox. It is put into the registry's storage as Distribution lays it out
+(its "filesystem" driver, version 2), so a registry has what others are made to have released before it starts.
+"""
+
+import datetime
+import functools
+import gzip
+import hashlib
+import io
+import json
+import platform
+import shutil
+import tarfile
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.errors import CannotCheck
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_APPLETS = [
+    "sh",
+    "cat",
+    "echo",
+    "env",
+    "grep",
+    "id",
+    "ls",
+    "mkdir",
+    "ps",
+    "sed",
+    "sleep",
+    "test",
+    "true",
+    "false",
+    "wc",
+]
+_CREATED = "2026-01-01T00:00:00Z"
+_VERSION = "org.opencontainers.image.version"
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_CONFIG = "application/vnd.docker.container.image.v1+json"
+_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+def load_history(file: Path) -> dict[str, dict[str, str]]:
+    """Return what a history file says was released: by repository, each tag's moment, or the tag that it repeats.
+
+    The file has a table for each repository; a date makes an image, a word repeats one. Raises CannotCheck otherwise.
+    """
+    try:
+        tables = tomllib.loads(file.read_text())
+        return {name: {tag: _moment(value, table) for tag, value in table.items()} for name, table in tables.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CannotCheck(f"The history in {file} cannot be used: {error}.") from error
+
+
+def _moment(value: object, table: Mapping[str, object]) -> str:
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return f"{value.isoformat()}T09:00:00Z"
+    if isinstance(value, str) and isinstance(table.get(value), datetime.date):
+        return value
+    raise ValueError(f"{value!r} is neither a day nor a tag that has one")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The storage of one registry, below the folder that its configuration names."""
+
+    root: Path
+
+    def seed(self, images: Iterable[str], history: Mapping[str, Mapping[str, str]]) -> None:
+        """Put a stand-in at each `name:tag` of `images`, and one of its own at each tag of the history.
+
+        An image with an architecture before it (`arm64 name:tag`) is for that one instead of this machine's.
+        """
+        if not (images or history):
+            return
+        layer = _layer()
+        compressed = gzip.compress(layer, compresslevel=1, mtime=0)
+        for image in images:
+            architecture, _, reference = image.rpartition(" ")
+            name, _, tag = reference.rpartition(":")
+            self._tag(name, tag, self._image(name, compressed, _config(layer, _CREATED, {}, architecture)))
+        for name, tags in history.items():
+            made = {
+                tag: self._image(name, compressed, _config(layer, said, {_VERSION: tag}))
+                for tag, said in tags.items()
+                if said not in tags
+            }
+            for tag, said in tags.items():
+                self._tag(name, tag, made[said if said in tags else tag])
+
+    def _image(self, name: str, compressed: bytes, config: bytes) -> str:
+        blob = self._blob(compressed)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "config": {"mediaType": _CONFIG, "size": len(config), "digest": self._blob(config)},
+            "layers": [{"mediaType": _LAYER, "size": len(compressed), "digest": blob}],
+        }
+        digest = self._blob(json.dumps(manifest).encode())
+        for part in (_digest(config), blob):
+            self._link(name, f"_layers/{_path(part)}", part)
+        self._link(name, f"_manifests/revisions/{_path(digest)}", digest)
+        return digest
+
+    def _tag(self, name: str, tag: str, digest: str) -> None:
+        self._link(name, f"_manifests/tags/{tag}/current", digest)
+        self._link(name, f"_manifests/tags/{tag}/index/{_path(digest)}", digest)
+
+    def _blob(self, content: bytes) -> str:
+        digest = _digest(content)
+        kind, _, number = digest.partition(":")
+        folder = self.root / "docker/registry/v2/blobs" / kind / number[:2] / number
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / "data").write_bytes(content)
+        return digest
+
+    def _link(self, name: str, place: str, digest: str) -> None:
+        folder = self.root / "docker/registry/v2/repositories" / name / place
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "link").write_text(digest)
+
+
+@functools.cache  # the one layer is asked for with every image of a history
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _path(digest: str) -> str:
+    return digest.replace(":", "/")
+
+
+def _layer() -> bytes:
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise CannotCheck("busybox is missing, so no stand-in image can be made: install busybox-static.")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("bin", "etc", "tmp"):
+            tar.addfile(_member(name, tarfile.DIRTYPE, 0o755))
+        program = Path(busybox).read_bytes()
+        tar.addfile(_member("bin/busybox", tarfile.REGTYPE, 0o755, len(program)), io.BytesIO(program))
+        for name in _APPLETS:
+            link = _member(f"bin/{name}", tarfile.SYMTYPE, 0o777)
+            link.linkname = "busybox"
+            tar.addfile(link)
+    return buffer.getvalue()
+
+
+def _member(name: str, kind: bytes, mode: int, size: int = 0) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.size = kind, mode, size
+    return member
+
+
+def _config(layer: bytes, created: str, labels: dict[str, str], architecture: str = "") -> bytes:
+    return json.dumps(
+        {
+            "architecture": architecture or _ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "created": created,
+            "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "Labels": labels or None},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+            "history": [{"created": created, "created_by": "stand-in with busybox"}],
+        }
+    ).encode()

@@ -1,0 +1,148 @@
+"""The IPython extension that makes shell cells strict. Loaded by the kernelspec, so no notebook holds a set-up cell."""
+
+import argparse
+import atexit
+import os
+import re
+import shlex
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.placeholders import Filled, Placeholder, declared_in, fill
+from rehearsal.reading import OTHER_SHELLS, Finding, check, functions_of
+from rehearsal.shell import Shell
+from rehearsal.shown import Shown
+from rehearsal.stages import Cell, Rehearsal, Stage
+from rehearsal.syntax import FORM
+
+PRODUCTION = "REHEARSAL_PRODUCTION"
+"""Set by the kernelspec `production` alone; without it a kernel works in a room, or not at all."""
+
+
+class CellFailed(Exception):
+    """Shown in the notebook as its one line, without a traceback of this package's own code."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class RoomUnavailable(CellFailed):
+    """The room has no engine or registries: nothing was checked."""
+
+
+class Options(argparse.ArgumentParser):
+    """The options of `%%bash`."""
+
+    def __init__(self) -> None:
+        super().__init__("%%bash", add_help=False, allow_abbrev=False)
+        self.add_argument("--fails", type=int, choices=range(1, 256), metavar="STATUS")
+        self.add_argument("--root", action="store_true")
+        self.add_argument("--writes", action="append", default=[], metavar="REFERENCE")
+        self.add_argument("--answers", default="", metavar="WORDS")
+
+    def error(self, message: str) -> NoReturn:
+        raise Wrong(f"The options after %%bash are not understood: {message}.")
+
+    def read(self, line: str, script: str) -> Cell:
+        """Return the cell with these options; raise Wrong for options that there are not."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            self.error(str(error).lower())
+        read = self.parse_args(words)
+        return Cell(script.removesuffix("\n"), read.fails, read.root, tuple(read.writes), read.answers)
+
+
+class Bash:
+    """`%%bash` of one kernel."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._shell: Shell | None = None
+        self._refused: str | None = None
+        self._known: dict[str, Placeholder] = {}
+        self._secrets: set[str] = set()
+        self._functions: frozenset[str] = frozenset()
+
+    def __call__(self, line: str, script: str) -> None:
+        """Run one shell cell; raise CellFailed with one line for a person when it does not end as it should."""
+        shown = Shown(self._secrets)
+        try:
+            shell = self._open()
+            cell = self._with_values(Options().read(line, script))
+            filled = self._read(cell.script)
+            values = {name: self._stage.value(placeholder) for name, placeholder in filled.variables.items()}
+            self._secrets |= {values[name] for name, placeholder in filled.variables.items() if placeholder.secret}
+            shown = Shown(self._secrets | self._stage.secrets(self._known.values()))
+            with self._stage.around(cell, shown):
+                try:
+                    shell.run(filled.script, shown.write, values=values, fails=cell.fails)
+                finally:
+                    shown.end()
+        except CannotCheck as error:
+            raise RoomUnavailable(shown.hide(str(error))) from None
+        except RehearsalError as error:
+            raise CellFailed(shown.hide(f"This cell failed: {error}")) from None
+
+    def close(self) -> None:
+        """End the shell."""
+        if self._shell:
+            self._shell.close()
+        self._stage.close()
+
+    def _with_values(self, cell: Cell) -> Cell:
+        """Return the cell with its placeholders filled in where it declares what it writes."""
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] not in self._known or self._known[match[1]].secret:
+                raise Wrong(f"--writes names {match[0]}, which is not declared, or is a secret.")
+            return self._stage.value(self._known[match[1]])
+
+        return replace(cell, writes=tuple(FORM.sub(value, reference) for reference in cell.writes))
+
+    def _open(self) -> Shell:
+        shell = self._stage.shell()
+        if self._shell is None:
+            self._known = declared_in(self._stage.folder)
+            self._shell = shell
+        return shell
+
+    def _read(self, cell: str) -> Filled:
+        if self._refused:
+            raise Wrong(f"Not run: {self._refused} Restart the kernel and run all cells again.")
+        filled = fill(cell, self._known)
+        findings = [filled] if isinstance(filled, Finding) else check(filled.script, self._functions)
+        if findings or isinstance(filled, Finding):
+            self._refused = f"an earlier cell was refused (line {findings[0].line})."
+            raise Wrong("; ".join(f"line {finding.line}: {finding.why}" for finding in findings))
+        self._functions |= functions_of(filled.script)
+        return filled
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Put the strict `%%bash` in place of IPython's, and refuse every other way to a shell."""
+    bash = Bash(_stage())
+    register: Any = ipython.register_magic_function
+    register(bash, "cell", "bash")
+    for name in OTHER_SHELLS:
+        register(_refuse, "line_cell", name)
+    shell: Any = ipython
+    shell.system = shell.getoutput = _refuse
+    atexit.register(bash.close)
+
+
+def _stage() -> Stage:
+    if PRODUCTION not in os.environ:
+        return Rehearsal()
+    from rehearsal.production import Production
+
+    return Production()
+
+
+def _refuse(*arguments: object, **options: object) -> NoReturn:
+    raise CellFailed(
+        "This cell failed: only %%bash may run shell commands here; any other way would hide their failures."
+    )

@@ -1,0 +1,160 @@
+"""Masks: what may differ from run to run, and in which way.
+
+A mask of the kind `named` gives each value that it finds a number, in order of appearance: the first digest of a run
+is «digest 1», and stays it in every cell. Two runs agree when they agree after that, so a digest that should be the
+one of three cells before, and is not, shows. `digest` is the same for values of which one may be the beginning of the
+other, as a layer's short form is of its digest. `line` drops whole lines that come and go, `drop` any text that does;
+`text` puts its name in the place of what it finds. All else is compared exactly.
+"""
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rehearsal.errors import CannotCheck
+
+KINDS = ("named", "digest", "line", "text", "drop")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One rule. In a `named` one, if the pattern has groups, the one that matched is what makes two values the same.
+
+    docker: the series of docker's command line that alone says this; empty if the recorded outputs do.
+    """
+
+    name: str
+    kind: str
+    pattern: re.Pattern[str]
+    example: str
+    reason: str
+    docker: str = ""
+
+
+class Masked:
+    """One side of a comparison, reference or run: remembers across its cells which value got which number."""
+
+    def __init__(self, masks: Sequence[Mask]) -> None:
+        self._masks = masks
+        self._numbers: dict[str, list[str]] = {}
+
+    def text(self, text: str) -> str:
+        """Return `text` with everything that may differ replaced by its name."""
+        for mask in self._masks:
+            if mask.kind == "line":
+                lines = text.splitlines(keepends=True)
+                text = "".join(line for line in lines if not mask.pattern.fullmatch(line.rstrip("\n")))
+            else:
+                text = mask.pattern.sub(partial(self._name, mask), text)
+        return text
+
+    def line_of(self, text: str, line: int) -> int:
+        """Return the line of `text` itself that stands at `line` once it is masked (one mask may cover several)."""
+        lines = text.splitlines(keepends=True)
+        for number in range(len(lines), 0, -1):
+            before = copy.deepcopy(self).text("".join(lines[: number - 1]))
+            if len(before.splitlines()) < line:
+                return number
+        return line
+
+    def _name(self, mask: Mask, match: re.Match[str]) -> str:
+        if mask.kind in ("text", "drop"):
+            return f"«{mask.name}»" if mask.kind == "text" else ""
+        group = match.lastindex or 0
+        value, known = match[group], self._numbers.setdefault(mask.name, [])
+        number = next((n for n, seen in enumerate(known) if _same(mask, seen, value)), len(known))
+        known[number : number + 1] = [max([value, *known[number : number + 1]], key=len)]
+        length = f":{len(value)}" if mask.kind == "digest" else ""
+        return f"{match[0][: match.start(group) - match.start()]}«{mask.name} {number + 1}{length}»"
+
+
+def _same(mask: Mask, seen: str, value: str) -> bool:
+    if mask.kind == "digest":
+        return seen.startswith(value) or value.startswith(seen)
+    return seen == value
+
+
+def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
+    """Return how masks keep each other from seeing what they name in a text: a wrong value would not show there.
+
+    A dropped line may hold a named value if the text shows that elsewhere too.
+    """
+    found = []
+    for named in (mask for mask in masks if mask.kind in ("named", "digest")):
+        values = list(named.pattern.finditer(text))
+        for other in (mask for mask in masks if mask.kind in ("line", "text", "drop")):
+            covered = [match for span in other.pattern.finditer(text) for match in values if _overlap(span, match)]
+            shown = {match[match.lastindex or 0] for match in values if match not in covered}
+            if any(other.kind != "line" or match[match.lastindex or 0] not in shown for match in covered):
+                found.append(f"{other.name} covers what {named.name} names, so a wrong {named.name} would not show")
+    return found
+
+
+def _overlap(left: re.Match[str], right: re.Match[str]) -> bool:
+    return left.start() < right.end() and right.start() < left.end()
+
+
+def load_masks(file: Path) -> tuple[Mask, ...]:
+    """Return the masks of a file, in its order; raise CannotCheck for a malformed rule."""
+    try:
+        masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
+        _check_none_is_hidden(masks)
+    except (OSError, ValueError, KeyError, re.error) as error:
+        raise CannotCheck(f"The masks in {file} cannot be used: {error}. Mend the rule, or remove it.") from error
+    return masks
+
+
+def _check_none_is_hidden(masks: Sequence[Mask]) -> None:
+    for named in (mask for mask in masks if mask.kind in ("named", "digest")):
+        if said := hidden(named.example, masks):
+            raise ValueError(said[0])
+
+
+def _mask(entry: dict[str, Any]) -> Mask:
+    if set(entry) - {"docker"} != {"name", "kind", "pattern", "example", "reason"} or entry["kind"] not in KINDS:
+        raise ValueError(f"{entry.get('name', entry)} needs name, kind ({', '.join(KINDS)}), pattern, example, reason")
+    mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), **entry)
+    if not mask.pattern.search(mask.example):
+        raise ValueError(f"{mask.name} does not match its own example")
+    return mask
+
+
+def as_text(outputs: Iterable[Any]) -> str:
+    """Return a cell's outputs as one comparable text: streams joined, then each other output with its type."""
+    parts, before = [], ""
+    for output in outputs:
+        kind = output.get("name", "") if output["output_type"] == "stream" else output["output_type"]
+        if kind not in (before, "stdout"):
+            parts.append(f"[{kind}]\n")
+        before = kind
+        if output["output_type"] == "stream":
+            parts.append(output["text"])
+        elif output["output_type"] == "error":
+            parts.append("\n".join(output["traceback"]) + "\n")
+        else:
+            parts.extend(f"[{mime}]\n{content}\n" for mime, content in sorted(output["data"].items()))
+    return "".join(parts)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first line in which two texts differ; a text that ends before has None there."""
+
+    line: int
+    expected: str | None
+    came: str | None
+
+
+def first_difference(expected: str, came: str) -> Difference | None:
+    """Return where two masked texts first differ, counting lines from 1, or None where they do not."""
+    left, right = expected.splitlines(), came.splitlines()
+    for number in range(max(len(left), len(right))):
+        pair = [lines[number] if number < len(lines) else None for lines in (left, right)]
+        if pair[0] != pair[1]:
+            return Difference(number + 1, *pair)
+    return None

@@ -1,0 +1,115 @@
+"""Placeholders: `<your GH username>` in a command stands for a value that is not written down.
+
+A value reaches the shell as a variable, quoted, never as text pasted into the command: so it may hold anything, and
+no message that repeats the command can repeat the value.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from rehearsal.errors import Wrong
+from rehearsal.reading import Finding
+from rehearsal.syntax import FORM, parse
+
+_SHORTEST_FORM = 4
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """One declaration, from a notebook's metadata: what it is for, and its value: in a rehearsal the declared one."""
+
+    name: str
+    what: str
+    value: str
+    secret: bool = False
+
+
+def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
+    """Return the placeholders that a notebook's metadata declares, by name; raise Wrong for a declaration in part."""
+    found = {}
+    for name, entry in metadata.get("rehearsal", {}).get("placeholders", {}).items():
+        try:
+            value = str(entry["rehearsal"])
+            found[name] = Placeholder(name, str(entry["what"]), value, bool(entry.get("secret", False)))
+        except (KeyError, TypeError) as error:
+            raise Wrong(
+                f"The placeholder <{name}> is declared without {error}: give it `what` and `rehearsal`."
+            ) from error
+        if not value:
+            raise Wrong(f"The placeholder <{name}> has no value for the rehearsal: give it one under `rehearsal`.")
+    return found
+
+
+def declared_in(folder: Path) -> dict[str, Placeholder]:
+    """Return what the notebook texts of a folder declare together; a kernel is not told which of them it runs."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: dict[str, Placeholder] = {}
+    for path in sorted(folder.glob("*.md")):
+        header = re.match(r"---\n(.*?\n)---\n", path.read_text(), re.DOTALL)
+        metadata = yaml.load(header[1], loader) if header else None  # noqa: S506 - a safe loader
+        for name, placeholder in declared(metadata.get("jupyter", metadata) if metadata else {}).items():
+            if found.setdefault(name, placeholder) != placeholder:
+                raise Wrong(f"{path.name} declares <{name}> differently from another notebook: let them agree.")
+    return found
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A script with variables in the places of its placeholders, and what each variable stands for."""
+
+    script: str
+    variables: Mapping[str, Placeholder]
+
+
+def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
+    """Return `script` with its placeholders filled in, or what is wrong with the first one that cannot be."""
+    names = [match[1] for match in FORM.finditer(script)]
+    if not names:
+        return Filled(script, {})
+    plain = FORM.sub(lambda match: "P" * len(match[0].encode()), script)
+    tree, found, parts, end = parse(plain), dict[str, Placeholder](), [], 0
+    for match in FORM.finditer(script):
+        line = script.count("\n", 0, match.start()) + 1
+        start = len(script[: match.start()].encode())
+        kinds = _kinds(tree.descendant_for_byte_range(start, start + len(match[0].encode())))
+        if "comment" in kinds:
+            continue
+        if "raw_string" in kinds or "ansi_c_string" in kinds or "quoted heredoc" in kinds:
+            return Finding(line, f"{match[0]} stands inside quotes where nothing is filled in; use double quotes")
+        if match[1] not in known:
+            return Finding(line, f"{match[0]} is not declared; to bash it is two redirections. Declare the placeholder")
+        variable = f"PLACEHOLDER_{list(known).index(match[1]) + 1}"
+        found[variable] = known[match[1]]
+        inside = "string" in kinds or "heredoc_body" in kinds
+        parts.append(script[end : match.start()] + (f"${{{variable}}}" if inside else f'"${{{variable}}}"'))
+        end = match.end()
+    return Filled("".join(parts) + script[end:], found)
+
+
+def _kinds(node: Any) -> set[str]:
+    kinds = set()
+    while node is not None and node.type != "command_substitution":
+        kinds.add(node.type)
+        if node.type == "heredoc_redirect":
+            start = next((child.text for child in node.children if child.type == "heredoc_start"), b"")
+            if start[:1] in (b"'", b'"', b"\\"):
+                kinds.add("quoted heredoc")
+        node = node.parent
+    return kinds
+
+
+def forms(secret: str) -> set[str]:
+    """Return every form in which a secret could be printed: as it is, URL-encoded, and in base64 at any offset."""
+    found = {secret, quote(secret, safe="")}
+    for offset in range(3):
+        data = b"\0" * offset + secret.encode()
+        text = base64.b64encode(data).decode()
+        found.add(text[(0, 2, 3)[offset] : len(text) - (0, 3, 2)[len(data) % 3]])
+    return {form for form in found if len(form) >= _SHORTEST_FORM}

@@ -1,0 +1,175 @@
+"""The stage `production`: the person's own engine and registries, behind a guard, with a record of what was done.
+
+Before a cell writes to a registry, the person types each full reference that it declares. Without a person to ask, or
+with another answer, the cell is refused and nothing was sent. A command that is known to write, in a cell that declares
+nothing, is refused too: no rehearsal can have verified it.
+"""
+
+import base64
+import contextlib
+import getpass
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rehearsal.errors import Wrong
+from rehearsal.placeholders import Placeholder
+from rehearsal.records import Record
+from rehearsal.settings import Production as Settings
+from rehearsal.settings import load_settings
+from rehearsal.shell import Ended, Shell
+from rehearsal.shown import Shown
+from rehearsal.stages import Cell
+from rehearsal.writers import writer_in
+
+NOTEBOOK = "REHEARSAL_NOTEBOOK"
+"""Names the notebook that a kernel runs; JupyterLab says it in JPY_SESSION_NAME."""
+_SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
+_SHORTEST_SECRET = 6
+_SECONDS = 90
+
+
+class Production:
+    """The person's own machine."""
+
+    def __init__(self) -> None:
+        self.folder = Path.cwd()
+        project = load_settings(self.folder)
+        self._settings: Settings = project.production
+        self._shell: Shell | None = None
+        self._values: dict[str, str] = {}
+        self._record = Record(project.root / "runs", _notebook())
+
+    def shell(self) -> Shell:
+        """Return the shell, in the person's own environment."""
+        if self._shell is None:
+            shell = Shell(Path(tempfile.mkdtemp(prefix="rehearsal-")))
+            engine = _engine()
+            self._record.add("start", notebook=_notebook(), person=getpass.getuser(), engine=engine)
+            self._shell = shell
+            said = ", ".join(engine.values())
+            print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file.with_suffix('.md')}", flush=True)
+        return self._shell
+
+    def value(self, placeholder: Placeholder) -> str:
+        """Return what the person gives, asked for once in a run; a secret without showing it."""
+        if placeholder.name not in self._values:
+            ask = getpass.getpass if placeholder.secret else input
+            answer = _ask(ask, f"{placeholder.what}\n<{placeholder.name}>: ").strip()
+            if not answer:
+                raise Wrong(f"<{placeholder.name}> was left empty, so the cell did not run.")
+            self._values[placeholder.name] = answer
+        return self._values[placeholder.name]
+
+    def secrets(self, known: Iterable[Placeholder]) -> set[str]:
+        """Return the secrets of the person's environment, as far as names of variables tell, and of Docker's logins."""
+        long = {name: value for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET}
+        return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
+
+    @contextlib.contextmanager
+    def around(self, cell: Cell, shown: Shown) -> Iterator[None]:
+        """Ask before a write, and record what the cell does, as it happens."""
+        try:
+            self._guard(cell)
+        except Wrong as error:
+            self._record.add("refused", command=shown.hide(cell.script), why=str(error))
+            raise
+        values = {name: "*****" if shown.hide(value) != value else value for name, value in self._values.items()}
+        before = self._digests(cell)
+        self._record.add(
+            "cell", command=shown.hide(cell.script), values=values, writes=list(cell.writes), before=before
+        )
+        begin, status = time.monotonic(), 1
+        try:
+            yield
+            status = cell.fails or 0
+        except Ended as error:
+            status = error.code
+            raise
+        finally:
+            took = round(time.monotonic() - begin, 3)
+            self._record.add("end", status=status, seconds=took, output=shown.text)
+            if cell.writes:
+                self._record.add("after", after=self._digests(cell))
+
+    def close(self) -> None:
+        """End the shell, and remove the scripts that it ran."""
+        if self._shell:
+            self._shell.close()
+            shutil.rmtree(self._shell.folder, ignore_errors=True)
+
+    def _guard(self, cell: Cell) -> None:
+        """Return if the person confirms each reference; raise Wrong, before anything was sent, if not."""
+        if not cell.writes:
+            if writer := writer_in(cell.script, self._settings.writers):
+                raise Wrong(
+                    f"`{writer}` writes to a registry, and the cell declares no --writes: it cannot be verified"
+                )
+            return
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
+        for reference in cell.writes:
+            typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ").strip()
+            if typed != reference:
+                raise Wrong(f"that is not {reference}: nothing was sent")
+
+    def _digests(self, cell: Cell) -> dict[str, object]:
+        """Return what the project's command says that each reference names, asked as the person's own shell would."""
+        return {reference: self._digest(reference) for reference in cell.writes} if self._settings.digest else {}
+
+    def _digest(self, reference: str) -> object:
+        command = f"{self._settings.digest} {shlex.quote(reference)}"
+        said = bytearray()
+        shell = self.shell()
+        try:
+            if shell.broken:
+                done = subprocess.run(shlex.split(command), capture_output=True, timeout=_SECONDS, check=False)
+                said += done.stdout or done.stderr
+            else:
+                shell.run(f"if {command} 2>&1; then :; fi", said.extend, values={})
+            return json.loads(said)
+        except (OSError, ValueError, Wrong, subprocess.TimeoutExpired) as error:
+            return {"unknown": said.decode(errors="replace").strip() or str(error)}
+
+
+def _ask(ask: object, prompt: str) -> str:
+    """Return what a person types; raise Wrong where nobody can be asked."""
+    from IPython.core.error import StdinNotImplementedError
+
+    try:
+        return str(ask(prompt))  # type: ignore[operator] # input or getpass, which the kernel puts in their places
+    except (StdinNotImplementedError, EOFError):
+        raise Wrong("nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent") from None
+    except KeyboardInterrupt:
+        raise Wrong("you stopped it: nothing was sent") from None
+
+
+def _stored() -> set[str]:
+    """Return the passwords that Docker has stored in its configuration."""
+    found = set()
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+        for login in json.loads(file.read_text()).get("auths", {}).values():
+            found.add(base64.b64decode(login.get("auth", "")).decode().partition(":")[2])
+    return {password for password in found if len(password) >= _SHORTEST_SECRET}
+
+
+def _notebook() -> str:
+    return Path(os.environ.get(NOTEBOOK) or os.environ.get("JPY_SESSION_NAME") or "notebook").stem
+
+
+def _engine() -> dict[str, str]:
+    """Return which engine the commands reach: its address where it is set, its name and version if it answers."""
+    found = {"address": os.environ.get("DOCKER_HOST", "the default")}
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        command = ["docker", "info", "--format", "{{.Name}} {{.ServerVersion}}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        found["name"] = done.stdout.strip() or "does not answer"
+    return found

@@ -1,0 +1,119 @@
+"""Read a shell cell before it runs, and refuse what would hide a failure from bash itself.
+
+`set -euo pipefail` alone lets failures pass in many places. The rules here stand beside the options that the shell
+sets (shell.py); together they make a cell that ends well mean that every command of it did.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from rehearsal.rules import RULES
+from rehearsal.syntax import CONDITIONS, ancestors, parse, text, walk, words
+
+OTHER_SHELLS = ("sh", "script", "system", "sx", "!", "perl", "ruby", "python", "python2", "python3", "pypy")
+"""IPython's magics that start another program; each would pass by what is checked here."""
+_COMPOUND = {"compound_statement", "subshell", "for_statement", "c_style_for_statement", "while_statement"}
+_COMPOUND |= {"if_statement", "case_statement"}
+_OVERLOOKED = "in a condition, or left of ||, bash overlooks failures inside this; run it before, and test its result"
+_QUOTED = {"raw_string", "comment", "ansi_c_string"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in a cell that is refused: its line (from 1, the magic line not counted) and why."""
+
+    line: int
+    why: str
+
+
+def functions_of(script: str) -> frozenset[str]:
+    """Return the names of the functions that a script defines."""
+    names = (child for node in walk(parse(script)) if node.type == "function_definition" for child in node.children)
+    return frozenset(text(child) for child in names if child.type == "word")
+
+
+def check(script: str, functions: frozenset[str] = frozenset()) -> list[Finding]:
+    """Return what is wrong with `script` before it runs, by line; nothing in it is executed.
+
+    functions: those that earlier cells have defined.
+    """
+    syntax = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    if syntax.returncode or syntax.stderr:
+        return [_syntax_error(syntax.stderr)]
+    tree = parse(script)
+    found = {Finding(node.start_point.row + 1, why) for node in walk(tree) if (why := _refuse(node))}
+    known = functions | functions_of(script)
+    found |= {Finding(node.start_point.row + 1, _OVERLOOKED) for node in _overlooked(tree, known)}
+    found |= set(_hidden_substitutions(script, tree)) | set(_unwaited(tree))
+    return sorted(found, key=lambda finding: (finding.line, finding.why))
+
+
+def _syntax_error(said: str) -> Finding:
+    first = said.strip().splitlines()[0]
+    _, _, rest = first.partition("line ")
+    line, _, message = rest.partition(": ")
+    return Finding(int(line) if line.isdigit() else 1, message or first)
+
+
+def _refuse(node: Node) -> str | None:
+    rule = RULES.get(node.type)
+    return rule(node) if rule else None
+
+
+def _conditions(tree: Node) -> Iterator[Node]:
+    """Yield what runs where bash overlooks failures: conditions, and the left sides of || and &&."""
+    for node in walk(tree):
+        if node.type in CONDITIONS:
+            for child in node.children:
+                if child.type in ("then", "do_group"):
+                    break
+                yield child
+        elif node.type == "list":
+            yield node.children[0]
+
+
+def _overlooked(tree: Node, known: frozenset[str]) -> Iterator[Node]:
+    for node in (inner for condition in _conditions(tree) for inner in walk(condition)):
+        calls = node.type == "command" and words(node)[0] in known
+        several = node.type == "command_substitution" and sum(child.is_named for child in node.children) > 1
+        if node.type in _COMPOUND or calls or several:
+            yield node
+
+
+def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
+    """Find backticks, and any $( that the syntax tree shows as mere text: their failures would be lost unseen."""
+    content = script.encode()
+    for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
+        node = tree.descendant_for_byte_range(match.start(), match.end())
+        kinds = {inner.type for inner in (node, *ancestors(node))} if node is not None else set()
+        shown = node is not None and node.type == "$("
+        if not kinds & _QUOTED and not _quoted_heredoc(node) and not (match[0] == b"$(" and shown):
+            line = content.count(b"\n", 0, match.start()) + 1
+            yield Finding(line, "the failure of this substitution would be lost; write name=$(…) on a line of its own")
+
+
+def _quoted_heredoc(node: Node | None) -> bool:
+    for ancestor in ancestors(node) if node is not None else ():
+        if ancestor.type == "heredoc_redirect":
+            start = next((text(child) for child in ancestor.children if child.type == "heredoc_start"), "")
+            return start[:1] in ("'", '"', "\\")
+    return False
+
+
+def _unwaited(tree: Node) -> Iterator[Finding]:
+    """Find jobs without a `wait` of their own: one that fails before its cell ends would not be missed."""
+    jobs = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
+    waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait"]
+    for node in jobs[len(waits) :]:
+        yield Finding(node.start_point.row + 1, "nobody waits for this job; add a `wait $!` for each")
+    for node in jobs:
+        if any(ancestor.type in ("subshell", "function_definition") for ancestor in ancestors(node)):
+            yield Finding(node.start_point.row + 1, "a job started in here cannot be waited for; start it in the cell")
+
+
+def _is_bit_operator(node: Node) -> bool:
+    return node.parent is not None and node.parent.type == "binary_expression"

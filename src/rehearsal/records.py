@@ -1,0 +1,88 @@
+"""The record of a production run: appended as it happens, one JSON object a line, and the same as a page to read."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rehearsal.errors import CannotCheck
+
+Event = Mapping[str, Any]
+
+
+def now() -> str:
+    """Return this moment, in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Record:
+    """One run's record, `<time>-<notebook>.jsonl`, for its owner alone; the page beside it is made anew each time."""
+
+    def __init__(self, folder: Path, notebook: str) -> None:
+        moment = now().replace(":", "").replace("-", "")
+        self.file = folder / f"{moment}-{os.getpid()}-{notebook}.jsonl"
+        self._events: list[Event] = []
+
+    def add(self, event: str, **what: object) -> None:
+        """Append one event; raise CannotCheck where it cannot be written: a run without a record does not go on."""
+        self._events.append({"event": event, "time": now(), **what})
+        try:
+            self.file.parent.mkdir(mode=0o700, exist_ok=True)
+            _append(self.file, json.dumps(self._events[-1], ensure_ascii=False) + "\n")
+            page = self.file.with_suffix(".md")
+            page.touch(mode=0o600)
+            page.write_text(to_markdown(self._events))
+        except OSError as error:
+            raise CannotCheck(
+                f"The record {self.file} cannot be written ({error.strerror}), so nothing runs."
+            ) from error
+
+
+def _append(file: Path, line: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        data = line.encode()
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def to_markdown(events: Iterable[Event]) -> str:
+    """Return a record as a page: who, when, which engine, then each command with its output, status and digests."""
+    return "\n\n".join(part for event in events for part in _parts(event)) + "\n"
+
+
+def _parts(event: Event) -> Iterator[str]:
+    kind = event["event"]
+    if kind == "start":
+        engine = ", ".join(str(value) for value in event["engine"].values())
+        yield f"# {event['notebook']}\n\n{event['time']}, by {event['person']}, engine: {engine}"
+    if kind in ("cell", "refused"):
+        yield f"## {event['time']}\n\n{_block('bash', event['command'])}"
+    if kind == "refused":
+        yield f"Refused: {event['why']}"
+    if kind == "cell" and event["values"]:
+        yield "With " + ", ".join(f"<{name}> = {value}" for name, value in event["values"].items())
+    if kind == "end":
+        if event["output"].strip():
+            yield _block("text", event["output"])
+        yield f"Status {event['status']}, {event['seconds']} s"
+    for when in ("before", "after"):
+        for reference, said in event.get(when, {}).items():
+            yield _names(reference, when, said)
+
+
+def _block(language: str, text: str) -> str:
+    ticks = "`" * (3 + text.count("```"))
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def _names(reference: str, when: str, said: Any) -> str:
+    if not isinstance(said, dict):
+        return f"- {reference}, {when}: {said}"
+    user = f", as {said['user']}" if said.get("user") else ""
+    return f"- {reference}, {when}: {said.get('digest') or said.get('unknown') or 'nothing'}{user}"

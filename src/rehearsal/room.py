@@ -1,0 +1,223 @@
+"""Open a room: a sealed process tree with its own engine, registries, network and file system.
+
+The runner (this process) forks a keeper; the keeper makes the namespaces and forks the room's first process, which
+seals itself in (sealing.py) and then runs services.py with nothing of this process but its standard streams.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from rehearsal.errors import CannotCheck
+from rehearsal.keeper import keep
+from rehearsal.sealing import BUNDLE, DOCKER_SOCKET, ROOM, Inside, seal
+from rehearsal.settings import Settings
+
+PROGRAMS = {"dockerd": "docker.io", "docker": "docker.io", "docker-registry": "docker-registry"}
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_USERS = 65536
+_LARGE = (".git", ".venv", "node_modules")
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room that runs. `pid` is its first process as the machine outside sees it; `path` leads into its files."""
+
+    keeper: int
+    pid: int
+    alive: int
+
+    @property
+    def path(self) -> Path:
+        """The room's root folder, seen from outside; gone with the room."""
+        return Path(f"/proc/{self.pid}/root")
+
+    def wait(self) -> int:
+        """Return the exit status of the room's command once it, and everything else in the room, has ended."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.keeper, 0)[1])
+
+    def close(self) -> None:
+        """End the room and all in it, and wait until nothing of it is left."""
+        os.close(self.alive)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.keeper, 0)
+
+
+def open_room(
+    settings: Settings,
+    command: list[str],
+    *,
+    files: dict[str, bytes],
+    in_terminal: bool = False,
+    at_once: bool = False,
+) -> Room:
+    """Start a room that runs `command` and ends with it; raise CannotCheck where the machine cannot make one.
+
+    files: small files the command finds in /run/room. in_terminal: leave the room its place in this terminal.
+    at_once: start the command beside the services, and let it wait for them (see services.py), its output in a log.
+    """
+    _check_machine()
+    inside = _inside(settings, files)
+
+    def enter(containers: bool) -> NoReturn:
+        seal(inside, containers)
+        for number in os.listdir("/proc/self/fd")[3:]:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(int(number), False)
+        environment = _environment()
+        started = _start_beside(command, environment) if at_once else 0
+        services = [sys.executable, "-m", "rehearsal.services", str(settings.root), str(started), *command]
+        os.execve(sys.executable, services, environment)
+
+    return _fork(enter, in_terminal)
+
+
+def _start_beside(command: list[str], environment: dict[str, str]) -> int:
+    log = os.open(ROOM / "log/kernel", os.O_CREAT | os.O_WRONLY)
+    streams = [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]
+    return os.posix_spawn(command[0], command, environment, file_actions=streams, setsid=True)
+
+
+def probe() -> None:
+    """Make the walls of a room and nothing in it; raise CannotCheck where this machine cannot."""
+    _check_machine()
+
+    def enter(containers: bool) -> NoReturn:
+        seal(Inside(visible=(), sockets=(), work=None, hosts="", size=_size()), containers)
+        os._exit(0)
+
+    _fork(enter, in_terminal=False).wait()
+
+
+def _fork(enter: Callable[[bool], NoReturn], in_terminal: bool) -> Room:
+    alive, kept_alive = os.pipe()
+    report, told = os.pipe()
+    mapped, say_mapped = os.pipe()
+    keeper = os.fork()
+    if not keeper:
+        for ours in (kept_alive, report, say_mapped):
+            os.close(ours)
+        if not in_terminal:
+            os.setsid()
+        keep(enter, alive, told, mapped)
+    for theirs in (alive, told, mapped):
+        os.close(theirs)
+    try:
+        return Room(keeper, _first_process(keeper, report, say_mapped), kept_alive)
+    except CannotCheck:
+        os.close(kept_alive)
+        os.waitpid(keeper, 0)
+        raise
+
+
+def _check_machine() -> None:
+    if sys.platform != "linux":
+        raise CannotCheck("A room needs Linux: its walls are the Linux kernel's namespaces. Use a Linux machine or VM.")
+    for program, package in PROGRAMS.items():
+        if not shutil.which(program, path=_path()):
+            raise CannotCheck(f"{program} is missing, so no room can be made: install the Debian package {package}.")
+
+
+def _path() -> str:
+    """Return the person's PATH, this Python's folder before it and the system's (with the engine) after it."""
+    folders = [
+        str(Path(sys.executable).parent),
+        *os.environ.get("PATH", "").split(os.pathsep),
+        *_SYSTEM_PATH.split(":"),
+    ]
+    return os.pathsep.join(dict.fromkeys(folders))
+
+
+def _inside(settings: Settings, files: dict[str, bytes]) -> Inside:
+    seen = (settings.root, Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1])
+    here = Path.cwd()
+    work = here if settings.root in here.parents else settings.notebooks
+    names = "\n".join(f"{registry.address} {' '.join(registry.hosts)}" for registry in settings.registries)
+    return Inside(
+        visible=tuple(form for path in seen for form in (path, path.resolve())),
+        work=work if work.is_dir() else None,
+        sockets=_doors(settings.root),
+        hosts=f"127.0.0.1 localhost rehearsal\n{names}\n",
+        size=_size(),
+        files=files,
+    )
+
+
+def _doors(project: Path) -> tuple[str, ...]:
+    """Return the machine's unix sockets, and the sockets and pipes in the project: a room sees them, and could talk."""
+    with open("/proc/net/unix") as table:
+        paths = {line.rstrip("\n").split(" ", 7)[-1].strip() for line in table}
+    for folder, folders, names in os.walk(project):
+        folders[:] = [name for name in folders if name not in _LARGE]
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                mode = os.lstat(path).st_mode
+                if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode):
+                    paths.add(path)
+    return tuple(sorted(path for path in paths if path.startswith("/")))
+
+
+def _size() -> str:
+    return os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
+
+
+def _environment() -> dict[str, str]:
+    """The whole environment of a room: an allow-list, so that no token of the person's can be in it."""
+    kept = {name: os.environ[name] for name in ("TERM",) if name in os.environ}
+    return kept | {
+        "PATH": _path(),
+        "HOME": str(ROOM / "home"),
+        "DOCKER_CONFIG": str(ROOM / "home/.docker"),
+        "DOCKER_HOST": f"unix://{DOCKER_SOCKET}",
+        "SSL_CERT_FILE": str(BUNDLE),
+        "REQUESTS_CA_BUNDLE": str(BUNDLE),
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+    }
+
+
+def _first_process(keeper: int, report: int, say_mapped: int) -> int:
+    """Follow the keeper's report to its end and return the PID of the room's first process."""
+    pid = 0
+    with open(report) as lines:
+        for line in lines:
+            message = json.loads(line)
+            if "error" in message:
+                raise CannotCheck(_advice(message["error"], message["number"]))
+            if "unshared" in message:
+                _map_users(keeper)
+                os.close(say_mapped)
+            pid = message.get("pid", pid)
+    return pid
+
+
+def _map_users(keeper: int) -> None:
+    """Make this user the room's root; when it is root, the others too, so that images may hold files of theirs."""
+    users = (f"0 0 {_USERS}", f"0 0 {_USERS}") if os.geteuid() == 0 else (f"0 {os.geteuid()} 1", f"0 {os.getegid()} 1")
+    Path(f"/proc/{keeper}/setgroups").write_text("allow" if os.geteuid() == 0 else "deny")
+    for kind, line in zip(("uid", "gid"), users, strict=True):
+        Path(f"/proc/{keeper}/{kind}_map").write_text(line)
+
+
+def _advice(error: str, number: int) -> str:
+    said = f"No room can be made here ({error})"
+    space = number == errno.ENOSPC and not error.startswith("make namespaces")
+    if space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
+        return f"{said}: free memory, or set REHEARSAL_ROOM_SIZE (now {_size()!r}) to a size or a part of memory."
+    if number in (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EINVAL):
+        return (
+            f"{said}: this machine does not let you make user namespaces. As root, set the sysctls "
+            "user.max_user_namespaces above 0, kernel.unprivileged_userns_clone to 1 and "
+            "kernel.apparmor_restrict_unprivileged_userns to 0, those that exist."
+        )
+    return f"{said}: a room needs Linux 5.12 or newer with its namespaces."

@@ -1,0 +1,241 @@
+"""The first process of a room: its certificates, registries, token services and engine, and its one command.
+
+`services.py PROJECT PID COMMAND…`: a kernel was started at once, as process PID, and its first shell cell waits for
+READY; with PID 0 the command is started when everything is there. Ends with the command's exit status, and everything
+in the room with it.
+"""
+
+import base64
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from rehearsal import linux
+from rehearsal.errors import CannotCheck
+from rehearsal.sealing import BUNDLE, DOCKER_SOCKET, ROOM, STATE
+from rehearsal.settings import Registry, Settings, load_settings
+
+READY, FAILED = STATE / "ready", STATE / "failed"
+_LOG = ROOM / "log"
+_SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_SECONDS_TO_START = 30.0
+_PAUSE = 0.01
+
+
+def wait_until_ready() -> None:
+    """Return when this room's engine and registries answer; raise CannotCheck with the reason if they never will."""
+    while not READY.exists():
+        if FAILED.exists():
+            raise CannotCheck(FAILED.read_text())
+        time.sleep(_PAUSE)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one room to its end; return its command's exit status."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _let_the_command_decide)
+    project, started_before, *command = arguments
+    kernel = int(started_before)
+    try:
+        settings = load_settings(Path(project))
+        started = _start_services(settings)
+        _seed(settings)
+        _wait_for_services(settings, started)
+    except (CannotCheck, OSError) as error:
+        FAILED.with_suffix(".new").write_text(_reason(error))
+        FAILED.with_suffix(".new").rename(FAILED)
+        if not kernel:
+            print(_reason(error), file=sys.stderr)
+            return CannotCheck.status
+    else:
+        READY.touch()
+    if not kernel:
+        _show_credentials(settings)
+    status = _reap_until(kernel or _start(command))
+    if kernel and status:
+        print(f"The kernel in the room ended with status {status}: {_last_line('kernel')}", file=sys.stderr)
+    return status
+
+
+def _let_the_command_decide(number: int, frame: FrameType | None) -> None:
+    """Not ignored but handled: so the command gets the signal's default back when it is started."""
+
+
+def _start(command: list[str]) -> int:
+    """Return the PID of the room's command. Not a Popen: it could take the status that _reap_until waits for."""
+    try:
+        return os.posix_spawnp(command[0], command, os.environ)
+    except OSError as error:
+        print(f"{command[0]} cannot be run in the room: {error.strerror}.", file=sys.stderr)
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _reason(error: Exception) -> str:
+    said = str(error) if isinstance(error, CannotCheck) else f"The room could not be set up: {error}."
+    full = os.strerror(errno.ENOSPC).lower() in said.lower()
+    return f"{said} The room is full: free memory, or set REHEARSAL_ROOM_SIZE." if full else said
+
+
+def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
+    """Start the slowest first: the engine comes up while the certificates are made."""
+    started = {"engine": _daemon("engine", _engine_command(), container="rehearsal")}
+    certificate, key, chain = _certificates(settings)
+    from rehearsal.tokens import Issuer, serve_tokens
+
+    for registry in settings.registries:
+        configuration = _registry_configuration(registry, certificate, key)
+        _configuration_file(registry).write_text(json.dumps(configuration))
+        started[registry.name] = _serve(registry)
+        if registry.tokens:
+            serve_tokens(Issuer(registry, key.read_bytes(), chain), certificate, key)
+
+    def start_again(number: int, frame: FrameType | None) -> None:
+        """Start each registry that was stopped, so that another could stand in its place for a while (front.py)."""
+        for registry in settings.registries:
+            if started[registry.name].poll() is not None:
+                started[registry.name] = _serve(registry)
+
+    signal.signal(signal.SIGUSR1, start_again)
+    return started
+
+
+def _configuration_file(registry: Registry) -> Path:
+    return ROOM / f"{registry.name}.json"
+
+
+def _serve(registry: Registry) -> subprocess.Popen[bytes]:
+    return _daemon(registry.name, ["docker-registry", "serve", str(_configuration_file(registry))])
+
+
+def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[bytes]:
+    """Start what has no terminal; what it says goes to a file of the room."""
+    with open(_LOG / name, "ab") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | more, start_new_session=True
+        )
+
+
+def _engine_command() -> list[str]:
+    """The engine of a room. The driver vfs needs nothing of the kernel, so outputs are the same on every machine."""
+    engine = ROOM / "engine"
+    places = ["--data-root", engine / "data", "--exec-root", engine / "exec", "--pidfile", engine / "pid"]
+    command = ["dockerd", *map(str, places), "-H", f"unix://{DOCKER_SOCKET}", "-G", "0"]
+    command += ["--iptables=false", "--storage-driver", "vfs"]
+    return command if can_run_containers() else [*command, "--bridge=none"]
+
+
+def can_run_containers() -> bool:
+    """Return whether this room has a cgroup tree of its own, without which its engine can run no container."""
+    return os.path.isdir("/sys/fs/cgroup/room")
+
+
+def _certificates(settings: Settings) -> tuple[Path, Path, tuple[str, ...]]:
+    """Make a throw-away authority, trust it in the whole room, and make one certificate for every registry name."""
+    import trustme
+
+    authority = trustme.CA()
+    leaf = authority.issue_cert(*(host for registry in settings.registries for host in registry.hosts))
+    certificate, key = ROOM / "leaf.pem", ROOM / "leaf.key"
+    authority.cert_pem.write_to_path(str(BUNDLE))
+    leaf.private_key_pem.write_to_path(str(key))
+    certificate.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    if os.path.exists(_SYSTEM_BUNDLE):
+        linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_pem_x509_certificates
+
+    parts = load_pem_x509_certificates(certificate.read_bytes())
+    return certificate, key, tuple(base64.b64encode(part.public_bytes(Encoding.DER)).decode() for part in parts)
+
+
+def _registry_configuration(registry: Registry, certificate: Path, key: Path) -> dict[str, object]:
+    """Return Distribution's configuration; JSON is YAML, which it reads."""
+    from rehearsal.tokens import PORT
+
+    configuration: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "info", "formatter": "json"},
+        "storage": {
+            "filesystem": {"rootdirectory": str(ROOM / "registries" / registry.name)},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": f"{registry.address}:443", "tls": {"certificate": str(certificate), "key": str(key)}},
+    }
+    if registry.tokens:
+        host = registry.hosts[0]
+        realm = f"https://{host}:{PORT}/token"
+        token = {"realm": realm, "service": host, "issuer": host, "rootcertbundle": str(BUNDLE)}
+        configuration["auth"] = {"token": token}
+    return configuration
+
+
+def _wait_for_services(settings: Settings, started: dict[str, subprocess.Popen[bytes]]) -> None:
+    end = time.monotonic() + _SECONDS_TO_START
+    waiting = {name: (registry_address(settings, name)) for name in started}
+    while waiting:
+        waiting = {name: address for name, address in waiting.items() if not _answers(address)}
+        for name in waiting:
+            if started[name].poll() is not None or time.monotonic() > end:
+                raise CannotCheck(f"The room's {name} does not start: {_last_line(name)}")
+        if waiting:
+            time.sleep(_PAUSE)
+
+
+def registry_address(settings: Settings, name: str) -> str | tuple[str, int]:
+    """Return where the service `name` of a room listens: a socket's path, or address and port."""
+    for registry in settings.registries:
+        if registry.name == name:
+            return registry.address, 443
+    return str(DOCKER_SOCKET)
+
+
+def _answers(address: str | tuple[str, int]) -> bool:
+    kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(kind, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(address)
+            if isinstance(address, str):
+                client.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+                return b" 200 " in client.recv(64)
+        except OSError:
+            return False
+    return True
+
+
+def _last_line(name: str) -> str:
+    lines = (_LOG / name).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _seed(settings: Settings) -> None:
+    from rehearsal.images import Store, load_history
+
+    for registry in settings.registries:
+        history = load_history(settings.root / registry.history) if registry.history else {}
+        Store(ROOM / "registries" / registry.name).seed(registry.images, history)
+
+
+def _show_credentials(settings: Settings) -> None:
+    for registry in settings.registries:
+        for token, right in registry.tokens.items():
+            user = f"user {registry.user}" if registry.user else "any user name"
+            print(f"{registry.name}: {user}, token {token} ({right})", file=sys.stderr)
+
+
+def _reap_until(pid: int) -> int:
+    while True:
+        ended, status = os.wait()
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""What a project says in `[tool.rehearsal]` of its pyproject.toml."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, cast
+
+from rehearsal.errors import CannotCheck
+from rehearsal.masks import Mask, load_masks
+
+Right = Literal["push", "pull", "expired"]
+RIGHTS = ("push", "pull", "expired")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry that every room plays: how references name it, the hosts that lead to it, who may do what, its images.
+
+    history: a file below the project, of what others are made to have released (images.py).
+    user: whose the tokens are; with another name they are refused. Empty for anybody's.
+
+    Without tokens it is anonymous: everybody may pull and push, as nobody can reach it but the room itself.
+    """
+
+    name: str
+    address: str
+    hosts: tuple[str, ...]
+    tokens: Mapping[str, Right] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    images: tuple[str, ...] = ()
+    history: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True)
+class Production:
+    """What the kernel `production` is told: the command that says what a reference names, and those that write."""
+
+    digest: str = ""
+    writers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One project: its root, the folder of its runbooks, and the registries of its rooms."""
+
+    root: Path
+    notebooks: Path
+    mask_file: Path | None
+    unrun_file: Path | None
+    registries: tuple[Registry, ...]
+    readers: tuple[str, ...] = ()
+    production: Production = Production()
+
+    def masks(self) -> tuple[Mask, ...]:
+        """Return the project's masks; none without a file of them."""
+        return load_masks(self.mask_file) if self.mask_file else ()
+
+
+def load_settings(start: Path) -> Settings:
+    """Return the settings of the nearest project at or above `start`; raise CannotCheck where there is none."""
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            table = _read(file).get("tool", {}).get("rehearsal")
+            if table is not None:
+                return _settings(folder, table)
+    raise CannotCheck(f"No pyproject.toml with [tool.rehearsal] at or above {start}: change into the project's folder.")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise CannotCheck(f"{file} cannot be read: {error}.") from error
+
+
+def _settings(root: Path, table: dict[str, Any]) -> Settings:
+    try:
+        registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
+        masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
+        notebooks, readers = root / table.get("notebooks", "notebooks"), tuple(table.get("readers", ()))
+        said = table.get("production", {})
+        production = Production(str(said.get("digest", "")), tuple(said.get("writers", ())))
+        return Settings(root, notebooks, masks, unrun, registries, readers, production)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
+
+
+def _registry(number: int, entry: dict[str, Any]) -> Registry:
+    tokens = dict(entry.get("tokens", {}))
+    for token, right in tokens.items():
+        if right not in RIGHTS:
+            raise ValueError(f"the token {token} may {right!r}, which is none of {', '.join(RIGHTS)}")
+    images, history = tuple(entry.get("images", ())), str(entry.get("history", ""))
+    hosts = tuple(entry["hosts"])
+    name, rights = entry.get("name", hosts[0]), cast(dict[str, Right], tokens)
+    return Registry(name, f"127.0.0.{number}", hosts, rights, images, history, str(entry.get("user", "")))

@@ -1,0 +1,118 @@
+"""Where the cells of a notebook run: what a stage gives the strict shell, and the rehearsal, which is one.
+
+The same bytes run on every stage. What differs stands here and in production.py: where the shell is, what a
+placeholder's value is, and what is held around each cell.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rehearsal.errors import CannotCheck
+from rehearsal.placeholders import Placeholder
+from rehearsal.sealing import PROJECT, ROOM, WORK
+from rehearsal.services import can_run_containers, wait_until_ready
+from rehearsal.settings import Registry, load_settings
+from rehearsal.shell import Shell
+from rehearsal.shown import Shown
+from rehearsal.writes import Watch, disagreement
+
+NOBODY = "nothing"
+"""In place of words: the registry does not answer at all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One shell cell as it stands on the page, and what its options declare.
+
+    fails: the status that it must end with. root: it runs containers. writes: the references that it writes.
+    answers: the words in which the rehearsed registry refuses whatever this cell asks, or `nothing`.
+    """
+
+    script: str
+    fails: int | None = None
+    root: bool = False
+    writes: tuple[str, ...] = ()
+    answers: str = ""
+
+
+class Stage(Protocol):
+    """Where cells run."""
+
+    folder: Path
+    """The notebooks' folder, whose texts declare the placeholders."""
+
+    def shell(self) -> Shell:
+        """Return the one shell, started at the first call."""
+
+    def value(self, placeholder: Placeholder) -> str:
+        """Return what stands for a placeholder."""
+
+    def secrets(self, known: Iterable[Placeholder]) -> set[str]:
+        """Return what must not be shown, besides the secrets that cells have used."""
+
+    def around(self, cell: Cell, shown: Shown) -> AbstractContextManager[None]:
+        """Hold what this stage promises, before and after a cell runs; raise RehearsalError where it does not hold."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class Rehearsal:
+    """The stage in a room: after each cell the registries' logs must show just the writes that it declares."""
+
+    folder = WORK
+
+    def __init__(self) -> None:
+        self._shell: Shell | None = None
+        self._watch: Watch | None = None
+        self._registries: tuple[Registry, ...] = ()
+
+    def shell(self) -> Shell:
+        """Return the shell, once the room's engine and registries answer."""
+        if not ROOM.is_dir():
+            raise CannotCheck("Not in a room: choose the kernel `rehearsal`, which runs shell cells in one.")
+        wait_until_ready()
+        if self._shell is None:
+            self._registries = load_settings(PROJECT.resolve()).registries
+            self._watch = Watch(self._registries)
+            self._shell = Shell(ROOM / "shell")
+        return self._shell
+
+    def value(self, placeholder: Placeholder) -> str:
+        """Return the declared value."""
+        return placeholder.value
+
+    def secrets(self, known: Iterable[Placeholder]) -> set[str]:
+        """Return the practice secrets: all are known before any cell runs."""
+        return {placeholder.value for placeholder in known if placeholder.secret}
+
+    @contextlib.contextmanager
+    def around(self, cell: Cell, shown: Shown) -> Iterator[None]:
+        """Let the registry answer as the cell declares, and hold the cell to its writes."""
+        if cell.root and not can_run_containers():
+            raise CannotCheck("This cell needs root: only a room that root has made can run containers.")
+        try:
+            with self._answering(cell.answers):
+                yield
+        finally:
+            wrote = self._watch.new() if self._watch else []
+        if why := disagreement(cell.writes, wrote):
+            raise self.shell().fail(why)
+
+    def close(self) -> None:
+        """End the shell, and the connections to the registries."""
+        if self._shell:
+            self._shell.close()
+        if self._watch:
+            self._watch.close()
+
+    def _answering(self, said: str) -> AbstractContextManager[object]:
+        if not said:
+            return contextlib.nullcontext()
+        from rehearsal.front import in_place_of, words  # few cells ask for it, and a server takes long to load
+
+        return in_place_of(self._registries[0], None if said == NOBODY else words(said))

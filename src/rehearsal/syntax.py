@@ -1,0 +1,69 @@
+"""The syntax of cells: trees of bash and of Python, and how to find one's way in them."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
+"""What is taken for a placeholder: words in angle brackets that touch them."""
+CONDITIONS = {"if_statement", "elif_clause", "while_statement"}
+_PARSER = Parser(Language(tree_sitter_bash.language()))
+
+
+def parse(script: str) -> Node:
+    """Return the syntax tree of a bash script."""
+    return _PARSER.parse(script.encode()).root_node
+
+
+def one_word(script: str) -> str:
+    """Return a script with its placeholders as words: to bash they are redirections."""
+    return FORM.sub(lambda match: re.sub(r"\W", "_", match[1]), script)
+
+
+def python_tree(source: str) -> ast.Module:
+    """Return the syntax tree of a Python cell as IPython reads it, its magics as calls, or raise SyntaxError."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return ast.parse(TransformerManager().transform_cell(source))
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and everything below it."""
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+def text(node: Node) -> str:
+    """Return the source of a node."""
+    return node.text.decode() if node.text is not None else ""
+
+
+def ancestors(node: Node) -> Iterator[Node]:
+    """Yield what a node is part of, the nearest first."""
+    while (parent := node.parent) is not None:
+        yield parent
+        node = parent
+
+
+def words(command: Node) -> list[str]:
+    """Return a command's words as bash would see them, without quotes; `command` and `builtin` in front passed over."""
+    words = [text(child).strip("'\"").removeprefix("\\") for child in command.children]
+    words = [word for child, word in zip(command.children, words, strict=True) if child.type != "variable_assignment"]
+    while words and words[0] in ("command", "builtin"):
+        words = words[1:]
+    return words or [""]
+
+
+def in_condition(node: Node) -> bool:
+    """Return whether the result of `node` is what an if, elif, while or until asks for."""
+    parent = node.parent
+    while parent is not None and parent.type in {"list", "negated_command", "pipeline", "redirected_statement"}:
+        node, parent = parent, parent.parent
+    if parent is None or parent.type not in CONDITIONS:
+        return False
+    ends = [child.start_byte for child in parent.children if child.type in {"then", "do_group"}]
+    return bool(ends) and node.end_byte <= ends[0]

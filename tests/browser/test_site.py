@@ -1,0 +1,149 @@
+import gzip
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from html5lib import HTMLParser
+from html5lib.treebuilders import getTreeBuilder
+from typer.main import get_command
+
+from conftest import ROOT, scripts_of
+from megalotron_images.cli import app as images_app
+from megalotron_images.convention import STACKS
+from rehearsal.cli import app as rehearsal_app
+
+SITE = ROOT / "site"
+PAGES = sorted(f"/{page.parent.relative_to(SITE)}/".replace("/./", "/") for page in SITE.glob("**/index.html"))
+GUIDE = SITE / "guide" / "push-an-image" / "index.html"
+SIX_LINES = (
+    "docker pull alpine",
+    "docker image inspect alpine",
+    "docker tag alpine ghcr.io/megalotron/alpine:test",
+    "export GHCR_PAT=<your generated personal access token>",
+    "echo $GHCR_PAT | docker login ghcr.io -u <your GH username> --password-stdin",
+    "docker push ghcr.io/megalotron/alpine:test",
+)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", [*PAGES, "/404.html"])
+def test_a_page_is_accessible_and_fits(path, scheme, width, open_page):
+    page = open_page(path, scheme=scheme, width=width)
+    found = Axe().run(page).response["violations"]
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.strangers == []
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("line", SIX_LINES)
+def test_each_line_of_the_seed_stands_in_text_and_page(line, open_page):
+    assert line in scripts_of("push-an-image")
+    page = open_page("/guide/push-an-image/", script=False)
+    assert f"{line}\n" in [code.text_content() for code in page.query_selector_all(".nb-in code")]
+
+
+def test_each_copy_button_gives_the_command_to_the_byte(open_page):
+    page = open_page("/guide/push-an-image/")
+    copied = []
+    for block in page.query_selector_all(".nb-in"):
+        block.query_selector("button").click()
+        page.wait_for_timeout(50)
+        copied.append(page.evaluate("navigator.clipboard.readText()"))
+    assert copied == scripts_of("push-an-image")
+
+
+def test_a_long_output_is_folded_with_its_count_of_lines(open_page):
+    page = open_page("/guide/push-an-image/")
+    long = page.query_selector("details.nb-long")
+    lines = long.query_selector("code").text_content().strip().splitlines()
+    assert long.query_selector("summary").text_content() == f"{len(lines)} lines of output"
+    assert not long.query_selector("code").is_visible()
+    page.keyboard.press("Tab")
+    long.query_selector("summary").focus()
+    page.keyboard.press("Enter")
+    assert long.query_selector("code").is_visible()
+
+
+def test_a_digest_can_be_copied_by_mouse_and_keyboard_and_says_why_it_differs(open_page):
+    page = open_page("/guide/release-a-stack/")
+    digest = page.query_selector(".nb-out var[role=button]")
+    assert "yours may differ" in digest.get_attribute("title")
+    digest.click()
+    page.wait_for_timeout(50)
+    assert page.evaluate("navigator.clipboard.readText()") == digest.text_content()
+    page.evaluate("navigator.clipboard.writeText('')")
+    digest.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(50)
+    assert page.evaluate("navigator.clipboard.readText()") == digest.text_content()
+
+
+def test_the_reference_shows_every_verb_of_both_commands(open_page):
+    page = open_page("/reference/", script=False)
+    heads = [head.text_content().rstrip("#") for head in page.query_selector_all("h3")]
+    for program, app in (("megalotron-images", images_app), ("rehearsal", rehearsal_app)):
+        for verb in get_command(app).commands:
+            assert f"{program} {verb}" in heads
+
+
+def test_outputs_have_no_copy_button(open_page):
+    page = open_page("/guide/push-an-image/")
+    assert page.query_selector_all(".nb-out")
+    assert page.query_selector_all(".nb-out button.md-code__button[data-md-type='copy']") == []
+
+
+def test_each_output_of_the_notebook_is_on_the_page(open_page):
+    notebook = nbformat.read(ROOT / "notebooks" / "push-an-image.ipynb", as_version=4)
+    texts = ["".join(output.text for output in cell.outputs) for cell in notebook.cells if cell.get("outputs")]
+    page = open_page("/guide/push-an-image/", script=False)
+    shown = [code.text_content().strip() for code in page.query_selector_all(".nb-out code")]
+    assert shown == [text.strip() for text in texts]
+
+
+def test_the_diagram_is_drawn_in_the_page_and_named(open_page):
+    page = open_page("/process/", script=False)
+    drawing = page.query_selector("svg[role=img]")
+    assert drawing.query_selector("title").text_content() == "From a push to the registry"
+    assert "GitHub Action" in drawing.query_selector("desc").text_content()
+
+
+def test_the_guide_is_lighter_still():
+    assert len(GUIDE.read_bytes()) <= 26_000
+
+
+def test_the_table_of_stacks_is_made_from_the_code(open_page):
+    page = open_page("/convention/", script=False)
+    rows = page.query_selector_all("#stacks ~ * tbody tr")
+    shown = [[cell.text_content().strip() for cell in row.query_selector_all("td")] for row in rows]
+    assert shown == [[stack.title, stack.image] for stack in STACKS]
+
+
+@pytest.mark.parametrize("path", sorted(SITE.glob("**/index.html")), ids=lambda path: path.parent.name)
+def test_a_page_is_light(path):
+    content = path.read_bytes()
+    assert len(content) <= 36_000
+    assert len(gzip.compress(content, 9)) <= 8_500
+
+
+@pytest.mark.parametrize("path", sorted(SITE.glob("**/*.html")), ids=lambda path: str(path.relative_to(SITE)))
+def test_a_page_is_well_formed(path):
+    parser = HTMLParser(tree=getTreeBuilder("etree"))
+    parser.parse(path.read_text())
+    assert [error for error in parser.errors if error[1] not in ("unexpected-end-tag-implies-table-voodoo",)] == []
+
+
+def test_the_search_finds_each_command_once_and_no_ornament():
+    index = json.loads((SITE / "search" / "search_index.json").read_text())
+    text = "\n".join(entry["text"] for entry in index["docs"])
+    for ornament in ("In [", "Copied!", "¶", "%%bash"):
+        assert ornament not in text
+    assert "docker login" in text
+
+
+def test_the_notebook_can_be_downloaded():
+    assert (SITE / "guide" / "push-an-image" / "push-an-image.ipynb").is_file()
+    assert not list(Path(SITE).glob("**/site_hook*"))

@@ -1,0 +1,85 @@
+"""Fill in your own values, in a real browser."""
+
+import tomllib
+
+from conftest import ROOT, scripts_of
+
+PAGE = "/guide/release-a-stack/"
+CASES = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())
+VALUES = {"stack": "sniffer", "version": "v3.2.1", "your GH username": "hubot", "folder of your code": "../sniffer"}
+
+
+def copied(page):
+    found = []
+    for block in page.query_selector_all(".nb-in"):
+        block.query_selector("button").click()
+        page.wait_for_timeout(50)
+        found.append(page.evaluate("navigator.clipboard.readText()"))
+    return found
+
+
+def type_all(page):
+    for name, value in VALUES.items():
+        page.get_by_label(name, exact=True).fill(value)
+
+
+def test_every_command_and_copy_follows_what_is_typed_and_comes_back(open_page):
+    page = open_page(PAGE)
+    type_all(page)
+    expected = []
+    for script in scripts_of("release-a-stack"):
+        filled = script
+        for name, value in VALUES.items():
+            filled = filled.replace(f"<{name}>", value)
+        expected.append(filled)
+    assert copied(page) == expected
+    assert any("<your generated personal access token>" in script for script in expected)
+    page.reload()
+    assert copied(page) == expected
+    page.get_by_role("button", name="Clear my values").click()
+    assert copied(page) == scripts_of("release-a-stack")
+
+
+def test_values_go_along_to_another_page(open_page):
+    page = open_page(PAGE)
+    type_all(page)
+    page.goto(page.url.replace("release-a-stack", "go-back"))
+    shown = "".join(code.text_content() for code in page.query_selector_all(".nb-in code"))
+    assert "megalotron-images digest ghcr.io/megalotron/sniffer:main" in shown
+
+
+def test_a_secret_has_no_field(open_page):
+    page = open_page(PAGE)
+    assert page.query_selector_all(".nb-values input")
+    assert "token" not in page.query_selector(".nb-values").text_content()
+    assert page.evaluate("JSON.stringify({...localStorage})").count("token") == 0
+
+
+def test_the_browser_judges_a_version_as_python_does(open_page):
+    page = open_page(PAGE)
+    version = page.get_by_label("version", exact=True)
+    for text in (*CASES["right"], *CASES["wrong"]):
+        version.fill(text)
+        taken = text.strip() in CASES["right"]
+        assert (version.get_attribute("aria-invalid") == "false") == taken, text
+        shown = "".join(code.text_content() for code in page.query_selector_all(".nb-in code"))
+        assert (f"ghcr.io/megalotron/<stack>:{text.strip()} " in shown) == taken, text
+
+
+def test_what_a_shell_would_read_is_never_put_into_a_command(open_page):
+    page = open_page(PAGE)
+    for value in ("$(touch x)", "a b", "a;b", "`x`", "<b>", "a'b", 'a"b', "a|b", "a&b", "a\\b", "*"):
+        for name in VALUES:
+            page.get_by_label(name, exact=True).fill(value)
+        shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]
+        assert shown == [script.rstrip("\n") for script in scripts_of("release-a-stack")], value
+
+
+def test_a_page_without_placeholders_has_no_bar(open_page):
+    assert open_page("/guide/choose-an-image/").query_selector(".nb-values") is None
+
+
+def test_without_script_the_page_reads_as_before(open_page):
+    page = open_page(PAGE, script=False)
+    shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]
+    assert shown == [script.rstrip("\n") for script in scripts_of("release-a-stack")]

@@ -1,0 +1,102 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from rehearsal.masks import as_text
+from rehearsal.notebooks import Pair, script_of
+
+ROOT = Path(__file__).parent.parent
+ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+"""Before a command: run it without root's rights, on a machine where root's folders hold the Python in use."""
+
+SETTINGS = """
+[tool.rehearsal]
+notebooks = "notebooks"
+masks = "notebooks/masks.toml"
+[[tool.rehearsal.registries]]
+hosts = ["ghcr.io"]
+tokens = { practice-token-may-push = "push", practice-token-only-reads = "pull", practice-token-expired = "expired" }
+[[tool.rehearsal.registries]]
+name = "docker.io"
+hosts = ["registry-1.docker.io", "index.docker.io", "auth.docker.io"]
+images = ["library/alpine:latest"]
+"""
+
+
+def rehearsal(*arguments, cwd=ROOT, before=(), **environment):
+    """Run `rehearsal` as a person would, in a process of its own; return what it said and its status."""
+    return subprocess.run(
+        [*before, str(Path(sys.executable).parent / "rehearsal"), *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project of its own below /tmp, with this project's runbook."""
+    (tmp_path / "pyproject.toml").write_text(SETTINGS)
+    (tmp_path / "notebooks").mkdir()
+    for name in ("push-an-image.md", "push-an-image.ipynb"):
+        shutil.copy(ROOT / "notebooks" / name, tmp_path / "notebooks")
+    (tmp_path / "notebooks" / "masks.toml").write_text(masks_of_the_runbook())
+    return tmp_path
+
+
+def masks_of_the_runbook():
+    """Return this project's masks that the one runbook has a use for: an idle one is an error."""
+    outputs = Pair(ROOT / "notebooks" / "push-an-image.md").read_executed().cells
+    text = "\n".join(as_text(cell.outputs) for cell in outputs if cell.cell_type == "code")
+    head, *rules = (ROOT / "notebooks" / "masks.toml").read_text().split("[[mask]]\n")
+    used = [rule for rule in rules if re.search(tomllib.loads(rule)["pattern"], text, re.MULTILINE)]
+    return head + "".join(f"[[mask]]\n{rule}" for rule in used)
+
+
+def left_of_rooms(marker, cgroups=True):
+    """Return what rooms have left on this machine: processes whose command holds `marker`, mounts, folders, cgroups."""
+    processes = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if marker in command and int(folder.name) != os.getpid():
+            processes.append(command)
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/run/room" in line]
+    folders = [str(path) for path in (Path("/run/room"),) if path.exists()]
+    return processes + mounts + folders + (cgroups_of_rooms() if cgroups else [])
+
+
+def cgroups_of_rooms():
+    """Return the cgroup folders of rooms whose keeper is gone."""
+    found = []
+    for folder in Path("/sys/fs/cgroup").glob("**/rehearsal-*"):
+        if not Path("/proc", folder.name.removeprefix("rehearsal-")).exists():
+            found.append(str(folder))
+    return found
+
+
+def wait_until_nothing_is_left(marker, seconds=5.0, cgroups=True):
+    """Return what is still left of rooms after `seconds`; nothing, as soon as there is nothing."""
+    end = time.monotonic() + seconds
+    while (left := left_of_rooms(marker, cgroups)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+def scripts_of(name):
+    notebook = jupytext.read(ROOT / "notebooks" / f"{name}.md")
+    return [script for cell in notebook.cells if (script := script_of(cell)) is not None]

@@ -1,0 +1,302 @@
+"""The command `megalotron-images` as a person meets it, in a room."""
+
+import base64
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest_room import MAY_PUSH, put_image
+from megalotron_images.convention import STACKS, MovingTag, Reference, Release, parse_reference
+from megalotron_images.registry import Free, Taken
+from rehearsal.sealing import PROJECT, ROOM
+from semver import Version
+
+IMAGE = "megalotron/backend"
+PROGRAM = Path(sys.executable).parent / "megalotron-images"
+VERBS = ("check", "status", "digest", "next", "publish", "promote", "tags-for", "doctor")
+
+HISTORY = [("v1.9.0", "2025-01-14"), ("v1.10.0", "2025-02-25")]
+
+
+def in_a_terminal(*arguments, types):
+    """Run the command in a terminal where a person types a line; return the status and all that was shown."""
+    environment = os.environ | {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(PROGRAM, [str(PROGRAM), *arguments], environment)
+    shown = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+        if b"to write it: " in shown and types is not None:
+            os.write(terminal, f"{types}\n".encode())
+            types = None
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+def test_a_write_waits_for_the_full_reference(registry, make_image):
+    make_image("one")
+    status, shown = in_a_terminal("publish", "backend", "v1.0.0", "--image", "one", types=f"ghcr.io/{IMAGE}:v1.0.0")
+    assert status == 0, shown
+    assert isinstance(registry.state(IMAGE, "v1.0.0"), Taken)
+
+
+@pytest.mark.parametrize("typed", ["", "y", "yes", "v1.0.0", f"ghcr.io/{IMAGE}:v1.0.1", f"ghcr.io/{IMAGE}:v1.0.0 x"])
+def test_any_other_answer_writes_nothing(typed, registry, make_image):
+    make_image("one")
+    status, shown = in_a_terminal("publish", "backend", "v1.0.0", "--image", "one", types=typed)
+    assert status == 1
+    assert "nothing was written" in shown
+    assert registry.tags(IMAGE) == []
+
+
+def test_without_a_terminal_nothing_is_written_unless_yes_is_said(registry, cli):
+    manifest = put_image(registry, IMAGE, "v1.0.0")
+    done = cli("promote", "backend", "v1.0.0")
+    assert done.returncode == 1
+    assert "with --yes" in done.stderr
+    assert registry.state(IMAGE, "main") == Free()
+    done = cli("promote", "backend", "v1.0.0", "--yes")
+    assert done.stdout == f"ghcr.io/{IMAGE}:main@{manifest.digest}\n"
+
+
+@pytest.mark.parametrize("verb", ["publish", "promote"])
+def test_a_dry_run_writes_nothing(verb, registry, cli, make_image):
+    put_image(registry, IMAGE, "v1.0.0")
+    make_image("one")
+    rest = ("v1.1.0", "--image", "one") if verb == "publish" else ("v1.0.0",)
+    done = cli(verb, "backend", *rest, "--dry-run", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(" would be written. Nothing was written.\n")
+    assert json.loads(cli(verb, "backend", *rest, "--dry-run", "--json").stdout)["writes"] is True
+    assert registry.tags(IMAGE) == ["v1.0.0"]
+
+
+def test_the_next_version_is_alone_on_its_line(registry, cli):
+    put_image(registry, IMAGE, "v1.2.3")
+    assert cli("next", "backend").stdout == "v1.2.4\n"
+    assert cli("next", "backend", "--minor").stdout == "v1.3.0\n"
+    assert cli("next", "backend", "--major").stdout == "v2.0.0\n"
+    assert json.loads(cli("next", "backend", "--json").stdout) == {"stack": "backend", "version": "v1.2.4"}
+    assert cli("next", "backend", "--minor", "--major").returncode == 2
+
+
+def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli, make_image):
+    put_image(registry, IMAGE, "v1.2.3", "arm64")
+    make_image("one")
+    done = cli("check", f"ghcr.io/{IMAGE}:v1.2.4")
+    assert (done.returncode, [line.split()[:2] for line in done.stdout.splitlines()]) == (
+        0,
+        [["ok", "name"], ["ok", "tag"], ["ok", "version"]],
+    )
+    assert cli("check", f"ghcr.io/{IMAGE}:v1.2.3").returncode == 1
+    assert cli("check", f"ghcr.io/{IMAGE}:v1.2.2").returncode == 1
+    assert cli("check", "ghcr.io/megalotron/Backend:v1.2.4").returncode == 1
+    done = cli("check", f"ghcr.io/{IMAGE}:v1.2.4", "--image", "one", "--json")
+    verdicts = {finding["about"]: finding["verdict"] for finding in json.loads(done.stdout)}
+    assert verdicts == {"name": "ok", "tag": "ok", "version": "ok", "platform": "no"}
+
+
+def test_status_shows_digests_and_releases(registry, cli):
+    first, second = (put_image(registry, IMAGE, tag) for tag in ("v1.0.0", "v1.1.0"))
+    registry.put(IMAGE, "main", first)
+    registry.put(IMAGE, "dev", second)
+    done = cli("status", "backend")
+    assert re.search(rf"^backend +newest +v1.1.0 +{second.digest}$", done.stdout, re.MULTILINE)
+    assert re.search(rf"^backend +main +v1.0.0 +{first.digest}$", done.stdout, re.MULTILINE)
+    assert json.loads(cli("status", "backend", "--json").stdout) == [
+        {
+            "stack": "backend",
+            "newest": {"digest": second.digest, "release": "v1.1.0"},
+            "main": {"digest": first.digest, "release": "v1.0.0"},
+            "dev": {"digest": second.digest, "release": "v1.1.0"},
+        }
+    ]
+    assert len(cli("status").stdout.splitlines()) == 1 + 3 * len(STACKS)
+
+
+def test_digest_answers_for_any_image_of_the_registry(registry, cli):
+    manifest = put_image(registry, "megalotron/alpine", "test")
+    assert cli("digest", "ghcr.io/megalotron/alpine:test").stdout == f"{manifest.digest}\n"
+    assert cli("digest", f"ghcr.io/megalotron/alpine@{manifest.digest}").stdout == f"{manifest.digest}\n"
+    assert cli("digest", "ghcr.io/megalotron/alpine:other").stdout == "nothing\n"
+    said = json.loads(cli("digest", "ghcr.io/megalotron/alpine:test", "--json").stdout)
+    assert (said["digest"], said["user"]) == (manifest.digest, "octocat")
+    for odd in ("alpine", "ghcr.io/megalotron/alpine:test?x=1", "ghcr.io/megalotron/alpine:../tags/list"):
+        assert cli("digest", odd).returncode == 1
+
+
+def test_a_refused_login_is_told_with_where_it_came_from(cli, registry):
+    done = cli("status", token="practice-token-expired")
+    assert done.returncode == 3
+    assert "The login is that of REGISTRY_USERNAME and REGISTRY_TOKEN: set or unset these." in done.stderr
+
+
+@pytest.mark.parametrize("context", ["nowhere", "an/odd name"])
+def test_another_engine_than_that_of_the_context_is_never_used(context, cli, registry, make_image):
+    make_image("one")
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+    done = cli("publish", "backend", "v1.0.0", "--image", "one", "--yes", env=environment | {"DOCKER_CONTEXT": context})
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert registry.tags(IMAGE) == []
+
+
+def test_status_lists_every_release_of_a_stack(registry, cli):
+    digests = [put_image(registry, IMAGE, tag, created=day).digest for tag, day in HISTORY]
+    done = cli("status", "backend", "--releases")
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert rows == [
+        ["backend", tag, day, d] for (tag, day), d in zip(reversed(HISTORY), reversed(digests), strict=True)
+    ]
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
+    assert cli("doctor").returncode == 0
+    for token, step in (("", "docker login ghcr.io"), ("practice-token-only-reads", "write:packages"), ("x", "again")):
+        done = cli("doctor", token=token)
+        assert done.returncode == 1
+        assert step in done.stdout
+    done = cli("doctor", env=os.environ | {"DOCKER_HOST": "unix:///nowhere"})
+    assert "engine  No Docker engine answers at unix:///nowhere (No such file or directory)" in done.stdout
+    assert "Start it" in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_help_with_an_example(verb, cli):
+    done = cli(verb, "--help")
+    assert done.returncode == 0
+    assert f"Example: megalotron-images {verb}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("chek",),
+        ("publish", "backend"),
+        ("promote", "backend", "v1.0.0", "--to", "prod"),
+        ("promote", "backend", "v1.0.0", "--expect", "6f345c712e0d"),
+    ],
+)
+def test_a_wrong_command_line(wrong, cli):
+    assert cli(*wrong).returncode == 2
+
+
+def test_half_of_the_credentials_is_said(cli):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    done = cli("status", env=environment | {"REGISTRY_TOKEN": "x"})
+    assert done.returncode == 3
+    assert (
+        done.stderr == "megalotron-images: REGISTRY_TOKEN is set, and REGISTRY_USERNAME is not: set both, or neither.\n"
+    )
+
+
+def test_an_image_that_is_not_in_the_engine(cli, registry):
+    done = cli("publish", "backend", "v1.0.0", "--image", "nowhere", "--yes")
+    assert done.returncode == 3
+    assert "No image nowhere in your engine" in done.stderr
+
+
+def test_a_netrc_changes_nothing(registry, cli):
+    netrc = Path.home() / ".netrc"
+    netrc.write_text("default login stranger password strangers-password\n")
+    try:
+        put_image(registry, IMAGE, "v1.0.0")
+        assert cli("promote", "backend", "v1.0.0", "--yes").returncode == 0
+        assert cli("status", token="").returncode == 0
+    finally:
+        netrc.unlink()
+
+
+PLANTED = "practice-token-may-push"
+
+
+def forms(secret):
+    found = [secret, quote(secret, safe="")]
+    for offset in range(3):
+        encoded = base64.b64encode(b"\0" * offset + f"octocat:{secret}".encode()).decode()
+        found.append(encoded[4:-4])
+    return found
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["plain", "debug"])
+def test_the_token_appears_nowhere(debug, registry, cli, make_image, tmp_path):
+    make_image("one", size=8_000_000)
+    seen, ended = set(), threading.Event()
+
+    def watch_processes():
+        while not ended.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes())
+                except OSError:
+                    continue
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=watch_processes)
+    watcher.start()
+    begin = time.time()
+    said = []
+    for arguments in (
+        ("doctor",),
+        ("publish", "backend", "v1.0.0", "--image", "one", "--yes"),
+        ("publish", "backend", "v0.1.0", "--image", "one", "--yes"),
+        ("promote", "backend", "v1.0.0", "--yes"),
+        ("promote", "backend", "v9.0.0", "--yes"),
+        ("status", "--json"),
+    ):
+        done = cli(*debug, *arguments, cwd=tmp_path)
+        said.append(done.stdout + done.stderr)
+    ended.set()
+    watcher.join()
+    files = [
+        path
+        for folder in (tmp_path, Path.home(), Path("/tmp"), ROOM / "log", ROOM / "engine")
+        for path in folder.rglob("*")
+        if path.is_file() and path.stat().st_mtime >= begin and path.stat().st_size < 2**24
+    ]
+    everything = "\n".join(said).encode() + b"\n".join(seen) + b"\n".join(path.read_bytes() for path in files)
+    assert len(files) > 2
+    for form in forms(PLANTED):
+        assert form.encode() not in everything
+
+
+parts = st.integers(0, 10**4)
+pre = st.lists(st.from_regex(r"(0|[1-9][0-9]{0,5}|[0-9A-Za-z-]*[A-Za-z-][0-9A-Za-z-]*)", fullmatch=True), max_size=3)
+prereleases = pre.map(lambda identifiers: ".".join(identifiers)[:60].rstrip(".") or None)
+releases = st.builds(lambda a, b, c, p: Release(Version(a, b, c, p)), parts, parts, parts, prereleases)
+references = st.builds(Reference, st.sampled_from(STACKS), st.one_of(releases, st.sampled_from(list(MovingTag))))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(references)
+def test_no_accepted_reference_is_refused_by_distribution(registry, reference):
+    assert parse_reference(str(reference)) == reference
+    if not hasattr(registry, "manifests"):
+        registry.manifests = {}
+    image = reference.stack.image
+    manifest = registry.manifests.setdefault(image, None) or put_image(registry, image, "v0.0.1")
+    registry.manifests[image] = manifest
+    registry.put(image, str(reference.tag), manifest)
+    assert registry.state(image, str(reference.tag)) == Taken(manifest.digest)
+
+
+def test_the_project_has_no_other_verb_than_those_tested():
+    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, cwd=PROJECT, check=True)
+    assert set(re.findall(r"^│ (\w[\w-]*)  ", done.stdout, re.MULTILINE)) == set(VERBS)

@@ -1,0 +1,234 @@
+"""The stage `production`, on the engine of a person's machine, which a room plays: what the guard promises."""
+
+import base64
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from rehearsal.notebooks import script_of
+from rehearsal.sealing import PROJECT, ROOM
+
+BIN = Path(sys.executable).parent
+TOKEN = "practice-token-may-push"
+TEST = "ghcr.io/megalotron/alpine:test"
+STEP, WRITE = "q stop: ", "in full to go on: "
+ANSWERS = {STEP: "", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
+STORE = ROOM / "registries" / "ghcr.io" / "docker" / "registry" / "v2" / "repositories"
+LARGE = """```bash
+head -c 80000000 /dev/urandom > content
+tar -c content | docker import - large > id
+docker tag large ghcr.io/megalotron/alpine:test
+echo <your generated personal access token> | docker login ghcr.io -u <your GH username> --password-stdin
+```
+
+```bash magic_args="--writes ghcr.io/megalotron/alpine:test"
+docker push ghcr.io/megalotron/alpine:test
+```
+"""
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A person's clone, on a machine with an engine and a registry as they were before."""
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    shutil.copytree(PROJECT / "notebooks", tmp_path / "notebooks")
+    shutil.rmtree(STORE / "megalotron" / "alpine", ignore_errors=True)
+    (Path.home() / ".docker" / "config.json").unlink(missing_ok=True)
+    return tmp_path
+
+
+def tags():
+    """Return every tag in the registry and what it names."""
+    return {str(path): path.read_text() for path in STORE.glob("**/_manifests/tags/*/current/link")}
+
+
+def added(before):
+    """Return the tags that are new or name something else than before."""
+    changed = {path for path, digest in tags().items() if before.get(path) != digest}
+    return sorted(re.sub(r".*/repositories/(.*)/_manifests/tags/(.*)/current/link", r"\1:\2", path) for path in changed)
+
+
+def walk(machine, notebook, answers=ANSWERS, interrupt_at=None, **environment):
+    """Go through a notebook in production in a terminal, answering each question; return status and what was shown."""
+    command = [str(BIN / "rehearsal"), "run", notebook, "--production"]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(machine)
+        os.execve(command[0], command, os.environ | environment)
+    shown, seen, end = "", 0, time.monotonic() + 120
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:
+            break
+        shown += part.decode(errors="replace")
+        for question, answer in answers.items():
+            if shown[seen:].endswith(question):
+                seen = len(shown)
+                said = answer if isinstance(answer, str) else answer.pop(0)
+                os.write(terminal, f"{said}\n".encode())
+        if interrupt_at and interrupt_at in shown[seen:]:
+            time.sleep(0.3)
+            os.write(terminal, b"\x03")
+            interrupt_at = None
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+def records(machine):
+    return [
+        [json.loads(line) for line in path.read_text().splitlines()] for path in sorted(machine.glob("runs/*.jsonl"))
+    ]
+
+
+def scripts(machine, notebook):
+    cells = jupytext.read(machine / "notebooks" / f"{notebook}.md").cells
+    return [script for cell in cells if (script := script_of(cell)) is not None]
+
+
+def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
+    before = tags()
+    status, shown = walk(machine, "push-an-image")
+    assert status == 0, shown
+    assert added(before) == ["megalotron/alpine:test"]
+    (record,) = records(machine)
+    assert [event["command"] for event in record if event["event"] == "cell"] == scripts(machine, "push-an-image")
+    push = next(n for n, event in enumerate(record) if event.get("writes"))
+    digest = tags()[str(STORE / "megalotron/alpine/_manifests/tags/test/current/link")]
+    assert record[push]["before"][TEST]["digest"] is None
+    assert record[push + 2]["after"][TEST] == {"reference": TEST, "digest": digest, "user": "octocat"}
+    assert f"digest: {digest}" in record[push + 1]["output"]
+    assert {event["status"] for event in record if event["event"] == "end"} == {0}
+    assert record[0]["notebook"] == "push-an-image"
+    assert record[0]["engine"]["name"]
+    page = next(machine.glob("runs/*.md")).read_text()
+    assert f"- {TEST}, after: {digest}, as octocat" in page
+    assert all(script in page for script in scripts(machine, "push-an-image"))
+
+
+@pytest.mark.parametrize("typed", ["", "yes", "alpine:test", f"{TEST}2", "ghcr.io/megalotron/alpine"])
+def test_a_wrong_confirmation_sends_nothing(typed, machine):
+    before = tags()
+    status, shown = walk(machine, "push-an-image", ANSWERS | {WRITE: typed})
+    assert status == 1
+    assert "nothing was sent" in shown
+    assert added(before) == []
+    assert records(machine)[0][-1]["event"] == "refused"
+
+
+def test_enters_that_were_typed_ahead_run_nothing_unread(machine):
+    status, shown = walk(machine, "push-an-image", ANSWERS | {STEP: ["\n\n\nq", "q"]})
+    assert status == 0
+    assert len([event for event in records(machine)[0] if event["event"] == "cell"]) == 1, shown
+
+
+def test_a_command_is_shown_whole_however_narrow_the_terminal(machine):
+    status, shown = walk(machine, "push-an-image", {STEP: "s"}, COLUMNS="40")
+    assert status == 0
+    assert "--password-stdin" in shown
+
+
+def test_ci_sends_nothing_even_where_somebody_answers(machine):
+    before = tags()
+    status, shown = walk(machine, "push-an-image", CI="true")
+    assert status == 1
+    assert "only a person may write to a registry" in shown
+    assert added(before) == []
+
+
+def test_without_a_terminal_nothing_is_sent(machine):
+    before = tags()
+    (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
+    text = jupytext.read(machine / "notebooks" / "large.md")
+    text.cells = [cell for cell in text.cells if "docker push" in cell.source]
+    jupytext.write(text, machine / "notebooks" / "large.ipynb")
+    command = [str(BIN / "jupyter"), "execute", "--kernel_name=production", "large.ipynb"]
+    done = subprocess.run(command, cwd=machine / "notebooks", capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "nobody is there to ask" in done.stderr
+    assert added(before) == []
+    done = subprocess.run(
+        [str(BIN / "rehearsal"), "run", "large", "--production"],
+        cwd=machine,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "nobody is there to ask" in done.stderr
+
+
+def header(machine):
+    return (machine / "notebooks" / "push-an-image.md").read_text().partition("\n---\n")[0] + "\n---\n\n"
+
+
+def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(machine):
+    before = tags()
+    (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
+    status, shown = walk(machine, "large", interrupt_at="Preparing")
+    assert status == 1
+    assert "Interrupted" in shown
+    assert added(before) == []
+    assert [event["event"] for event in records(machine)[0][-2:]] == ["end", "after"]
+    assert records(machine)[0][-1]["after"][TEST]["digest"] is None
+    status, shown = walk(machine, "large")
+    assert status == 0, shown
+    assert added(before) == ["megalotron/alpine:test"]
+    assert len(records(machine)) == 2
+
+
+def test_a_writer_that_declares_nothing_is_refused(machine):
+    before = tags()
+    (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE.replace(" magic_args=", " title="))
+    status, shown = walk(machine, "large")
+    assert status == 1
+    assert "declares no --writes" in shown
+    assert added(before) == []
+
+
+def test_the_token_stands_in_no_record_output_or_process(machine):
+    seen = set()
+    text = machine / "notebooks" / "push-an-image.md"
+    shows = "```bash\necho $GHCR_PAT; echo $GHCR_PAT | base64; env | grep GHCR\n```\n\n## Push"
+    text.write_text(text.read_text().replace("## Push", shows, 1))
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        while True:
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes())
+                except OSError:
+                    continue
+            (machine / "seen").write_bytes(b"\n".join(seen))
+            time.sleep(0.02)
+    try:
+        status, shown = walk(machine, "push-an-image")
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    assert status == 0, shown
+    assert "*****" in shown
+    files = [machine / "seen", *machine.glob("runs/*"), *Path("/tmp").glob("rehearsal-*/*")]
+    everything = shown.encode() + b"".join(path.read_bytes() for path in files if path.is_file())
+    for form in (TOKEN, *(base64.b64encode(b"x" * n + TOKEN.encode()).decode()[4:-4] for n in range(3))):
+        assert form.encode() not in everything, everything.partition(form.encode())[0][-300:]
+
+
+def test_the_records_are_for_their_owner_alone(machine):
+    walk(machine, "push-an-image", ANSWERS | {STEP: "q"})
+    walk(machine, "push-an-image", ANSWERS | {WRITE: ""})
+    assert {oct(path.stat().st_mode & 0o777) for path in machine.glob("runs/*")} == {"0o600"}
+    assert oct((machine / "runs").stat().st_mode & 0o777) == "0o700"

@@ -1,0 +1,292 @@
+"""What a registry can do wrong, and what the person reads then: the status is 3, and nothing was written.
+
+A scripted server stands in the place of "ghcr.io"; only where the real one can play the part itself, it does.
+"""
+
+import json
+import time
+
+import pytest
+
+from conftest_room import MAY_PUSH, digest_of, put_image
+from megalotron_images.errors import RegistryFailed
+from megalotron_images.registry import ACCEPT, Free, Registry, Taken, Unknown
+from megalotron_images.transport import Transport
+from rehearsal.front import Reply, challenge, errors, in_place_of, words
+
+IMAGE = "megalotron/backend"
+MANIFEST = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:" + "1" * 64}, "layers": []}).encode()
+DIGEST = digest_of(MANIFEST)
+SAYS = {"Docker-Content-Digest": DIGEST, "Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+UNKNOWN = errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+TAGS = Reply(200, json.dumps({"name": IMAGE, "tags": ["v1.0.0"]}).encode())
+GHCR_WORDS = {
+    "denied: denied": "wrong, expired or revoked",
+    "denied: permission_denied: write_package": "may not write to this package",
+    "denied: permission_denied: The token provided does not match expected scopes": "lacks the scope write:packages",
+    "unauthorized: authentication required": "your login does not allow it",
+    "name unknown: repository name not known to registry": "no such package",
+    "manifest unknown: manifest unknown": "no such tag",
+}
+
+
+def client(seconds=5.0):
+    return Registry(Transport("ghcr.io", MAY_PUSH, seconds))
+
+
+def with_token(script):
+    """Ask for a token first, as every registry does; `script` answers what follows."""
+
+    def answer(asked):
+        if asked.path.startswith("/token"):
+            return Reply(200, b'{"token": "practice"}')
+        return script(asked) if "Bearer" in asked.headers.get("Authorization", "") else challenge()
+
+    return answer
+
+
+def in_turn(*replies):
+    """Give one reply after the other, the last one for ever."""
+    left = list(replies)
+    return with_token(lambda asked: left.pop(0) if len(left) > 1 else left[0])
+
+
+def written(asked):
+    writes = [one for one in asked if one.method in ("PUT", "POST", "PATCH", "DELETE")]
+    return [one for one in writes if "Authorization" in one.headers]  # without, it was only asked for a token
+
+
+FAULTS = {
+    "stopped": (None, "has no answer (Connection refused)"),
+    "401": (with_token(lambda asked: challenge()), "your login does not allow it"),
+    "403": (with_token(lambda asked: errors(403, "DENIED", "denied")), "wrong, expired or revoked"),
+    "404 that is not the registry's": (with_token(lambda asked: Reply(404, b"<html>not found</html>")), "status 404"),
+    "500": (with_token(lambda asked: Reply(500, b"oops")), "status 500"),
+    "429 that asks for too long": (
+        with_token(lambda asked: errors(429, "TOOMANYREQUESTS", "retry-after: 1h30m, allowed: 2000/minute")),
+        "It asks you to wait 5400 s.",
+    ),
+    "connection cut in mid-body": (with_token(lambda asked: Reply(200, MANIFEST, SAYS, cut=9)), "has no answer"),
+    "wrong digest": (
+        with_token(
+            lambda asked: (
+                TAGS
+                if "tags" in asked.path
+                else Reply(200, MANIFEST, SAYS | {"Docker-Content-Digest": "sha256:" + "0" * 64})
+            )
+        ),
+        "Trust none of it",
+    ),
+    "list of tags without an end": (
+        with_token(
+            lambda asked: (
+                Reply(200, TAGS.body, {"Link": f'</v2/{IMAGE}/tags/list?last=v1&n=1>; rel="next"'})
+                if "tags" in asked.path
+                else Reply(200, MANIFEST, SAYS)
+            )
+        ),
+        "does not end",
+    ),
+    "no JSON": (with_token(lambda asked: Reply(200, b"<html>")), "no list of tags"),
+    "token that is none": (lambda asked: Reply(200, b"{}") if "token" in asked.path else challenge(), "no token"),
+    "realm without TLS": (
+        lambda asked: Reply(401, b"", {"WWW-Authenticate": 'Bearer realm="http://ghcr.io/token"'}),
+        "only an https address is safe",
+    ),
+}
+
+
+COMMANDS = {
+    "check": ("check", f"ghcr.io/{IMAGE}:v1.1.0"),
+    "next": ("next", "backend"),
+    "publish": ("publish", "backend", "v1.1.0", "--image", "one", "--yes"),
+}
+CASES = [(fault, verb) for fault in FAULTS for verb in COMMANDS if (fault, verb) != ("wrong digest", "next")]
+"""All but the one that reads tags alone, which have no digest."""
+
+
+@pytest.mark.parametrize(("fault", "verb"), CASES)
+def test_a_person_reads_one_line_and_nothing_is_written(fault, verb, played, make_image, cli, monkeypatch):
+    make_image("one")
+    script, said = FAULTS[fault]
+    monkeypatch.setenv("MEGALOTRON_IMAGES_SECONDS", "3")
+    with in_place_of(played, script) as asked:
+        done = cli(*COMMANDS[verb], timeout=60)
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    told = done.stderr if done.stderr else done.stdout.splitlines()[-1]
+    assert said in told
+    assert "Traceback" not in told
+    assert "github.com" not in told or "run the same command again" in told
+    assert written(asked) == []
+
+
+@pytest.mark.parametrize("said", GHCR_WORDS)
+def test_each_refusal_of_ghcr_is_told_with_its_cause_and_next_step(said, played, make_image, cli):
+    make_image("one")
+    with in_place_of(played, words(said)):
+        done = cli("doctor")
+    assert done.returncode == 1
+    line = next(line for line in done.stdout.splitlines() if line.startswith("no"))
+    assert said.partition(": ")[2] in line
+    assert GHCR_WORDS[said] in line
+
+
+def test_an_engine_without_a_login_is_told_what_to_do(cli, make_image, registry):
+    make_image("one")
+    done = cli("publish", "backend", "v1.0.0", "--image", "one", "--yes", token="")
+    assert done.returncode == 3
+    assert "denied: requested access to the resource is denied" in done.stderr or "no basic auth" in done.stderr
+    assert "Log in" in done.stderr
+    assert registry.state(IMAGE, "v1.0.0") == Free()
+
+
+def test_the_waiting_time_is_taken_from_the_message_when_only_that_has_it(played):
+    limited = errors(429, "TOOMANYREQUESTS", "retry-after: 700.5ms, allowed: 2000/minute")
+    with in_place_of(played, in_turn(limited, Reply(200, MANIFEST, SAYS))):
+        begin = time.monotonic()
+        assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
+        assert 0.7 <= time.monotonic() - begin < 3
+
+
+def test_the_waiting_time_of_the_header_is_kept(played):
+    limited = errors(429, "TOOMANYREQUESTS", "slow down", **{"Retry-After": "1"})
+    with in_place_of(played, in_turn(limited, Reply(200, MANIFEST, SAYS))):
+        begin = time.monotonic()
+        assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
+        assert 1 <= time.monotonic() - begin < 3
+
+
+def test_a_read_that_fails_for_a_moment_is_asked_again(played):
+    cut = Reply(200, MANIFEST, SAYS, cut=9)
+    with in_place_of(played, in_turn(Reply(500), cut, Reply(200, MANIFEST, SAYS))):
+        assert client().manifest(IMAGE, "v1.0.0").content == MANIFEST
+
+
+@pytest.mark.parametrize("reply", [Reply(500), Reply(201, b"x" * 10, cut=5)], ids=["500", "cut"])
+def test_a_write_is_sent_once(reply, played, registry):
+    manifest = put_image(registry, IMAGE, "v1.0.0")
+    with in_place_of(played, with_token(lambda asked: reply)) as asked:
+        with pytest.raises(RegistryFailed):
+            client().put(IMAGE, "main", manifest)
+        assert len(written(asked)) == 1
+
+
+def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, registry):
+    manifest = put_image(registry, IMAGE, "v1.0.0")
+    limited = errors(429, "TOOMANYREQUESTS", "retry-after: 10ms")
+    with in_place_of(played, in_turn(limited, Reply(201))) as asked:
+        client().put(IMAGE, "main", manifest)
+        assert len(written(asked)) == 2
+
+
+def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
+    """The server answers as GHCR does: 404 for whoever does not accept the kind of manifest that is there."""
+
+    def script(asked):
+        complete = "vnd.oci.image.index" in asked.headers.get("Accept", "")
+        return Reply(200, MANIFEST, SAYS) if complete else UNKNOWN
+
+    with in_place_of(played, with_token(script)):
+        assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
+    assert all(kind in ACCEPT for kind in ("oci.image.manifest", "oci.image.index", "manifest.list.v2", "manifest.v2"))
+
+
+@pytest.mark.parametrize("reply", [Reply(404), Reply(404, b"{}"), errors(404, "NOT_FOUND", "x"), Reply(503)])
+def test_only_the_registrys_own_unknown_makes_a_tag_free(reply, played):
+    with in_place_of(played, with_token(lambda asked: reply)):
+        assert isinstance(client().state(IMAGE, "v1.0.0"), Unknown)
+    with in_place_of(played, with_token(lambda asked: UNKNOWN)):
+        assert client().state(IMAGE, "v1.0.0") == Free()
+
+
+def test_tags_in_pages_are_read_to_the_last(played):
+    def script(asked):
+        number = int(asked.path.partition("last=")[2].partition("&")[0] or 0)
+        link = {"Link": f'</v2/{IMAGE}/tags/list?last={number + 1}&n=100>; rel="next"'} if number < 4 else {}
+        tags = [f"v1.{number}.{patch}" for patch in range(100)]
+        return Reply(200, json.dumps({"tags": tags}).encode(), link)
+
+    with in_place_of(played, with_token(script)):
+        assert len(client().tags(IMAGE)) == 500
+
+
+def test_answers_that_are_late_each_time_end_at_the_time_limit(played):
+    def script(asked):
+        time.sleep(0.4)
+        return Reply(500)
+
+    with in_place_of(played, with_token(script)):
+        begin = time.monotonic()
+        with pytest.raises(RegistryFailed):
+            client(seconds=1.0).manifest(IMAGE, "v1.0.0")
+        assert time.monotonic() - begin < 3
+
+
+def test_a_drip_of_bytes_ends_at_the_time_limit(played):
+    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, SAYS, drip=0.2))):
+        begin = time.monotonic()
+        with pytest.raises(RegistryFailed, match="took too long"):
+            client(seconds=1.0).manifest(IMAGE, "v1.0.0")
+        assert time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer realm", "Bearer realm=", 'Bearer realm="https://[",service="x"', "Negotiate", ""]
+)
+def test_a_login_that_is_asked_for_in_an_odd_way_is_one_clear_line(header, played):
+    with in_place_of(played, lambda asked: Reply(401, b"", {"WWW-Authenticate": header})):
+        assert isinstance(client(seconds=1.0).state(IMAGE, "v1.0.0"), Unknown)
+
+
+def test_a_token_that_cannot_be_a_header_is_in_no_message(played):
+    def script(asked):
+        return Reply(200, b'{"token": "SECRET\\n"}') if "token" in asked.path else challenge()
+
+    with in_place_of(played, script):
+        state = client().state(IMAGE, "v1.0.0")
+    assert "holds no token" in state.reason
+    assert "SECRET" not in state.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b'{"config": null}',
+        b'{"config": {"digest": 3}}',
+        b'{"mediaType": "application/vnd.oci.image.index.v1+json", "manifests": null}',
+        b'{"mediaType": "application/vnd.oci.image.index.v1+json"}',
+    ],
+)
+def test_what_is_no_manifest_is_unknown(body, played):
+    with in_place_of(played, with_token(lambda asked: Reply(200, body))):
+        assert isinstance(client(seconds=1.0).state(IMAGE, "v1.0.0"), Unknown)
+
+
+def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played):
+    tokens, refused = [], []
+
+    def script(asked):
+        if asked.path.startswith("/token"):
+            tokens.append(asked.path)
+            return Reply(200, json.dumps({"token": f"t{len(tokens)}", "expires_in": 300}).encode())
+        authorization = asked.headers.get("Authorization", "")
+        if authorization == "Bearer t1" and len(refused) == 3:
+            return challenge()
+        refused.append(authorization)
+        return Reply(200, MANIFEST, SAYS) if "Bearer" in authorization else challenge()
+
+    with in_place_of(played, script):
+        registry = client()
+        for _ in range(5):
+            assert registry.state(IMAGE, "v1.0.0") == Taken(DIGEST)
+    assert len(tokens) == 2
+    assert f"scope=repository%3A{IMAGE.replace('/', '%2F')}%3Apull" in tokens[0]
+
+
+def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry):
+    manifest = put_image(registry, IMAGE, "v1.0.0")
+    with in_place_of(played, None):
+        assert isinstance(Registry(Transport("ghcr.io", MAY_PUSH, 1)).state(IMAGE, "v1.0.0"), Unknown)
+    assert registry.state(IMAGE, "v1.0.0") == Taken(manifest.digest)

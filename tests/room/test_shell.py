@@ -1,0 +1,65 @@
+"""The strict shell, specimen by specimen: a file whose name ends in .fails must fail for the reason it gives."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from rehearsal.magic import Bash, CellFailed
+from rehearsal.placeholders import Placeholder
+from rehearsal.stages import Rehearsal
+
+SPECIMENS = Path(__file__).parent.parent / "specimens" / "shell"
+HEADER = "---\njupyter:\n  kernelspec: {name: rehearsal, language: python, display_name: Rehearsal}\n---\n"
+KNOWN = {
+    "your word": Placeholder("your word", "anything", 'a word; $HOME "quoted"'),
+    "your secret": Placeholder("your secret", "anything", "a-practice-secret", secret=True),
+}
+
+
+@pytest.fixture
+def bash(monkeypatch, tmp_path):
+    monkeypatch.setattr("rehearsal.magic.declared_in", lambda folder: KNOWN)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    shell = Bash(Rehearsal())
+    yield shell
+    shell.close()
+
+
+def cells(path):
+    for cell in jupytext.reads(HEADER + path.read_text(), "md").cells:
+        if cell.cell_type == "code":
+            magic, _, script = cell.source.partition("\n")
+            yield magic.removeprefix("%%bash").strip(), script
+
+
+def comment(path, name):
+    return re.search(rf"<!-- {name}: (.*) -->", path.read_text())[1]
+
+
+@pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.fails.md")), ids=lambda path: path.stem)
+def test_must_fail(path, bash, tmp_path):
+    said = []
+    for options, script in cells(path):
+        try:
+            bash(options, script)
+        except CellFailed as error:
+            said.append(str(error))
+    assert said, "every cell passed"
+    assert any(comment(path, "because") in line for line in said), said
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.passes.md")), ids=lambda path: path.stem)
+def test_must_pass(path, bash, capsys):
+    for options, script in cells(path):
+        bash(options, script)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].endswith(comment(path, "prints"))
+    assert "a-practice-secret" not in printed
+
+
+def test_every_leak_has_its_counterpart_that_passes():
+    assert len(list(SPECIMENS.glob("*.fails.md"))) > 30
+    assert len(list(SPECIMENS.glob("*.passes.md"))) > 20

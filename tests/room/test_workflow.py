@@ -1,0 +1,241 @@
+"""The workflow for the stacks: each step that runs commands, run in a room as a runner would, for each kind of push."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest_room import MAY_PUSH, put_image
+from megalotron_images.registry import Free, Taken
+from rehearsal.sealing import PROJECT
+
+WORKFLOW = PROJECT / ".github" / "workflows" / "publish-image.yml"
+NOT_COVERED = {"Get the helper": "it installs the helper from GitHub, which no room can reach"}
+IMAGE = "megalotron/backend"
+SECRETS = {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
+STRANGE = "a b/'x\"y/$(touch pwned)/`touch pwned`/;touch pwned"
+JOB = yaml.safe_load(WORKFLOW.read_text())["jobs"]["image"]
+STEPS = JOB["steps"]
+
+
+class Runner:
+    """As much of a runner of GitHub as the workflow needs: contexts, outputs, the files for them, and bash."""
+
+    def __init__(self, folder, ref, event="push", secrets=SECRETS, content="one"):
+        self.folder, self.secrets, self.outputs, self.ran = folder, secrets, {}, []
+        self.origin = folder / "origin" / "Megalotron" / "backend"
+        self._commit(content)
+        self.files = {name: folder / name for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
+        self.environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "GITHUB_REF": ref,
+            "GITHUB_EVENT_NAME": event,
+            "GITHUB_SHA": self.git("rev-parse", "HEAD"),
+            "GITHUB_SERVER_URL": f"file://{folder}/origin",
+            "GITHUB_REPOSITORY": "Megalotron/backend",
+            "RUNNER_TEMP": str(folder / "temp"),
+            "HOME": str(Path.home()),
+            **{name: os.environ[name] for name in ("DOCKER_HOST", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")},
+            **{name: str(path) for name, path in self.files.items()},
+        }
+
+    def git(self, *arguments):
+        identity = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@x", "GIT_COMMITTER_NAME": "x"}
+        environment = os.environ | identity | {"GIT_COMMITTER_EMAIL": "x@x"}
+        command = ["git", "-C", str(self.origin), *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    def _commit(self, content):
+        self.origin.mkdir(parents=True, exist_ok=True)
+        (self.origin / "Dockerfile").write_text("FROM alpine\nCOPY content /content\n")
+        (self.origin / "content").write_text(content)
+        self.git("init", "--quiet", "--initial-branch=start")
+        self.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", content)
+        for branch in ("main", "dev"):
+            self.git("branch", "--force", branch)
+
+    def value(self, text):
+        """Return a text with its expressions worked out; one that is not known here is an error."""
+
+        def work_out(match):
+            known = {
+                "inputs.stack": "backend",
+                "github.token": "a-token-of-the-runner",
+                "job.workflow_repository": "Megalotron/image-process",
+                "job.workflow_sha": "0" * 40,
+                **{f"secrets.{name}": value for name, value in self.secrets.items()},
+                "secrets.REGISTRY_USERNAME": self.secrets.get("REGISTRY_USERNAME", ""),
+                "secrets.REGISTRY_TOKEN": self.secrets.get("REGISTRY_TOKEN", ""),
+                **{f"steps.{step}.outputs.{name}": value for (step, name), value in self.outputs.items()},
+            }
+            return known[match[1]]
+
+        return re.sub(r"\$\{\{ *(.*?) *\}\}", work_out, text)
+
+    def run(self):
+        """Run the steps as far as they go; return the step that failed and what it said, or None."""
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        (self.folder / "work").mkdir()
+        for step in STEPS:
+            if step["name"] in NOT_COVERED or not self._wanted(step.get("if")):
+                continue
+            self.files["GITHUB_OUTPUT"].write_text("")
+            given = {name: self.value(value) for name, value in {**JOB["env"], **step.get("env", {})}.items()}
+            assert step["shell"] == "bash"
+            (self.folder / "script").write_text(step["run"])
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(self.folder / "script")],
+                cwd=self.folder / "work",
+                env=self.environment | given,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.ran.append(step["name"])
+            if done.returncode:
+                return step["name"], done.stdout + done.stderr
+            for line in self.files["GITHUB_OUTPUT"].read_text().splitlines():
+                name, _, value = line.partition("=")
+                self.outputs[step["id"], name] = value
+        return None
+
+    def _wanted(self, condition):
+        if condition is None:
+            return True
+        match = re.fullmatch(r"steps\.(\w+)\.outputs\.(\w+) != ''", condition)
+        return self.outputs[match[1], match[2]] != ""
+
+
+@pytest.fixture
+def runner(tmp_path, registry):
+    registry.history = [put_image(registry, IMAGE, f"v1.{minor}.0") for minor in range(3)]
+    return lambda *arguments, **options: Runner(tmp_path, *arguments, **options)
+
+
+def tags(registry):
+    return {tag: registry.state(IMAGE, tag) for tag in registry.tags(IMAGE) if tag != "staging"}
+
+
+@pytest.mark.parametrize(
+    ("ref", "tag"),
+    [
+        ("refs/heads/main", "main"),
+        ("refs/heads/dev", "dev"),
+        ("refs/tags/v1.3.0", "v1.3.0"),
+        ("refs/tags/v2.0.0-rc.1", "v2.0.0-rc.1"),
+    ],
+)
+def test_a_push_publishes_its_tag_and_no_other(ref, tag, runner, registry):
+    before, run = tags(registry), runner(ref)
+    assert run.run() is None
+    after = tags(registry)
+    assert {name for name in after if after[name] != before.get(name)} == {tag}
+    assert run.ran == [step["name"] for step in STEPS if step["name"] not in NOT_COVERED]
+    assert after[tag].digest in run.files["GITHUB_STEP_SUMMARY"].read_text()
+    labels = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{json .Config.Labels}}", "candidate"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in ("source", "revision", "version", "created"):
+        assert f"org.opencontainers.image.{name}" in labels
+    assert run.environment["GITHUB_SHA"] in labels
+
+
+def test_an_older_commit_of_a_branch_never_goes_over_a_newer_one(runner, registry):
+    run = runner("refs/heads/main")
+    run.git("checkout", "--quiet", "-B", "main")
+    run.git("commit", "--quiet", "--allow-empty", "--message", "newer")
+    before = tags(registry)
+    step, said = run.run()
+    assert step == "See that the branch has not moved on"
+    assert "this older commit would go back" in said
+    assert tags(registry) == before
+
+
+def test_a_first_release_is_published(runner, registry):
+    run = runner("refs/tags/v1.0.0")
+    shutil.rmtree("/run/room/registries/ghcr.io/docker")
+    assert run.run() is None
+    assert set(tags(registry)) == {"v1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"),
+    [
+        ("refs/tags/v1.1.5", "older than v1.2.0"),
+        ("refs/tags/v1.2.0", "taken by sha256:"),
+        ("refs/tags/v1", "no release"),
+    ],
+    ids=["older", "taken", "no version"],
+)
+def test_a_release_that_may_not_be_is_refused_and_writes_nothing(ref, said, runner, registry):
+    before = tags(registry)
+    step, words = runner(ref).run()
+    assert step in ("Check", "Decide which tag is written")
+    assert said in words
+    assert tags(registry) == before
+
+
+@pytest.mark.parametrize(
+    ("ref", "event"),
+    [("refs/pull/7/merge", "pull_request"), ("refs/heads/feature", "push")],
+    ids=["pull request", "branch"],
+)
+def test_what_writes_nothing_is_built_all_the_same(ref, event, runner, registry):
+    before, run = tags(registry), runner(ref, event)
+    assert run.run() is None
+    assert run.ran == ["Get the code", "Decide which tag is written", "Build"]
+    assert tags(registry) == before
+
+
+@pytest.mark.parametrize("kind", ["heads", "tags"])
+def test_a_strange_name_is_harmless(kind, runner, registry, tmp_path):
+    before = tags(registry)
+    run = runner(f"refs/{kind}/{STRANGE}")
+    failed = run.run()
+    assert (failed is None) == (kind == "heads")
+    assert not list(tmp_path.rglob("pwned"))
+    assert tags(registry) == before
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_missing_secret_is_named_and_nothing_is_written(name, runner, registry):
+    before = tags(registry)
+    step, said = runner("refs/heads/main", secrets={key: value for key, value in SECRETS.items() if key != name}).run()
+    assert step == "Check"
+    assert f"The secret {name} is missing" in said
+    assert tags(registry) == before
+
+
+def test_a_token_that_only_reads_writes_nothing(runner, registry):
+    before = tags(registry)
+    step, said = runner("refs/heads/main", secrets=SECRETS | {"REGISTRY_TOKEN": "practice-token-only-reads"}).run()
+    assert step == "Publish"
+    assert "denied" in said
+    assert "write:packages" in said
+    assert tags(registry) == before
+    assert "practice-token" not in said
+
+
+def test_the_same_git_tag_with_other_content_never_replaces_a_release(runner, registry):
+    assert runner("refs/tags/v1.3.0", content="one").run() is None
+    first = registry.state(IMAGE, "v1.3.0")
+    assert runner("refs/tags/v1.3.0", content="two").run()[0] == "Check"
+    assert registry.state(IMAGE, "v1.3.0") == first != Free()
+    assert isinstance(first, Taken)
+
+
+def test_no_step_expands_an_expression_inside_a_command():
+    assert not [step["name"] for step in STEPS if "${{" in step.get("run", "")]
+    assert set(NOT_COVERED) < {step["name"] for step in STEPS}
+    assert not [step for step in STEPS if "uses" in step]

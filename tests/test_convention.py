@@ -1,0 +1,154 @@
+import re
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from megalotron_images.convention import (
+    RELEASE,
+    STACKS,
+    MovingTag,
+    Reference,
+    Release,
+    parse_reference,
+    parse_release,
+    parse_stack,
+    parse_tag,
+    parse_version,
+    releases_among,
+)
+from megalotron_images.errors import RuleBroken
+from semver import Version
+
+# The examples behind the regular expression that semver.org suggests.
+VALID, INVALID = ((ROOT / "tests" / "semver" / f"{name}.txt").read_text().split() for name in ("valid", "invalid"))
+REFERENCE = re.compile(r"ghcr\.io/[a-z0-9]+/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+"""The grammar of the OCI distribution specification, which Distribution applies."""
+
+parts = st.integers(0, 10**6)
+identifiers = st.one_of(parts.map(str), st.from_regex(r"[0-9A-Za-z-]*[A-Za-z-][0-9A-Za-z-]*", fullmatch=True))
+prereleases = st.lists(identifiers, max_size=3).map(".".join).map(lambda text: text[:60].rstrip(".") or None)
+releases = st.builds(lambda a, b, c, pre: Release(Version(a, b, c, pre)), parts, parts, parts, prereleases)
+
+
+@pytest.mark.parametrize("text", VALID)
+def test_a_version_that_is_valid(text):
+    assert str(parse_version(text)) == text
+
+
+@pytest.mark.parametrize("text", INVALID)
+def test_a_version_that_is_invalid(text):
+    with pytest.raises(RuleBroken, match="no semantic version"):
+        parse_version(text)
+
+
+@pytest.mark.parametrize("text", ["v1.2.3\n", "v1.2.3 ", "v１.2.3", "v1.2.3-é"])  # meant to look right
+def test_what_only_looks_like_a_release(text):
+    with pytest.raises(RuleBroken):
+        parse_release(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("1.2.3", "v1.2.3"),
+        ("V1.2.3", "v1.2.3"),
+        ("v1.2", "v1.2.0"),
+        ("v1", "v1.0.0"),
+        ("v01.2.3", "v1.2.3"),
+        ("v1.2.3+build", "v1.2.3."),
+        ("latest", "main"),
+        ("Dev", "dev"),
+        ("production", "main"),
+        ("newest", "v1.2.3"),
+    ],
+)
+def test_a_wrong_tag_is_told_the_nearest_right_one(text, hint):
+    with pytest.raises(RuleBroken, match=re.escape(hint)):
+        parse_tag(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("ghcr.io/megalotron/backnd:main", "backend"),
+        ("ghcr.io/megalotron/Backend:main", "backend"),
+        ("ghcr.io/megalotron/go_flow_meter:dev", "go-flow-meter"),
+        ("ghcr.io/megalotron/zebra:main", "dashboard, backend, sniffer, go-flow-meter"),
+        ("ghcr.io/megalotron/backend", "has no tag"),
+        ("ghcr.io/megalotron/backend:", "has no tag"),
+        ("docker.io/megalotron/backend:main", "ghcr.io/megalotron/"),
+        ("megalotron/backend:main", "ghcr.io/megalotron/"),
+    ],
+)
+def test_a_wrong_reference_is_told_which_rule_it_breaks(text, hint):
+    with pytest.raises(RuleBroken, match=re.escape(hint)):
+        parse_reference(text)
+
+
+CASES = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())
+
+
+@pytest.mark.parametrize("text", [*CASES["right"], *CASES["wrong"]])
+def test_the_pattern_that_browsers_read_says_the_same_as_the_parser(text):
+    try:
+        right = str(parse_release(text)) == text
+    except RuleBroken:
+        right = False
+    assert right == (text in CASES["right"]) == bool(re.fullmatch(RELEASE, text))
+
+
+@given(releases)
+def test_the_pattern_that_browsers_read_takes_every_release(release):
+    assert re.fullmatch(RELEASE, str(release))
+
+
+def test_the_stacks_are_the_seeds():
+    assert {stack.title: stack.image for stack in STACKS} == {
+        "Dashboard": "megalotron/dashboard",
+        "Backend": "megalotron/backend",
+        "Sniffer": "megalotron/sniffer",
+        "Go FlowMeter": "megalotron/go-flow-meter",
+    }
+    assert parse_stack("sniffer").image == "megalotron/sniffer"
+
+
+@given(releases)
+def test_parse_and_print_are_inverse(release):
+    assert parse_release(str(release)) == release
+
+
+@given(releases, releases, releases)
+def test_the_order_is_total(a, b, c):
+    assert (a < b) + (b < a) + (a == b) == 1
+    if a <= b <= c:
+        assert a <= c
+
+
+@given(st.sampled_from(STACKS), st.one_of(releases, st.sampled_from(MovingTag)))
+def test_no_accepted_reference_is_refused_by_the_registrys_grammar(stack, tag):
+    text = str(Reference(stack, tag))
+    assert REFERENCE.fullmatch(text)
+    assert parse_reference(text) == Reference(stack, tag)
+
+
+@pytest.mark.parametrize(("older", "newer"), [("v1.0.0", "v1.0.1"), ("v1.0.0-rc.1", "v1.0.0"), ("v1.9.0", "v1.10.0")])
+def test_a_newer_release_is_greater(older, newer):
+    assert parse_release(older) < parse_release(newer)
+
+
+def test_the_stacks_are_those_of_the_seed():
+    assert [(stack.title, stack.image) for stack in STACKS] == [
+        ("Dashboard", "megalotron/dashboard"),
+        ("Backend", "megalotron/backend"),
+        ("Sniffer", "megalotron/sniffer"),
+        ("Go FlowMeter", "megalotron/go-flow-meter"),
+    ]
+
+
+@given(st.lists(releases, max_size=8))
+def test_releases_among_tags_come_newest_first_and_all(found):
+    tags = [*map(str, found), "main", "staging", "v1", "v1.2", "v1.2.3+build", "latest"]
+    assert list(releases_among(tags)) == sorted(found, reverse=True)

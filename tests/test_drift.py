@@ -1,0 +1,18 @@
+import pytest
+
+import drift
+
+SAMPLE = 40
+
+
+@pytest.mark.parametrize("seed", [20261124])
+def test_a_stale_edit_is_noticed(seed):
+    tried, left = drift.survivors([], SAMPLE, seed)
+    assert tried == SAMPLE
+    assert not left, "\n\n".join(map(str, left))
+
+
+def test_every_notebook_has_enough_changes_to_try():
+    settings = drift.load_settings(drift.ROOT)
+    for pair in drift.find_pairs(settings, ()):
+        assert len(drift.changes(pair, settings.masks())) >= 30

@@ -1,0 +1,107 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from rehearsal.errors import CannotCheck
+from rehearsal.masks import Mask, Masked, as_text, first_difference, hidden, load_masks
+
+MASKS = load_masks(ROOT / "notebooks" / "masks.toml")
+ONE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def same(left, right):
+    ours, theirs = Masked(MASKS), Masked(MASKS)
+    return all(first_difference(ours.text(a), theirs.text(b)) is None for a, b in zip(left, right, strict=True))
+
+
+def test_another_digest_is_the_same_run():
+    assert same([f"Digest: {ONE}", ONE], [f"Digest: {OTHER}", OTHER])
+
+
+def test_a_digest_must_stay_the_same_from_cell_to_cell():
+    assert not same([ONE, ONE], [ONE, OTHER])
+    assert not same([ONE, OTHER], [ONE, ONE])
+
+
+def test_a_short_digest_is_the_long_ones():
+    assert same([ONE, "aaaaaaaaaaaa: Pushed"], [OTHER, "bbbbbbbbbbbb: Pushed"])
+    assert not same([ONE, "aaaaaaaaaaaa: Pushed"], [OTHER, "aaaaaaaaaaaa: Pushed"])
+
+
+def test_a_digest_is_all_its_digits():
+    almost = ONE[:-1] + "b"
+    assert not same([ONE, ONE], [ONE, almost])
+    assert not same(["aaaaaaaaaaaa: Pushed", ONE, ONE], ["aaaaaaaaaaaa: Pushed", ONE, almost])
+
+
+def test_a_mask_that_hides_a_digest_in_a_real_output_is_told():
+    output = f"test: digest: {ONE} size: 527\n"
+    planted = Mask("planted", "text", re.compile("digest: sha256:[0-9a-f]+"), "", "")
+    assert "planted covers what digest names" in hidden(output, [*MASKS, planted])[0]
+    dropping = Mask("dropping", "line", re.compile(".*digest: sha256.*"), "", "")
+    assert hidden(output, [*MASKS, dropping])
+    assert not hidden(f"{output}{ONE}\n", [*MASKS, dropping])
+    assert not hidden(output, MASKS)
+
+
+def test_a_short_digest_in_place_of_a_long_one_shows():
+    assert not same([ONE], ["a" * 12])
+
+
+def test_lines_that_come_and_go():
+    line = "aaaaaaaaaaaa: Verifying Checksum\n"
+    assert same([f"{line}done\n"], ["done\n"])
+    assert not same(["aaaaaaaaaaaa: Pull complete\ndone\n"], ["done\n"])
+
+
+def test_what_is_not_masked_is_compared_exactly():
+    assert not same(["Login Succeeded"], ["Login succeeded"])
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1), st.permutations("xyz"))
+def test_runs_agree_when_their_values_are_renamed_one_to_one(values, names):
+    mask = Mask("letter", "named", re.compile("[abcxyz]"), "a", "a test")
+    renamed = [names["abc".index(value)] for value in values]
+    ours, theirs = Masked([mask]), Masked([mask])
+    assert [ours.text(value) for value in values] == [theirs.text(value) for value in renamed]
+
+
+def test_the_first_difference_says_where_and_what():
+    difference = first_difference("one\ntwo\n", "one\nthree\n")
+    assert (difference.line, difference.expected, difference.came) == (2, "two", "three")
+    assert first_difference("one\n", "one\ntwo\n").expected is None
+
+
+def test_streams_and_results_are_told_apart():
+    stream = {"output_type": "stream", "name": "stderr", "text": "word\n"}
+    result = {"output_type": "execute_result", "data": {"text/plain": "word"}}
+    assert as_text([stream]) != as_text([result])
+
+
+def test_a_planted_mask_that_hides_a_wrong_digest_is_found_out(tmp_path):
+    rules = (ROOT / "notebooks" / "masks.toml").read_text()
+    planted = f"name = 'planted'\nkind = 'text'\npattern = 'sha256:[0-9a-f]+'\nexample = '{ONE}'\nreason = 'none'"
+    file = tmp_path / "masks.toml"
+    file.write_text(f"{rules}\n[[mask]]\n{planted}\n")
+    with pytest.raises(CannotCheck, match="planted covers what digest names"):
+        load_masks(file)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'name = "a"\nkind = "line"\npattern = "("\nexample = "("\nreason = "r"',
+        'name = "a"\nkind = "other"\npattern = "a"\nexample = "a"\nreason = "r"',
+        'name = "a"\nkind = "line"\npattern = "a"\nexample = "b"\nreason = "r"',
+        'name = "a"\nkind = "line"\npattern = "a"\nexample = "a"',
+        "pattern: a\nreplace: b",
+    ],
+)
+def test_a_malformed_rule_is_an_error(rule, tmp_path):
+    file = tmp_path / "masks.toml"
+    file.write_text(f"[[mask]]\n{rule}\n")
+    with pytest.raises(CannotCheck, match=r"masks\.toml cannot be used"):
+        load_masks(file)

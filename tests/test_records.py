@@ -1,0 +1,62 @@
+import base64
+import json
+
+import pytest
+
+from rehearsal.errors import CannotCheck
+from rehearsal.records import Record, to_markdown
+from rehearsal.shown import Shown
+
+
+def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):
+    record = Record(tmp_path / "runs", "push-an-image")
+    record.add("start", notebook="push-an-image", person="somebody", engine={"name": "here"})
+    record.add("cell", command="docker push x", values={}, writes=["x"], before={"x": {"digest": None}})
+    lines = [json.loads(line) for line in record.file.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["start", "cell"]
+    assert "docker push x" in record.file.with_suffix(".md").read_text()
+
+
+def test_a_record_that_cannot_be_written_stops_the_run(tmp_path):
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(CannotCheck, match="cannot be written"):
+        Record(tmp_path / "runs", "push-an-image").add("start")
+
+
+def test_a_fence_in_an_output_does_not_end_the_pages_fence():
+    end = {"event": "end", "time": "now", "status": 0, "seconds": 1, "output": "```\n# no title\n"}
+    assert to_markdown([end]).startswith("````text\n```\n# no title\n````")
+
+
+@pytest.mark.parametrize("token", ["ghp_" + "a1" * 18, "github_pat_" + "B2" * 20])
+def test_what_looks_like_a_token_of_github_is_hidden_though_nobody_named_it(token, capsys):
+    shown = Shown(())
+    shown.write(f"export GHCR_PAT={token}\n".encode())
+    shown.end()
+    assert capsys.readouterr().out == "export GHCR_PAT=*****\n"
+    assert token not in shown.text
+
+
+SECRETS = ("secret", "secretlonger", "ab+c/d=" * 12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 12, 24, 1000])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "x secretlonger y secret z",
+        "token ghp_" + "a1" * 18 + " end",
+        "github_pat_" + "B2" * 30,
+        "\n".join(base64.encodebytes(("octocat:" + SECRETS[2]).encode()).decode().splitlines()),
+        SECRETS[2],
+    ],
+)
+def test_no_secret_is_shown_wherever_the_output_is_cut_or_wrapped(said, size, capsys):
+    shown = Shown(SECRETS)
+    for start in range(0, len(said), size):
+        shown.write(said[start : start + size].encode())
+    shown.end()
+    printed = capsys.readouterr().out
+    assert "*****" in printed
+    for part in ("secret", "longer", "a1a1", "B2B2", "ab+c", base64.b64encode(SECRETS[2][:30].encode()).decode()[4:-4]):
+        assert part not in printed.replace("\n", "")

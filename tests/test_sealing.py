@@ -1,0 +1,87 @@
+import json
+import socket
+import sys
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from conftest import ORDINARY_USER, ROOT, cgroups_of_rooms, rehearsal
+
+ADDRESSES = ("1.1.1.1", "10.0.0.1", "172.17.0.9", "192.168.1.1", "2606:4700::1111")
+LEAK = f"leak-{uuid.uuid4().hex}"
+"""A name that nothing on this machine can have from before: what stands there afterwards was written by this run."""
+WRITES = [str(Path(place, LEAK)) for place in ("/", "/usr", "/etc", "/root", ROOT, ROOT / "notebooks")]
+
+
+@pytest.fixture(scope="module", params=[(), ORDINARY_USER], ids=["root", "ordinary user"])
+def tried(request, tmp_path_factory):
+    """What the probe could do in a room, with secrets and sockets planted on the machine."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "secret").write_text("PLANTED")
+    name = uuid.uuid4().hex
+    places = [home / name, ROOT / "build" / name, Path("/var/tmp") / name]
+    (ROOT / "build").mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        for address in (*map(str, places), f"\0{name}"):
+            server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            server.bind(address)
+            server.listen()
+        for place in places:
+            stack.callback(place.unlink)
+        plan = {
+            "sockets": [str(place) for place in places],
+            "abstract": name,
+            "secret": str(home / "secret"),
+            "leak": LEAK,
+            "writes": WRITES,
+            "addresses": ADDRESSES,
+        }
+        probe = ["room", "--", sys.executable, str(ROOT / "tests" / "probe.py"), json.dumps(plan)]
+        done = rehearsal(*probe, before=request.param, PLANTED="PLANTED", HOME=str(home))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_no_socket_of_the_machine_can_be_reached(tried):
+    assert set(tried["sockets"].values()) == {"refused"}
+    assert tried["abstract"] == "refused"
+
+
+def test_no_planted_variable_is_there(tried):
+    assert not tried["environment"]
+
+
+def test_the_home_of_the_person_cannot_be_read(tried):
+    assert tried["secret"] == "refused"
+
+
+def test_nothing_outside_can_be_written(tried):
+    assert set(tried["writes"].values()) == {"refused"}
+    assert tried["kernel setting"] == "refused"
+    assert tried["block device"] == "refused"
+    assert not any(Path(path).exists() for path in WRITES)
+
+
+def test_what_is_written_in_the_room_is_gone_with_it(tried):
+    assert set(tried["inside"].values()) == {"done"}
+    assert not any(Path(path).exists() for path in tried["inside"])
+
+
+def test_a_cgroup_made_in_the_room_is_gone_with_it(tried):
+    assert tried["made cgroup"] in ("done", "refused")
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{LEAK}"))
+    assert not cgroups_of_rooms()
+
+
+def test_no_address_but_loopback_answers_and_none_keeps_waiting(tried):
+    assert {result for result, _ in tried["addresses"].values()} == {"refused"}
+    assert max(seconds for _, seconds in tried["addresses"].values()) < 1
+
+
+def test_every_client_finds_the_rooms_registries(tried):
+    assert tried["curl"] == "401"
+    assert tried["requests"] == 401
+    assert tried["skopeo"] == tried["docker"]
+    assert tried["docker"].startswith("sha256:")

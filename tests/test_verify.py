@@ -1,0 +1,161 @@
+"""What verify must notice before and while a notebook runs; each with a pair that it must let pass."""
+
+import json
+import re
+
+import jupytext
+import nbformat
+import pytest
+
+from conftest import ORDINARY_USER, ROOT, rehearsal
+from rehearsal.errors import CannotCheck
+from rehearsal.notebooks import Pair
+from rehearsal.verification import _Outcome
+
+HEADER = """---
+jupyter:
+  kernelspec:
+    display_name: Rehearsal (sealed room)
+    language: python
+    name: rehearsal
+---
+
+"""
+SPECIMENS = ROOT / "tests" / "specimens" / "notebooks"
+
+
+def write_pair(folder, name, body, *, executed=True, change=None):
+    """Write a text and its executed notebook, as if each cell had run and printed nothing."""
+    (folder / f"{name}.md").write_text(HEADER + body)
+    notebook = jupytext.read(folder / f"{name}.md")
+    for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.execution_count = number + 1 if executed else None
+    if change:
+        change(notebook)
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+def verified(project, name="push-an-image"):
+    done = rehearsal("verify", name, cwd=project)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_the_runbook_holds(project):
+    done = verified(project)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"Verified: 1 notebook, 10 cells, \d+ commands, [\d.]+ s", done.stdout)
+
+
+@pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.md")), ids=lambda path: path.stem)
+def test_a_specimen_fails_or_passes_as_its_name_says(path, project):
+    body = path.read_text()
+    write_pair(project / "notebooks", "specimen", body)
+    done = verified(project, "specimen")
+    if path.stem.endswith(".passes"):
+        assert done.returncode == 0, done.stdout
+    else:
+        assert done.returncode == 1
+        assert re.search(r"<!-- because: (.*) -->", body)[1] in done.stdout
+
+
+def test_a_cell_that_was_never_executed(project):
+    write_pair(project / "notebooks", "specimen", "```bash\ntest 1 = 1\n```\n", executed=False)
+    done = verified(project, "specimen")
+    assert done.returncode == 1
+    assert "specimen: cell «test 1 = 1»: was never executed" in done.stdout
+
+
+def test_an_executed_notebook_that_is_missing(project):
+    (project / "notebooks" / "push-an-image.ipynb").unlink()
+    done = verified(project)
+    assert done.returncode == 1
+    assert "does not exist: run `rehearsal refresh push-an-image`" in done.stdout
+
+
+def test_a_changed_text_beside_an_unchanged_notebook(project):
+    text = project / "notebooks" / "push-an-image.md"
+    text.write_text(text.read_text().replace("Pull `alpine` into", "Fetch `alpine` into"))
+    done = verified(project)
+    assert done.returncode == 1
+    assert "have drifted" in done.stdout
+
+
+def test_a_changed_output_is_told_with_notebook_cell_line_and_both_texts(project):
+    executed = project / "notebooks" / "push-an-image.ipynb"
+    notebook = json.loads(executed.read_text())
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    output = next(output for output in outputs if "Login Succeeded\n" in output["text"])
+    line = output["text"].index("Login Succeeded\n") + 1
+    output["text"][line - 1] = "Login Failed\n"
+    executed.write_text(json.dumps(notebook))
+    done = verified(project)
+    assert done.returncode == 1
+    cell = "echo $GHCR_PAT | docker login ghcr.io -u <your GH username> --password-stdin"
+    assert f"push-an-image: cell «{cell}»: line {line} of its output" in done.stdout
+    assert "expected `Login Failed`, came `Login Succeeded`" in done.stdout
+
+
+def test_a_digest_that_is_not_the_images_shows_though_digests_are_masked(project):
+    executed = project / "notebooks" / "push-an-image.ipynb"
+    notebook = json.loads(executed.read_text())
+    cell = next(cell for cell in notebook["cells"] if "RepoDigests" in "".join(cell["source"]) and cell.get("outputs"))
+    cell["outputs"][0]["text"] = [re.sub(r"sha256:.{64}", "sha256:" + "0" * 64, cell["outputs"][0]["text"][0])]
+    executed.write_text(json.dumps(notebook))
+    assert verified(project).returncode == 1
+
+
+@pytest.mark.parametrize("tag", ["nbval-skip", "nbval-ignore-output", "raises-exception", "skip-execution"])
+def test_a_tag_that_would_switch_the_check_off(tag, project):
+    def change(notebook):
+        notebook.cells[0].metadata["tags"] = [tag]
+
+    write_pair(project / "notebooks", "specimen", f'```bash tags=["{tag}"]\ntest 1 = 1\n```\n', change=change)
+    done = verified(project, "specimen")
+    assert done.returncode == 1
+    assert f"has the tag {tag}" in done.stdout
+
+
+def test_a_declared_placeholder_that_no_cell_uses(project):
+    for path in (project / "notebooks").glob("push-an-image.*"):
+        path.write_text(path.read_text().replace("-u <your GH username>", "-u octocat"))
+    done = verified(project)
+    assert done.returncode == 1
+    assert "declares <your GH username>, which no cell uses" in done.stdout
+
+
+def test_a_mask_that_matches_nothing_is_a_problem(project):
+    with open(project / "notebooks" / "masks.toml", "a") as masks:
+        masks.write('[[mask]]\nname = "idle"\nkind = "line"\npattern = "idle"\nexample = "idle"\nreason = "none"\n')
+    done = rehearsal("verify", cwd=project)
+    assert done.returncode == 1
+    assert "masks: «idle» matches no output of any notebook" in done.stdout
+
+
+def test_a_cell_that_needs_root_says_so_to_an_ordinary_user(project):
+    write_pair(project / "notebooks", "specimen", (SPECIMENS / "container.passes.md").read_text())
+    done = rehearsal("verify", "specimen", cwd=project, before=ORDINARY_USER)
+    assert done.returncode == 3
+    assert "specimen: cell «docker pull -q alpine > /dev/null»: This cell needs root" in done.stdout
+
+
+def test_the_runbook_holds_for_an_ordinary_user(project):
+    done = rehearsal("verify", cwd=project, before=ORDINARY_USER)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold():
+    outcome = _Outcome([Pair(ROOT / "notebooks" / "push-an-image.md")], read=lambda: None)
+    outcome.compared = 9
+    with pytest.raises(CannotCheck, match="nbval ran 9 cells, but the notebooks hold 10"):
+        outcome.check_complete()
+    outcome.compared = 10
+    outcome.check_complete()
+
+
+def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
+    for number in range(3):
+        write_pair(project / "notebooks", f"one-{number}", "```bash\ntest ! -e mine\ntouch mine\n```\n")
+    done = rehearsal("verify", cwd=project)
+    assert done.returncode == 0, done.stdout
+    assert "Verified: 4 notebooks, 13 cells" in done.stdout
