@@ -65,7 +65,7 @@ def masks_of_the_runbook():
     return head + "".join(f"[[mask]]\n{rule}" for rule in used)
 
 
-def left_of_rooms(marker, cgroups=True):
+def left_of_rooms(marker, with_cgroups=True):
     """Return what rooms have left on this machine: processes whose command holds `marker`, mounts, folders, cgroups."""
     processes = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -77,22 +77,26 @@ def left_of_rooms(marker, cgroups=True):
             processes.append(command)
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/run/room" in line]
     folders = [str(path) for path in (Path("/run/room"),) if path.exists()]
-    return processes + mounts + folders + (cgroups_of_rooms() if cgroups else [])
+    return processes + mounts + folders + (cgroups_of_rooms() if with_cgroups else [])
 
 
 def cgroups_of_rooms():
     """Return the cgroup folders of rooms whose keeper is gone."""
-    found = []
-    for folder in Path("/sys/fs/cgroup").glob("**/rehearsal-*"):
-        if not Path("/proc", folder.name.removeprefix("rehearsal-")).exists():
-            found.append(str(folder))
-    return found
+    return [
+        path for path in cgroups("rehearsal-") if not Path("/proc", Path(path).name.removeprefix("rehearsal-")).exists()
+    ]
 
 
-def wait_until_nothing_is_left(marker, seconds=5.0, cgroups=True):
+def cgroups(prefix):
+    """Return the cgroup folders whose name begins with `prefix`; other rooms' may come and go meanwhile."""
+    found = os.walk("/sys/fs/cgroup")  # unlike glob, it passes over a folder that goes away
+    return [f"{folder}/{name}" for folder, names, _ in found for name in names if name.startswith(prefix)]
+
+
+def wait_until_nothing_is_left(marker, seconds=5.0, with_cgroups=True):
     """Return what is still left of rooms after `seconds`; nothing, as soon as there is nothing."""
     end = time.monotonic() + seconds
-    while (left := left_of_rooms(marker, cgroups)) and time.monotonic() < end:
+    while (left := left_of_rooms(marker, with_cgroups)) and time.monotonic() < end:
         time.sleep(0.05)
     return left
 

@@ -68,7 +68,7 @@ def test_nothing_is_left_when_the_keeper_is_killed_too(marker):
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     runner.wait(10)
-    assert wait_until_nothing_is_left(marker, cgroups=False) == []
+    assert wait_until_nothing_is_left(marker, with_cgroups=False) == []
     assert rehearsal("room", "--", "true").returncode == 0  # the next room removes the cgroup of the one before
     assert wait_until_nothing_is_left(marker) == []
 
