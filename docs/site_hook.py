@@ -29,6 +29,13 @@ _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
 _LABEL = re.compile(r'(class="md-nav__link[^>]*>)<span class="md-ellipsis">\n?([^<]*?)\n?</span>')
 _AFTER_BLOCK = re.compile(r"(</(?:p|div|h1|h2|h3|ul|ol|li|table|tr|td|th|thead|tbody|details)>)\n+")
+_UNUSED = re.compile(
+    r'<meta name="generator"[^>]*>|<link rel="(?:prev|next)"[^>]*>|<div data-md-component="announce">\s*</div>'
+    r'|<script>var target=document.getElementById.*?</script>|"annotate": null, |, "(?:tags|version)": null'
+    r'|, "select.version": "Select version"',
+    re.DOTALL,
+)
+"""What the theme puts on every page for features that this site does not use."""
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 
 
@@ -161,7 +168,7 @@ def on_post_page(output: str, page: Page | None, config: MkDocsConfig) -> str:
     output = re.sub(r'(<div class="md-search"[^>]*role="dialog")(?! aria-label)', r'\1 aria-label="Search"', output)
     output = re.sub(r'(<input class="md-(?:option|toggle)"[^>]*?) autocomplete="off"', r"\1", output)
     output = output.replace('<span class="w"> </span>', " ").replace("<pre><span></span>", "<pre>")
-    output = re.sub(r'<meta name="generator"[^>]*>', "", output)
+    output = _UNUSED.sub("", output)
     depth = posixpath.dirname(page.file.url).count("/") + bool(posixpath.dirname(page.file.url)) if page else 0
     output = output.replace("https://unpkg.com/iframe-worker/shim", f"{'../' * depth}assets/iframe-worker.js")
     output = output.replace("language-bash nb-", "nb-").replace("language-text nb-", "nb-")

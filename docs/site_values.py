@@ -1,23 +1,27 @@
 """Let readers fill in their own values: mark each placeholder of a command, and give the script what may be typed.
 
 Only placeholders that are no secrets are given: for the others there is no field. Without the script, nothing changes.
+The bar stands in the page from the beginning, closed and of a fixed height, so that nothing moves when it is filled.
 """
 
 import json
 import re
+from html import escape
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from megalotron_images.convention import RELEASE, STACKS
+from megalotron_images.convention import ORGANISATION, REGISTRY, RELEASE, STACKS, MovingTag
 from rehearsal.placeholders import declared_in
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 _COMMAND = re.compile(r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL)
 _PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
+_BAR = '<details class="nb-values"><summary>Fill in your own values</summary></details>'
 _RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
+_MARKED = re.compile(r'<var class="p">&lt;(.*?)&gt;</var>')
 RULES = {
     "stack": ("|".join(re.escape(stack.name) for stack in STACKS), f"One of {', '.join(s.name for s in STACKS)}."),
     "version": _RELEASE,
@@ -30,6 +34,16 @@ RULES = {
 """What may be typed for each placeholder: a pattern for the whole value, and what to say of another."""
 
 
+NAMES = {
+    "start": f"{REGISTRY}/{ORGANISATION}/",
+    "stacks": [stack.name for stack in STACKS],
+    "moving": list(MovingTag),
+    "release": RELEASE,
+    "hint": _RELEASE[1],
+}
+"""What the full name of an image is made of, for the page that checks one."""
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Write the script, with what may be typed for each placeholder of any notebook."""
     known = declared_in(NOTEBOOKS)
@@ -39,14 +53,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if not one.secret
     ]
     script = (Path(__file__).parent / "assets" / "values.js").read_text()
-    content = f"const PLACEHOLDERS = {json.dumps(fields)};\n{script}"
+    content = f"const PLACEHOLDERS = {json.dumps(fields)};\nconst NAMES = {json.dumps(NAMES)};\n{script}"
     files.append(File.generated(config, "assets/fill.js", content=content))
     return files
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Mark the placeholders in a page's commands."""
-    return _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
+    """Mark the placeholders in a page's commands, and put the bar below the title if one of them may be filled in."""
+    html = _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
+    marked = set(_MARKED.findall(html))
+    return html.replace("</h1>", f"</h1>\n{_BAR}", 1) if marked & {escape(name) for name in RULES} else html
 
 
 def _mark(match: re.Match[str]) -> str:

@@ -14,6 +14,13 @@ from rehearsal.masks import as_text
 from rehearsal.notebooks import Pair, script_of
 
 ROOT = Path(__file__).parent.parent
+SITE = ROOT / "site"
+PAGES = [
+    "/" if page.parent == SITE else f"/{page.parent.relative_to(SITE)}/"
+    for page in sorted(SITE.glob("**/index.html"))
+    if "<title>Redirecting" not in page.read_text()
+]
+"""The addresses of the built site's pages, below its own; those that only lead on are not among them."""
 ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 """Before a command: run it without root's rights, on a machine where root's folders hold the Python in use."""
 

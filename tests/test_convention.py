@@ -14,7 +14,6 @@ from megalotron_images.convention import (
     Release,
     parse_reference,
     parse_release,
-    parse_stack,
     parse_tag,
     parse_version,
     releases_among,
@@ -100,19 +99,23 @@ def test_the_pattern_that_browsers_read_says_the_same_as_the_parser(text):
     assert right == (text in CASES["right"]) == bool(re.fullmatch(RELEASE, text))
 
 
+NAMES = tomllib.loads((ROOT / "tests" / "names.toml").read_text())
+
+
+@pytest.mark.parametrize("text", NAMES["right"])
+def test_a_right_name_is_accepted_as_it_is(text):
+    assert str(parse_reference(text)) == text
+
+
+@pytest.mark.parametrize("text", NAMES["wrong"])
+def test_a_wrong_name_is_refused(text):
+    with pytest.raises(RuleBroken):
+        parse_reference(text)
+
+
 @given(releases)
 def test_the_pattern_that_browsers_read_takes_every_release(release):
     assert re.fullmatch(RELEASE, str(release))
-
-
-def test_the_stacks_are_the_seeds():
-    assert {stack.title: stack.image for stack in STACKS} == {
-        "Dashboard": "megalotron/dashboard",
-        "Backend": "megalotron/backend",
-        "Sniffer": "megalotron/sniffer",
-        "Go FlowMeter": "megalotron/go-flow-meter",
-    }
-    assert parse_stack("sniffer").image == "megalotron/sniffer"
 
 
 @given(releases)

@@ -28,3 +28,9 @@ document.addEventListener("DOMContentLoaded", () => {
     part.addEventListener("keydown", (event) => event.key === "Enter" && copy());
   });
 });
+// A pasted error message is searched for as words: its quotes and colons would be taken for operators.
+document.querySelector(".md-search__input")?.addEventListener("paste", (event) => {
+  event.preventDefault();
+  const words = event.clipboardData.getData("text").replace(/[^\w./]+/g, " ").trim();
+  document.execCommand("insertText", false, words);
+});

@@ -1,67 +1,103 @@
 // Fill in your own values: what you type once stands in every command of every page, and in what is copied. It stays
-// in this browser. A secret has no field. PLACEHOLDERS, with the rules of convention.py, stands before this.
+// in this browser. A secret has no field. PLACEHOLDERS and NAMES, the rules of convention.py, stand before this.
+const matches = (pattern, value) => new RegExp(`^(?:${pattern})$`).test(value);
+const stored = (name) => localStorage.getItem(`image-process ${name}`) ?? "";
+const spots = [...document.querySelectorAll(".nb-in var.p")];
+const known = new Map(PLACEHOLDERS.map((one) => [`<${one.name}>`, one]));
+spots.forEach((spot) => (spot.dataset.name = spot.textContent));
+
 function problem(rule, value) {
-  if (value === "" || new RegExp(`^(?:${rule.pattern})$`).test(value)) return "";
-  return rule.hint;
+  return value === "" || matches(rule.pattern, value) ? "" : rule.hint;
 }
 
-function fill() {
-  document.querySelectorAll(".nb-in var.p").forEach((spot) => {
-    const name = (spot.dataset.name ??= spot.textContent.slice(1, -1));
-    const known = PLACEHOLDERS.find((one) => one.name === name);
-    const value = known ? localStorage.getItem(`image-process ${name}`) ?? "" : "";
-    const right = value !== "" && problem(known, value) === "";
-    spot.textContent = right ? value : `<${name}>`;
+function fill(bar, open) {
+  spots.forEach((spot) => {
+    const rule = known.get(spot.dataset.name);
+    const value = rule ? stored(rule.name) : "";
+    const right = value !== "" && problem(rule, value) === "";
+    spot.textContent = right ? value : spot.dataset.name;
     spot.classList.toggle("filled", right);
   });
+  const filled = open.map((rule) => stored(rule.name)).filter((value) => value !== "");
+  bar.firstElementChild.textContent = filled.length ? `Your values: ${filled.join(", ")}` : "Fill in your own values";
 }
 
-function field(one) {
+// An input with its label, and a line that says what is wrong with what is typed.
+function field(label, placeholder, judge, changed) {
   const place = document.createElement("div");
-  const label = document.createElement("label");
   const input = document.createElement("input");
   const said = document.createElement("span");
-  label.append(one.name, input);
-  place.append(label, said);
-  input.value = localStorage.getItem(`image-process ${one.name}`) ?? "";
-  input.placeholder = one.what;
-  input.autocomplete = "off";
-  input.spellcheck = false;
+  const name = document.createElement("label");
+  name.append(label, input);
+  place.append(name, said);
+  Object.assign(input, { placeholder, autocomplete: "off", spellcheck: false, autocapitalize: "none" });
   said.setAttribute("role", "status");
   const check = () => {
-    said.textContent = problem(one, input.value.trim());
-    input.setAttribute("aria-invalid", String(said.textContent !== ""));
+    const { wrong, right } = judge(input.value.trim());
+    said.textContent = wrong || right;
+    input.setAttribute("aria-invalid", String(wrong !== ""));
   };
   input.addEventListener("input", () => {
-    localStorage.setItem(`image-process ${one.name}`, input.value.trim());
     check();
-    fill();
+    changed(input.value.trim());
   });
-  check();
-  return place;
+  return { place, input, check };
 }
 
-document.addEventListener("DOMContentLoaded", () => {
-  const here = new Set([...document.querySelectorAll(".nb-in var.p")].map((spot) => spot.textContent.slice(1, -1)));
-  const open = PLACEHOLDERS.filter((one) => here.has(one.name));
-  if (open.length === 0) return;
-  const bar = document.createElement("form");
-  bar.className = "nb-values";
-  bar.setAttribute("aria-label", "Your own values");
-  bar.addEventListener("submit", (event) => event.preventDefault());
+function ownValues(bar) {
+  const form = document.createElement("form");
   const words = document.createElement("p");
-  words.textContent = "Fill in your own values. They stay in this browser.";
-  bar.append(words, ...open.map(field));
   const clear = document.createElement("button");
-  clear.type = "reset";
-  clear.textContent = "Clear my values";
-  bar.addEventListener("reset", () => {
-    open.forEach((one) => localStorage.removeItem(`image-process ${one.name}`));
-    bar.querySelectorAll("input").forEach((input) => (input.defaultValue = ""));
-    bar.querySelectorAll("span").forEach((said) => (said.textContent = ""));
-    fill();
+  const open = PLACEHOLDERS.filter((rule) => spots.some((spot) => spot.dataset.name === `<${rule.name}>`));
+  form.setAttribute("aria-label", "Your own values");
+  words.textContent = "Every command here, and what you copy, follows. What you type stays in this browser.";
+  form.append(words);
+  for (const rule of open) {
+    const judge = (value) => ({ wrong: problem(rule, value), right: "" });
+    const { place, input, check } = field(rule.name, rule.what, judge, (value) => {
+      localStorage.setItem(`image-process ${rule.name}`, value);
+      fill(bar, open);
+    });
+    input.value = stored(rule.name);
+    check();
+    form.append(place);
+  }
+  Object.assign(clear, { type: "reset", textContent: "Clear my values" });
+  form.append(clear);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    open.forEach((rule) => localStorage.removeItem(`image-process ${rule.name}`));
+    form.querySelectorAll("input").forEach((input) => (input.value = ""));
+    form.querySelectorAll("input").forEach((input) => input.removeAttribute("aria-invalid"));
+    form.querySelectorAll("span").forEach((said) => (said.textContent = ""));
+    fill(bar, open);
   });
-  bar.append(clear);
-  document.querySelector(".md-content h1").after(bar);
-  fill();
-});
+  bar.append(form);
+  fill(bar, open);
+}
+
+// What is wrong with the full name of an image, as parse_reference of convention.py judges it.
+function wrongName(text) {
+  if (!text.startsWith(NAMES.start)) return `A name begins with ${NAMES.start}`;
+  const [stack, ...rest] = text.slice(NAMES.start.length).split(":");
+  const tag = rest.join(":");
+  if (!NAMES.stacks.includes(stack)) return `There is no such stack. The stacks are: ${NAMES.stacks.join(", ")}.`;
+  if (tag === "") return `The tag is missing. Add a release, such as :v1.0.0, or one of ${NAMES.moving.join(", ")}.`;
+  if (NAMES.moving.includes(tag) || matches(NAMES.release, tag)) return "";
+  return `This is no tag. ${NAMES.hint} Or: ${NAMES.moving.join(", ")}.`;
+}
+
+function nameChecker(form) {
+  const example = `${NAMES.start}${NAMES.stacks[0]}:v1.0.0`;
+  const judge = (text) => {
+    const wrong = text === "" ? "" : wrongName(text);
+    return { wrong, right: text === "" || wrong ? "" : "This name follows the convention." };
+  };
+  const { place } = field("Check a name", example, judge, () => {});
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.append(place);
+}
+
+document.querySelectorAll("details.nb-values").forEach(ownValues);
+document.querySelectorAll("form.nb-name").forEach(nameChecker);

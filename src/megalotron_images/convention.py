@@ -68,10 +68,11 @@ class MovingTag(StrEnum):
 
 
 RELEASE = (
+    rf"(?=.{{1,{_LONGEST_TAG}}}$)"
     r"v(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)"
     r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
 )
-"""A release as a pattern that Python and a browser read alike (semver.org's own, without a build part)."""
+"""A release as a pattern that Python and a browser read alike (semver.org's own, without a build part, as a tag)."""
 
 
 @total_ordering

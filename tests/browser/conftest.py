@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 SITE = Path(__file__).parents[2] / "site"
+
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 OPTIONS += ["--disable-component-update", "--disable-sync"]
 

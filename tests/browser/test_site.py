@@ -9,13 +9,11 @@ from html5lib import HTMLParser
 from html5lib.treebuilders import getTreeBuilder
 from typer.main import get_command
 
-from conftest import ROOT, scripts_of
+from conftest import PAGES, ROOT, SITE, scripts_of
 from megalotron_images.cli import app as images_app
 from megalotron_images.convention import STACKS
 from rehearsal.cli import app as rehearsal_app
 
-SITE = ROOT / "site"
-PAGES = sorted(f"/{page.parent.relative_to(SITE)}/".replace("/./", "/") for page in SITE.glob("**/index.html"))
 GUIDE = SITE / "guide" / "push-an-image" / "index.html"
 SIX_LINES = (
     "docker pull alpine",

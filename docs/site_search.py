@@ -1,0 +1,83 @@
+"""Let the search put first the page that teaches what was typed: a command, a stack, an error message.
+
+The theme ranks a word in a heading a thousand times above one in the text, and looks for any of the words typed. So
+`docker push` led to every page whose heading begins with docker. Here a heading counts as ten words, and these as a
+hundred: a page's title in the navigation, what heads the sections of the reference and of Troubleshooting, the stacks'
+names where they are defined, what registries say, and each docker command in the section that runs it first.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import Files
+from mkdocs.structure.nav import Navigation
+from mkdocs.structure.pages import Page
+
+from megalotron_images.convention import STACKS
+from megalotron_images.refusals import REFUSALS
+from rehearsal.notebooks import script_of
+
+FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
+BOOSTS = {"guide/troubleshooting/": 1.5, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
+"""The pages that readers look for most come before those that mention the same."""
+_COMMAND = re.compile(r"(?:^|\| )(docker(?: (?:image|container|manifest|system))? [a-z]+)", re.MULTILINE)
+_TAG = re.compile(r"<[^>]*>")
+_pages: list[Page] = []
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Remember the pages in the order in which a reader meets them."""
+    _pages[:] = nav.pages
+    return nav
+
+
+def commands(path: str) -> list[str]:
+    """Return the docker commands that the cells of a notebook run, in their order."""
+    scripts = (script_of(cell) for cell in nbformat.read(path, as_version=4).cells)
+    return [match[1] for script in scripts if script for match in _COMMAND.finditer(script)]
+
+
+def _tags(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each word to look up with the entry of the index that it leads to."""
+    given: set[str] = set()
+    for page in _pages:
+        own = [entry for entry in entries if entry["location"].partition("#")[0] == page.url]
+        yield own[0], str(page.title)
+        source = page.file.abs_src_path or ""
+        for command in commands(source) if source.endswith(".ipynb") else ():
+            if command not in given and (place := next((e for e in own if command in _text(e)), None)):
+                given.add(command)
+                yield place, command
+        if "troubleshooting" in page.url or "reference" in page.url:
+            yield from ((entry, entry["title"]) for entry in own[1:])
+        if "convention" in page.url:
+            yield from ((own[-1], name) for stack in STACKS for name in (stack.title, stack.name))
+        if "errors" in page.url:
+            met = "".join(_text(entry) for entry in entries if "troubleshooting" in entry["location"])
+            yield from ((own[1], refusal.said) for refusal in REFUSALS if refusal.said not in met)
+
+
+def _text(entry: dict[str, Any]) -> str:
+    return unescape(_TAG.sub("", entry["text"]))
+
+
+@event_priority(-50)  # after the search has written its index, before the offline plugin copies it
+def on_post_build(config: MkDocsConfig) -> None:
+    """Say in the index what counts how much."""
+    file = Path(config.site_dir) / "search" / "search_index.json"
+    index = json.loads(file.read_text())
+    index["config"] |= {"fields": FIELDS, "pipeline": []}  # a message counts with its small words
+    for entry, tag in _tags(index["docs"]):
+        entry.setdefault("tags", []).append(tag)
+    for entry in index["docs"]:
+        place = entry["location"].replace(".html", "/")
+        boosts = [boost for start, boost in BOOSTS.items() if place.startswith(start)]
+        entry["boost"] = max(boosts, default=1)
+    file.write_text(json.dumps(index, separators=(",", ":")))

@@ -1,0 +1,130 @@
+"""How the pages read: on a small phone, on paper, by keyboard alone, without script, and at the first visit."""
+
+import gzip
+
+import pytest
+
+from conftest import PAGES, ROOT, SITE, scripts_of
+
+GUIDES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+A4 = 718
+"""The width of an A4 page between browsers' usual margins, in CSS pixels."""
+WHOLE = "code => code.scrollWidth <= code.clientWidth && code.scrollHeight <= code.clientHeight + 1"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/404.html"])
+def test_no_page_is_wider_than_a_small_phone(path, open_page):
+    assert open_page(path, width=320).evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_page):
+    page = open_page(f"/guide/{name}/")
+    assert page.query_selector_all(".nb-out button[data-md-type='copy']") == []
+    copied = []
+    for block in page.query_selector_all(".nb-in"):
+        page.evaluate("navigator.clipboard.writeText('')")
+        block.query_selector("button").click()
+        page.wait_for_function("navigator.clipboard.readText().then((text) => text !== '')")
+        copied.append(page.evaluate("navigator.clipboard.readText()"))
+    python = [cell for cell in copied if cell.startswith("from ")]
+    assert [text for text in copied if text not in python] == scripts_of(name)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_command_is_whole_on_paper(name, open_page):
+    page = open_page(f"/guide/{name}/", width=A4)
+    page.emulate_media(media="print")
+    for code in page.query_selector_all(".nb-in code, .nb-out code"):
+        assert code.evaluate(WHOLE), code.text_content()
+        assert code.is_visible()
+    assert page.query_selector_all(".nb-values:visible, .nb-name:visible, .md-sidebar:visible") == []
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_without_script_a_guide_is_complete(name, open_page):
+    page = open_page(f"/guide/{name}/", script=False)
+    shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]
+    assert [script.rstrip("\n") for script in scripts_of(name)] == [s for s in shown if not s.startswith("from ")]
+    assert all(code.is_visible() for code in page.query_selector_all(".nb-in code"))
+
+
+def test_a_first_visit_is_small(open_page):
+    """As GitHub Pages serves it, text and scripts are compressed."""
+    bodies = {}
+    page = open_page("/404.html")
+    page.context.clear_cookies()
+    page.on("response", lambda response: bodies.setdefault(response.url, response))
+    page.goto(page.url.replace("404.html", "guide/push-an-image/"), wait_until="networkidle")
+    page.click(".md-search__input")
+    page.wait_for_load_state("networkidle")
+    sizes = {url: len(gzip.compress(found.body(), 9)) for url, found in bodies.items() if url.startswith("http")}
+    assert any("search_index" in url for url in sizes)
+    assert sum(sizes.values()) <= 120 * 1024, sizes
+
+
+def test_everything_can_be_reached_by_keyboard(open_page):
+    page = open_page("/guide/release-a-stack/")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    wanted = page.evaluate(
+        """[...document.querySelectorAll("a[href], button, input:not([type=radio]):not([type=checkbox]), summary, "
+             + "[tabindex='0']")]
+            .filter((one) => one.checkVisibility({visibilityProperty: true}) && one.tabIndex >= 0
+                    && one.getBoundingClientRect().width > 0 && !one.closest(".md-search__output"))
+            .map((one, number) => (one.dataset.wanted = number)).length"""
+    )
+    reached = set()
+    for _ in range(2 * wanted + 20):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.dataset.wanted"))
+    missed = set(map(str, range(wanted))) - reached
+    names = page.evaluate(
+        "all => all.map((n) => document.querySelector(`[data-wanted='${n}']`).outerHTML.slice(0, 120))", sorted(missed)
+    )
+    assert names == []
+
+
+def test_what_has_the_focus_can_be_seen(open_page):
+    page = open_page("/guide/release-a-stack/")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        shown = page.evaluate(
+            """() => {
+              const style = getComputedStyle(document.activeElement);
+              return document.activeElement === document.body || style.outlineStyle !== "none"
+                || style.boxShadow !== "none" || document.activeElement.matches(".md-skip, .md-search__input, input");
+            }"""
+        )
+        assert shown, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+
+
+def test_nothing_moves_where_less_motion_is_asked_for(open_page):
+    page = open_page("/guide/release-a-stack/")
+    page.emulate_media(reduced_motion="reduce")
+    moving = page.evaluate(
+        """[...document.querySelectorAll("*")].flatMap((one) => {
+            const style = getComputedStyle(one);
+            const seconds = (text) => Math.max(...text.split(",").map(parseFloat));
+            return seconds(style.transitionDuration) > 0.01 || seconds(style.animationDuration) > 0.01
+              ? [one.className] : [];
+        })"""
+    )
+    assert moving == []
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_shared_page_shows_a_card(path, open_page):
+    page = open_page(path, script=False)
+    assert page.get_attribute("meta[property='og:image']", "content").endswith("assets/card.png")
+    assert page.get_attribute("meta[property='og:title']", "content")
+
+
+def test_an_address_that_was_moved_leads_on(open_page):
+    assert open_page("/guide/").query_selector("h1").text_content().startswith("Image process")
+
+
+def test_the_sitemap_names_every_page():
+    sitemap = (SITE / "sitemap.xml").read_text()
+    missing = [path for path in PAGES if f"image-process{path}</loc>" not in sitemap]
+    assert missing == []

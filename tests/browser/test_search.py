@@ -1,0 +1,115 @@
+"""The search, as a reader types: each command, stack and error message leads to its page first."""
+
+import re
+
+import nbformat
+import pytest
+from typer.main import get_command
+
+from conftest import ROOT
+from megalotron_images.cli import app as images_app
+from megalotron_images.convention import STACKS
+from megalotron_images.refusals import REFUSALS
+from rehearsal.cli import app as rehearsal_app
+from rehearsal.masks import as_text
+
+SECONDS_TO_SETTLE = 0.25
+"""What is typed is looked for letter by letter: the first list is not the last."""
+COMMANDS = {
+    "docker pull": "/guide/push-an-image/",
+    "docker push": "/guide/push-an-image/",
+    "docker tag": "/guide/push-an-image/",
+    "docker login": "/guide/push-an-image/",
+    "docker logout": "/guide/push-an-image/",
+    "docker image inspect": "/guide/push-an-image/",
+    "docker image rm": "/guide/push-an-image/",
+    "docker build": "/guide/choose-an-image/",
+    "docker load": "/guide/choose-an-image/",
+    "docker save": "/guide/choose-an-image/",
+    "docker image ls": "/guide/choose-an-image/",
+    "docker create": "/guide/use-in-production/",
+    "docker container inspect": "/guide/use-in-production/",
+    "docker container rm": "/guide/use-in-production/",
+    "docker info": "/guide/troubleshooting/",
+    "docker image prune": "/guide/troubleshooting/",
+}
+TITLES = {
+    "push an image by hand": "/guide/push-an-image/",
+    "release a stack": "/guide/release-a-stack/",
+    "go back": "/guide/go-back/",
+    "roll back": "/guide/go-back/",
+    "use an image in production": "/guide/use-in-production/",
+    "automate a stack": "/guide/automate-a-stack/",
+    "compose": "/guide/use-in-production/",
+}
+
+
+@pytest.fixture(scope="module")
+def found(chromium, site):
+    """A function that types words into the search and returns the address of the first result, below the site's."""
+    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{site}/", wait_until="networkidle")
+    page.click(".md-search__input")
+
+    def first(words, paste=False):
+        page.keyboard.press("Control+a")
+        page.keyboard.press("Delete")
+        page.wait_for_function("!document.querySelector('.md-search-result__link')")
+        if paste:
+            page.evaluate("words => navigator.clipboard.writeText(words)", words)
+            page.keyboard.press("Control+v")
+        else:
+            page.keyboard.type(words)
+        page.wait_for_timeout(SECONDS_TO_SETTLE * 1000)
+        link = page.query_selector(".md-search-result__link")
+        return link and link.get_attribute("href").removeprefix(site).partition("?")[0]
+
+    yield first
+    context.close()
+
+
+def cells():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        yield from ((path.stem, cell) for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+
+
+def messages():
+    """Return the line with the error that each failing command of the troubleshooting page printed."""
+    failing = (
+        cell for name, cell in cells() if name == "troubleshooting" and "--fails" in cell.source.partition("\n")[0]
+    )
+    outputs = {as_text(cell.outputs).strip() for cell in failing}
+    return sorted(re.sub(r"(?s).*^(no  .*?)$.*", r"\1", output, flags=re.MULTILINE) for output in outputs)
+
+
+def test_the_table_names_each_docker_command_of_the_runbooks():
+    command = re.compile(r"(?:^|\| )(docker(?: (?:image|container))? [a-z]+)", re.MULTILINE)
+    assert {match[1] for _, cell in cells() for match in command.finditer(cell.source)} == set(COMMANDS)
+
+
+def test_each_command_is_found_with_its_page_first(found):
+    verbs = {f"megalotron-images {verb}": "/reference/" for verb in get_command(images_app).commands}
+    verbs |= {f"rehearsal {verb}": "/reference/" for verb in get_command(rehearsal_app).commands}
+    expected = COMMANDS | verbs
+    assert {words: found(words) for words in expected} == expected
+
+
+def test_each_stack_is_found_where_it_is_defined(found):
+    names = [name for stack in STACKS for name in (stack.title, stack.name)]
+    assert {name: found(name) for name in names} == dict.fromkeys(names, "/convention/")
+
+
+def test_each_error_message_can_be_pasted_and_is_found_with_its_page_first(found):
+    assert len(messages()) >= 12
+    expected = dict.fromkeys(messages(), "/guide/troubleshooting/")
+    assert {words: found(words, paste=True) for words in expected} == expected
+
+
+def test_each_refusal_of_a_registry_is_found_where_it_is_explained(found):
+    for refusal in REFUSALS:
+        assert found(refusal.said) in ("/guide/troubleshooting/", "/errors/"), refusal.said
+
+
+def test_what_a_reader_wants_to_do_is_found_by_its_name(found):
+    assert {words: found(words) for words in TITLES} == TITLES
