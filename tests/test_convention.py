@@ -153,5 +153,5 @@ def test_the_stacks_are_those_of_the_seed():
 
 @given(st.lists(releases, max_size=8))
 def test_releases_among_tags_come_newest_first_and_all(found):
-    tags = [*map(str, found), "main", "staging", "v1", "v1.2", "v1.2.3+build", "latest"]
+    tags = [*map(str, found), "main", "staging", "v1", "v1.2", "v1.2.3+build", "latest", "v9.9.9\nv8.8.8"]
     assert list(releases_among(tags)) == sorted(found, reverse=True)

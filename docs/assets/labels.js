@@ -29,8 +29,7 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 // A pasted error message is searched for as words: its quotes and colons would be taken for operators.
-document.querySelector(".md-search__input")?.addEventListener("paste", (event) => {
-  event.preventDefault();
-  const words = event.clipboardData.getData("text").replace(/[^\w./]+/g, " ").trim();
-  document.execCommand("insertText", false, words);
-});
+document.querySelector(".md-header").addEventListener("input", (event) => {
+  if (event.inputType !== "insertFromPaste") return;
+  event.target.value = event.target.value.replace(/[^\w./]+/g, " ").trim();
+}, true);

@@ -6,18 +6,20 @@ Versioning 2.0.0), or a moving tag: `main` is what runs in production, `dev` wha
 
 import contextlib
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import total_ordering
+from operator import itemgetter
 
 from megalotron_images.errors import RuleBroken
 from semver import Version as SemVer
 
 REGISTRY = "ghcr.io"
 ORGANISATION = "megalotron"
-_NUMBERS = re.compile(r"v(\d+)\.(\d+)\.(\d+)", re.ASCII)
+_NUMBERS = re.compile(r"^(v([0-9]{1,99})\.([0-9]{1,99})\.([0-9]{1,99}).*)$", re.MULTILINE)
 _LONGEST_VERSION = 255
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -155,13 +157,11 @@ def releases_among(tags: Iterable[str]) -> Iterator[Release]:
 
     Only tags that begin alike are compared in full: of 10,000 tags, the newest costs as much as reading them.
     """
-    alike: dict[tuple[int, int, int], list[str]] = {}
-    for tag in tags:
-        if match := _NUMBERS.match(tag):
-            alike.setdefault((int(match[1]), int(match[2]), int(match[3])), []).append(tag)
-    for numbers in sorted(alike, reverse=True):
+    lines = "\n".join(tag for tag in tags if "\n" not in tag)
+    numbered = (((int(x), int(y), int(z)), tag) for tag, x, y, z in _NUMBERS.findall(lines))
+    for _, alike in itertools.groupby(sorted(numbered, reverse=True), key=itemgetter(0)):
         found = []
-        for tag in alike[numbers]:
+        for _, tag in alike:
             with contextlib.suppress(RuleBroken):
                 found.append(parse_release(tag))
         yield from sorted(found, reverse=True)
