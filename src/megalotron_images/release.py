@@ -20,6 +20,7 @@ SETTLE = 1.0
 _SECONDS_TO_READ_BACK = 15.0
 _PAUSE = 0.2
 _TRIES_TO_PUSH = 5
+_MOST_LOOKED_AT = 100
 
 Say = Callable[[str], None]
 """Told each step before it is taken."""
@@ -76,15 +77,15 @@ def promote_plan(registry: Registry, stack: Stack, release: Release, to: MovingT
         raise Refused(f"There is no release {release} of {stack.name}. See which there are: {listed}") from None
     before = registry.state(stack.image, to)
     moves = isinstance(before, Taken) and before.digest != manifest.digest
-    current = release_of(registry, stack, before.digest) if isinstance(before, Taken) and moves else None
+    current = _release_of(registry, stack, before.digest, release) if isinstance(before, Taken) and moves else None
     facts = Facts(before, None, (), frozenset(), before, current)
     return Promotion(manifest, plan_promote(Reference(stack, to), release, manifest.digest, facts, asked))
 
 
-def release_of(registry: Registry, stack: Stack, digest: str, most: int = 100) -> Release | None:
-    """Return the newest release that has a digest, looking at the newest `most`; None if none of them has."""
-    for release in itertools.islice(releases_among(registry.tags(stack.image)), most):
-        if registry.state(stack.image, str(release)) == Taken(digest):
+def _release_of(registry: Registry, stack: Stack, digest: str, other: Release) -> Release | None:
+    """Return the newest release that has a digest, `other` being known not to; None if none of the newest has."""
+    for release in itertools.islice(releases_among(registry.tags(stack.image)), _MOST_LOOKED_AT):
+        if release != other and registry.state(stack.image, str(release)) == Taken(digest):
             return release
     return None
 
