@@ -65,3 +65,16 @@ def open_page(chromium, site):
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def copied():
+    """A function that clicks on what copies, and returns what stands on the clipboard then."""
+
+    def copied(page, button):
+        page.evaluate("navigator.clipboard.writeText('')")
+        button.click()
+        page.wait_for_function("navigator.clipboard.readText().then((text) => text !== '')")
+        return page.evaluate("navigator.clipboard.readText()")
+
+    return copied

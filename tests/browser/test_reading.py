@@ -18,17 +18,12 @@ def test_no_page_is_wider_than_a_small_phone(path, open_page):
 
 
 @pytest.mark.parametrize("name", GUIDES)
-def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_page):
+def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_page, copied):
     page = open_page(f"/guide/{name}/")
     assert page.query_selector_all(".nb-out button[data-md-type='copy']") == []
-    copied = []
-    for block in page.query_selector_all(".nb-in"):
-        page.evaluate("navigator.clipboard.writeText('')")
-        block.query_selector("button").click()
-        page.wait_for_function("navigator.clipboard.readText().then((text) => text !== '')")
-        copied.append(page.evaluate("navigator.clipboard.readText()"))
-    python = [cell for cell in copied if cell.startswith("from ")]
-    assert [text for text in copied if text not in python] == scripts_of(name)
+    texts = [copied(page, block.query_selector("button")) for block in page.query_selector_all(".nb-in")]
+    python = [text for text in texts if text.startswith("from ")]
+    assert [text for text in texts if text not in python] == scripts_of(name)
 
 
 @pytest.mark.parametrize("name", GUIDES)
