@@ -50,7 +50,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     fields = [
         {"name": one.name, "what": one.what, "pattern": RULES[one.name][0], "hint": RULES[one.name][1]}
         for one in known.values()
-        if not one.secret
+        if not one.secret and one.name in RULES
     ]
     script = (Path(__file__).parent / "assets" / "values.js").read_text()
     content = f"const PLACEHOLDERS = {json.dumps(fields)};\nconst NAMES = {json.dumps(NAMES)};\n{script}"

@@ -1,6 +1,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from rehearsal.masks import as_text
 from rehearsal.notebooks import Pair, script_of
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts this in the background may have it ignored
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "site"
 PAGES = [
@@ -73,14 +75,18 @@ def masks_of_the_runbook():
 
 
 def left_of_rooms(marker, with_cgroups=True):
-    """Return what rooms have left on this machine: processes whose command holds `marker`, mounts, folders, cgroups."""
+    """Return what rooms have left on this machine: processes, mounts, folders, cgroups.
+
+    marker: what the command or the working folder of those processes holds; other workers have rooms at the same time.
+    """
     processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            place = os.readlink(folder / "cwd")
         except OSError:
             continue
-        if marker in command and int(folder.name) != os.getpid():
+        if (marker in command or marker in place) and int(folder.name) != os.getpid():
             processes.append(command)
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/run/room" in line]
     folders = [str(path) for path in (Path("/run/room"),) if path.exists()]

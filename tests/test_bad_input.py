@@ -33,17 +33,17 @@ def test_no_user_namespaces(verb):
     told(rehearsal(*verb, before=NO_NAMESPACES), 3, "No room can be made", "user.max_user_namespaces")
 
 
-def test_no_space_for_a_room():
-    told(rehearsal("room", "--", "true", REHEARSAL_ROOM_SIZE="16k"), 3, "REHEARSAL_ROOM_SIZE")
-    assert wait_until_nothing_is_left("rehearsal.services") == []
+def test_no_space_for_a_room(project):
+    told(rehearsal("room", "--", "true", cwd=project, REHEARSAL_ROOM_SIZE="16k"), 3, "REHEARSAL_ROOM_SIZE")
+    assert wait_until_nothing_is_left(str(project)) == []
 
 
-def test_no_space_for_the_services_of_a_room():
-    told(rehearsal("room", "--", "true", REHEARSAL_ROOM_SIZE="1m"), 3, "REHEARSAL_ROOM_SIZE")
-    done = rehearsal("verify", REHEARSAL_ROOM_SIZE="1m")
+def test_no_space_for_the_services_of_a_room(project):
+    told(rehearsal("room", "--", "true", cwd=project, REHEARSAL_ROOM_SIZE="1m"), 3, "REHEARSAL_ROOM_SIZE")
+    done = rehearsal("verify", cwd=project, REHEARSAL_ROOM_SIZE="1m")
     told(done, 3, "could not be checked")
     assert "REHEARSAL_ROOM_SIZE" in done.stdout
-    assert wait_until_nothing_is_left("rehearsal.services") == []
+    assert wait_until_nothing_is_left(str(project)) == []
 
 
 def test_a_size_that_is_none():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.manager import KernelManager
 
-from conftest import ORDINARY_USER, ROOT, rehearsal, wait_until_nothing_is_left
+from conftest import ORDINARY_USER, ROOT, left_of_rooms, rehearsal, wait_until_nothing_is_left
 
 REHEARSAL = str(Path(sys.executable).parent / "rehearsal")
 CONTAINER = "docker pull -q alpine && docker run -d alpine sleep 600 && echo ready-{0} && sleep 600 && : {0}"
@@ -76,9 +76,9 @@ def test_nothing_is_left_when_the_keeper_is_killed_too(marker):
 class Kernel:
     """A kernel `rehearsal`, as any notebook tool starts one."""
 
-    def __init__(self):
+    def __init__(self, project):
         self.manager = KernelManager(kernel_name="rehearsal")
-        self.manager.start_kernel(cwd=str(ROOT / "notebooks"))
+        self.manager.start_kernel(cwd=str(project / "notebooks"))
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(30)
@@ -108,8 +108,8 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel():
-    kernel = Kernel()
+def kernel(project):
+    kernel = Kernel(project)
     yield kernel
     kernel.close()
 
@@ -126,27 +126,28 @@ def test_an_interrupt_ends_the_cells_processes_and_breaks_the_shell(kernel, mark
     assert kernel.run("%%bash\necho after") == ("after\n", None)
 
 
-def test_an_ended_kernel_leaves_nothing(kernel, marker):
-    kernel.run(f"%%bash\n: {marker}\ndocker pull -q alpine")
+def test_an_ended_kernel_leaves_nothing(kernel, project):
+    kernel.run("%%bash\ndocker pull -q alpine")
+    assert left_of_rooms(str(project))
     kernel.close()
-    assert wait_until_nothing_is_left("ipykernel_launcher -f /run/room") == []
+    assert wait_until_nothing_is_left(str(project)) == []
 
 
-def test_a_killed_relay_leaves_nothing(kernel):
+def test_a_killed_relay_leaves_nothing(kernel, project):
     kernel.run("%%bash\ndocker pull -q alpine")
     os.kill(kernel.manager.provisioner.process.pid, signal.SIGKILL)
-    assert wait_until_nothing_is_left("ipykernel_launcher -f /run/room") == []
+    assert wait_until_nothing_is_left(str(project)) == []
 
 
 @pytest.mark.parametrize("seconds", [0.6, 0.9, 1.2])
-def test_nothing_is_left_when_a_verification_is_killed(seconds, tmp_path):
-    with open(tmp_path / "log", "w") as out:
-        runner = subprocess.Popen([REHEARSAL, "verify", "push-an-image"], cwd=ROOT, stdout=out, stderr=out)
+def test_nothing_is_left_when_a_verification_is_killed(seconds, project):
+    with open(project / "log", "w") as out:
+        runner = subprocess.Popen([REHEARSAL, "verify", "push-an-image"], cwd=project, stdout=out, stderr=out)
         time.sleep(seconds)
+        assert left_of_rooms(str(project))
         runner.kill()
         runner.wait(10)
-    assert wait_until_nothing_is_left("ipykernel_launcher -f /run/room") == []
-    assert wait_until_nothing_is_left("rehearsal.kernel") == []
+    assert wait_until_nothing_is_left(str(project)) == []
 
 
 def test_each_way_around_the_strict_shell_is_refused_in_the_kernel_too(kernel):

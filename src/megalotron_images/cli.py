@@ -194,7 +194,7 @@ def _confirm(reference: Reference, yes: bool) -> None:
     """Return if the person typed the full reference, or said --yes; raise Refused for anything else."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         raise Refused(f"Nobody is there to confirm {reference}: run it in a terminal, or with --yes.")
     print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != str(reference):

@@ -19,7 +19,7 @@ from semver import Version as SemVer
 
 REGISTRY = "ghcr.io"
 ORGANISATION = "megalotron"
-_NUMBERS = re.compile(r"^(v([0-9]{1,99})\.([0-9]{1,99})\.([0-9]{1,99}).*)$", re.MULTILINE)
+_NUMBERS = re.compile(r"^(v([0-9]{1,128})\.([0-9]{1,128})\.([0-9]{1,128}).*)$", re.MULTILINE)
 _LONGEST_VERSION = 255
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")

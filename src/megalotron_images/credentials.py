@@ -35,7 +35,7 @@ def find_credentials(host: str) -> Credentials | None:
 
 
 def _from_docker(host: str) -> Credentials | None:
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
     if not (folder / "config.json").exists():
         return None
     from docker import auth, errors  # only where there may be a login

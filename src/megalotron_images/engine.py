@@ -10,9 +10,7 @@ from typing import Any
 
 import docker
 from docker.context import ContextAPI
-from docker.errors import APIError, DockerException, ImageNotFound
-from requests import RequestException
-from urllib3.exceptions import HTTPError
+from docker.errors import APIError, ImageNotFound
 
 from megalotron_images.credentials import Credentials
 from megalotron_images.errors import EngineFailed, NameTaken
@@ -74,6 +72,7 @@ class Engine:
 def _client() -> docker.DockerClient:
     """Return a client of the engine that the docker command would use: DOCKER_HOST, then its context."""
     if os.environ.get("DOCKER_HOST"):
+        _check_address(os.environ["DOCKER_HOST"])
         return docker.from_env(timeout=_SECONDS)
     name = os.environ.get("DOCKER_CONTEXT")
     context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
@@ -81,7 +80,13 @@ def _client() -> docker.DockerClient:
         raise EngineFailed(
             f"There is no Docker context {name or 'of that name'}. See which there are: docker context ls"
         )
+    _check_address(context.Host or "")
     return docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False, timeout=_SECONDS)
+
+
+def _check_address(address: str) -> None:
+    if address.startswith("ssh:"):
+        raise EngineFailed(f"The engine at {address} is reached by ssh, which this cannot. Run it where the engine is.")
 
 
 def _follow(stream: Iterator[dict[str, Any]], progress: Progress) -> str:
@@ -111,7 +116,9 @@ def _failures() -> Iterator[None]:
         yield
     except APIError as error:
         raise _push_failed(str(error.explanation or error)) from None
-    except (DockerException, RequestException, HTTPError, OSError, ValueError) as error:
+    except EngineFailed:
+        raise
+    except Exception as error:  # the SDK lets through what reading its configuration and its streams raises
         inner: BaseException = error
         while (deeper := inner.__cause__ or inner.__context__) is not None:
             inner = deeper

@@ -6,6 +6,7 @@ ImageError            the root: what happened, what it means, what to do next
 │   └── LostRace      somebody wrote the same tag at the same moment, and theirs is what stands there
 └── CannotTell        registry or engine did not give an answer to rely on (3; 2 is the command line's own)
     ├── RegistryFailed
+    │   └── RegistryRefused   it said no, so it did nothing
     └── EngineFailed
         └── NameTaken another push from the same engine took the name under which an image was handed over
 """
@@ -41,6 +42,10 @@ class RegistryFailed(CannotTell):
     def __init__(self, text: str, said: str = "") -> None:
         super().__init__(text)
         self.said = said
+
+
+class RegistryRefused(RegistryFailed):
+    """A registry said no, itself: what was asked for was not done."""
 
 
 class EngineFailed(CannotTell):

@@ -83,9 +83,9 @@ def plan_publish(reference: Reference, image: LocalImage, facts: Facts, asked: A
 
 def plan_promote(reference: Reference, release: Release, digest: str, facts: Facts, asked: Asked) -> Plan:
     """Return the plan to put what `release` names, with this digest, at a moving tag."""
-    if facts.before == Taken(digest):
-        return Plan(reference, facts.before, digest, (), (f"{reference} is {release} already.",))
     refusals = [*_not_expected(reference, facts.before, asked.expect)]
+    if facts.before == Taken(digest):
+        return Plan(reference, facts.before, digest, tuple(refusals), (f"{reference} is {release} already.",))
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
         refusals.append(f"{release} is a pre-release, and {MovingTag.MAIN} is production: ask for it (--prerelease).")
     notes = [_was(reference, facts.before)]

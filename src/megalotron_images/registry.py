@@ -26,6 +26,7 @@ ACCEPT = ", ".join(
 """Every kind of manifest there is: with fewer a registry answers 404 for a tag that exists."""
 NOT_THERE = ("manifest unknown", "name unknown")
 """How a registry's words begin when it knows no such tag or repository."""
+PLATFORM = ("os", "architecture", "variant")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PAGE = 10_000
 _MOST_PAGES = 1_000
@@ -151,11 +152,11 @@ class Registry:
     def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
         """Return the platforms that a manifest or index is for, such as `linux/amd64`."""
         if manifest.media_type in INDEXES:
-            listed = [entry.get("platform") or {} for entry in manifest.document["manifests"]]
+            listed = [entry.get("platform") for entry in manifest.document["manifests"]]
         else:
             listed = [self._config(repository, manifest)]
-        names = (platform_name(p.get("os", ""), p.get("architecture", ""), p.get("variant", "")) for p in listed)
-        return frozenset(name for name in names if "unknown" not in name and name != "/")
+        said = [[str(one.get(key) or "") for key in PLATFORM] for one in listed if isinstance(one, dict)]
+        return frozenset(platform_name(*one) for one in said if all(one[:2]) and "unknown" not in one)
 
     def created(self, repository: str, manifest: Manifest) -> str:
         """Return the moment at which an image, or the first part of an index, was built (ISO 8601), or nothing."""
@@ -215,7 +216,7 @@ def _manifest(answer: Answer) -> Manifest:
         parts = document["manifests"] if kind in INDEXES else [document["config"]]
         if not all(_DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise RegistryFailed(f"{answer.question}: the answer is no manifest. Run it again later.") from None
     return Manifest(digest, kind, answer.body)
 
@@ -223,5 +224,5 @@ def _manifest(answer: Answer) -> Manifest:
 def _tags(answer: Answer) -> list[str]:
     try:
         return [str(tag) for tag in json.loads(answer.body)["tags"] or ()]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise RegistryFailed(f"{answer.question}: the answer is no list of tags. Run it again later.") from None

@@ -11,7 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from megalotron_images.convention import REGISTRY, STAGING, MovingTag, Reference, Release, Stack, releases_among
-from megalotron_images.errors import CannotTell, EngineFailed, LostRace, NameTaken, Refused, RegistryFailed
+from megalotron_images.errors import (
+    CannotTell,
+    EngineFailed,
+    LostRace,
+    NameTaken,
+    Refused,
+    RegistryFailed,
+    RegistryRefused,
+)
 from megalotron_images.plans import Asked, Facts, LocalImage, Plan, plan_promote, plan_publish
 from megalotron_images.registry import NOT_THERE, Free, Manifest, Registry, State, Taken, Unknown
 
@@ -151,7 +159,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         now = registry.state(reference.stack.image, str(reference.tag))
         if now == Taken(manifest.digest):
             return
-        if error.said:
+        if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} Nothing was written.", error.said) from None
         raise RegistryFailed(f"{error} It names {_named(now)} now; what was sent may still arrive.") from None
 

@@ -19,7 +19,7 @@ from urllib.request import parse_http_list, parse_keqv_list
 import requests
 
 from megalotron_images.credentials import VARIABLES, Credentials
-from megalotron_images.errors import CannotTell, RegistryFailed
+from megalotron_images.errors import CannotTell, RegistryFailed, RegistryRefused
 from megalotron_images.refusals import LOG_IN, explain
 
 SECONDS = 60.0
@@ -60,7 +60,8 @@ class Answer:
         """Return what to raise for an answer that is no success; a 401 means another thing to who is logged in."""
         lacking = logged_in and self.status == requests.codes.unauthorized
         why = f"{self.said}: your login does not allow it. {LOG_IN}." if lacking else explain(self.said)
-        return RegistryFailed(f"{self.question}: {why}", self.said)
+        refused = 400 <= self.status < 500 and not self.said.startswith("status")
+        return (RegistryRefused if refused else RegistryFailed)(f"{self.question}: {why}", self.said)
 
 
 def seconds() -> float:
@@ -108,7 +109,7 @@ class Transport:
         failure = answer.failure(logged_in)
         if self._credentials is None or self._credentials.source != VARIABLES:
             return failure
-        return RegistryFailed(f"{failure} The login is that of {VARIABLES}: set or unset these.", failure.said)
+        return type(failure)(f"{failure} The login is that of {VARIABLES}: set or unset these.", failure.said)
 
     def _authorized(
         self, method: str, url: str, scope: str, headers: dict[str, str], body: bytes | None, end: float
@@ -151,7 +152,7 @@ class Transport:
             safe = method in _READS
             try:
                 answer = _within(end, lambda: self._once(method, url, headers, body, end))
-            except (requests.RequestException, ValueError) as error:
+            except (requests.RequestException, OSError, ValueError) as error:
                 failure = RegistryFailed(_unreachable(method, url, error))
             else:
                 if answer.status == _TOO_MANY:
@@ -266,8 +267,8 @@ def _unreachable(method: str, url: str, error: Exception) -> str:
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
-    if isinstance(error, requests.exceptions.InvalidHeader):
-        inner = ValueError("a header cannot be sent")  # its own words repeat the header, a token too
+    if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
+        inner = ValueError("a header or an address cannot be used")  # its own words repeat it, a secret in it too
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
     return f"{_question(method, url)} has no answer ({said}). {advice}"

@@ -10,6 +10,7 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d
   builtin eval "$rehearsal_values"
   builtin set -Eeuo pipefail
   builtin set +fnvx
+  builtin set -o posix # without it an arithmetic error ($((08))) only skips its line
   builtin shopt -s inherit_errexit
   if [ "$rehearsal_fails" = yes ]; then
     builtin set +e

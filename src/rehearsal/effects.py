@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from rehearsal.syntax import in_condition, one_word, parse, python_tree, walk, words
+from rehearsal.syntax import in_condition, one_word, parse, python_tree, text, walk, words
 
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
 _READS = (
@@ -72,13 +72,6 @@ def _first_word(command: Node) -> str:
     return words(command)[0] if command.type == "command" else "["
 
 
-def _commands(node: Node) -> Iterator[list[str]]:
-    if node.type in ("command", "test_command"):
-        yield [child.text.decode() for child in node.children if child.text is not None]
-    for child in node.children:
-        yield from _commands(child)
-
-
 def _named_later(script: str, later: str) -> bool:
     """Return whether a word of a cell that could be the name of something comes up again."""
     names, said = (set(_NAME.findall(_COMMENT.sub("", text))) for text in (script, later))
@@ -86,12 +79,10 @@ def _named_later(script: str, later: str) -> bool:
 
 
 def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
-    if cell.options is None or not (cell.printed or cell.asserts):
+    """Return whether a cell asks the registry for a reference, and shows what it says; one that must fail does not."""
+    if cell.options is None or "--fails" in cell.options or not (cell.printed or cell.asserts):
         return False
-    reference = one_word(reference)
-    for command in _commands(parse(one_word(cell.script))):
-        if any(tuple(command[: len(read)]) == read for read in reads) and any(
-            word.strip("'\"") == reference for word in command
-        ):
-            return True
-    return False
+    nodes = [node for node in walk(parse(one_word(cell.script))) if node.type == "command" and not in_condition(node)]
+    said = [[text(child) for child in node.children] for node in nodes]
+    asks = [command for command in said if any(tuple(command[: len(read)]) == read for read in reads)]
+    return any(word.strip("'\"") == one_word(reference) for command in asks for word in command)

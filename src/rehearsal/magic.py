@@ -2,11 +2,12 @@
 
 import argparse
 import atexit
+import functools
 import os
 import re
 import shlex
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -15,8 +16,11 @@ from rehearsal.placeholders import Filled, Placeholder, declared_in, fill
 from rehearsal.reading import OTHER_SHELLS, Finding, check, functions_of
 from rehearsal.shell import Shell
 from rehearsal.shown import Shown
-from rehearsal.stages import Cell, Rehearsal, Stage
+from rehearsal.stages import Cell, Rehearsal
 from rehearsal.syntax import FORM
+
+if TYPE_CHECKING:
+    from rehearsal.production import Production
 
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room, or not at all."""
@@ -59,7 +63,7 @@ class Options(argparse.ArgumentParser):
 class Bash:
     """`%%bash` of one kernel."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: "Rehearsal | Production") -> None:
         self._stage = stage
         self._shell: Shell | None = None
         self._refused: str | None = None
@@ -124,17 +128,29 @@ class Bash:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Put the strict `%%bash` in place of IPython's, and refuse every other way to a shell."""
-    bash = Bash(_stage())
+    stage = _stage()
+    bash = Bash(stage)
     register: Any = ipython.register_magic_function
     register(bash, "cell", "bash")
     for name in OTHER_SHELLS:
         register(_refuse, "line_cell", name)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse
+    ipython.input_transformers_cleanup.append(functools.partial(_read_python, stage))
     atexit.register(bash.close)
 
 
-def _stage() -> Stage:
+def _read_python(stage: "Rehearsal | Production", lines: list[str]) -> list[str]:
+    """Return a cell's lines as they are; raise CellFailed if it is in Python, and the stage does not let it run."""
+    if lines and not lines[0].startswith("%%"):
+        try:
+            stage.check_python("".join(lines))
+        except Wrong as error:
+            raise CellFailed(f"This cell failed: {error}.") from None
+    return lines
+
+
+def _stage() -> "Rehearsal | Production":
     if PRODUCTION not in os.environ:
         return Rehearsal()
     from rehearsal.production import Production

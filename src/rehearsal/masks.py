@@ -152,7 +152,7 @@ class Difference:
 
 def first_difference(expected: str, came: str) -> Difference | None:
     """Return where two masked texts first differ, counting lines from 1, or None where they do not."""
-    left, right = expected.splitlines(), came.splitlines()
+    left, right = (text.removesuffix("\n").split("\n") if text else [] for text in (expected, came))
     for number in range(max(len(left), len(right))):
         pair = [lines[number] if number < len(lines) else None for lines in (left, right)]
         if pair[0] != pair[1]:

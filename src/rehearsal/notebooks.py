@@ -21,7 +21,7 @@ from rehearsal.settings import Settings
 
 KERNELS = ("rehearsal",)
 CELL_SECONDS = 300
-_MAGIC = re.compile(r"%%bash\b[^\n]*\n")
+MAGIC = re.compile(r"%%bash\b[^\n]*\n")
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ def is_runbook(path: Path) -> bool:
 
 def first_line(source: str) -> str:
     """Return the line by which a person knows a cell: its first, without the magic line of a shell cell."""
-    return _MAGIC.sub("", source).strip().partition("\n")[0]
+    return MAGIC.sub("", source).strip().partition("\n")[0]
 
 
 def script_of(cell: NotebookNode) -> str | None:
     """Return the script of a shell cell, without its magic line, or None for any other cell."""
-    if cell.cell_type != "code" or not (magic := _MAGIC.match(f"{cell.source}\n")):
+    if cell.cell_type != "code" or not (magic := MAGIC.match(f"{cell.source}\n")):
         return None
     return str(cell.source)[magic.end() :]
 

@@ -2,7 +2,8 @@
 
 Before a cell writes to a registry, the person types each full reference that it declares. Without a person to ask, or
 with another answer, the cell is refused and nothing was sent. A command that is known to write, in a cell that declares
-nothing, is refused too: no rehearsal can have verified it.
+nothing, is refused too: no rehearsal can have verified it. A cell that no rehearsal has run as it stands, as it was
+edited, runs only after the person says to have read it; one in Python not at all.
 """
 
 import base64
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rehearsal.errors import Wrong
+from rehearsal.notebooks import MAGIC
 from rehearsal.placeholders import Placeholder
 from rehearsal.records import Record
 from rehearsal.settings import Production as Settings
@@ -34,6 +36,8 @@ NOTEBOOK = "REHEARSAL_NOTEBOOK"
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
 _SHORTEST_SECRET = 6
 _SECONDS = 90
+READ = "I have read it"
+"""What a person types to run a shell cell that no rehearsal has run."""
 
 
 class Production:
@@ -45,6 +49,7 @@ class Production:
         self._settings: Settings = project.production
         self._shell: Shell | None = None
         self._values: dict[str, str] = {}
+        self._rehearsed = frozenset(_rehearsed(self.folder))
         self._record = Record(project.root / "runs", _notebook())
 
     def shell(self) -> Shell:
@@ -99,6 +104,11 @@ class Production:
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
 
+    def check_python(self, source: str) -> None:
+        """Raise Wrong for a Python cell that no rehearsal has run: what it does, nothing here could see."""
+        if source.strip() not in self._rehearsed:
+            raise Wrong("no rehearsal has run this Python cell as it stands, so it does not run in production")
+
     def close(self) -> None:
         """End the shell, and remove the scripts that it ran."""
         if self._shell:
@@ -107,6 +117,10 @@ class Production:
 
     def _guard(self, cell: Cell) -> None:
         """Return if the person confirms each reference; raise Wrong, before anything was sent, if not."""
+        if cell.script.strip() not in self._rehearsed:
+            said = _ask(input, f"No rehearsal has run this cell as it stands. To run it, type {READ!r}: ").strip()
+            if said != READ:
+                raise Wrong(f"that is not {READ!r}: nothing was sent")
         if not cell.writes:
             if writer := writer_in(cell.script, self._settings.writers):
                 raise Wrong(
@@ -149,6 +163,15 @@ def _ask(ask: object, prompt: str) -> str:
         raise Wrong("nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent") from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None
+
+
+def _rehearsed(folder: Path) -> Iterator[str]:
+    """Yield what the executed notebooks of a folder ran, as they are now: before anybody edits a cell."""
+    for path in sorted(folder.glob("*.ipynb")):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            for cell in json.loads(path.read_text())["cells"]:
+                if cell["cell_type"] == "code" and cell["execution_count"] is not None:
+                    yield MAGIC.sub("", "".join(cell["source"]), count=1).strip()
 
 
 def _stored() -> set[str]:

@@ -13,18 +13,15 @@ from rehearsal.masks import Mask, as_text, hidden
 from rehearsal.notebooks import Pair, Problem, drift, first_line, script_of
 from rehearsal.placeholders import Placeholder, declared, fill
 from rehearsal.reading import OTHER_SHELLS, Finding, check, functions_of
+from rehearsal.settings import Settings
 from rehearsal.syntax import FORM, parse, python_tree
 
 _MAGIC_CALLS = ("run_cell_magic", "run_line_magic")
 _SHELL_CALLS = ("system", "getoutput", "popen", "posix_spawn", "posix_spawnp", "execv", "execvp", "__import__")
-_SHELL_MODULES = ("subprocess", "pty")
 
 
-def problems(pair: Pair, readers: Sequence[str] = ()) -> list[Problem]:
-    """Return what is wrong with a pair before anything runs; raise CannotCheck if one of the two does not parse.
-
-    readers: the project's own programs that read a registry.
-    """
+def problems(pair: Pair, settings: Settings) -> list[Problem]:
+    """Return what is wrong with a pair before anything runs; raise CannotCheck if one of the two does not parse."""
     text = pair.read_text()
     try:
         executed, known = pair.read_executed(), declared(text.metadata)
@@ -34,7 +31,7 @@ def problems(pair: Pair, readers: Sequence[str] = ()) -> list[Problem]:
     found = [
         Problem(pair.name, first_line(cell.source), what)
         for cell in text.cells
-        for what in _of_cell(cell, known, functions)
+        for what in _of_cell(cell, known, functions, settings.modules)
     ]
     used = {match[1] for cell in text.cells for match in FORM.finditer(script_of(cell) or "")}
     for name in sorted(set(known) - used):
@@ -47,7 +44,7 @@ def problems(pair: Pair, readers: Sequence[str] = ()) -> list[Problem]:
         if cell.cell_type == "code" and cell.execution_count is None:
             found.append(Problem(pair.name, first_line(cell.source), f"was never executed. {_again(pair)}"))
     if not any("is no Python" in problem.what for problem in found):
-        found += [Problem(pair.name, line, what) for line, what in effects.problems(_cells(executed), readers)]
+        found += [Problem(pair.name, line, what) for line, what in effects.problems(_cells(executed), settings.readers)]
     return found
 
 
@@ -86,7 +83,9 @@ def count_commands(notebook: NotebookNode) -> int:
     return sum(count(parse(script)) for cell in notebook.cells if (script := script_of(cell)) is not None)
 
 
-def _of_cell(cell: NotebookNode, known: dict[str, Placeholder], functions: frozenset[str]) -> Iterator[str]:
+def _of_cell(
+    cell: NotebookNode, known: dict[str, Placeholder], functions: frozenset[str], modules: Sequence[str]
+) -> Iterator[str]:
     if cell.cell_type != "code":
         return
     for tag in set(cell.metadata.get("tags", ())) & (set(metadata_tags) | {"skip-execution"}):
@@ -95,7 +94,7 @@ def _of_cell(cell: NotebookNode, known: dict[str, Placeholder], functions: froze
         if line.strip().lstrip("#").strip() in comment_markers and line.strip().startswith("#"):
             yield f"holds the comment {line.strip()}: what it ends with would not be checked"
     script = script_of(cell)
-    findings = _of_script(script, known, functions) if script is not None else _of_python(cell.source)
+    findings = _of_script(script, known, functions) if script is not None else _of_python(cell.source, modules)
     for finding in findings:
         yield f"line {finding.line}: {finding.why}"
 
@@ -105,16 +104,16 @@ def _of_script(script: str, known: dict[str, Placeholder], functions: frozenset[
     return [filled] if isinstance(filled, Finding) else check(filled.script, functions)
 
 
-def _of_python(source: str) -> list[Finding]:
+def _of_python(source: str, modules: Sequence[str]) -> list[Finding]:
     """Find ways from a Python cell to a shell: as IPython reads the cell, so that no spelling of them is missed."""
     try:
         tree = python_tree(source)
     except SyntaxError as error:
         return [Finding(error.lineno or 1, f"is no Python: {error.msg}")]
-    return [Finding(line, f"{way}: only a ```bash fence may run commands") for line, way in _ways_out(tree)]
+    return [Finding(line, f"{way}: only a ```bash fence may run commands") for line, way in _ways_out(tree, modules)]
 
 
-def _ways_out(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _ways_out(tree: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
@@ -124,5 +123,5 @@ def _ways_out(tree: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             for module in names:
-                if module and module.partition(".")[0] in _SHELL_MODULES:
-                    yield node.lineno, f"a process that %%bash does not see ({module})"
+                if not any(f"{module}.".startswith(f"{known}.") for known in modules):
+                    yield node.lineno, f"imports {module}, which is none of the modules in [tool.rehearsal]"

@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 
 from tree_sitter import Node
 
@@ -68,12 +69,14 @@ def _conditions(tree: Node) -> Iterator[Node]:
     """Yield what runs where bash overlooks failures: conditions, and the left sides of || and &&."""
     for node in walk(tree):
         if node.type in CONDITIONS:
-            for child in node.children:
-                if child.type in ("then", "do_group"):
-                    break
-                yield child
+            yield from _condition(node)
         elif node.type == "list":
             yield node.children[0]
+
+
+def _condition(node: Node) -> list[Node]:
+    """Return what stands between if, elif, while or until, and then or do."""
+    return list(takewhile(lambda child: child.type not in ("then", "do_group"), node.children))
 
 
 def _overlooked(tree: Node, known: frozenset[str]) -> Iterator[Node]:
@@ -82,6 +85,8 @@ def _overlooked(tree: Node, known: frozenset[str]) -> Iterator[Node]:
         several = node.type == "command_substitution" and sum(child.is_named for child in node.children) > 1
         if node.type in _COMPOUND or calls or several:
             yield node
+    for node in (node for node in walk(tree) if node.type in CONDITIONS):
+        yield from [child for child in _condition(node) if child.is_named and child.type != "comment"][:-1]
 
 
 def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
@@ -106,10 +111,16 @@ def _quoted_heredoc(node: Node | None) -> bool:
 
 def _unwaited(tree: Node) -> Iterator[Finding]:
     """Find jobs without a `wait` of their own: one that fails before its cell ends would not be missed."""
+    tree_text = tree.text or b""
     jobs = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
     waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait"]
-    for node in jobs[len(waits) :]:
-        yield Finding(node.start_point.row + 1, "nobody waits for this job; add a `wait $!` for each")
+    for node, following in zip_longest(jobs, jobs[1:]):
+        until = following.start_byte if following else tree.end_byte
+        between = [text(wait) for wait in waits if node.start_byte < wait.start_byte < until]
+        named = re.search(r"\b(\w+)=\"?\$!", tree_text[node.end_byte : until].decode())
+        later = named and any(re.search(rf"\$\{{?{named[1]}\b", text(wait)) for wait in waits)
+        if not later and not any("$!" in wait for wait in between):
+            yield Finding(node.start_point.row + 1, "nobody waits for this job; add a `wait $!` of its own")
     for node in jobs:
         if any(ancestor.type in ("subshell", "function_definition") for ancestor in ancestors(node)):
             yield Finding(node.start_point.row + 1, "a job started in here cannot be waited for; start it in the cell")

@@ -9,6 +9,7 @@ from rehearsal.syntax import ancestors, in_condition, text, walk, words
 
 _LOOPS = {"for_statement", "c_style_for_statement", "while_statement"}
 _TESTS = {"test", "[", "[["}
+_SHELLS = ("sh", "bash", "dash", "zsh")
 
 
 def _error(node: Node) -> str:
@@ -56,11 +57,11 @@ def _may_fail(node: Node) -> bool:
         named = [child for child in node.children if child.is_named and child.type != "file_redirect"]
         return bool(named) and _may_fail(named[-1])
     if node.type == "test_command":
-        return True
+        return "$?" in text(node)
     name, *arguments = words(node) if node.type == "command" else [""]
     if name in ("exit", "return"):
         return len(arguments) == 1 and arguments[0].isdigit() and int(arguments[0]) > 0
-    return name in _TESTS | {"false"}
+    return name == "false" or (name in _TESTS and "$?" in arguments)
 
 
 def _heredoc(node: Node) -> str | None:
@@ -84,8 +85,9 @@ def _division(node: Node) -> str | None:
 
 
 def _expansion(node: Node) -> str | None:
-    lax = re.search(r":\s*-\s*\d+\s*}$|:[^:}]*:\s*-", text(node)) and not re.match(r"\$\{\w+:-", text(node))
-    return "a negative length that does not fit would skip this line and pass; use cut or sed" if lax else None
+    part = re.match(r"\$\{\w+:(?![-=?+])([^}]*)", text(node))
+    lax = part and not re.fullmatch(r"\s*\d+\s*(:\s*\d+\s*)?", part[1])
+    return "a place or length that does not fit would skip this line and pass; use cut or sed" if lax else None
 
 
 def _test_command(node: Node) -> str | None:
@@ -100,7 +102,10 @@ def _function(node: Node) -> str | None:
 
 def _command(node: Node) -> str | None:
     name, *arguments = words(node)
+    shell = next((place for place, word in enumerate(arguments) if word.rpartition("/")[2] in _SHELLS), None)
     rule = _COMMANDS.get(name)
+    if rule is None and shell is not None and name not in ("echo", "printf", "command", "which", "type"):
+        return _other_shell(node, arguments[shell + 1 :])
     return rule(node, arguments) if rule else None
 
 
@@ -116,6 +121,7 @@ def _leave_loop(node: Node, arguments: list[str]) -> str | None:
 
 def _set(node: Node, arguments: list[str]) -> str | None:
     lax = [a for a in arguments if a.startswith(("+", "$")) or (a.startswith("-") and set(a) & set("ntT"))]
+    lax += [a for a in arguments if a in ("noexec", "onecmd", "functrace", "posix")]
     return "the cell would no longer notice failures; declare an expected one with --fails" if lax else None
 
 
@@ -125,6 +131,8 @@ def _shopt(node: Node, arguments: list[str]) -> str | None:
 
 
 def _trap(node: Node, arguments: list[str]) -> str | None:
+    if {"EXIT", "0"} & {*arguments} and any(a.type in {"subshell", "command_substitution"} for a in ancestors(node)):
+        return "this trap could give a failed subshell another status; put what it does behind the subshell"
     taken = {"ERR", "DEBUG", "RETURN"} & {argument.upper() for argument in arguments}
     return f"the trap {', '.join(sorted(taken))} belongs to the shell that runs the cells" if taken else None
 
@@ -149,7 +157,10 @@ def _unread(node: Node, arguments: list[str]) -> str:
 
 def _other_shell(node: Node, arguments: list[str]) -> str | None:
     strict = any(a.startswith("-") and not a.startswith("--") and "e" in a for a in arguments[:1])
-    return None if strict else "a shell in here goes on after a failure; call it with -e, or write it into the cell"
+    lax = any(a.startswith("+") or re.search(r"\|(?!\|)|\$\(|`", a) for a in arguments)
+    if strict and not lax:
+        return None
+    return "a shell in here goes on after a failure; call it with -e and without pipes, or write it into the cell"
 
 
 def _time(node: Node, arguments: list[str]) -> str | None:
@@ -180,7 +191,7 @@ _COMMANDS: dict[str, Callable[[Node, list[str]], str | None]] = {
     "exec": _exec,
     "time": _time,
     **dict.fromkeys(("eval", "source", ".", "alias"), _unread),
-    **dict.fromkeys(("sh", "bash", "dash", "zsh"), _other_shell),
+    **dict.fromkeys(_SHELLS, _other_shell),
     **dict.fromkeys(("disown", "coproc", "setsid"), _spawner),
 }
 _OWN_NAMES = {

@@ -43,7 +43,10 @@ class Production:
 
 @dataclass(frozen=True)
 class Settings:
-    """One project: its root, the folder of its runbooks, and the registries of its rooms."""
+    """One project: its root, the folder of its runbooks, and the registries of its rooms.
+
+    readers: programs that read a registry. modules: what a Python cell may import.
+    """
 
     root: Path
     notebooks: Path
@@ -51,6 +54,7 @@ class Settings:
     unrun_file: Path | None
     registries: tuple[Registry, ...]
     readers: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     production: Production = Production()
 
     def masks(self) -> tuple[Mask, ...]:
@@ -80,10 +84,11 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
     try:
         registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
         masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
-        notebooks, readers = root / table.get("notebooks", "notebooks"), tuple(table.get("readers", ()))
+        notebooks = root / table.get("notebooks", "notebooks")
+        readers, modules = (tuple(table.get(name, ())) for name in ("readers", "modules"))
         said = table.get("production", {})
         production = Production(str(said.get("digest", "")), tuple(said.get("writers", ())))
-        return Settings(root, notebooks, masks, unrun, registries, readers, production)
+        return Settings(root, notebooks, masks, unrun, registries, readers, modules, production)
     except (KeyError, TypeError, ValueError) as error:
         raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
 

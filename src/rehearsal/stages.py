@@ -8,8 +8,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from rehearsal.errors import CannotCheck
 from rehearsal.placeholders import Placeholder
@@ -37,28 +35,6 @@ class Cell:
     root: bool = False
     writes: tuple[str, ...] = ()
     answers: str = ""
-
-
-class Stage(Protocol):
-    """Where cells run."""
-
-    folder: Path
-    """The notebooks' folder, whose texts declare the placeholders."""
-
-    def shell(self) -> Shell:
-        """Return the one shell, started at the first call."""
-
-    def value(self, placeholder: Placeholder) -> str:
-        """Return what stands for a placeholder."""
-
-    def secrets(self, known: Iterable[Placeholder]) -> set[str]:
-        """Return what must not be shown, besides the secrets that cells have used."""
-
-    def around(self, cell: Cell, shown: Shown) -> AbstractContextManager[None]:
-        """Hold what this stage promises, before and after a cell runs; raise RehearsalError where it does not hold."""
-
-    def close(self) -> None:
-        """End what was started."""
 
 
 class Rehearsal:
@@ -89,6 +65,9 @@ class Rehearsal:
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return the practice secrets: all are known before any cell runs."""
         return {placeholder.value for placeholder in known if placeholder.secret}
+
+    def check_python(self, source: str) -> None:
+        """Let every Python cell run: what it may import was checked before, and nothing it does leaves the room."""
 
     @contextlib.contextmanager
     def around(self, cell: Cell, shown: Shown) -> Iterator[None]:

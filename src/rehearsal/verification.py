@@ -70,7 +70,7 @@ def verify(settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask] = ()
 def _read(settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask]) -> tuple[list[Problem], int]:
     from rehearsal.proof import count_commands, problems, unused_masks
 
-    found = [problem for pair in pairs for problem in problems(pair, settings.readers)] + unused_masks(pairs, masks)
+    found = [problem for pair in pairs for problem in problems(pair, settings)] + unused_masks(pairs, masks)
     return found, sum(count_commands(pair.read_text()) for pair in pairs)
 
 
@@ -166,6 +166,7 @@ def _run_nbval(pairs: Sequence[Pair], outcome: _Outcome) -> None:
             "loadfile",
             f"--maxprocesses={2 * (os.cpu_count() or 1)}",
         ]
+    os.environ.pop("PYTEST_ADDOPTS", None)  # it could say that outputs are not compared
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         status = pytest.main([*arguments, *(str(pair.executed) for pair in pairs)], plugins=[outcome])

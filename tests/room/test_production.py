@@ -22,7 +22,8 @@ BIN = Path(sys.executable).parent
 TOKEN = "practice-token-may-push"
 TEST = "ghcr.io/megalotron/alpine:test"
 STEP, WRITE = "q stop: ", "in full to go on: "
-ANSWERS = {STEP: "", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
+EDITED = "'I have read it': "
+ANSWERS = {STEP: "", EDITED: "I have read it", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
 STORE = ROOM / "registries" / "ghcr.io" / "docker" / "registry" / "v2" / "repositories"
 LARGE = """```bash
 head -c 80000000 /dev/urandom > content
@@ -125,6 +126,39 @@ def test_a_wrong_confirmation_sends_nothing(typed, machine):
     assert "nothing was sent" in shown
     assert added(before) == []
     assert records(machine)[0][-1]["event"] == "refused"
+
+
+def edit(machine, before, after):
+    text = machine / "notebooks" / "push-an-image.md"
+    assert before in text.read_text()
+    text.write_text(text.read_text().replace(before, after))
+
+
+@pytest.mark.parametrize("typed", ["", "yes"])
+def test_a_cell_that_was_edited_runs_only_if_it_was_read(typed, machine):
+    before = tags()
+    edit(machine, "docker push ghcr.io", "v=push; docker image $v ghcr.io")
+    status, shown = walk(machine, "push-an-image", ANSWERS | {EDITED: typed})
+    assert status == 1
+    assert "nothing was sent" in shown
+    assert added(before) == []
+    assert walk(machine, "push-an-image")[0] == 0
+    assert added(before) == ["megalotron/alpine:test"]
+
+
+def test_a_python_cell_that_no_rehearsal_has_run_does_not_run(machine):
+    edit(machine, "## Push", "```python\nopen('/tmp/pwned', 'w')\n```\n\n## Push")
+    status, shown = walk(machine, "push-an-image")
+    assert status == 1
+    assert "no rehearsal has run this Python cell" in shown
+    assert not Path("/tmp/pwned").exists()
+
+
+def test_a_python_cell_that_was_rehearsed_runs(machine):
+    cells = [one for one in jupytext.read(machine / "notebooks" / "add-a-stack.md").cells if one.cell_type == "code"]
+    before = next(number for number, cell in enumerate(cells) if script_of(cell) is None)
+    shown = walk(machine, "add-a-stack", {STEP: [*["s"] * before, "", "q"]})[1]
+    assert "Stack(title='Collector', name='collector')" in shown
 
 
 def test_enters_that_were_typed_ahead_run_nothing_unread(machine):
