@@ -60,3 +60,11 @@ def test_no_secret_is_shown_wherever_the_output_is_cut_or_wrapped(said, size, ca
     assert "*****" in printed
     for part in ("secret", "longer", "a1a1", "B2B2", "ab+c", base64.b64encode(SECRETS[2][:30].encode()).decode()[4:-4]):
         assert part not in printed.replace("\n", "")
+
+
+@pytest.mark.parametrize("form", ["a%2fb%2bc+d", "a/b%2Bc%20d", "a%2Fb%2Bc+d", 'pa\\"ss\\\\word', "YS9iK2MgZA=="])
+def test_a_secret_is_hidden_in_the_forms_that_programs_give_it(form, capsys):
+    shown = Shown(["a/b+c d", 'pa"ss\\word'])
+    shown.write(f"x={form}&y\n".encode())
+    shown.end()
+    assert "*****" in capsys.readouterr().out

@@ -5,12 +5,13 @@ no message that repeats the command can repeat the value.
 """
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from rehearsal.errors import Wrong
 from rehearsal.reading import Finding
@@ -106,8 +107,10 @@ def _kinds(node: Any) -> set[str]:
 
 
 def forms(secret: str) -> set[str]:
-    """Return every form in which a secret could be printed: as it is, URL-encoded, and in base64 at any offset."""
-    found = {secret, quote(secret, safe="")}
+    """Return every form in which a secret could be printed: as it is, in JSON, URL-encoded, in base64 at any offset."""
+    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
+    found = {secret, json.dumps(secret)[1:-1]} | encoded | small
     for offset in range(3):
         data = b"\0" * offset + secret.encode()
         text = base64.b64encode(data).decode()

@@ -11,7 +11,7 @@ _GITHUB = r"\b(?:gh[pousr]_|github_pat_)\w{16,}"
 """What a token of GitHub looks like: hidden even where nobody said that it is one."""
 _BEGUN = re.compile(r"\b(?:gh[pousr]_|github_pat_)\w*$")
 _PREFIXES = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_")
-_LONG = 40
+_LONG = 16
 
 
 class Shown:
@@ -39,7 +39,7 @@ class Shown:
 
     def _end_of_what_is_whole(self, text: str) -> int:
         """Return where the beginning of a secret may stand at the end of a text, in a long one over several lines."""
-        letters = [number for number, letter in enumerate(text) if letter != "\n"]
+        letters = [number for number, letter in enumerate(text) if letter not in "\r\n"]
         joined = "".join(text[number] for number in letters)
         cut = len(text)
         for secret in self._begin:
@@ -67,4 +67,4 @@ class Shown:
 def _pattern(form: str) -> str:
     """Return a pattern for one form of a secret; a long one may be wrapped, as base64 wraps its lines."""
     parts = map(re.escape, form)
-    return r"\n?".join(parts) if len(form) > _LONG else "".join(parts)
+    return r"\r?\n?".join(parts) if len(form) > _LONG else "".join(parts)

@@ -9,8 +9,11 @@ import time
 import pytest
 
 from conftest_room import MAY_PUSH, digest_of, put_image
+from megalotron_images.convention import parse_reference
 from megalotron_images.errors import RegistryFailed
-from megalotron_images.registry import ACCEPT, Free, Registry, Taken, Unknown
+from megalotron_images.plans import Plan
+from megalotron_images.registry import ACCEPT, Free, Manifest, Registry, Taken, Unknown
+from megalotron_images.release import put
 from megalotron_images.transport import Transport
 from rehearsal.front import Reply, challenge, errors, in_place_of, words
 
@@ -169,6 +172,19 @@ def test_a_write_is_sent_once(reply, played, registry):
         with pytest.raises(RegistryFailed):
             client().put(IMAGE, "main", manifest)
         assert len(written(asked)) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [(Reply(504), "may still arrive"), (errors(403, "DENIED", "denied"), "Nothing was written")],
+    ids=["lost on the way", "refused"],
+)
+def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):
+    reference = parse_reference(f"ghcr.io/{IMAGE}:v9.9.9")
+    with in_place_of(played, with_token(lambda asked: reply if asked.method == "PUT" else UNKNOWN)):
+        plan = Plan(reference, Free(), None, (), ())
+        with pytest.raises(RegistryFailed, match=told):
+            put(plan, Manifest(DIGEST, SAYS["Content-Type"], MANIFEST), client(), say=lambda step: None, settle=0)
 
 
 def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, registry):

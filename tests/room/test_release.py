@@ -132,6 +132,8 @@ def test_a_promotion_stops_where_the_tag_is_not_what_is_expected(registry):
         promote(registry, "v1.0.0", expect="sha256:" + "0" * 64)
     assert registry.state(IMAGE, "main") == Taken(moved.digest)
     promote(registry, "v1.0.0", expect=moved.digest)
+    with pytest.raises(Refused, match="somebody has moved it"):
+        promote(registry, "v1.0.0", expect=moved.digest)  # though it is v1.0.0 already
 
 
 def test_a_pre_release_becomes_main_only_when_asked_for(registry):
