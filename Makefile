@@ -8,7 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 ROOM_PACKAGES := dockerd=docker.io docker-registry=docker-registry ip=iproute2 iptables=iptables \
     busybox=busybox-static ensurepip=python3-venv /etc/ssl/certs/ca-certificates.crt=ca-certificates
-TEST_PACKAGES := $(ROOM_PACKAGES) chromium=chromium curl=curl skopeo=skopeo
+TEST_PACKAGES := $(ROOM_PACKAGES) chromium=chromium curl=curl skopeo=skopeo \
+    /usr/lib/*/libatomic.so.1=libatomic1
 
 .PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh site offline lab bench scores evidence lock clean
 
