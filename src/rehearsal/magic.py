@@ -141,8 +141,8 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
 
 
 def _read_python(stage: "Rehearsal | Production", lines: list[str]) -> list[str]:
-    """Return a cell's lines as they are; raise CellFailed if it is in Python, and the stage does not let it run."""
-    if lines and not lines[0].startswith("%%"):
+    """Return a cell as it is; raise CellFailed if it is not for the shell, and the stage does not let it run."""
+    if lines and not lines[0].startswith("%%bash"):
         try:
             stage.check_python("".join(lines))
         except Wrong as error:

@@ -118,7 +118,7 @@ def _ways_out(tree: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
             argument = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-            if name in _SHELL_CALLS or (name in _MAGIC_CALLS and str(argument) in OTHER_SHELLS):
+            if name in (*_SHELL_CALLS, "run_cell_magic") or (name in _MAGIC_CALLS and str(argument) in OTHER_SHELLS):
                 yield node.lineno, f"a shell command that %%bash does not see ({name} {argument!r})"
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]

@@ -146,8 +146,9 @@ def test_a_cell_that_was_edited_runs_only_if_it_was_read(typed, machine):
     assert added(before) == ["megalotron/alpine:test"]
 
 
-def test_a_python_cell_that_no_rehearsal_has_run_does_not_run(machine):
-    edit(machine, "## Push", "```python\nopen('/tmp/pwned', 'w')\n```\n\n## Push")
+@pytest.mark.parametrize("magic", ["", "%%time\n"])
+def test_a_python_cell_that_no_rehearsal_has_run_does_not_run(magic, machine):
+    edit(machine, "## Push", f"```python\n{magic}open('/tmp/pwned', 'w')\n```\n\n## Push")
     status, shown = walk(machine, "push-an-image")
     assert status == 1
     assert "no rehearsal has run this Python cell" in shown
