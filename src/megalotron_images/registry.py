@@ -16,10 +16,7 @@ from megalotron_images.credentials import find_credentials
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.transport import Answer, Transport, seconds
 
-INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
+INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 ACCEPT = ", ".join(
     (*INDEXES, "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 )

@@ -172,13 +172,7 @@ class Transport:
         for _ in range(_TRIES):
             left = max(0.1, min(_SECONDS_SILENT, end - time.monotonic()))
             reply = self._session.request(
-                method,
-                url,
-                headers=headers,
-                data=body,
-                timeout=left,
-                stream=True,
-                allow_redirects=False,
+                method, url, headers=headers, data=body, timeout=left, stream=True, allow_redirects=False
             )
             with reply:
                 content = _read(reply, end)

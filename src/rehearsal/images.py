@@ -21,7 +21,7 @@ from pathlib import Path
 from rehearsal.errors import CannotCheck
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_APPLETS = [
+_APPLETS = (
     "sh",
     "cat",
     "echo",
@@ -37,7 +37,7 @@ _APPLETS = [
     "true",
     "false",
     "wc",
-]
+)
 _CREATED = "2026-01-01T00:00:00Z"
 _VERSION = "org.opencontainers.image.version"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -52,12 +52,7 @@ class Room:
 
 
 def open_room(
-    settings: Settings,
-    command: list[str],
-    *,
-    files: dict[str, bytes],
-    in_terminal: bool = False,
-    at_once: bool = False,
+    settings: Settings, command: list[str], *, files: dict[str, bytes], in_terminal: bool = False, at_once: bool = False
 ) -> Room:
     """Start a room that runs `command` and ends with it; raise CannotCheck where the machine cannot make one.
 

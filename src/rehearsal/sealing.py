@@ -21,6 +21,8 @@ STATE = ROOM / "state"
 """A file system of its own, as the logs and the home are: the last word must fit when the room is full."""
 DOCKER_SOCKET = ROOM / "docker.sock"
 BUNDLE = ROOM / "ca.pem"
+CERTIFICATE, KEY = ROOM / "leaf.pem", ROOM / "leaf.key"
+"""The one certificate for every name of the room, its chain with it."""
 _OLD = "/mnt"
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "sys")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

@@ -19,7 +19,7 @@ from types import FrameType
 
 from rehearsal import linux
 from rehearsal.errors import CannotCheck
-from rehearsal.sealing import BUNDLE, DOCKER_SOCKET, ROOM, STATE
+from rehearsal.sealing import BUNDLE, CERTIFICATE, DOCKER_SOCKET, KEY, ROOM, STATE
 from rehearsal.settings import Registry, Settings, load_settings
 
 READY, FAILED = STATE / "ready", STATE / "failed"
@@ -86,15 +86,14 @@ def _reason(error: Exception) -> str:
 def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
     """Start the slowest first: the engine comes up while the certificates are made."""
     started = {"engine": _daemon("engine", _engine_command(), container="rehearsal")}
-    certificate, key, chain = _certificates(settings)
-    from rehearsal.tokens import Issuer, serve_tokens
+    chain = _make_certificates(settings)
+    from rehearsal import server, tokens
 
     for registry in settings.registries:
-        configuration = _registry_configuration(registry, certificate, key)
-        _configuration_file(registry).write_text(json.dumps(configuration))
+        _configuration_file(registry).write_text(json.dumps(_registry_configuration(registry, tokens.PORT)))
         started[registry.name] = _serve(registry)
         if registry.tokens:
-            serve_tokens(Issuer(registry, key.read_bytes(), chain), certificate, key)
+            server.start(registry.address, tokens.PORT, tokens.Issuer(registry, KEY.read_bytes(), chain))
 
     def start_again(number: int, frame: FrameType | None) -> None:
         """Start each registry that was stopped, so that another could stand in its place for a while (front.py)."""
@@ -136,29 +135,26 @@ def can_run_containers() -> bool:
     return os.path.isdir("/sys/fs/cgroup/room")
 
 
-def _certificates(settings: Settings) -> tuple[Path, Path, tuple[str, ...]]:
-    """Make a throw-away authority, trust it in the whole room, and make one certificate for every registry name."""
+def _make_certificates(settings: Settings) -> tuple[str, ...]:
+    """Make a throw-away authority that the whole room trusts, and one certificate; return its chain for `x5c`."""
     import trustme
 
     authority = trustme.CA()
     leaf = authority.issue_cert(*(host for registry in settings.registries for host in registry.hosts))
-    certificate, key = ROOM / "leaf.pem", ROOM / "leaf.key"
     authority.cert_pem.write_to_path(str(BUNDLE))
-    leaf.private_key_pem.write_to_path(str(key))
-    certificate.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    leaf.private_key_pem.write_to_path(str(KEY))
+    CERTIFICATE.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
     if os.path.exists(_SYSTEM_BUNDLE):
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509 import load_pem_x509_certificates
 
-    parts = load_pem_x509_certificates(certificate.read_bytes())
-    return certificate, key, tuple(base64.b64encode(part.public_bytes(Encoding.DER)).decode() for part in parts)
+    parts = load_pem_x509_certificates(CERTIFICATE.read_bytes())
+    return tuple(base64.b64encode(part.public_bytes(Encoding.DER)).decode() for part in parts)
 
 
-def _registry_configuration(registry: Registry, certificate: Path, key: Path) -> dict[str, object]:
+def _registry_configuration(registry: Registry, token_port: int) -> dict[str, object]:
     """Return Distribution's configuration; JSON is YAML, which it reads."""
-    from rehearsal.tokens import PORT
-
     configuration: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "info", "formatter": "json"},
@@ -166,11 +162,11 @@ def _registry_configuration(registry: Registry, certificate: Path, key: Path) ->
             "filesystem": {"rootdirectory": str(ROOM / "registries" / registry.name)},
             "delete": {"enabled": True},
         },
-        "http": {"addr": f"{registry.address}:443", "tls": {"certificate": str(certificate), "key": str(key)}},
+        "http": {"addr": f"{registry.address}:443", "tls": {"certificate": str(CERTIFICATE), "key": str(KEY)}},
     }
     if registry.tokens:
         host = registry.hosts[0]
-        realm = f"https://{host}:{PORT}/token"
+        realm = f"https://{host}:{token_port}/token"
         token = {"realm": realm, "service": host, "issuer": host, "rootcertbundle": str(BUNDLE)}
         configuration["auth"] = {"token": token}
     return configuration

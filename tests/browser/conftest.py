@@ -58,7 +58,7 @@ def open_page(chromium, site):
         page.on("request", lambda request: request.url.startswith(site) or page.strangers.append(request.url))
         page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.set_default_timeout(5000)
+        page.set_default_timeout(15_000)
         page.goto(site + path, wait_until="networkidle")
         return page
 

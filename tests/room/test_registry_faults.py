@@ -15,7 +15,8 @@ from megalotron_images.plans import Plan
 from megalotron_images.registry import ACCEPT, Free, Manifest, Registry, Taken, Unknown
 from megalotron_images.release import put
 from megalotron_images.transport import Transport
-from rehearsal.front import Reply, challenge, errors, in_place_of, words
+from rehearsal.front import challenge, in_place_of, words
+from rehearsal.server import Reply, errors
 
 IMAGE = "megalotron/backend"
 MANIFEST = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:" + "1" * 64}, "layers": []}).encode()
