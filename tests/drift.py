@@ -240,7 +240,7 @@ def main() -> int:
     for change in missed:
         print(change, end="\n\n")
     equal = len(left) - len(missed)
-    print(f"{tried - len(left)} of {tried - equal} changes noticed, and {equal} change nothing (tests/drift_equal.toml)")
+    print(f"{tried - len(left)} of {tried - equal} changes noticed; {equal} change nothing (tests/drift_equal.toml)")
     return int(bool(missed))
 
 
