@@ -1,10 +1,17 @@
 # The one shell of a kernel. Requests come on descriptor 3, each four strings that end with NUL: a nonce, assignments,
 # the file of a cell, and "yes" if it is expected to fail. Answers go to 4: the nonce and a status. A cell that fails
-# ends this shell; where it failed stands in $rehearsal_report.
+# ends this shell; where it failed stands in $rehearsal_report, and in $rehearsal_report.missing where there was no such
+# command: bash lets that pass in a condition.
 shopt -s inherit_errexit
 readonly rehearsal_report=$1
 exec 5>&1 6>&2
 trap 'builtin printf "%s\t%s\t%s\n" "$?" "$LINENO" "${BASH_SOURCE[0]-}" >> "$rehearsal_report"' ERR
+command_not_found_handle() {
+  builtin printf '%s: line %s: %s: command not found\n' "${BASH_SOURCE[1]-bash}" "${BASH_LINENO[0]}" "$1" >&2
+  builtin printf '127\t%s\t%s\n' "${BASH_LINENO[0]}" "${BASH_SOURCE[1]-}" >> "$rehearsal_report.missing"
+  builtin return 127
+}
+readonly -f command_not_found_handle
 while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d '' -u 3 rehearsal_values &&
   IFS= builtin read -r -d '' -u 3 rehearsal_cell && IFS= builtin read -r -d '' -u 3 rehearsal_fails; do
   builtin eval "$rehearsal_values"

@@ -194,17 +194,5 @@ _COMMANDS: dict[str, Callable[[Node, list[str]], str | None]] = {
     **dict.fromkeys(_SHELLS, _other_shell),
     **dict.fromkeys(("disown", "coproc", "setsid"), _spawner),
 }
-_OWN_NAMES = {
-    *_COMMANDS,
-    "builtin",
-    "command",
-    "printf",
-    "read",
-    "test",
-    "[",
-    "exit",
-    "false",
-    "true",
-    "grep",
-    "docker",
-}
+_OWN_NAMES = {*_COMMANDS, *_TESTS, "builtin", "command", "command_not_found_handle", "printf", "read", "exit"}
+_OWN_NAMES |= {"false", "true", "grep", "docker"}

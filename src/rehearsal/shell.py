@@ -22,7 +22,11 @@ from rehearsal import linux
 from rehearsal.errors import Wrong
 
 _SECONDS_TO_END = 2.0
-_HINTS = {"141": " (the command after a | ended before it had read everything)"}
+_NO_COMMAND = 127
+_HINTS = {
+    "127": " (no such command, or what it needs is missing)",
+    "141": " (the command after a | ended before it had read everything)",
+}
 Write = Callable[[bytes], None]
 
 
@@ -42,6 +46,8 @@ class Shell:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.broken: str | None = None
+        self._scripts: dict[str, str] = {}
+        self._report, self._missing = self.folder / "report", self.folder / "report.missing"
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         self._output, output = os.pipe()
@@ -55,7 +61,7 @@ class Shell:
             str(driver),
         ]
         self._bash = subprocess.Popen(
-            [*command, str(requests), str(answers), str(self.folder / "report")],
+            [*command, str(requests), str(answers), str(self._report)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -95,9 +101,11 @@ class Shell:
                 os.close(number)
 
     def _run(self, script: str, write: Write, values: Mapping[str, str], fails: int | None) -> None:
-        cell, report = self.folder / "cell", self.folder / "report"
+        cell = self.folder / f"cell-{len(self._scripts) + 1}"
+        self._scripts[str(cell)] = script
         cell.write_text(f"{script}\n")
-        report.write_text("")
+        self._report.write_text("")
+        self._missing.write_text("")
         nonce = secrets.token_hex(16)
         assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
         request = "\0".join((nonce, assignments, str(cell), "yes" if fails is not None else "no", ""))
@@ -106,9 +114,21 @@ class Shell:
         self._end_leftovers()
         if status is None:
             ended = self._bash.wait()
-            raise Ended(_failure(script, ended, report.read_text(), str(cell)), ended)
+            raise Ended(self._failure(self._report, ended), ended)
+        if fails != _NO_COMMAND and self._missing.read_text():
+            raise Ended(self._failure(self._missing, _NO_COMMAND), _NO_COMMAND)
         if fails is not None and status != fails:
             raise Ended(f"it ended with status {status}, and is declared to fail with {fails}", status)
+
+    def _failure(self, report: Path, status: int) -> str:
+        """Return the words for a cell that failed: its line, or that of a cell before, and its status."""
+        lines = report.read_text().splitlines()
+        if not lines:
+            return f"the shell ended with status {status if status >= 0 else 128 - status} before the cell did"
+        said, number, source = lines[-1].split("\t")
+        text = self._scripts.get(source, "").splitlines()[int(number) - 1 :]
+        before = "" if source == list(self._scripts)[-1] else " of an earlier cell"
+        return f"line {number}{before}: status {said}: {text[0].strip() if text else source}{_HINTS.get(said, '')}"
 
     def _answer(self, nonce: str, write: Write) -> int | None:
         """Pass output on until the shell answers; return the status it gives, or None when it has ended."""
@@ -178,16 +198,3 @@ def _command(process: psutil.Process) -> str:
         if process.status() != psutil.STATUS_ZOMBIE:
             return " ".join(process.cmdline()) or process.name()
     return ""
-
-
-def _failure(script: str, status: int, report: str, cell: str) -> str:
-    """Return the words for a cell that failed: the line in its source, and the status."""
-    lines = [line.split("\t") for line in report.splitlines()]
-    if not lines:
-        return f"the shell ended with status {status if status >= 0 else 128 - status} before the cell did"
-    said, number, source = lines[-1]
-    hint = _HINTS.get(said, "")
-    if source != cell:
-        return f"status {said}, in a function of an earlier cell{hint}"
-    text = script.splitlines()[int(number) - 1 :]
-    return f"line {number}: status {said}: {text[0].strip()}{hint}" if text else f"status {said}{hint}"
