@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 ORDER = {
     "rehearsal": (
         ("errors", "linux", "syntax"),
-        ("masks", "keeper", "sealing", "rules", "writers"),
+        ("masks", "keeper", "sealing", "rules"),
         ("reading",),
         ("settings", "placeholders", "effects", "records"),
         ("shell", "shown", "server", "images", "room", "notebooks", "writes"),

@@ -136,17 +136,17 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
         register(_refuse, "line_cell", name)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse
-    ipython.input_transformers_cleanup.append(functools.partial(_read_python, stage))
+    ipython.input_transformers_cleanup.append(functools.partial(_check, stage))
     atexit.register(bash.close)
 
 
-def _read_python(stage: "Rehearsal | Production", lines: list[str]) -> list[str]:
-    """Return a cell as it is; raise CellFailed if it is not for the shell, and the stage does not let it run."""
-    if lines and not lines[0].startswith("%%bash"):
-        try:
-            stage.check_python("".join(lines))
-        except Wrong as error:
-            raise CellFailed(f"This cell failed: {error}.") from None
+def _check(stage: "Rehearsal | Production", lines: list[str]) -> list[str]:
+    """Return a cell as it is; raise CellFailed if the stage does not let it run."""
+    try:
+        if lines:
+            stage.check("".join(lines))
+    except RehearsalError as error:
+        raise CellFailed(f"This cell failed: {error}.") from None
     return lines
 
 

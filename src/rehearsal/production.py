@@ -1,9 +1,7 @@
 """The stage `production`: the person's own engine and registries, behind a guard, with a record of what was done.
 
-Before a cell writes to a registry, the person types each full reference that it declares. Without a person to ask, or
-with another answer, the cell is refused and nothing was sent. A command that is known to write, in a cell that declares
-nothing, is refused too: no rehearsal can have verified it. A cell that no rehearsal has run as it stands, as it was
-edited, runs only after the person says to have read it; one in Python not at all.
+Only what a rehearsal has run runs here: the same bytes, options and all. So a cell writes just what it declares. Before
+it does, the person types each full reference; without a person to ask, or with another answer, nothing is sent.
 """
 
 import base64
@@ -19,25 +17,22 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rehearsal.errors import Wrong
-from rehearsal.notebooks import MAGIC
+from rehearsal.notebooks import KERNELS
 from rehearsal.placeholders import Placeholder
 from rehearsal.records import Record
-from rehearsal.settings import Production as Settings
 from rehearsal.settings import load_settings
 from rehearsal.shell import Ended, Shell
 from rehearsal.shown import Shown
 from rehearsal.stages import Cell
-from rehearsal.writers import writer_in
 
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
 """Names the notebook that a kernel runs; JupyterLab says it in JPY_SESSION_NAME."""
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
 _SHORTEST_SECRET = 6
 _SECONDS = 90
-READ = "I have read it"
-"""What a person types to run a shell cell that no rehearsal has run."""
 
 
 class Production:
@@ -46,7 +41,7 @@ class Production:
     def __init__(self) -> None:
         self.folder = Path.cwd()
         project = load_settings(self.folder)
-        self._settings: Settings = project.production
+        self._command = project.digest
         self._shell: Shell | None = None
         self._values: dict[str, str] = {}
         self._rehearsed = frozenset(_rehearsed(self.folder))
@@ -104,10 +99,13 @@ class Production:
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
 
-    def check_python(self, source: str) -> None:
-        """Raise Wrong for a Python cell that no rehearsal has run: what it does, nothing here could see."""
+    def check(self, source: str) -> None:
+        """Raise Wrong for a cell that no rehearsal has run as it stands: what it does, nobody has verified."""
         if source.strip() not in self._rehearsed:
-            raise Wrong("no rehearsal has run this Python cell as it stands, so it does not run in production")
+            why = "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it (rehearsal refresh)"
+            self.shell()
+            self._record.add("refused", command=Shown(self.secrets(())).hide(source), why=why)
+            raise Wrong(why)
 
     def close(self) -> None:
         """End the shell, and remove the scripts that it ran."""
@@ -117,15 +115,7 @@ class Production:
 
     def _guard(self, cell: Cell) -> None:
         """Return if the person confirms each reference; raise Wrong, before anything was sent, if not."""
-        if cell.script.strip() not in self._rehearsed:
-            said = _ask(input, f"No rehearsal has run this cell as it stands. To run it, type {READ!r}: ").strip()
-            if said != READ:
-                raise Wrong(f"that is not {READ!r}: nothing was sent")
         if not cell.writes:
-            if writer := writer_in(cell.script, self._settings.writers):
-                raise Wrong(
-                    f"`{writer}` writes to a registry, and the cell declares no --writes: it cannot be verified"
-                )
             return
         if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
             raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
@@ -136,10 +126,10 @@ class Production:
 
     def _digests(self, cell: Cell) -> dict[str, object]:
         """Return what the project's command says that each reference names, asked as the person's own shell would."""
-        return {reference: self._digest(reference) for reference in cell.writes} if self._settings.digest else {}
+        return {reference: self._digest(reference) for reference in cell.writes} if self._command else {}
 
     def _digest(self, reference: str) -> object:
-        command = f"{self._settings.digest} {shlex.quote(reference)}"
+        command = f"{self._command} {shlex.quote(reference)}"
         said = bytearray()
         shell = self.shell()
         try:
@@ -166,12 +156,17 @@ def _ask(ask: object, prompt: str) -> str:
 
 
 def _rehearsed(folder: Path) -> Iterator[str]:
-    """Yield what the executed notebooks of a folder ran, as they are now: before anybody edits a cell."""
+    """Yield what the rehearsed notebooks of a folder ran well, as they are now: before anybody edits a cell."""
     for path in sorted(folder.glob("*.ipynb")):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            for cell in json.loads(path.read_text())["cells"]:
-                if cell["cell_type"] == "code" and cell["execution_count"] is not None:
-                    yield MAGIC.sub("", "".join(cell["source"]), count=1).strip()
+            notebook = json.loads(path.read_text())
+            if notebook["metadata"]["kernelspec"]["name"] in KERNELS:
+                yield from ("".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell))
+
+
+def _ran_well(cell: dict[str, Any]) -> bool:
+    failed = any(output["output_type"] == "error" for output in cell.get("outputs", ()))
+    return cell["cell_type"] == "code" and cell["execution_count"] is not None and not failed
 
 
 def _stored() -> set[str]:

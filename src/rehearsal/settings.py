@@ -34,18 +34,11 @@ class Registry:
 
 
 @dataclass(frozen=True)
-class Production:
-    """What the kernel `production` is told: the command that says what a reference names, and those that write."""
-
-    digest: str = ""
-    writers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Settings:
     """One project: its root, the folder of its runbooks, and the registries of its rooms.
 
-    readers: programs that read a registry. modules: what a Python cell may import.
+    readers: programs that read a registry. modules: what a Python cell may import. digest: the command that says
+    what a reference names.
     """
 
     root: Path
@@ -55,7 +48,7 @@ class Settings:
     registries: tuple[Registry, ...]
     readers: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
-    production: Production = Production()
+    digest: str = ""
 
     def masks(self) -> tuple[Mask, ...]:
         """Return the project's masks; none without a file of them."""
@@ -86,9 +79,7 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
         masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
         notebooks = root / table.get("notebooks", "notebooks")
         readers, modules = (tuple(table.get(name, ())) for name in ("readers", "modules"))
-        said = table.get("production", {})
-        production = Production(str(said.get("digest", "")), tuple(said.get("writers", ())))
-        return Settings(root, notebooks, masks, unrun, registries, readers, modules, production)
+        return Settings(root, notebooks, masks, unrun, registries, readers, modules, str(table.get("digest", "")))
     except (KeyError, TypeError, ValueError) as error:
         raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
 

@@ -66,8 +66,8 @@ class Rehearsal:
         """Return the practice secrets: all are known before any cell runs."""
         return {placeholder.value for placeholder in known if placeholder.secret}
 
-    def check_python(self, source: str) -> None:
-        """Let every Python cell run: what it may import was checked before, and nothing it does leaves the room."""
+    def check(self, source: str) -> None:
+        """Let every cell run: nothing that it does leaves the room."""
 
     @contextlib.contextmanager
     def around(self, cell: Cell, shown: Shown) -> Iterator[None]:

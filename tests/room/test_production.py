@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 from rehearsal.notebooks import script_of
@@ -22,8 +23,7 @@ BIN = Path(sys.executable).parent
 TOKEN = "practice-token-may-push"
 TEST = "ghcr.io/megalotron/alpine:test"
 STEP, WRITE = "q stop: ", "in full to go on: "
-EDITED = "'I have read it': "
-ANSWERS = {STEP: "", EDITED: "I have read it", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
+ANSWERS = {STEP: "", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
 STORE = ROOM / "registries" / "ghcr.io" / "docker" / "registry" / "v2" / "repositories"
 LARGE = """```bash
 head -c 80000000 /dev/urandom > content
@@ -134,25 +134,55 @@ def edit(machine, before, after):
     text.write_text(text.read_text().replace(before, after))
 
 
-@pytest.mark.parametrize("typed", ["", "yes"])
-def test_a_cell_that_was_edited_runs_only_if_it_was_read(typed, machine):
+def rehearse(machine, name):
+    """Write the executed notebook of a text, as if a rehearsal had run each cell."""
+    notebook = jupytext.read(machine / "notebooks" / f"{name}.md")
+    for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.execution_count = number + 1
+    jupytext.write(notebook, machine / "notebooks" / f"{name}.ipynb")
+    return notebook
+
+
+EDITS = {
+    "another-command": ("docker push ghcr.io", "v=push; docker image $v ghcr.io"),
+    "another-tag": ("docker push ghcr.io/megalotron/alpine:test", "docker push ghcr.io/megalotron/alpine:main"),
+    "declared-no-more": (' magic_args="--writes ghcr.io/megalotron/alpine:test"', ""),
+    "another-declaration": ("--writes ghcr.io/megalotron/alpine:test", "--writes ghcr.io/megalotron/alpine:main"),
+    "python": ("## Push", "```python\nopen('/tmp/pwned', 'w')\n```\n\n## Push"),
+    "python-behind-a-magic": ("## Push", "```python\n%%time\nopen('/tmp/pwned', 'w')\n```\n\n## Push"),
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_a_cell_that_was_edited_does_not_run(change, machine):
     before = tags()
-    edit(machine, "docker push ghcr.io", "v=push; docker image $v ghcr.io")
-    status, shown = walk(machine, "push-an-image", ANSWERS | {EDITED: typed})
-    assert status == 1
-    assert "nothing was sent" in shown
-    assert added(before) == []
-    assert walk(machine, "push-an-image")[0] == 0
-    assert added(before) == ["megalotron/alpine:test"]
-
-
-@pytest.mark.parametrize("magic", ["", "%%time\n"])
-def test_a_python_cell_that_no_rehearsal_has_run_does_not_run(magic, machine):
-    edit(machine, "## Push", f"```python\n{magic}open('/tmp/pwned', 'w')\n```\n\n## Push")
+    edit(machine, *change)
     status, shown = walk(machine, "push-an-image")
     assert status == 1
-    assert "no rehearsal has run this Python cell" in shown
+    assert "no rehearsal has run this cell" in shown
+    assert added(before) == []
+    assert records(machine)[0][-1]["event"] == "refused"
     assert not Path("/tmp/pwned").exists()
+
+
+@pytest.mark.parametrize("change", ["error", "kernel", "never"])
+def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(change, machine):
+    edit(machine, "docker push ghcr.io", "docker push --quiet ghcr.io")
+    notebook = rehearse(machine, "push-an-image")
+    push = next(cell for cell in notebook.cells if "docker push" in cell.source and cell.cell_type == "code")
+    if change == "error":
+        push.outputs = [nbformat.v4.new_output("error", ename="CellFailed", evalue="refused", traceback=[])]
+    elif change == "never":
+        push.execution_count = None
+    else:
+        notebook.metadata.kernelspec.name = "production"
+    jupytext.write(notebook, machine / "notebooks" / "push-an-image.ipynb")
+    before = tags()
+    assert walk(machine, "push-an-image")[0] == 1
+    assert added(before) == []
+    rehearse(machine, "push-an-image")
+    assert walk(machine, "push-an-image")[0] == 0
+    assert added(before) == ["megalotron/alpine:test"]
 
 
 def test_a_python_cell_that_was_rehearsed_runs(machine):
@@ -185,7 +215,7 @@ def test_ci_sends_nothing_even_where_somebody_answers(machine):
 def test_without_a_terminal_nothing_is_sent(machine):
     before = tags()
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
-    text = jupytext.read(machine / "notebooks" / "large.md")
+    text = rehearse(machine, "large")
     text.cells = [cell for cell in text.cells if "docker push" in cell.source]
     jupytext.write(text, machine / "notebooks" / "large.ipynb")
     command = [str(BIN / "jupyter"), "execute", "--kernel_name=production", "large.ipynb"]
@@ -212,6 +242,7 @@ def header(machine):
 def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(machine):
     before = tags()
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
+    rehearse(machine, "large")
     status, shown = walk(machine, "large", interrupt_at="Preparing")
     assert status == 1
     assert "Interrupted" in shown
@@ -224,20 +255,12 @@ def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(ma
     assert len(records(machine)) == 2
 
 
-def test_a_writer_that_declares_nothing_is_refused(machine):
-    before = tags()
-    (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE.replace(" magic_args=", " title="))
-    status, shown = walk(machine, "large")
-    assert status == 1
-    assert "declares no --writes" in shown
-    assert added(before) == []
-
-
 def test_the_token_stands_in_no_record_output_or_process(machine):
     seen = set()
     text = machine / "notebooks" / "push-an-image.md"
     shows = "```bash\necho $GHCR_PAT; echo $GHCR_PAT | base64; env | grep GHCR\n```\n\n## Push"
     text.write_text(text.read_text().replace("## Push", shows, 1))
+    rehearse(machine, "push-an-image")
     pid = os.fork()
     if not pid:
         os.setsid()
