@@ -23,10 +23,6 @@ Names = Annotated[
     list[str] | None, typer.Argument(metavar="[NOTEBOOK]...", help="Names or paths; all if none is given.")
 ]
 
-Command = Annotated[
-    list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="What to run, with its arguments; else a shell.")
-]
-
 
 @app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},

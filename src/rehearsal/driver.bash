@@ -1,10 +1,11 @@
-# The one shell of a kernel. Requests come on descriptor 3, each four strings that end with NUL: a nonce, assignments,
-# the file of a cell, and "yes" if it is expected to fail. Answers go to 4: the nonce and a status. A cell that fails
-# ends this shell; where it failed stands in $rehearsal_report, and in $rehearsal_report.missing where there was no such
-# command: bash lets that pass in a condition.
+# The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT, two descriptors and a file. A request is four strings
+# that end with NUL: a nonce, assignments, the file of a cell, and "yes" if it is expected to fail; an answer is the
+# nonce and a status. A cell that fails ends this shell; where it failed stands in the report, and in REPORT.missing
+# where there was no such command: bash lets that pass in a condition.
 shopt -s inherit_errexit
-readonly rehearsal_report=$1
-exec 5>&1 6>&2
+readonly rehearsal_report=$3
+exec 3<&"$1" 4>&"$2" 5>&1 6>&2
+set --
 trap 'builtin printf "%s\t%s\t%s\n" "$?" "$LINENO" "${BASH_SOURCE[0]-}" >> "$rehearsal_report"' ERR
 command_not_found_handle() {
   builtin printf '%s: line %s: %s: command not found\n' "${BASH_SOURCE[1]-bash}" "${BASH_LINENO[0]}" "$1" >&2

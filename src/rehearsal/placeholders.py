@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 from rehearsal.errors import Wrong
 from rehearsal.reading import Finding
-from rehearsal.syntax import FORM, parse
+from rehearsal.syntax import FORM, parse, places
 
 _SHORTEST_FORM = 4
 
@@ -79,10 +79,10 @@ def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
     for match in FORM.finditer(script):
         line = script.count("\n", 0, match.start()) + 1
         start = len(script[: match.start()].encode())
-        kinds = _kinds(tree.descendant_for_byte_range(start, start + len(match[0].encode())))
+        kinds = places(tree.descendant_for_byte_range(start, start + len(match[0].encode())))
         if "comment" in kinds:
             continue
-        if "raw_string" in kinds or "ansi_c_string" in kinds or "quoted heredoc" in kinds:
+        if "literal" in kinds:
             return Finding(line, f"{match[0]} stands inside quotes where nothing is filled in; use double quotes")
         if match[1] not in known:
             return Finding(line, f"{match[0]} is not declared; to bash it is two redirections. Declare the placeholder")
@@ -92,18 +92,6 @@ def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
         parts.append(script[end : match.start()] + (f"${{{variable}}}" if inside else f'"${{{variable}}}"'))
         end = match.end()
     return Filled("".join(parts) + script[end:], found)
-
-
-def _kinds(node: Any) -> set[str]:
-    kinds = set()
-    while node is not None and node.type != "command_substitution":
-        kinds.add(node.type)
-        if node.type == "heredoc_redirect":
-            start = next((child.text for child in node.children if child.type == "heredoc_start"), b"")
-            if start[:1] in (b"'", b'"', b"\\"):
-                kinds.add("quoted heredoc")
-        node = node.parent
-    return kinds
 
 
 def forms(secret: str) -> set[str]:

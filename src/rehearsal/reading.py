@@ -13,14 +13,13 @@ from itertools import takewhile, zip_longest
 from tree_sitter import Node
 
 from rehearsal.rules import RULES
-from rehearsal.syntax import CONDITIONS, ancestors, parse, text, walk, words
+from rehearsal.syntax import CONDITIONS, ancestors, parse, places, text, walk, words
 
 OTHER_SHELLS = ("sh", "script", "system", "sx", "!", "perl", "ruby", "python", "python2", "python3", "pypy")
 """IPython's magics that start another program; each would pass by what is checked here."""
 _COMPOUND = {"compound_statement", "subshell", "for_statement", "c_style_for_statement", "while_statement"}
 _COMPOUND |= {"if_statement", "case_statement"}
 _OVERLOOKED = "in a condition, or left of ||, bash overlooks failures inside this; run it before, and test its result"
-_QUOTED = {"raw_string", "comment", "ansi_c_string"}
 
 
 @dataclass(frozen=True)
@@ -94,19 +93,10 @@ def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
     content = script.encode()
     for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
         node = tree.descendant_for_byte_range(match.start(), match.end())
-        kinds = {inner.type for inner in (node, *ancestors(node))} if node is not None else set()
-        shown = node is not None and node.type == "$("
-        if not kinds & _QUOTED and not _quoted_heredoc(node) and not (match[0] == b"$(" and shown):
+        shown = match[0] == b"$(" and node is not None and node.type == "$("
+        if not shown and not places(node) & {"literal", "comment"}:
             line = content.count(b"\n", 0, match.start()) + 1
             yield Finding(line, "the failure of this substitution would be lost; write name=$(…) on a line of its own")
-
-
-def _quoted_heredoc(node: Node | None) -> bool:
-    for ancestor in ancestors(node) if node is not None else ():
-        if ancestor.type == "heredoc_redirect":
-            start = next((text(child) for child in ancestor.children if child.type == "heredoc_start"), "")
-            return start[:1] in ("'", '"', "\\")
-    return False
 
 
 def _unwaited(tree: Node) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -146,11 +147,8 @@ def _make_certificates(settings: Settings) -> tuple[str, ...]:
     CERTIFICATE.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
     if os.path.exists(_SYSTEM_BUNDLE):
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
-    from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509 import load_pem_x509_certificates
-
-    parts = load_pem_x509_certificates(CERTIFICATE.read_bytes())
-    return tuple(base64.b64encode(part.public_bytes(Encoding.DER)).decode() for part in parts)
+    chain = (ssl.PEM_cert_to_DER_cert(part.bytes().decode()) for part in leaf.cert_chain_pems)
+    return tuple(base64.b64encode(certificate).decode() for certificate in chain)
 
 
 def _registry_configuration(registry: Registry, token_port: int) -> dict[str, object]:
@@ -174,22 +172,13 @@ def _registry_configuration(registry: Registry, token_port: int) -> dict[str, ob
 
 def _wait_for_services(settings: Settings, started: dict[str, subprocess.Popen[bytes]]) -> None:
     end = time.monotonic() + _SECONDS_TO_START
-    waiting = {name: (registry_address(settings, name)) for name in started}
-    while waiting:
-        waiting = {name: address for name, address in waiting.items() if not _answers(address)}
+    addresses = {registry.name: (registry.address, 443) for registry in settings.registries}
+    waiting = set(started)
+    while waiting := {name for name in waiting if not _answers(addresses.get(name, str(DOCKER_SOCKET)))}:
         for name in waiting:
             if started[name].poll() is not None or time.monotonic() > end:
                 raise CannotCheck(f"The room's {name} does not start: {_last_line(name)}")
-        if waiting:
-            time.sleep(_PAUSE)
-
-
-def registry_address(settings: Settings, name: str) -> str | tuple[str, int]:
-    """Return where the service `name` of a room listens: a socket's path, or address and port."""
-    for registry in settings.registries:
-        if registry.name == name:
-            return registry.address, 443
-    return str(DOCKER_SOCKET)
+        time.sleep(_PAUSE)
 
 
 def _answers(address: str | tuple[str, int]) -> bool:

@@ -52,16 +52,8 @@ class Shell:
         self._answers, answers = os.pipe()
         self._output, output = os.pipe()
         driver = resources.files("rehearsal") / "driver.bash"
-        command = [
-            "bash",
-            "--noprofile",
-            "--norc",
-            "-c",
-            'exec 3<&"$1" 4>&"$2"; shift 2; source "$0" "$@"',
-            str(driver),
-        ]
         self._bash = subprocess.Popen(
-            [*command, str(requests), str(answers), str(self._report)],
+            ["bash", "--noprofile", "--norc", str(driver), str(requests), str(answers), str(self._report)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

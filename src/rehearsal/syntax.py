@@ -49,6 +49,18 @@ def ancestors(node: Node) -> Iterator[Node]:
         node = parent
 
 
+def places(node: Node | None) -> set[str]:
+    """Return the types of a node and of what it is part of, up to a `$(…)`; `literal` where nothing is expanded."""
+    found = set[str]()
+    while node is not None and node.type != "command_substitution":
+        found.add(node.type)
+        if node.type == "heredoc_redirect":
+            start = next((text(child) for child in node.children if child.type == "heredoc_start"), "")
+            found |= {"literal"} if start[:1] in ("'", '"', "\\") else set()
+        node = node.parent
+    return found | ({"literal"} if found & {"raw_string", "ansi_c_string"} else set())
+
+
 def words(command: Node) -> list[str]:
     """Return a command's words as bash would see them, without quotes; `command` and `builtin` in front passed over."""
     words = [text(child).strip("'\"").removeprefix("\\") for child in command.children]

@@ -157,15 +157,7 @@ def _source(pair: Pair, cell: str) -> str:
 def _run_nbval(pairs: Sequence[Pair], outcome: _Outcome) -> None:
     arguments = [*NBVAL, f"--rootdir={pairs[0].text.parent}", f"--nbval-cell-timeout={CELL_SECONDS}"]
     if len(pairs) > 1:
-        arguments += [
-            "-p",
-            "xdist.plugin",
-            "-n",
-            str(len(pairs)),
-            "--dist",
-            "loadfile",
-            f"--maxprocesses={2 * (os.cpu_count() or 1)}",
-        ]
+        arguments += ["-p", "xdist.plugin", "--dist", "loadfile", "-n", str(min(len(pairs), 2 * (os.cpu_count() or 1)))]
     os.environ.pop("PYTEST_ADDOPTS", None)  # it could say that outputs are not compared
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
