@@ -56,8 +56,7 @@ def problems(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[tuple[st
     """
     reads = (*_READS, *((reader,) for reader in readers))
     for number, cell in enumerate(cells):
-        later = "\n".join(after.script for after in cells[number + 1 :])
-        if not (cell.printed or cell.asserts or _named_later(cell.script, later)):
+        if not (cell.printed or cell.asserts or _named_later(cells, number)):
             yield cell.first_line, "neither prints nor asserts, and no later cell names what it changes"
     writers = [number for number, cell in enumerate(cells) if cell.writes]
     if writers:
@@ -72,10 +71,15 @@ def _first_word(command: Node) -> str:
     return words(command)[0] if command.type == "command" else "["
 
 
-def _named_later(script: str, later: str) -> bool:
-    """Return whether a word of a cell that could be the name of something comes up again."""
-    names, said = (set(_NAME.findall(_COMMENT.sub("", text))) for text in (script, later))
-    return bool((names & said) - _TOO_COMMON)
+def _named_later(cells: Sequence[Cell], number: int) -> bool:
+    """Return whether a word that could name what a cell changes comes up again: a new word, if the cell has any."""
+    own = _names(cells[number : number + 1])
+    before, after = _names(cells[:number]), _names(cells[number + 1 :])
+    return bool(((own - before) or own) & after)
+
+
+def _names(cells: Sequence[Cell]) -> set[str]:
+    return {name for cell in cells for name in _NAME.findall(_COMMENT.sub("", cell.script))} - _TOO_COMMON
 
 
 def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
