@@ -1,6 +1,6 @@
 # The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT, two descriptors and a file. A request is four strings
-# that end with NUL: a nonce, assignments, the file of a cell, and "yes" if it is expected to fail; an answer is the
-# nonce and a status. A cell that fails ends this shell; where it failed stands in the report, and in REPORT.missing
+# that end with NUL: a nonce, assignments, the file of a cell, and "yes" if it is expected to fail, its last statement
+# then in FILE.last; an answer is the nonce and a status. A cell that fails ends this shell; where it failed stands in the report, and in REPORT.missing
 # where there was no such command: bash lets that pass in a condition.
 shopt -s inherit_errexit
 readonly rehearsal_report=$3
@@ -19,13 +19,16 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d
   builtin set -Eeuo pipefail
   builtin set +fnvx
   builtin set -o posix # without it an arithmetic error ($((08))) only skips its line
+  builtin readonly POSIXLY_CORRECT
   builtin shopt -s inherit_errexit
   if [ "$rehearsal_fails" = yes ]; then
     builtin set +e
     (
-      builtin trap - ERR
       builtin set -e
       builtin source "$rehearsal_cell"
+      builtin trap - ERR
+      builtin printf 'reached\n' > "$rehearsal_report.last"
+      builtin source "$rehearsal_cell.last"
     ) < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
     rehearsal_status=$?
     builtin set -e

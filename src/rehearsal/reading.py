@@ -13,7 +13,7 @@ from itertools import takewhile, zip_longest
 from tree_sitter import Node
 
 from rehearsal.rules import RULES
-from rehearsal.syntax import CONDITIONS, ancestors, parse, places, text, walk, words
+from rehearsal.syntax import CONDITIONS, parse, places, text, walk, words
 
 OTHER_SHELLS = ("sh", "script", "system", "sx", "!", "perl", "ruby", "python", "python2", "python3", "pypy")
 """IPython's magics that start another program; each would pass by what is checked here."""
@@ -101,19 +101,27 @@ def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
 
 def _unwaited(tree: Node) -> Iterator[Finding]:
     """Find jobs without a `wait` of their own: one that fails before its cell ends would not be missed."""
-    tree_text = tree.text or b""
-    jobs = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
-    waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait"]
+    found = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
+    for node in (node for node in found if node.parent != tree):
+        yield Finding(node.start_point.row + 1, "a job started in here cannot be waited for; start it in the cell")
+    jobs = [node for node in found if node.parent == tree]
+    waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait" and _is_reached(node)]
     for node, following in zip_longest(jobs, jobs[1:]):
         until = following.start_byte if following else tree.end_byte
-        between = [text(wait) for wait in waits if node.start_byte < wait.start_byte < until]
-        named = re.search(r"\b(\w+)=\"?\$!", tree_text[node.end_byte : until].decode())
-        later = named and any(re.search(rf"\$\{{?{named[1]}\b", text(wait)) for wait in waits)
-        if not later and not any("$!" in wait for wait in between):
+        named = re.match(r"\s*(\w+)=\"?\$!", (tree.text or b"")[node.end_byte : until].decode())
+        once = named and len(re.findall(rf"\b{named[1]}=", text(tree))) == 1
+        later = [wait for wait in waits if wait.start_byte > node.end_byte]
+        own = any("$!" in text(wait) and wait.start_byte < until for wait in later)
+        if not own and not (named and once and any(re.search(rf"\$\{{?{named[1]}\b", text(wait)) for wait in later)):
             yield Finding(node.start_point.row + 1, "nobody waits for this job; add a `wait $!` of its own")
-    for node in jobs:
-        if any(ancestor.type in ("subshell", "function_definition") for ancestor in ancestors(node)):
-            yield Finding(node.start_point.row + 1, "a job started in here cannot be waited for; start it in the cell")
+
+
+def _is_reached(node: Node) -> bool:
+    """Whether a statement runs for certain when its cell does: it stands in no branch, loop or function."""
+    parent = node.parent
+    while parent is not None and (parent.type == "redirected_statement" or parent.children[0] == node):
+        node, parent = parent, parent.parent
+    return node.type == "program" or (parent is not None and parent.type == "program")
 
 
 def _is_bit_operator(node: Node) -> bool:

@@ -2,14 +2,33 @@
 
 import re
 from collections.abc import Callable
+from itertools import takewhile
 
 from tree_sitter import Node
 
-from rehearsal.syntax import ancestors, in_condition, text, walk, words
+from rehearsal.syntax import ancestors, in_condition, parse, text, walk, words
 
 _LOOPS = {"for_statement", "c_style_for_statement", "while_statement"}
 _TESTS = {"test", "[", "[["}
-_SHELLS = ("sh", "bash", "dash", "zsh")
+_SHELLS = ("sh", "bash", "dash", "zsh", "ash", "ksh", "mksh")
+_PLAIN = {
+    "program",
+    "command",
+    "command_name",
+    "word",
+    "number",
+    "string",
+    "string_content",
+    "raw_string",
+    "concatenation",
+}
+_PLAIN |= {"variable_assignment", "variable_name", "simple_expansion", "expansion", "special_variable_name", "comment"}
+_PLAIN |= {"redirected_statement", "file_redirect", "file_descriptor"}
+"""What a script for another shell may be made of: nothing in which that would go on after a failure."""
+_TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
+_SAYS = ("echo", "printf")
+_STATUS = re.compile(r"\"?\$\?\"? (=|==|-eq) [1-9]\d{0,2}")
+_STRICT = re.compile(r"-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
 
 
 def _error(node: Node) -> str:
@@ -52,16 +71,23 @@ def _list(node: Node) -> str | None:
 
 
 def _may_fail(node: Node) -> bool:
-    """Whether what stands right of || ends the cell, or tests what happened."""
-    if node.type in ("compound_statement", "subshell", "redirected_statement", "list"):
-        named = [child for child in node.children if child.is_named and child.type != "file_redirect"]
-        return bool(named) and _may_fail(named[-1])
+    """Whether what stands right of || ends the cell, at most after it has said why, or tests for a certain status."""
+    if node.type == "redirected_statement":
+        return _may_fail(node.children[0])
+    if node.type == "compound_statement":
+        *before, last = [child for child in node.children if child.is_named]
+        return _may_fail(last) and all(map(_says, before))
     if node.type == "test_command":
-        return "$?" in text(node)
+        return bool(_STATUS.fullmatch(text(node).strip("[ ]")))
     name, *arguments = words(node) if node.type == "command" else [""]
     if name in ("exit", "return"):
-        return len(arguments) == 1 and arguments[0].isdigit() and int(arguments[0]) > 0
-    return name == "false" or (name in _TESTS and "$?" in arguments)
+        return len(arguments) == 1 and arguments[0].isdigit() and 0 < int(arguments[0]) < 256
+    return name == "false" or (name in _TESTS and bool(_STATUS.fullmatch(" ".join(arguments).removesuffix(" ]"))))
+
+
+def _says(node: Node) -> bool:
+    inner = node.children[0] if node.type == "redirected_statement" else node
+    return inner.type == "command" and words(inner)[0] in _SAYS
 
 
 def _heredoc(node: Node) -> str | None:
@@ -85,7 +111,9 @@ def _division(node: Node) -> str | None:
 
 
 def _expansion(node: Node) -> str | None:
-    part = re.match(r"\$\{\w+:(?![-=?+])([^}]*)", text(node))
+    if re.search(r"@[A-Za-z]\}$", text(node)):
+        return "what this works out is not read for failures; write it into the cell"
+    part = re.match(r"\$\{!?(?:\w+|[@*])(?:\[[^]]*\])?:(?![-=?+])([^}]*)", text(node))
     lax = part and not re.fullmatch(r"\s*\d+\s*(:\s*\d+\s*)?", part[1])
     return "a place or length that does not fit would skip this line and pass; use cut or sed" if lax else None
 
@@ -97,15 +125,20 @@ def _test_command(node: Node) -> str | None:
 
 def _function(node: Node) -> str | None:
     name = next((text(child) for child in node.children if child.type == "word"), "")
+    if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        return f"{name} is no name of a function here; use letters, digits and _"
     return f"{name} is the shell's own; give the function another name" if name in _OWN_NAMES else None
 
 
 def _command(node: Node) -> str | None:
     name, *arguments = words(node)
-    shell = next((place for place, word in enumerate(arguments) if word.rpartition("/")[2] in _SHELLS), None)
-    rule = _COMMANDS.get(name)
-    if rule is None and shell is not None and name not in ("echo", "printf", "command", "which", "type"):
-        return _other_shell(node, arguments[shell + 1 :])
+    if re.search(r"[$`{}*?]", name):
+        return "the name of this command would be worked out; write it as it is"
+    rule = _COMMANDS.get(name.rpartition("/")[2] if name.rpartition("/")[2] in _SHELLS else name)
+    if rule is None and name not in _SAYS:
+        shells = [n for n, word in enumerate(arguments) if word.rpartition("/")[2] in _SHELLS]
+        behind = [arguments[n + 1 :] for n in shells if any(re.fullmatch("-[a-z]*c", a) for a in arguments[n + 1 :])]
+        return next((why for rest in behind if (why := _other_shell(node, rest))), None)
     return rule(node, arguments) if rule else None
 
 
@@ -120,9 +153,9 @@ def _leave_loop(node: Node, arguments: list[str]) -> str | None:
 
 
 def _set(node: Node, arguments: list[str]) -> str | None:
-    lax = [a for a in arguments if a.startswith(("+", "$")) or (a.startswith("-") and set(a) & set("ntT"))]
-    lax += [a for a in arguments if a in ("noexec", "onecmd", "functrace", "posix")]
-    return "the cell would no longer notice failures; declare an expected one with --fails" if lax else None
+    options = [*takewhile(lambda argument: argument != "--", arguments)]
+    lax = not all(map(_STRICT.fullmatch, options))
+    return "the cell might no longer notice failures; declare an expected one with --fails" if lax else None
 
 
 def _shopt(node: Node, arguments: list[str]) -> str | None:
@@ -131,9 +164,7 @@ def _shopt(node: Node, arguments: list[str]) -> str | None:
 
 
 def _trap(node: Node, arguments: list[str]) -> str | None:
-    if {"EXIT", "0"} & {*arguments} and any(a.type in {"subshell", "command_substitution"} for a in ancestors(node)):
-        return "this trap could give a failed subshell another status; put what it does behind the subshell"
-    taken = {"ERR", "DEBUG", "RETURN"} & {argument.upper() for argument in arguments}
+    taken = _TRAPS & {argument.upper().removeprefix("SIG") for argument in arguments}
     return f"the trap {', '.join(sorted(taken))} belongs to the shell that runs the cells" if taken else None
 
 
@@ -155,16 +186,30 @@ def _unread(node: Node, arguments: list[str]) -> str:
     return "what this runs is not read for failures that it hides; write it into the cell"
 
 
+def _find(node: Node, arguments: list[str]) -> str | None:
+    lax = any(argument.startswith(("-exec", "-ok")) for argument in arguments) and "+" not in arguments
+    return "find passes whatever its -exec … ; ends with; end it with +" if lax else None
+
+
 def _other_shell(node: Node, arguments: list[str]) -> str | None:
-    strict = any(a.startswith("-") and not a.startswith("--") and "e" in a for a in arguments[:1])
-    lax = any(a.startswith("+") or re.search(r"\|(?!\|)|\$\(|`", a) for a in arguments)
-    if strict and not lax:
-        return None
-    return "a shell in here goes on after a failure; call it with -e and without pipes, or write it into the cell"
+    """Let another shell run a file, or plain commands, each of which ends it if it fails."""
+    flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
+    strict = re.fullmatch("-[a-z]*e[a-z]*", flags[0]) if flags else None
+    if strict and not any(flag.startswith("+") for flag in flags):
+        scripts = [text(child)[1:-1] for child in node.children if child.type in ("string", "raw_string")]
+        if not any(re.fullmatch("-[a-z]*c", flag) for flag in flags) or (scripts and _is_plain(scripts[-1])):
+            return None
+    return "a shell in here goes on after a failure; call it with -e and plain commands, or write it into the cell"
 
 
-def _time(node: Node, arguments: list[str]) -> str | None:
-    return "a command after ! can never fail a cell; use if" if "!" in arguments else None
+def _is_plain(script: str) -> bool:
+    nodes = [*walk(parse(script))]
+    plain = all(node.type in _PLAIN if node.is_named else node.type != "&" for node in nodes)
+    return plain and not any(_command(node) for node in nodes if node.type == "command")
+
+
+def _negated(node: Node, arguments: list[str]) -> str | None:
+    return _negation(node)
 
 
 RULES: dict[str, Callable[[Node], str | None]] = {
@@ -189,7 +234,8 @@ _COMMANDS: dict[str, Callable[[Node, list[str]], str | None]] = {
     "trap": _trap,
     "wait": _wait,
     "exec": _exec,
-    "time": _time,
+    "find": _find,
+    "!": _negated,
     **dict.fromkeys(("eval", "source", ".", "alias"), _unread),
     **dict.fromkeys(_SHELLS, _other_shell),
     **dict.fromkeys(("disown", "coproc", "setsid"), _spawner),

@@ -20,6 +20,7 @@ import psutil
 
 from rehearsal import linux
 from rehearsal.errors import Wrong
+from rehearsal.syntax import last_statement
 
 _SECONDS_TO_END = 2.0
 _NO_COMMAND = 127
@@ -47,7 +48,7 @@ class Shell:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.broken: str | None = None
         self._scripts: dict[str, str] = {}
-        self._report, self._missing = self.folder / "report", self.folder / "report.missing"
+        self._report, self._missing, self._last = (self.folder / f"report{end}" for end in ("", ".missing", ".last"))
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         self._output, output = os.pipe()
@@ -93,11 +94,7 @@ class Shell:
                 os.close(number)
 
     def _run(self, script: str, write: Write, values: Mapping[str, str], fails: int | None) -> None:
-        cell = self.folder / f"cell-{len(self._scripts) + 1}"
-        self._scripts[str(cell)] = script
-        cell.write_text(f"{script}\n")
-        self._report.write_text("")
-        self._missing.write_text("")
+        cell = self._write(script, fails is not None)
         nonce = secrets.token_hex(16)
         assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
         request = "\0".join((nonce, assignments, str(cell), "yes" if fails is not None else "no", ""))
@@ -107,10 +104,26 @@ class Shell:
         if status is None:
             ended = self._bash.wait()
             raise Ended(self._failure(self._report, ended), ended)
-        if fails != _NO_COMMAND and self._missing.read_text():
+        if fails != _NO_COMMAND and self._missing.exists():
             raise Ended(self._failure(self._missing, _NO_COMMAND), _NO_COMMAND)
+        if fails is not None and not self._last.exists():
+            why = self._failure(self._report, status)
+            raise Ended(f"it failed before its last statement, the one that is declared to fail: {why}", status)
         if fails is not None and status != fails:
             raise Ended(f"it ended with status {status}, and is declared to fail with {fails}", status)
+
+    def _write(self, script: str, fails: bool) -> Path:
+        """Write one cell to a file of its own; the last statement of one that fails to another, on the same line."""
+        cell = self.folder / f"cell-{len(self._scripts) + 1}"
+        self._scripts[str(cell)] = self._scripts[f"{cell}.last"] = script
+        cut = last_statement(script) if fails else len(script)
+        cell.write_text(f"{script[:cut]}\n")
+        if fails:
+            Path(f"{cell}.last").write_text("\n" * script.count("\n", 0, cut) + f"{script[cut:]}\n")
+        self._report.write_text("")
+        for stale in (self._missing, self._last):
+            stale.unlink(missing_ok=True)
+        return cell
 
     def _failure(self, report: Path, status: int) -> str:
         """Return the words for a cell that failed: its line, or that of a cell before, and its status."""
@@ -119,7 +132,7 @@ class Shell:
             return f"the shell ended with status {status if status >= 0 else 128 - status} before the cell did"
         said, number, source = lines[-1].split("\t")
         text = self._scripts.get(source, "").splitlines()[int(number) - 1 :]
-        before = "" if source == list(self._scripts)[-1] else " of an earlier cell"
+        before = "" if source.removesuffix(".last") == list(self._scripts)[-2] else " of an earlier cell"
         return f"line {number}{before}: status {said}: {text[0].strip() if text else source}{_HINTS.get(said, '')}"
 
     def _answer(self, nonce: str, write: Write) -> int | None:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import dropwhile
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
@@ -62,12 +63,21 @@ def places(node: Node | None) -> set[str]:
 
 
 def words(command: Node) -> list[str]:
-    """Return a command's words as bash would see them, without quotes; `command` and `builtin` in front passed over."""
-    words = [text(child).strip("'\"").removeprefix("\\") for child in command.children]
-    words = [word for child, word in zip(command.children, words, strict=True) if child.type != "variable_assignment"]
-    while words and words[0] in ("command", "builtin"):
-        words = words[1:]
-    return words or [""]
+    """Return a command's words as bash would see them, without quotes; what only calls it is passed over."""
+    kinds = ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect")
+    found = [re.sub(r"[\"'\\]", "", text(child)) for child in command.children if child.type not in kinds]
+    while found and found[0] in ("command", "builtin", "time"):
+        rest = list(dropwhile(("-p", "--").__contains__, found[1:]))
+        if rest[:1] and rest[0].startswith("-"):
+            break
+        found = rest
+    return found or [""]
+
+
+def last_statement(script: str) -> int:
+    """Return where, in characters, the last statement of a script begins."""
+    named = [child for child in parse(script).children if child.is_named and child.type != "comment"]
+    return len(script.encode()[: named[-1].start_byte].decode()) if named else 0
 
 
 def in_condition(node: Node) -> bool:
