@@ -102,6 +102,98 @@ def test_settings_that_are_not_understood(project):
     told(rehearsal("verify", cwd=project), 3, "everything", "none of push, pull, expired")
 
 
+REGISTRIES = '[[tool.rehearsal.registries]]\nhosts = ["ghcr.io"]\n'
+NOT_UNDERSTOOD = {
+    "words for a table": '[tool.rehearsal]\nregistries = ["ghcr.io"]\n',
+    "one table for several": "[tool.rehearsal.registries]\n",
+    "no hosts": "[[tool.rehearsal.registries]]\nhosts = []\n",
+    "a word for a list": '[[tool.rehearsal.registries]]\nhosts = "ghcr.io"\n',
+    "a host with a space": '[[tool.rehearsal.registries]]\nhosts = ["ghcr io"]\n',
+    "an image without a tag": f'{REGISTRIES}images = ["library/alpine"]\n',
+    "a setting that there is not": f'[tool.rehearsal]\nmaks = "x"\n{REGISTRIES}',
+    "a number for words": f"[tool.rehearsal]\nreaders = 5\n{REGISTRIES}",
+}
+
+
+@pytest.mark.parametrize("content", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
+def test_settings_of_a_wrong_form(content, project):
+    (project / "pyproject.toml").write_text(content)
+    told(rehearsal("verify", cwd=project), 3, "[tool.rehearsal] of", "is not understood")
+
+
+MASK = 'name = "a"\nkind = "text"\npattern = "a"\nexample = "a"\nreason = "none"\n'
+MASKS = {
+    "one for several": f"[mask]\n{MASK}",
+    "a word": 'mask = ["x"]\n',
+    "a number": f"[[mask]]\n{MASK}".replace('pattern = "a"', "pattern = 5"),
+    "all": f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = "(?s).+"'),
+    "nothing": f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = ""'),
+    "each line": f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = ".*"').replace('"text"', '"line"'),
+}
+
+
+@pytest.mark.parametrize("content", MASKS.values(), ids=MASKS)
+def test_masks_that_cannot_be_used(content, project):
+    (project / "notebooks" / "masks.toml").write_text(content)
+    told(rehearsal("verify", cwd=project), 3, "masks.toml cannot be used")
+
+
+@pytest.mark.parametrize("declared", ["", " [a, b]", " yes"])
+def test_placeholders_that_are_no_table(declared, project):
+    for suffix in (".md", ".ipynb"):
+        path = project / "notebooks" / f"push-an-image{suffix}"
+        path.write_text(path.read_text())
+    text = project / "notebooks" / "push-an-image.md"
+    head, _, rest = text.read_text().partition("    placeholders:\n")
+    text.write_text(f"{head}    placeholders:{declared}\n---\n{rest.partition('---')[2]}")
+    done = rehearsal("verify", cwd=project)
+    told(done, 1, "does not hold")
+    assert "no table of placeholders" in done.stdout
+
+
+def test_files_that_are_no_notebooks_do_no_harm(project):
+    (project / "notebooks" / ".#push-an-image.md").symlink_to("somebody@machine.1234")
+    (project / "notebooks" / "folder.md").mkdir()
+    (project / "notebooks" / "notes.md").write_text("---\ntitle: Notes\n---\n")
+    assert rehearsal("verify", cwd=project).returncode == 0
+
+
+def test_another_header_before_the_notebooks_own_is_read(project):
+    kernel = "  kernelspec: {name: rehearsal, language: python, display_name: Rehearsal}\n"
+    text = project / "notebooks" / "other.md"
+    text.write_text(f"--- \ntitle: Other\njupyter:\n{kernel}---\n\n```bash\nexit 3\n```\n")
+    done = rehearsal("verify", cwd=project)
+    assert done.returncode == 1
+    assert "other" in done.stdout
+
+
+def test_a_text_in_another_encoding(project):
+    (project / "notebooks" / "notes.md").write_bytes("caf\u00e9".encode("latin-1"))
+    told(rehearsal("verify", cwd=project), 3, "notes.md cannot be read")
+
+
+def test_an_executed_notebook_without_a_text(project):
+    (project / "notebooks" / "lone.ipynb").write_bytes((project / "notebooks" / "push-an-image.ipynb").read_bytes())
+    told(rehearsal("verify", cwd=project), 1, "lone.ipynb has no text beside it")
+
+
+@pytest.mark.parametrize("verb", ["verify", "refresh"])
+def test_no_notebooks(verb, project):
+    (project / "notebooks" / "push-an-image.md").unlink()
+    (project / "notebooks" / "push-an-image.ipynb").unlink()
+    told(rehearsal(verb, cwd=project), 3, "There is no notebook in")
+
+
+@pytest.mark.parametrize("size", ["0", "0%", "1k"])
+def test_a_size_that_holds_nothing(size, project):
+    told(rehearsal("verify", cwd=project, REHEARSAL_ROOM_SIZE=size), 3, "REHEARSAL_ROOM_SIZE")
+
+
+def test_an_answer_that_cannot_be_written(project):
+    full = ["sh", "-c", 'exec "$@" > /dev/full', "sh"]
+    told(rehearsal("verify", cwd=project, before=full), 3, "could not be checked", "No space left")
+
+
 def test_a_wrong_command_line():
     assert rehearsal("verfy").returncode == 2
 

@@ -9,6 +9,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 ORDER = {
     "rehearsal": (
         ("errors", "linux", "syntax"),
+        ("options",),
         ("masks", "keeper", "sealing", "rules"),
         ("reading",),
         ("settings", "placeholders", "effects", "records"),

@@ -56,10 +56,8 @@ def verify(notebooks: Names = None) -> None:
     gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
     settings = load_settings(Path.cwd())
     pairs = find_pairs(settings, notebooks or ())
-    if not pairs:
-        raise CannotCheck(f"There is no notebook in {settings.notebooks}, so nothing was checked.")
     masks = settings.masks()
-    probe()
+    probe(settings)
     checked = verification.verify(settings, pairs, () if notebooks else masks)
     for problem in (*checked.problems, *checked.unchecked):
         print(problem)
@@ -81,7 +79,7 @@ def refresh(notebooks: Names = None) -> None:
 
     settings = load_settings(Path.cwd())
     pairs, masks = find_pairs(settings, notebooks or ()), settings.masks()
-    probe()
+    probe(settings)
     for pair in pairs:
         written = refresh_pair(pair, masks)
         print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
@@ -127,9 +125,15 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     try:
-        app()
-    except RehearsalError as error:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except Exception as error:
         if debug:
             raise
-        print(f"rehearsal: {error}", file=sys.stderr)
-        sys.exit(error.status)
+        known = isinstance(error, RehearsalError)
+        said = error if known else f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
+        print(f"rehearsal: {said}", file=sys.stderr)
+        sys.stdout = None  # what cannot be written would be tried again at the end
+        sys.exit(error.status if isinstance(error, RehearsalError) else CannotCheck.status)

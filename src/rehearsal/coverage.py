@@ -15,16 +15,18 @@ from rehearsal.settings import Settings
 from rehearsal.syntax import FORM
 
 _NO_SHELLS = ("python", "py", "toml", "yaml", "json", "dockerfile", "html", "css", "javascript")
+_SHELLS = ("bash", "sh", "shell", "zsh")
 _MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block on one page: the page below the project's root, the line it begins at, its text."""
+    """One block on one page: the page below the project's root, the line it begins at, its text and language."""
 
     page: str
     line: int
     text: str
+    language: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ class Catalogue:
     outputs: frozenset[str]
     listed: dict[str, str]
 
-    def why(self, text: str) -> str | None:
-        """Return why a block with this text can be trusted, or None if nothing says so."""
-        text = text.strip()
+    def why(self, block: Block) -> str | None:
+        """Return why a block can be trusted, or None if nothing says so; a command is not, for being an output."""
+        text = block.text.strip()
         if text in self.scripts:
             return "run with placeholders" if FORM.search(text) else "run as it stands"
-        if text in self.outputs:
+        if text in self.outputs and block.language not in _SHELLS:
             return "output of one that ran"
         return f"listed: {self.listed[text]}" if text in self.listed else None
 
@@ -71,7 +73,7 @@ def coverage(settings: Settings, pairs: Iterable[Pair], site: Path) -> list[Cove
     blocks += [block for path in pages for block in _in_html(path, settings.root)]
     if unused := set(catalogue.listed) - {block.text.strip() for block in blocks}:
         raise CannotCheck(f"Listed as not run, but on no page: {'; '.join(sorted(unused))}. Remove it from the list.")
-    return [Covered(block, catalogue.why(block.text)) for block in blocks]
+    return [Covered(block, catalogue.why(block)) for block in blocks]
 
 
 def _catalogue(settings: Settings, pairs: Iterable[Pair]) -> Catalogue:
@@ -100,12 +102,10 @@ def _listed(file: Path | None) -> dict[str, str]:
 def _in_markdown(path: Path, root: Path) -> Iterator[Block]:
     from markdown_it import MarkdownIt
 
-    text = path.read_text()
-    for token in MarkdownIt("commonmark").parse(text):
-        if token.type == "code_block" or (
-            token.type == "fence" and token.info.partition(" ")[0].lower() not in _NO_SHELLS
-        ):
-            yield Block(str(path.relative_to(root)), (token.map or [0])[0] + 1, token.content)
+    for token in MarkdownIt("commonmark").parse(path.read_text()):
+        language = token.info.strip(" {").partition(" ")[0].lstrip(".").lower()
+        if token.type in ("code_block", "fence") and language not in _NO_SHELLS:
+            yield Block(str(path.relative_to(root)), (token.map or [0])[0] + 1, token.content, language)
 
 
 def _in_html(path: Path, root: Path) -> Iterator[Block]:
@@ -114,6 +114,7 @@ def _in_html(path: Path, root: Path) -> Iterator[Block]:
     for code in BeautifulSoup(path.read_text(), "html.parser").select("pre"):
         frame = code.find_parent("div", class_="highlight")
         classes = frame.get_attribute_list("class") if frame else []
-        languages = [str(name).removeprefix("language-") for name in classes if str(name).startswith("language-")]
-        if not any(language in _NO_SHELLS for language in languages):
-            yield Block(str(path.relative_to(root)), code.sourceline or 0, code.get_text())
+        named = [str(name).removeprefix("language-") for name in classes if str(name).startswith("language-")]
+        language = named[0] if named else "bash" if "nb-in" in classes else ""
+        if language not in _NO_SHELLS:
+            yield Block(str(path.relative_to(root)), code.sourceline or 0, code.get_text(), language)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from rehearsal.syntax import in_condition, one_word, parse, python_tree, text, walk, words
+from rehearsal.options import ShellCell
+from rehearsal.syntax import in_condition, is_certain, one_word, parse, python_tree, walk, words
 
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
 _READS = (
@@ -18,7 +19,6 @@ _READS = (
     ("docker", "manifest", "inspect"),
     ("docker", "buildx", "imagetools", "inspect"),
     ("skopeo", "inspect"),
-    ("curl",),
 )
 _NAME = re.compile(r"[A-Za-z_][\w./:@-]{2,}")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -27,26 +27,26 @@ _TOO_COMMON = {"docker", "image", "echo", "export", "unset", "push", "pull", "ta
 
 @dataclass(frozen=True)
 class Cell:
-    """One code cell: the options behind its `%%bash`, or None for Python; its text; whether it printed anything."""
+    """One code cell: its first line, what it declares if it is one for the shell, its text; whether it printed."""
 
     first_line: str
-    options: str | None
+    declared: ShellCell | None
     script: str
     printed: bool
 
     @property
     def writes(self) -> tuple[str, ...]:
         """The references that the cell declares to write."""
-        return tuple(re.findall(r"--writes[ =](\S+)", self.options or ""))
+        return self.declared.writes if self.declared else ()
 
     @property
     def asserts(self) -> bool:
         """Whether the cell could fail for what it finds."""
-        if self.options is None:
+        if self.declared is None:
             return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(python_tree(self.script)))
         commands = [node for node in walk(parse(self.script)) if node.type in ("command", "test_command")]
         asserting = (node for node in commands if _first_word(node) in _ASSERTS and not in_condition(node))
-        return "--fails" in self.options or any(asserting)
+        return self.declared.fails is not None or any(asserting)
 
 
 def problems(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -84,9 +84,8 @@ def _names(cells: Sequence[Cell]) -> set[str]:
 
 def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
     """Return whether a cell asks the registry for a reference, and shows what it says; one that must fail does not."""
-    if cell.options is None or "--fails" in cell.options or not (cell.printed or cell.asserts):
+    if cell.declared is None or cell.declared.fails is not None or not (cell.printed or cell.asserts):
         return False
-    nodes = [node for node in walk(parse(one_word(cell.script))) if node.type == "command" and not in_condition(node)]
-    said = [[text(child) for child in node.children] for node in nodes]
-    asks = [command for command in said if any(tuple(command[: len(read)]) == read for read in reads)]
-    return any(word.strip("'\"") == one_word(reference) for command in asks for word in command)
+    nodes = [node for node in walk(parse(one_word(cell.script))) if node.type == "command" and is_certain(node)]
+    asks = [said for node in nodes if any(tuple((said := words(node))[: len(read)]) == read for read in reads)]
+    return any(word.removeprefix("docker://") == one_word(reference) for said in asks for word in said)

@@ -1,22 +1,21 @@
 """The IPython extension that makes shell cells strict. Loaded by the kernelspec, so no notebook holds a set-up cell."""
 
-import argparse
 import atexit
 import functools
 import os
 import re
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.options import ShellCell, read_cell
 from rehearsal.placeholders import Filled, Placeholder, declared_in, fill
 from rehearsal.reading import OTHER_SHELLS, Finding, check, functions_of
 from rehearsal.shell import Shell
 from rehearsal.shown import Shown
-from rehearsal.stages import Cell, Rehearsal
+from rehearsal.stages import Rehearsal
 from rehearsal.syntax import FORM
 
 if TYPE_CHECKING:
@@ -37,29 +36,6 @@ class RoomUnavailable(CellFailed):
     """The room has no engine or registries: nothing was checked."""
 
 
-class Options(argparse.ArgumentParser):
-    """The options of `%%bash`."""
-
-    def __init__(self) -> None:
-        super().__init__("%%bash", add_help=False, allow_abbrev=False)
-        self.add_argument("--fails", type=int, choices=range(1, 256), metavar="STATUS")
-        self.add_argument("--root", action="store_true")
-        self.add_argument("--writes", action="append", default=[], metavar="REFERENCE")
-        self.add_argument("--answers", default="", metavar="WORDS")
-
-    def error(self, message: str) -> NoReturn:
-        raise Wrong(f"The options after %%bash are not understood: {message}.")
-
-    def read(self, line: str, script: str) -> Cell:
-        """Return the cell with these options; raise Wrong for options that there are not."""
-        try:
-            words = shlex.split(line)
-        except ValueError as error:
-            self.error(str(error).lower())
-        read = self.parse_args(words)
-        return Cell(script.removesuffix("\n"), read.fails, read.root, tuple(read.writes), read.answers)
-
-
 class Bash:
     """`%%bash` of one kernel."""
 
@@ -76,7 +52,7 @@ class Bash:
         shown = Shown(self._secrets)
         try:
             shell = self._open()
-            cell = self._with_values(Options().read(line, script))
+            cell = self._with_values(read_cell(line, script))
             filled = self._read(cell.script)
             values = {name: self._stage.value(placeholder) for name, placeholder in filled.variables.items()}
             self._secrets |= {values[name] for name, placeholder in filled.variables.items() if placeholder.secret}
@@ -97,7 +73,7 @@ class Bash:
             self._shell.close()
         self._stage.close()
 
-    def _with_values(self, cell: Cell) -> Cell:
+    def _with_values(self, cell: ShellCell) -> ShellCell:
         """Return the cell with its placeholders filled in where it declares what it writes."""
 
         def value(match: re.Match[str]) -> str:

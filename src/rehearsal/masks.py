@@ -18,6 +18,7 @@ from typing import Any
 
 from rehearsal.errors import CannotCheck
 
+_UNMASKED = "Whatever is said here, no mask may have a part in it.\n"
 KINDS = ("named", "digest", "line", "text", "drop")
 
 
@@ -104,7 +105,7 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
     try:
         masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
         _check_none_is_hidden(masks)
-    except (OSError, ValueError, KeyError, re.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         raise CannotCheck(f"The masks in {file} cannot be used: {error}. Mend the rule, or remove it.") from error
     return masks
 
@@ -121,6 +122,8 @@ def _mask(entry: dict[str, Any]) -> Mask:
     mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), **entry)
     if not mask.pattern.search(mask.example):
         raise ValueError(f"{mask.name} does not match its own example")
+    if mask.pattern.search("") or mask.pattern.search(_UNMASKED):
+        raise ValueError(f"{mask.name} matches anything, so nothing would be compared")
     return mask
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import tempfile
 import uuid
 from collections.abc import Iterable
@@ -17,11 +16,12 @@ from nbformat import NotebookNode
 
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.masks import Mask, Masked, as_text, first_difference
+from rehearsal.options import MAGIC
+from rehearsal.placeholders import runbooks
 from rehearsal.settings import Settings
 
 KERNELS = ("rehearsal",)
 CELL_SECONDS = 300
-MAGIC = re.compile(r"%%bash\b[^\n]*\n")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,13 @@ def _line(error: Exception) -> str:
 def find_pairs(settings: Settings, names: Iterable[str]) -> list[Pair]:
     """Return the runbooks that `names` name (as NAME, NAME.md, NAME.ipynb, or a path), or all of the project."""
     if not (asked := list(names)):
-        return [Pair(path) for path in sorted(settings.notebooks.glob("*.md")) if is_runbook(path)]
+        texts = runbooks(settings.notebooks)
+        for lone in sorted(settings.notebooks.glob("[!.]*.ipynb")):
+            if lone.with_suffix(".md") not in texts:
+                raise Wrong(f"{lone.name} has no text beside it, so nobody verifies it. Write one, or remove it.")
+        if not texts:
+            raise CannotCheck(f"There is no notebook in {settings.notebooks}, so nothing was checked.")
+        return [Pair(path) for path in texts]
     pairs = []
     for name in asked:
         base = Path(name) if os.sep in name else settings.notebooks / name
@@ -99,11 +105,6 @@ def find_pairs(settings: Settings, names: Iterable[str]) -> list[Pair]:
             raise CannotCheck(f"There is no notebook {name}: {path} does not exist. The notebooks are: {known}.")
         pairs.append(Pair(path))
     return list(dict.fromkeys(pairs))
-
-
-def is_runbook(path: Path) -> bool:
-    """Return whether a Markdown file has a notebook's header."""
-    return re.match(r"---\njupyter:\n", path.read_text()) is not None
 
 
 def first_line(source: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from rehearsal.errors import Wrong
+from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.reading import Finding
 from rehearsal.syntax import FORM, parse, places
 
@@ -33,11 +33,15 @@ class Placeholder:
 def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
     """Return the placeholders that a notebook's metadata declares, by name; raise Wrong for a declaration in part."""
     found = {}
-    for name, entry in metadata.get("rehearsal", {}).get("placeholders", {}).items():
+    try:
+        entries = dict(metadata.get("rehearsal", {}).get("placeholders", {}))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Wrong("What the header declares under `rehearsal: placeholders:` is no table of placeholders.") from error
+    for name, entry in entries.items():
         try:
             value = str(entry["rehearsal"])
             found[name] = Placeholder(name, str(entry["what"]), value, bool(entry.get("secret", False)))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise Wrong(
                 f"The placeholder <{name}> is declared without {error}: give it `what` and `rehearsal`."
             ) from error
@@ -46,16 +50,32 @@ def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
     return found
 
 
-def declared_in(folder: Path) -> dict[str, Placeholder]:
-    """Return what the notebook texts of a folder declare together; a kernel is not told which of them it runs."""
+def header(path: Path) -> dict[str, Any] | None:
+    """Return what a Markdown file's header says of a notebook, or None; raise CannotCheck for one not readable."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        said = re.match(r"---[ \t]*\n(.*?\n)---[ \t]*\n", path.read_text(), re.DOTALL)
+        metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        first = str(error).partition("\n")[0]
+        raise CannotCheck(f"{path.name} cannot be read as a notebook: {first}. Mend its text.") from error
+    found = metadata.get("jupyter") if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def runbooks(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the notebook texts of a folder, with what their headers say; hidden files are none."""
+    files = [path for path in sorted(folder.glob("[!.]*.md")) if path.is_file()]
+    return {path: said for path in files if (said := header(path)) is not None}
+
+
+def declared_in(folder: Path) -> dict[str, Placeholder]:
+    """Return what the notebook texts of a folder declare together; a kernel is not told which of them it runs."""
     found: dict[str, Placeholder] = {}
-    for path in sorted(folder.glob("*.md")):
-        header = re.match(r"---\n(.*?\n)---\n", path.read_text(), re.DOTALL)
-        metadata = yaml.load(header[1], loader) if header else None  # noqa: S506 - a safe loader
-        for name, placeholder in declared(metadata.get("jupyter", metadata) if metadata else {}).items():
+    for path, metadata in runbooks(folder).items():
+        for name, placeholder in declared(metadata).items():
             if found.setdefault(name, placeholder) != placeholder:
                 raise Wrong(f"{path.name} declares <{name}> differently from another notebook: let them agree.")
     return found

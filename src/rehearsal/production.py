@@ -21,12 +21,12 @@ from typing import Any
 
 from rehearsal.errors import Wrong
 from rehearsal.notebooks import KERNELS
+from rehearsal.options import ShellCell
 from rehearsal.placeholders import Placeholder
 from rehearsal.records import Record
 from rehearsal.settings import load_settings
 from rehearsal.shell import Ended, Shell
 from rehearsal.shown import Shown
-from rehearsal.stages import Cell
 
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
 """Names the notebook that a kernel runs; JupyterLab says it in JPY_SESSION_NAME."""
@@ -74,7 +74,7 @@ class Production:
         return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
 
     @contextlib.contextmanager
-    def around(self, cell: Cell, shown: Shown) -> Iterator[None]:
+    def around(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Ask before a write, and record what the cell does, as it happens."""
         try:
             self._guard(cell)
@@ -113,7 +113,7 @@ class Production:
             self._shell.close()
             shutil.rmtree(self._shell.folder, ignore_errors=True)
 
-    def _guard(self, cell: Cell) -> None:
+    def _guard(self, cell: ShellCell) -> None:
         """Return if the person confirms each reference; raise Wrong, before anything was sent, if not."""
         if not cell.writes:
             return
@@ -124,7 +124,7 @@ class Production:
             if typed != reference:
                 raise Wrong(f"that is not {reference}: nothing was sent")
 
-    def _digests(self, cell: Cell) -> dict[str, object]:
+    def _digests(self, cell: ShellCell) -> dict[str, object]:
         """Return what the project's command says that each reference names, asked as the person's own shell would."""
         return {reference: self._digest(reference) for reference in cell.writes} if self._command else {}
 

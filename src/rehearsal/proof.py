@@ -1,6 +1,7 @@
 """What must hold of a notebook before it is run: else a green run would prove nothing."""
 
 import ast
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from nbformat import NotebookNode
@@ -11,13 +12,14 @@ from rehearsal import effects
 from rehearsal.errors import Wrong
 from rehearsal.masks import Mask, as_text, hidden
 from rehearsal.notebooks import Pair, Problem, drift, first_line, script_of
+from rehearsal.options import shell_cell
 from rehearsal.placeholders import Placeholder, declared, fill
-from rehearsal.reading import OTHER_SHELLS, Finding, check, functions_of
+from rehearsal.reading import Finding, check, functions_of
 from rehearsal.settings import Settings
 from rehearsal.syntax import FORM, parse, python_tree
 
-_MAGIC_CALLS = ("run_cell_magic", "run_line_magic")
-_SHELL_CALLS = ("system", "getoutput", "popen", "posix_spawn", "posix_spawnp", "execv", "execvp", "__import__")
+_CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn", "posix_spawnp"}
+_CALLS |= {"execv", "execvp", "__import__"}
 
 
 def problems(pair: Pair, settings: Settings) -> list[Problem]:
@@ -43,7 +45,7 @@ def problems(pair: Pair, settings: Settings) -> list[Problem]:
     for cell in executed.cells:
         if cell.cell_type == "code" and cell.execution_count is None:
             found.append(Problem(pair.name, first_line(cell.source), f"was never executed. {_again(pair)}"))
-    if not any("is no Python" in problem.what for problem in found):
+    with contextlib.suppress(Wrong, SyntaxError):  # a cell that cannot be read was named above
         found += [Problem(pair.name, line, what) for line, what in effects.problems(_cells(executed), settings.readers)]
     return found
 
@@ -63,10 +65,9 @@ def _cells(notebook: NotebookNode) -> list[effects.Cell]:
     cells = []
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         printed = any(output.get("text", "").strip() or output.get("data") for output in cell.outputs)
-        script = script_of(cell)
-        options = None if script is None else cell.source.partition("\n")[0]
-        text = cell.source if script is None else script
-        cells.append(effects.Cell(first_line(cell.source), options, text, printed))
+        declared = shell_cell(cell.source)
+        text = cell.source if declared is None else declared.script
+        cells.append(effects.Cell(first_line(cell.source), declared, text, printed))
     return cells
 
 
@@ -93,9 +94,12 @@ def _of_cell(
     for line in cell.source.splitlines():
         if line.strip().lstrip("#").strip() in comment_markers and line.strip().startswith("#"):
             yield f"holds the comment {line.strip()}: what it ends with would not be checked"
-    script = script_of(cell)
-    findings = _of_script(script, known, functions) if script is not None else _of_python(cell.source, modules)
-    for finding in findings:
+    try:
+        shell = shell_cell(cell.source)
+    except Wrong as error:
+        yield str(error)
+        return
+    for finding in _of_python(cell.source, modules) if shell is None else _of_script(shell.script, known, functions):
         yield f"line {finding.line}: {finding.why}"
 
 
@@ -118,8 +122,8 @@ def _ways_out(tree: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
             argument = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-            if name in (*_SHELL_CALLS, "run_cell_magic") or (name in _MAGIC_CALLS and str(argument) in OTHER_SHELLS):
-                yield node.lineno, f"a shell command that %%bash does not see ({name} {argument!r})"
+            if name in _CALLS:
+                yield node.lineno, f"a magic, or a shell command that %%bash does not see ({name} {argument!r})"
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             for module in names:

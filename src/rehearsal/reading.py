@@ -13,7 +13,7 @@ from itertools import takewhile, zip_longest
 from tree_sitter import Node
 
 from rehearsal.rules import RULES
-from rehearsal.syntax import CONDITIONS, parse, places, text, walk, words
+from rehearsal.syntax import CONDITIONS, is_certain, parse, places, text, walk, words
 
 OTHER_SHELLS = ("sh", "script", "system", "sx", "!", "perl", "ruby", "python", "python2", "python3", "pypy")
 """IPython's magics that start another program; each would pass by what is checked here."""
@@ -105,7 +105,7 @@ def _unwaited(tree: Node) -> Iterator[Finding]:
     for node in (node for node in found if node.parent != tree):
         yield Finding(node.start_point.row + 1, "a job started in here cannot be waited for; start it in the cell")
     jobs = [node for node in found if node.parent == tree]
-    waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait" and _is_reached(node)]
+    waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait" and is_certain(node)]
     for node, following in zip_longest(jobs, jobs[1:]):
         until = following.start_byte if following else tree.end_byte
         named = re.match(r"\s*(\w+)=\"?\$!", (tree.text or b"")[node.end_byte : until].decode())
@@ -114,14 +114,6 @@ def _unwaited(tree: Node) -> Iterator[Finding]:
         own = any("$!" in text(wait) and wait.start_byte < until for wait in later)
         if not own and not (named and once and any(re.search(rf"\$\{{?{named[1]}\b", text(wait)) for wait in later)):
             yield Finding(node.start_point.row + 1, "nobody waits for this job; add a `wait $!` of its own")
-
-
-def _is_reached(node: Node) -> bool:
-    """Whether a statement runs for certain when its cell does: it stands in no branch, loop or function."""
-    parent = node.parent
-    while parent is not None and (parent.type == "redirected_statement" or parent.children[0] == node):
-        node, parent = parent, parent.parent
-    return node.type == "program" or (parent is not None and parent.type == "program")
 
 
 def _is_bit_operator(node: Node) -> bool:

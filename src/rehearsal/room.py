@@ -81,12 +81,13 @@ def _start_beside(command: list[str], environment: dict[str, str]) -> int:
     return os.posix_spawn(command[0], command, environment, file_actions=streams, setsid=True)
 
 
-def probe() -> None:
-    """Make the walls of a room and nothing in it; raise CannotCheck where this machine cannot."""
+def probe(settings: Settings) -> None:
+    """Make the walls of a room and run nothing in it; raise CannotCheck where this machine cannot."""
     _check_machine()
+    inside = _inside(settings, {})
 
     def enter(containers: bool) -> NoReturn:
-        seal(Inside(visible=(), sockets=(), work=None, hosts="", size=_size()), containers)
+        seal(inside, containers)
         os._exit(0)
 
     _fork(enter, in_terminal=False).wait()
@@ -162,7 +163,10 @@ def _doors(project: Path) -> tuple[str, ...]:
 
 
 def _size() -> str:
-    return os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
+    size = os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
+    if not size.strip("0kmgKMG%"):
+        raise CannotCheck(f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit: set a size or a part of memory.")
+    return size
 
 
 def _environment() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What a project says in `[tool.rehearsal]` of its pyproject.toml."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from rehearsal.errors import CannotCheck
 from rehearsal.masks import Mask, load_masks
 
 Right = Literal["push", "pull", "expired"]
+_KEYS = frozenset({"notebooks", "masks", "unrun", "registries", "readers", "modules", "digest"})
+_KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
 RIGHTS = ("push", "pull", "expired")
 
 
@@ -60,8 +63,9 @@ def load_settings(start: Path) -> Settings:
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
-            table = _read(file).get("tool", {}).get("rehearsal")
-            if table is not None:
+            tools = _read(file).get("tool")
+            table = tools.get("rehearsal") if isinstance(tools, dict) else None
+            if isinstance(table, dict):
                 return _settings(folder, table)
     raise CannotCheck(f"No pyproject.toml with [tool.rehearsal] at or above {start}: change into the project's folder.")
 
@@ -75,21 +79,41 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _settings(root: Path, table: dict[str, Any]) -> Settings:
     try:
+        _check_keys(table, _KEYS)
         registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
+        if not registries:
+            raise ValueError("it names no `registries`")
         masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
         notebooks = root / table.get("notebooks", "notebooks")
-        readers, modules = (tuple(table.get(name, ())) for name in ("readers", "modules"))
+        readers, modules = (_words(table, name) for name in ("readers", "modules"))
         return Settings(root, notebooks, masks, unrun, registries, readers, modules, str(table.get("digest", "")))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
 
 
 def _registry(number: int, entry: dict[str, Any]) -> Registry:
+    _check_keys(entry, _KEYS_OF_REGISTRY)
     tokens = dict(entry.get("tokens", {}))
     for token, right in tokens.items():
         if right not in RIGHTS:
             raise ValueError(f"the token {token} may {right!r}, which is none of {', '.join(RIGHTS)}")
-    images, history = tuple(entry.get("images", ())), str(entry.get("history", ""))
-    hosts = tuple(entry["hosts"])
-    name, rights = entry.get("name", hosts[0]), cast(dict[str, Right], tokens)
-    return Registry(name, f"127.0.0.{number}", hosts, rights, images, history, str(entry.get("user", "")))
+    hosts, images = _words(entry, "hosts"), _words(entry, "images")
+    if not hosts or not all(re.fullmatch(r"[a-z0-9.-]+", host) for host in hosts):
+        raise ValueError("each of the registries needs `hosts`, a list of names")
+    if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
+        raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
+    name, rights = str(entry.get("name", hosts[0])), cast(dict[str, Right], tokens)
+    history, user = str(entry.get("history", "")), str(entry.get("user", ""))
+    return Registry(name, f"127.0.0.{number}", hosts, rights, images, history, user)
+
+
+def _check_keys(table: Mapping[str, object], known: frozenset[str]) -> None:
+    if unknown := sorted(set(table) - known):
+        raise ValueError(f"there is no setting {', '.join(unknown)}")
+
+
+def _words(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = table.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise ValueError(f"{name} is no list of words")
+    return tuple(found)

@@ -7,9 +7,9 @@ placeholder's value is, and what is held around each cell.
 import contextlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from rehearsal.errors import CannotCheck
+from rehearsal.options import NOBODY, ShellCell
 from rehearsal.placeholders import Placeholder
 from rehearsal.sealing import PROJECT, ROOM, WORK
 from rehearsal.services import can_run_containers, wait_until_ready
@@ -17,24 +17,6 @@ from rehearsal.settings import Registry, load_settings
 from rehearsal.shell import Shell
 from rehearsal.shown import Shown
 from rehearsal.writes import Watch, disagreement
-
-NOBODY = "nothing"
-"""In place of words: the registry does not answer at all."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One shell cell as it stands on the page, and what its options declare.
-
-    fails: the status that it must end with. root: it runs containers. writes: the references that it writes.
-    answers: the words in which the rehearsed registry refuses whatever this cell asks, or `nothing`.
-    """
-
-    script: str
-    fails: int | None = None
-    root: bool = False
-    writes: tuple[str, ...] = ()
-    answers: str = ""
 
 
 class Rehearsal:
@@ -70,7 +52,7 @@ class Rehearsal:
         """Let every cell run: nothing that it does leaves the room."""
 
     @contextlib.contextmanager
-    def around(self, cell: Cell, shown: Shown) -> Iterator[None]:
+    def around(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as the cell declares, and hold the cell to its writes."""
         if cell.root and not can_run_containers():
             raise CannotCheck("This cell needs root: only a room that root has made can run containers.")

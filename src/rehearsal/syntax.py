@@ -11,6 +11,8 @@ from tree_sitter import Language, Node, Parser
 FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
 """What is taken for a placeholder: words in angle brackets that touch them."""
 CONDITIONS = {"if_statement", "elif_clause", "while_statement"}
+_LOST = re.compile(r"[1&]?>{1,2}\|?\s*/dev/null")
+_BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 
 
@@ -89,3 +91,13 @@ def in_condition(node: Node) -> bool:
         return False
     ends = [child.start_byte for child in parent.children if child.type in {"then", "do_group"}]
     return bool(ends) and node.end_byte <= ends[0]
+
+
+def is_certain(node: Node) -> bool:
+    """Return whether a statement runs for certain when its script does, and what it prints is not thrown away."""
+    while (parent := node.parent) is not None and parent.type not in {"function_definition", *CONDITIONS, *_BRANCHES}:
+        lost = any(_LOST.fullmatch(text(child)) for child in parent.children if child.type == "file_redirect")
+        if lost or (parent.type == "list" and parent.children[0] != node):
+            return False
+        node = parent
+    return parent is None

@@ -163,4 +163,6 @@ def _run_nbval(pairs: Sequence[Pair], outcome: _Outcome) -> None:
     with contextlib.redirect_stdout(output):
         status = pytest.main([*arguments, *(str(pair.executed) for pair in pairs)], plugins=[outcome])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        for pair in pairs:
+            pair.read_executed()  # says more than nbval of one that does not parse
         raise CannotCheck(f"nbval could not run: {output.getvalue().strip().splitlines()[-1]}")

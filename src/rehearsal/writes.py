@@ -6,18 +6,21 @@ happen, and one that was not declared, are both errors: production asks a person
 
 import contextlib
 import http.client
+import posixpath
 import re
 import secrets
 import ssl
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from rehearsal.errors import CannotCheck
 from rehearsal.sealing import BUNDLE, ROOM
 from rehearsal.settings import Registry
 
-_REQUEST = re.compile(r'"(PUT|DELETE) /v2/(\S+)/(manifests|blobs)/(?!uploads/)([^\s?"]+)[^"]*" 2\d\d ')
+_REQUEST = re.compile(r'"(PUT|DELETE) (\S+) HTTP/[^"]*" 2\d\d ')
+_OBJECT = re.compile(r"/v2/(\S+)/(manifests|blobs)/(?!uploads/)(\S+)")
 _SECONDS_TO_LOG = 5.0
 _PAUSE = 0.002
 
@@ -25,11 +28,14 @@ _PAUSE = 0.002
 def writes_in(log: str, registry: str) -> list[str]:
     """Return the references that a registry's access log says were set, as `registry/repository:tag`, or deleted."""
     found = []
-    for method, repository, kind, reference in _REQUEST.findall(log):
-        if method == "DELETE":
-            found.append(f"{registry}/{repository}@{reference} (deleted)")
-        elif kind == "manifests" and ":" not in reference:
-            found.append(f"{registry}/{repository}:{reference}")
+    for method, target in _REQUEST.findall(log):
+        written = _OBJECT.fullmatch(posixpath.normpath(unquote(urlsplit(target).path)))
+        if written is not None:
+            repository, kind, reference = written.groups()
+            if method == "DELETE":
+                found.append(f"{registry}/{repository}@{reference} (deleted)")
+            elif kind == "manifests" and ":" not in reference:
+                found.append(f"{registry}/{repository}:{reference}")
     return found
 
 
