@@ -1,5 +1,7 @@
 """Run in a room: try everything that must not be possible, print what happened as JSON."""
 
+import ctypes
+import fcntl
 import json
 import os
 import socket
@@ -28,6 +30,28 @@ def write(path):
     return attempt(lambda: Path(path).write_text("leak"))[0]
 
 
+def type_into_the_terminal():
+    fcntl.ioctl(0, 0x5412, b"x")
+
+
+def ask_the_hypervisor():
+    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as client:
+        client.settimeout(2)
+        client.connect((2, 1024))
+
+
+def find_key(name):
+    keyctl = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+    return ctypes.CDLL(None).syscall(keyctl, 10, -3, b"user", name.encode(), 0) > 0
+
+
+def write_a_setting_of_a_proc_of_its_own():
+    os.mkdir("/tmp/proc")
+    subprocess.run(["mount", "-t", "proc", "proc", "/tmp/proc"], check=True)
+    path = Path("/tmp/proc/sys/vm/swappiness")
+    path.write_text(path.read_text())
+
+
 def said(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -49,6 +73,11 @@ def main(plan):
                 "environment": "PLANTED" in os.environ or b"PLANTED" in environments,
                 "secret": attempt(lambda: Path(plan["secret"]).read_text())[0],
                 "writes": {path: write(path) for path in plan["writes"]},
+                "terminal": attempt(type_into_the_terminal),
+                "hypervisor": attempt(ask_the_hypervisor),
+                "key": find_key(plan["leak"]),
+                "shadow": attempt(lambda: Path("/etc/shadow").read_text())[0],
+                "setting of its own": attempt(write_a_setting_of_a_proc_of_its_own)[0],
                 "kernel setting": write("/proc/sys/kernel/panic_on_oops"),
                 "block device": attempt(lambda: os.mknod("/tmp/disk", 0o60600, os.makedev(8, 0)))[0],
                 "inside": {path: write(path) for path in (f"{place}/{plan['leak']}" for place in places)},

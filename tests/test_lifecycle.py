@@ -141,13 +141,17 @@ def test_a_killed_relay_leaves_nothing(kernel, project):
 
 @pytest.mark.parametrize("seconds", [0.6, 0.9, 1.2])
 def test_nothing_is_left_when_a_verification_is_killed(seconds, project):
+    (project / "tmp").mkdir()
+    environment = os.environ | {"TMPDIR": str(project / "tmp")}
     with open(project / "log", "w") as out:
-        runner = subprocess.Popen([REHEARSAL, "verify", "push-an-image"], cwd=project, stdout=out, stderr=out)
+        command = [REHEARSAL, "verify", "push-an-image"]
+        runner = subprocess.Popen(command, cwd=project, stdout=out, stderr=out, env=environment)
         time.sleep(seconds)
         assert left_of_rooms(str(project))
         runner.kill()
         runner.wait(10)
     assert wait_until_nothing_is_left(str(project)) == []
+    assert list((project / "tmp").glob("*.json")) == []
 
 
 def test_each_way_around_the_strict_shell_is_refused_in_the_kernel_too(kernel):

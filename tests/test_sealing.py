@@ -1,4 +1,6 @@
+import ctypes
 import json
+import os
 import socket
 import sys
 import uuid
@@ -21,7 +23,12 @@ def tried(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     (home / "secret").write_text("PLANTED")
     name = uuid.uuid4().hex
-    places = [home / name, ROOT / "build" / name, Path("/var/tmp") / name]
+    places = [home / name, ROOT / "build" / name, ROOT / ".git" / name, Path("/var/tmp") / name]
+    keyctl, add_key = {"x86_64": (250, 248), "aarch64": (219, 217)}[os.uname().machine]
+    system = ctypes.CDLL(None).syscall
+    assert system(keyctl, 1, None) > 0
+    assert system(add_key, b"user", LEAK.encode(), b"PLANTED", 7, -3) > 0
+    assert system(keyctl, 10, -3, b"user", LEAK.encode(), 0) > 0
     (ROOT / "build").mkdir(exist_ok=True)
     with ExitStack() as stack:
         for address in (*map(str, places), f"\0{name}"):
@@ -41,7 +48,7 @@ def tried(request, tmp_path_factory):
         probe = ["room", "--", sys.executable, str(ROOT / "tests" / "probe.py"), json.dumps(plan)]
         done = rehearsal(*probe, before=request.param, PLANTED="PLANTED", HOME=str(home))
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout) | {"by root": not request.param}
 
 
 def test_no_socket_of_the_machine_can_be_reached(tried):
@@ -62,6 +69,19 @@ def test_nothing_outside_can_be_written(tried):
     assert tried["kernel setting"] == "refused"
     assert tried["block device"] == "refused"
     assert not any(Path(path).exists() for path in WRITES)
+
+
+def test_what_no_namespace_walls_off_is_refused(tried):
+    refused = ["refused", "Operation not permitted"]
+    assert tried["terminal"] == refused
+    assert tried["hypervisor"] == refused
+    assert not tried["key"]
+
+
+def test_even_a_room_of_root_is_nobody_on_the_machine(tried):
+    if tried["by root"]:  # the ordinary user here is root by another name
+        assert tried["setting of its own"] == "refused"
+        assert tried["shadow"] == "refused"
 
 
 def test_what_is_written_in_the_room_is_gone_with_it(tried):

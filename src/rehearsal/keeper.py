@@ -18,35 +18,52 @@ from typing import NoReturn
 from rehearsal import linux
 
 _CGROUP_PREFIX = "rehearsal-"
+_DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
+"""What its owner must be able to write in a cgroup of their own: cgroups(7), "Delegation"."""
 _SECONDS_TO_EMPTY = 3.0
 
 
-def keep(enter: Callable[[bool], NoReturn], alive: int, report: int, mapped: int) -> NoReturn:
-    """Make the namespaces, start `enter` as their first process, end with its exit status; never return.
+def keep(enter: Callable[[bool], NoReturn], first_user: int, alive: int, report: int, mapped: int) -> NoReturn:
+    """Make a room, start `enter` as its first process, end with its exit status; never return.
 
-    alive: a pipe that ends when the runner does. report: gets one JSON object a line: `unshared`, then `pid` or
-    `error`. mapped: a byte here says that the runner has mapped the users. `enter` is told if there is a cgroup.
+    first_user: who the room's root is outside. alive: a pipe that ends when the runner does. report: gets one JSON
+    object a line: `unshared`, then `pid` or `error`. mapped: its end says that the runner has mapped the users. `enter`
+    is told if there is a cgroup.
     """
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     parent = _cgroup_root()
-    own = _make_cgroup(parent)
-    status = 1
+    own = _make_cgroup(parent, first_user)
+    maker = os.fork()  # it gives its rights on the machine away, and the cgroup can be removed with them only
+    if not maker:
+        try:
+            os._exit(_make(enter, own, parent, alive, report, mapped))
+        finally:
+            os._exit(3)
+    for ours in (alive, report, mapped):
+        os.close(ours)
+    status = os.waitstatus_to_exitcode(os.waitpid(maker, 0)[1]) & 0xFF
+    _remove_cgroup(parent, own)
+    os._exit(status)
+
+
+def _make(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int, mapped: int) -> int:
+    """Make the namespaces and their first process; return its exit status."""
     try:
         linux.unshare(linux.CLONE_ROOM)
-        tell(report, unshared=True)
+        linux.die_with_parent()
+        tell(report, unshared=os.getpid())
         os.read(mapped, 1)
         first = os.fork()
         if not first:
             _begin(enter, own, parent, alive, report)
         tell(report, pid=first)
         os.close(report)
-        status = _watch(first, alive)
+        return _watch(first, alive)
     except OSError as error:
         with contextlib.suppress(BrokenPipeError):  # the runner is gone, and nobody reads the report
             tell(report, error=str(error.strerror or error), number=error.errno)
-    _remove_cgroup(parent, own)
-    os._exit(status)
+        return 1
 
 
 def tell(report: int, **what: object) -> None:
@@ -56,10 +73,12 @@ def tell(report: int, **what: object) -> None:
 
 def _begin(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int) -> NoReturn:
     try:
-        linux.die_with_parent()
         if own is not None:
             procs = os.open(f"{own}/cgroup.procs", os.O_WRONLY, dir_fd=parent)
             os.write(procs, b"0")
+        linux.die_with_parent()
+        linux.leave_keyring()
+        linux.refuse_ways_out()
         enter(own is not None)
     except OSError as error:
         tell(report, error=str(error.strerror or error), number=error.errno)
@@ -91,7 +110,7 @@ def _cgroup_root() -> int:
     return -1
 
 
-def _make_cgroup(parent: int) -> str | None:
+def _make_cgroup(parent: int, owner: int) -> str | None:
     if parent == -1:
         return None
     for name in os.listdir(parent):
@@ -101,6 +120,8 @@ def _make_cgroup(parent: int) -> str | None:
     own = f"{_CGROUP_PREFIX}{os.getpid()}"
     try:
         os.mkdir(own, dir_fd=parent)
+        for name in _DELEGATED:
+            os.chown(f"{own}/{name}", owner, owner, dir_fd=parent)
     except OSError:
         return None  # a container with its cgroups read-only: a room like an ordinary user's
     return own

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rehearsal.errors import CannotCheck, RehearsalError
 from rehearsal.room import Room, open_room
-from rehearsal.sealing import ROOM
+from rehearsal.sealing import PRIVATE, ROOM
 from rehearsal.settings import load_settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 def main(arguments: list[str]) -> int:
     """Run one kernel to its end; return its exit status, or 3 when there can be no room."""
     try:
-        outer = json.loads(Path(arguments[0]).read_text())
+        outer = _read_connection(Path(arguments[0]))
         with contextlib.ExitStack() as cleanup:
             room = _open(outer)
             cleanup.callback(room.close)
@@ -41,6 +41,17 @@ def main(arguments: list[str]) -> int:
     except RehearsalError as error:
         print(error, file=sys.stderr)
         return error.status
+
+
+def _read_connection(file: Path) -> dict[str, Any]:
+    """Return what a connection file says, and remove one that only who started this needs: nobody else would."""
+    try:
+        outer: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise CannotCheck(f"The connection file {file} cannot be read: {error}. Start the kernel again.") from error
+    if outer["ip"].startswith(PRIVATE):
+        file.unlink()
+    return outer
 
 
 def _open(outer: dict[str, Any]) -> Room:

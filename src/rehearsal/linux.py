@@ -1,8 +1,10 @@
 """The few calls of the Linux kernel that a room is made of, and that Python 3.11 does not have."""
 
 import ctypes
+import errno
 import fcntl
 import os
+import platform
 import signal
 import socket
 import struct
@@ -13,8 +15,17 @@ CLONE_NEWCGROUP = 0x02000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE, _SYS_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 1
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 428, 429, 1, 4
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+_KEYCTL_JOIN_SESSION_KEYRING, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW = 1, 1, 4
+_AF_VSOCK, _TIOCSTI, _TIOCLINUX, _X32 = 40, 0x5412, 0x541C, 0x40000000
+_SYSTEM_CALLS = {  # seccomp's name of the processor, then the numbers of keyctl, seccomp, socket and ioctl
+    "x86_64": (0xC000003E, 250, 317, 41, 16),
+    "aarch64": (0xC00000B7, 219, 277, 198, 29),
+}
+_LOAD, _IF, _IF_LEAST, _RETURN, _ALLOW, _REFUSE = 0x20, 0x15, 0x35, 0x06, 0x7FFF0000, 0x50000 | errno.EPERM
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,7 +34,7 @@ class _MountAttributes(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
 
 
-def _checked(result: int, what: str) -> None:
+def _checked(result: int | bool, what: str) -> None:
     if result:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
@@ -57,6 +68,64 @@ def make_read_only(path: str, *, below: bool = True) -> None:
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     arguments = (_AT_FDCWD, path.encode(), _AT_RECURSIVE if below else 0, ctypes.byref(attributes), size)
     _checked(_libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"make {path} read-only")
+
+
+def clone_tree(path: str) -> int:
+    """Return a descriptor of a copy of the mount at `path`, with those below, to be put somewhere with `attach`."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
+    found: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    _checked(found < 0, f"copy the mount {path}")
+    return found
+
+
+def attach(tree: int, target: str) -> None:
+    """Put what `clone_tree` gave at `target`, and close it."""
+    moved = _libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
+    _checked(moved, f"mount on {target}")
+    os.close(tree)
+
+
+def leave_keyring() -> None:
+    """Get a fresh session keyring: that of the person who started this may hold keys (keyrings(7))."""
+    if numbers := _SYSTEM_CALLS.get(platform.machine()):
+        _checked(_libc.syscall(numbers[1], _KEYCTL_JOIN_SESSION_KEYRING, None) < 0, "get a keyring")
+
+
+def refuse_ways_out() -> None:
+    """Refuse, from here on, what no namespace walls off: to type into a terminal, and sockets to a hypervisor.
+
+    A seccomp(2) filter of classic BPF; each line: what to do, where to go on if so, if not (lines further), a number.
+    """
+    if not (numbers := _SYSTEM_CALLS.get(platform.machine())):
+        return
+    processor, _, seccomp, new_socket, ioctl = numbers
+    program = (
+        (_LOAD, 0, 0, 4),  # the processor
+        (_IF, 0, 9, processor),
+        (_LOAD, 0, 0, 0),  # the number of the call
+        (_IF_LEAST, 7, 0, _X32),
+        (_IF, 0, 2, new_socket),
+        (_LOAD, 0, 0, 16),  # its first argument
+        (_IF, 4, 5, _AF_VSOCK),
+        (_IF, 0, 4, ioctl),
+        (_LOAD, 0, 0, 24),  # its second argument
+        (_IF, 1, 0, _TIOCSTI),
+        (_IF, 0, 1, _TIOCLINUX),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
+    )
+    lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    filter_program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(lines)))
+    result = _libc.syscall(seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW, filter_program)
+    _checked(result, "refuse ways out")
+
+
+def become_root() -> None:
+    """Become the root that this user namespace maps; outside, that is somebody who owns nothing."""
+    if os.geteuid() != 0:
+        os.setgroups([])
+        os.setgid(0)
+        os.setuid(0)
 
 
 def raise_loopback() -> None:

@@ -18,6 +18,7 @@ from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.masks import Mask, Masked, as_text, first_difference
 from rehearsal.options import MAGIC
 from rehearsal.placeholders import runbooks
+from rehearsal.sealing import PRIVATE
 from rehearsal.settings import Settings
 
 KERNELS = ("rehearsal",)
@@ -143,7 +144,7 @@ def private_manager(**options: Any) -> KernelManager:
     The TCP ports that Jupyter picks are free when it looks: of 160 kernels started four at a time, one found its
     port taken.
     """
-    return KernelManager(transport="ipc", ip=f"@rehearsal-{uuid.uuid4().hex}", **options)
+    return KernelManager(transport="ipc", ip=f"{PRIVATE}{uuid.uuid4().hex}", **options)
 
 
 def refresh(pair: Pair, masks: tuple[Mask, ...]) -> bool:

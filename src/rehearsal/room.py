@@ -24,7 +24,9 @@ from rehearsal.settings import Settings
 PROGRAMS = {"dockerd": "docker.io", "docker": "docker.io", "docker-registry": "docker-registry"}
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _USERS = 65536
-_LARGE = (".git", ".venv", "node_modules")
+_FIRST_USER = 1_900_000_000
+"""Who root's rooms run as on the machine: nobody there has these numbers, so nothing there is theirs."""
+_LARGE = (".venv", "node_modules")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def open_room(
         services = [sys.executable, "-m", "rehearsal.services", str(settings.root), str(started), *command]
         os.execve(sys.executable, services, environment)
 
-    return _fork(enter, in_terminal)
+    return _fork(enter, _first_user(inside), in_terminal)
 
 
 def _start_beside(command: list[str], environment: dict[str, str]) -> int:
@@ -90,10 +92,29 @@ def probe(settings: Settings) -> None:
         seal(inside, containers)
         os._exit(0)
 
-    _fork(enter, in_terminal=False).wait()
+    _fork(enter, _first_user(inside), in_terminal=False).wait()
 
 
-def _fork(enter: Callable[[bool], NoReturn], in_terminal: bool) -> Room:
+def _first_user(inside: Inside) -> int:
+    """Return who the room's root is on the machine: this user; for root nobody, if all may read what the room needs."""
+    if os.geteuid() != 0:
+        return os.geteuid()
+    needed = [*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable), Path(__file__)]
+    if inside.work:
+        needed += [inside.work, *inside.work.glob("**/*")]
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    free = any(int(first) <= _FIRST_USER and int(first) + int(n) >= _FIRST_USER + _USERS for first, _, n in ranges)
+    return _FIRST_USER if free and all(map(_all_may_read, needed)) else 0
+
+
+def _all_may_read(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        return bool(mode & stat.S_IROTH) and (not stat.S_ISDIR(mode) or bool(mode & stat.S_IXOTH))
+    return True
+
+
+def _fork(enter: Callable[[bool], NoReturn], first_user: int, in_terminal: bool) -> Room:
     alive, kept_alive = os.pipe()
     report, told = os.pipe()
     mapped, say_mapped = os.pipe()
@@ -103,11 +124,11 @@ def _fork(enter: Callable[[bool], NoReturn], in_terminal: bool) -> Room:
             os.close(ours)
         if not in_terminal:
             os.setsid()
-        keep(enter, alive, told, mapped)
+        keep(enter, first_user, alive, told, mapped)
     for theirs in (alive, told, mapped):
         os.close(theirs)
     try:
-        return Room(keeper, _first_process(keeper, report, say_mapped), kept_alive)
+        return Room(keeper, _first_process(first_user, report, say_mapped), kept_alive)
     except CannotCheck:
         os.close(kept_alive)
         os.waitpid(keeper, 0)
@@ -185,7 +206,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _first_process(keeper: int, report: int, say_mapped: int) -> int:
+def _first_process(first_user: int, report: int, say_mapped: int) -> int:
     """Follow the keeper's report to its end and return the PID of the room's first process."""
     pid = 0
     with open(report) as lines:
@@ -194,18 +215,18 @@ def _first_process(keeper: int, report: int, say_mapped: int) -> int:
             if "error" in message:
                 raise CannotCheck(_advice(message["error"], message["number"]))
             if "unshared" in message:
-                _map_users(keeper)
+                _map_users(message["unshared"], first_user)
                 os.close(say_mapped)
             pid = message.get("pid", pid)
     return pid
 
 
-def _map_users(keeper: int) -> None:
-    """Make this user the room's root; when it is root, the others too, so that images may hold files of theirs."""
-    users = (f"0 0 {_USERS}", f"0 0 {_USERS}") if os.geteuid() == 0 else (f"0 {os.geteuid()} 1", f"0 {os.getegid()} 1")
-    Path(f"/proc/{keeper}/setgroups").write_text("allow" if os.geteuid() == 0 else "deny")
-    for kind, line in zip(("uid", "gid"), users, strict=True):
-        Path(f"/proc/{keeper}/{kind}_map").write_text(line)
+def _map_users(maker: int, first: int) -> None:
+    """Map the room's root, and for root the other users too, so that images may hold files of theirs."""
+    root = os.geteuid() == 0
+    Path(f"/proc/{maker}/setgroups").write_text("allow" if root else "deny")
+    for kind, user in (("uid", first), ("gid", first if root else os.getegid())):
+        Path(f"/proc/{maker}/{kind}_map").write_text(f"0 {user} {_USERS if root else 1}")
 
 
 def _advice(error: str, number: int) -> str:

@@ -23,6 +23,8 @@ DOCKER_SOCKET = ROOM / "docker.sock"
 BUNDLE = ROOM / "ca.pem"
 CERTIFICATE, KEY = ROOM / "leaf.pem", ROOM / "leaf.key"
 """The one certificate for every name of the room, its chain with it."""
+PRIVATE = "@rehearsal-"
+"""How the address of a kernel begins that only its starter talks to."""
 _OLD = "/mnt"
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "sys")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -53,7 +55,11 @@ def seal(inside: Inside, containers: bool) -> None:
     """Turn this process's new namespaces into a room; raise OSError, its text naming the step, where that fails."""
     socket.sethostname("rehearsal")
     linux.raise_loopback()
-    _new_root(inside)
+    linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    trees = _trees(inside)  # before this process is nobody to the machine: it may have no way to them then
+    linux.become_root()
+    linux.die_with_parent()  # again: a change of user takes it back
+    _new_root(inside, trees)
     _furnish(inside)
     if os.path.isdir("/etc/docker"):
         _fresh("/etc/docker", "1m")
@@ -71,9 +77,20 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
     linux.mount("tmpfs", target, "tmpfs", _FRESH, f"size={size},mode={mode}")
 
 
-def _new_root(inside: Inside) -> None:
+def _trees(inside: Inside) -> dict[str, int]:
+    """Return a copy of each mount that the room sees of the machine, those of the system first."""
+    system = [f"/{name}" for name in _SYSTEM if not os.path.islink(f"/{name}") and os.path.isdir(f"/{name}")]
+    seen = [str(path) for path in inside.visible]
+    new = [path for n, path in enumerate(seen) if not any(_holds(other, path) for other in (*system, *seen[:n]))]
+    return {path: linux.clone_tree(path) for path in (*system, *new)}
+
+
+def _holds(folder: str, path: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _new_root(inside: Inside, trees: dict[str, int]) -> None:
     """Build a root on memory; the machine's own is at _OLD until the end."""
-    linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
     linux.mount("tmpfs", "/tmp", "tmpfs", _FRESH, "mode=755")
     os.mkdir(f"/tmp{_OLD}")
     linux.pivot_root("/tmp", f"/tmp{_OLD}")
@@ -87,20 +104,13 @@ def _new_root(inside: Inside) -> None:
     for name in _SYSTEM:
         if os.path.islink(f"{_OLD}/{name}"):
             os.symlink(os.readlink(f"{_OLD}/{name}"), f"/{name}")
-        elif os.path.isdir(f"{_OLD}/{name}"):
-            _bind(f"/{name}")
-    for path in inside.visible:
-        if not os.path.isdir(path):
-            _bind(str(path))
+    for path, tree in trees.items():
+        os.makedirs(path, exist_ok=True)
+        linux.attach(tree, path)
+        linux.make_read_only(path)
     for socket_path in inside.sockets:
         if os.path.exists(socket_path):
             linux.mount(f"{_OLD}/dev/null", socket_path, flags=MS_BIND)
-
-
-def _bind(path: str) -> None:
-    os.makedirs(path, exist_ok=True)
-    linux.mount(_OLD + path, path, flags=MS_BIND | MS_REC)
-    linux.make_read_only(path)
 
 
 def _furnish(inside: Inside) -> None:
@@ -121,7 +131,7 @@ def _furnish(inside: Inside) -> None:
 
 def _copy_work(folder: Path) -> None:
     try:
-        shutil.copytree(f"{_OLD}{folder}", WORK, symlinks=True)
+        shutil.copytree(folder, WORK, symlinks=True)
     except shutil.Error as error:
         said = str(error.args[0][0][2])
         number = errno.ENOSPC if os.strerror(errno.ENOSPC) in said else errno.EIO
