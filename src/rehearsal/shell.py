@@ -114,7 +114,7 @@ class Shell:
 
     def _write(self, script: str, fails: bool) -> Path:
         """Write one cell to a file of its own; the last statement of one that fails to another, on the same line."""
-        cell = self.folder / f"cell-{len(self._scripts) + 1}"
+        cell = self.folder / f"cell-{len(self._scripts) // 2 + 1}"
         self._scripts[str(cell)] = self._scripts[f"{cell}.last"] = script
         cut = last_statement(script) if fails else len(script)
         cell.write_text(f"{script[:cut]}\n")
