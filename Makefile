@@ -117,7 +117,6 @@ scores: test-packages site $(JUDGES) ## judge the built pages with Lighthouse an
 
 evidence: bench scores ## what takes long, run whole; its results are committed
 	python -m bench.record coverage rehearsal coverage
-	rm -f bench/drift-2.json
 	python -m bench.record drift python tests/drift.py
 	python -m bench.record races rehearsal room -- python $(CURDIR)/tests/race.py 200
 	python -m bench.record steady python tests/steady.py 20

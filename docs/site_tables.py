@@ -18,7 +18,6 @@ from megalotron_images.tags_for import tags_for
 RUNS = {
     "coverage": "Shell blocks on any page",
     "drift": "Stale edits",
-    "drift-2": "Stale edits, again where a page was mended",
     "steady": "Repeated runs",
     "races": "Races for a version",
 }
