@@ -21,7 +21,7 @@ _READS = (
     ("skopeo", "inspect"),
 )
 _NAME = re.compile(r"[A-Za-z_][\w./:@-]{2,}")
-_COMMENT = re.compile(r"(?:^|\s)#.*")
+_NO_NAME = re.compile(r"(?:^|\s)#.*|\b\w+://")
 _TOO_COMMON = {"docker", "image", "echo", "export", "unset", "push", "pull", "tag", "test", "true", "false", "bash"}
 
 
@@ -79,7 +79,7 @@ def _named_later(cells: Sequence[Cell], number: int) -> bool:
 
 
 def _names(cells: Sequence[Cell]) -> set[str]:
-    return {name for cell in cells for name in _NAME.findall(_COMMENT.sub("", cell.script))} - _TOO_COMMON
+    return {name for cell in cells for name in _NAME.findall(_NO_NAME.sub("", cell.script))} - _TOO_COMMON
 
 
 def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
