@@ -123,7 +123,7 @@ def publish(
 
     reference = Reference(parse_stack(stack), parse_tag(tag))
     engine, credentials = Engine(), find_credentials(REGISTRY)
-    local, registry = engine.image(image or str(reference)), connect(writes=True)
+    local, registry = engine.image(image or str(reference)), connect(writes=not dry_run)
     plan = release.publish_plan(registry, reference, local, Asked(backport, fewer_platforms))
     show.plan(plan)
     plan.check()
@@ -154,7 +154,7 @@ def promote(
 
     if expect and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
         raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
-    registry, asked = connect(writes=True), Asked(prerelease=prerelease, expect=expect)
+    registry, asked = connect(writes=not dry_run), Asked(prerelease=prerelease, expect=expect)
     one, which = parse_stack(stack), parse_release(version)
     promotion = release.promote_plan(registry, one, which, to, asked)
     show.plan(promotion.plan)

@@ -1,15 +1,17 @@
 """The command `rehearsal`: parse, call one function, print."""
 
+import contextlib
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-from rehearsal.settings import load_settings
+from rehearsal.settings import Settings, load_settings
 
 app = typer.Typer(
     help="Documentation that runs: execute notebooks in sealed rooms, and check that they still hold.",
@@ -51,21 +53,20 @@ def verify(notebooks: Names = None) -> None:
     """Run notebooks in rooms and compare each output with the one recorded; change nothing."""
     from rehearsal import verification
     from rehearsal.notebooks import find_pairs
-    from rehearsal.room import probe
 
     gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
     settings = load_settings(Path.cwd())
     pairs = find_pairs(settings, notebooks or ())
     masks = settings.masks()
-    probe(settings)
-    checked = verification.verify(settings, pairs, () if notebooks else masks)
-    for problem in (*checked.problems, *checked.unchecked):
-        print(problem)
-    if checked.not_run:
-        print(f"{checked.not_run} cells after a failed one were not run.")
-    print(f"{'Not verified' if checked.problems or checked.unchecked else 'Verified'}: {checked}")
-    if checked.unchecked:
-        raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
+    with _in_rooms(settings):
+        checked = verification.verify(settings, pairs, () if notebooks else masks)
+        for problem in (*checked.problems, *checked.unchecked):
+            print(problem)
+        if checked.not_run:
+            print(f"{checked.not_run} cells after a failed one were not run.")
+        print(f"{'Not verified' if checked.problems or checked.unchecked else 'Verified'}: {checked}")
+        if checked.unchecked:
+            raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
     if checked.problems:
         raise Wrong(f"{len(checked.problems)} of what the pages show does not hold.")
 
@@ -75,14 +76,13 @@ def refresh(notebooks: Names = None) -> None:
     """Execute notebooks in rooms and write them, those whose outputs no longer match."""
     from rehearsal.notebooks import find_pairs
     from rehearsal.notebooks import refresh as refresh_pair
-    from rehearsal.room import probe
 
     settings = load_settings(Path.cwd())
     pairs, masks = find_pairs(settings, notebooks or ()), settings.masks()
-    probe(settings)
-    for pair in pairs:
-        written = refresh_pair(pair, masks)
-        print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
+    with _in_rooms(settings):
+        for pair in pairs:
+            written = refresh_pair(pair, masks)
+            print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
 
 
 @app.command(epilog="Example: rehearsal run push-an-image")
@@ -119,6 +119,19 @@ def coverage(site: Annotated[Path, typer.Option(metavar="FOLDER", help="The buil
         raise Wrong(f"Not run, not an output, and not listed with a reason: {places}.")
 
 
+@contextlib.contextmanager
+def _in_rooms(settings: Settings) -> Iterator[None]:
+    """Let what needs rooms run; where something could not be checked, and no room can be made here, say that."""
+    from rehearsal.room import check_machine, probe
+
+    check_machine()
+    try:
+        yield
+    except CannotCheck:
+        probe(settings)
+        raise
+
+
 def main() -> None:
     """Run the command line; end with an exit status that docs and scripts may rely on."""
     debug = "--debug" in sys.argv[1:2]
@@ -128,7 +141,8 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()
+            if sys.stdout:
+                sys.stdout.flush()
     except Exception as error:
         if debug:
             raise

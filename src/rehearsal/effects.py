@@ -36,8 +36,8 @@ class Cell:
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """The references that the cell declares to write."""
-        return self.declared.writes if self.declared else ()
+        """The references that the cell declares to write, and writes: one that must fail is refused to."""
+        return self.declared.writes if self.declared and self.declared.fails is None else ()
 
     @property
     def asserts(self) -> bool:
@@ -49,22 +49,31 @@ class Cell:
         return self.declared.fails is not None or any(asserting)
 
 
-def problems(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[tuple[str, str]]:
+def problems(cells: Sequence[Cell], readers: Sequence[str], writers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the first line of each cell with nothing to check, and of a last write that nobody reads back.
 
-    readers: the project's own programs that read a registry.
+    readers: the project's own programs that read a registry. writers: commands that write, if there is something to.
     """
     reads = (*_READS, *((reader,) for reader in readers))
     for number, cell in enumerate(cells):
         if not (cell.printed or cell.asserts or _named_later(cells, number)):
             yield cell.first_line, "neither prints nor asserts, and no later cell names what it changes"
-    writers = [number for number, cell in enumerate(cells) if cell.writes]
-    if writers:
-        last = cells[writers[-1]]
-        after = cells[writers[-1] + 1 :]
+        if (writer := _writer(cell, writers)) and cell.declared and not cell.declared.writes:
+            yield cell.first_line, f"`{writer}` may write to a registry: declare what (--writes REFERENCE)"
+    writing = [number for number, cell in enumerate(cells) if cell.writes]
+    if writing:
+        last, after = cells[writing[-1]], cells[writing[-1] + 1 :]
         for reference in last.writes:
             if not any(_reads_back(cell, reference, reads) for cell in after):
                 yield last.first_line, f"{reference} is not read back from the registry by a later cell that shows it"
+
+
+def _writer(cell: Cell, writers: Sequence[str]) -> str | None:
+    """Return which of the commands that write a shell cell runs, for real, or None."""
+    commands = [node for node in walk(parse(one_word(cell.script))) if node.type == "command"] if cell.declared else []
+    said = [words(node) for node in commands]
+    real = [command for command in said if "--dry-run" not in command]
+    return next((one for one in writers for command in real if command[: len(one.split())] == one.split()), None)
 
 
 def _first_word(command: Node) -> str:

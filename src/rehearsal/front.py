@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import psutil
 
 from rehearsal.errors import CannotCheck
-from rehearsal.sealing import ROOM
+from rehearsal.sealing import REFUSED, ROOM
 from rehearsal.server import Asked, Reply, Script, as_json, errors, start
 from rehearsal.settings import Registry
+from rehearsal.tokens import pushes
 
 _SECONDS = 10.0
 _PAUSE = 0.005
@@ -56,9 +57,12 @@ def challenge(host: str = "ghcr.io") -> Reply:
 def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Asked]]:
     """Let `script` answer for a registry of this room, or nobody; give the list to which each request is added."""
     asked: list[Asked] = []
+    refused = ROOM / "log" / f"{registry.name}{REFUSED}"
 
     def noted(request: Asked) -> Reply:
         asked.append(request)
+        with open(refused, "a") as log:
+            log.writelines(f"{repository}\n" for repository in pushes(request.path))
         return script(request) if script else Reply(500)
 
     _stop(registry)

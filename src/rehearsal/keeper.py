@@ -30,21 +30,22 @@ def keep(enter: Callable[[bool], NoReturn], first_user: int, alive: int, report:
     object a line: `unshared`, then `pid` or `error`. mapped: its end says that the runner has mapped the users. `enter`
     is told if there is a cgroup.
     """
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    parent = _cgroup_root()
-    own = _make_cgroup(parent, first_user)
-    maker = os.fork()  # it gives its rights on the machine away, and the cgroup can be removed with them only
-    if not maker:
-        try:
-            os._exit(_make(enter, own, parent, alive, report, mapped))
-        finally:
-            os._exit(3)
-    for ours in (alive, report, mapped):
-        os.close(ours)
-    status = os.waitstatus_to_exitcode(os.waitpid(maker, 0)[1]) & 0xFF
-    _remove_cgroup(parent, own)
-    os._exit(status)
+    status = 3
+    try:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        parent = _cgroup_root()
+        own = _make_cgroup(parent, first_user)
+        maker = os.fork()  # it gives its rights on the machine away, and the cgroup can be removed with them only
+        if not maker:
+            status = _make(enter, own, parent, alive, report, mapped)
+        else:
+            for ours in (alive, report, mapped):
+                os.close(ours)
+            status = os.waitstatus_to_exitcode(os.waitpid(maker, 0)[1]) & 0xFF
+            _remove_cgroup(parent, own)
+    finally:  # whatever happens: this process must not run on as a copy of the runner
+        os._exit(status)
 
 
 def _make(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int, mapped: int) -> int:
@@ -57,7 +58,8 @@ def _make(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive
         first = os.fork()
         if not first:
             _begin(enter, own, parent, alive, report)
-        tell(report, pid=first)
+        with contextlib.suppress(BrokenPipeError):  # the runner is gone: _watch sees it, and ends the room
+            tell(report, pid=first)
         os.close(report)
         return _watch(first, alive)
     except OSError as error:
@@ -73,10 +75,10 @@ def tell(report: int, **what: object) -> None:
 
 def _begin(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int) -> NoReturn:
     try:
+        linux.die_with_parent()
         if own is not None:
             procs = os.open(f"{own}/cgroup.procs", os.O_WRONLY, dir_fd=parent)
             os.write(procs, b"0")
-        linux.die_with_parent()
         linux.leave_keyring()
         linux.refuse_ways_out()
         enter(own is not None)

@@ -87,8 +87,8 @@ def attach(tree: int, target: str) -> None:
 
 def leave_keyring() -> None:
     """Get a fresh session keyring: that of the person who started this may hold keys (keyrings(7))."""
-    if numbers := _SYSTEM_CALLS.get(platform.machine()):
-        _checked(_libc.syscall(numbers[1], _KEYCTL_JOIN_SESSION_KEYRING, None) < 0, "get a keyring")
+    if numbers := _SYSTEM_CALLS.get(platform.machine()):  # where this is refused, nothing in the room can ask either
+        _libc.syscall(numbers[1], _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def refuse_ways_out() -> None:
@@ -101,7 +101,7 @@ def refuse_ways_out() -> None:
     processor, _, seccomp, new_socket, ioctl = numbers
     program = (
         (_LOAD, 0, 0, 4),  # the processor
-        (_IF, 0, 9, processor),
+        (_IF, 0, 10, processor),  # a program for another one: for containers, let it be
         (_LOAD, 0, 0, 0),  # the number of the call
         (_IF_LEAST, 7, 0, _X32),
         (_IF, 0, 2, new_socket),

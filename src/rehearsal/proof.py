@@ -46,7 +46,10 @@ def problems(pair: Pair, settings: Settings) -> list[Problem]:
         if cell.cell_type == "code" and cell.execution_count is None:
             found.append(Problem(pair.name, first_line(cell.source), f"was never executed. {_again(pair)}"))
     with contextlib.suppress(Wrong, SyntaxError):  # a cell that cannot be read was named above
-        found += [Problem(pair.name, line, what) for line, what in effects.problems(_cells(executed), settings.readers)]
+        found += [
+            Problem(pair.name, line, what)
+            for line, what in effects.problems(_cells(executed), settings.readers, settings.writers)
+        ]
     return found
 
 

@@ -61,7 +61,7 @@ def open_room(
     files: small files the command finds in /run/room. in_terminal: leave the room its place in this terminal.
     at_once: start the command beside the services, and let it wait for them (see services.py), its output in a log.
     """
-    _check_machine()
+    check_machine()
     inside = _inside(settings, files)
 
     def enter(containers: bool) -> NoReturn:
@@ -85,7 +85,7 @@ def _start_beside(command: list[str], environment: dict[str, str]) -> int:
 
 def probe(settings: Settings) -> None:
     """Make the walls of a room and run nothing in it; raise CannotCheck where this machine cannot."""
-    _check_machine()
+    check_machine()
     inside = _inside(settings, {})
 
     def enter(containers: bool) -> NoReturn:
@@ -135,7 +135,8 @@ def _fork(enter: Callable[[bool], NoReturn], first_user: int, in_terminal: bool)
         raise
 
 
-def _check_machine() -> None:
+def check_machine() -> None:
+    """Raise CannotCheck where what a room is made of is missing."""
     if sys.platform != "linux":
         raise CannotCheck("A room needs Linux: its walls are the Linux kernel's namespaces. Use a Linux machine or VM.")
     for program, package in PROGRAMS.items():

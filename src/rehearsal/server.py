@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from rehearsal.sealing import CERTIFICATE, KEY
@@ -19,11 +20,11 @@ _PAUSE_TO_STOP = 0.05
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: method, path with query, headers."""
+    """One request: method, path with query, headers (their names in any case)."""
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        reply = self.server.script(Asked(self.command, self.path, dict(self.headers.items())))
+        reply = self.server.script(Asked(self.command, self.path, self.headers))
         self.send_response(reply.status)
         for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
             self.send_header(name, value)

@@ -7,6 +7,7 @@ in the room with it.
 
 import base64
 import errno
+import functools
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from types import FrameType
 
 from rehearsal import linux
 from rehearsal.errors import CannotCheck
-from rehearsal.sealing import BUNDLE, CERTIFICATE, DOCKER_SOCKET, KEY, ROOM, STATE
+from rehearsal.sealing import BUNDLE, CERTIFICATE, DOCKER_SOCKET, KEY, REFUSED, ROOM, STATE
 from rehearsal.settings import Registry, Settings, load_settings
 
 READY, FAILED = STATE / "ready", STATE / "failed"
@@ -94,7 +95,8 @@ def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
         _configuration_file(registry).write_text(json.dumps(_registry_configuration(registry, tokens.PORT)))
         started[registry.name] = _serve(registry)
         if registry.tokens:
-            server.start(registry.address, tokens.PORT, tokens.Issuer(registry, KEY.read_bytes(), chain))
+            refuse = functools.partial(_note, _LOG / f"{registry.name}{REFUSED}")
+            server.start(registry.address, tokens.PORT, tokens.Issuer(registry, KEY.read_bytes(), chain, refuse))
 
     def start_again(number: int, frame: FrameType | None) -> None:
         """Start each registry that was stopped, so that another could stand in its place for a while (front.py)."""
@@ -104,6 +106,11 @@ def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
 
     signal.signal(signal.SIGUSR1, start_again)
     return started
+
+
+def _note(file: Path, line: str) -> None:
+    with open(file, "a") as log:
+        log.write(f"{line}\n")
 
 
 def _configuration_file(registry: Registry) -> Path:

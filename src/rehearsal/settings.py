@@ -12,7 +12,7 @@ from rehearsal.errors import CannotCheck
 from rehearsal.masks import Mask, load_masks
 
 Right = Literal["push", "pull", "expired"]
-_KEYS = frozenset({"notebooks", "masks", "unrun", "registries", "readers", "modules", "digest"})
+_KEYS = frozenset({"notebooks", "masks", "unrun", "registries", "readers", "writers", "modules", "digest"})
 _KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
 RIGHTS = ("push", "pull", "expired")
 
@@ -40,8 +40,8 @@ class Registry:
 class Settings:
     """One project: its root, the folder of its runbooks, and the registries of its rooms.
 
-    readers: programs that read a registry. modules: what a Python cell may import. digest: the command that says
-    what a reference names.
+    readers: programs that read a registry. writers: commands that write to one. modules: what a Python cell may
+    import. digest: the command that says what a reference names.
     """
 
     root: Path
@@ -50,6 +50,7 @@ class Settings:
     unrun_file: Path | None
     registries: tuple[Registry, ...]
     readers: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     digest: str = ""
 
@@ -85,8 +86,8 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
             raise ValueError("it names no `registries`")
         masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
         notebooks = root / table.get("notebooks", "notebooks")
-        readers, modules = (_words(table, name) for name in ("readers", "modules"))
-        return Settings(root, notebooks, masks, unrun, registries, readers, modules, str(table.get("digest", "")))
+        said = {name: _words(table, name) for name in ("readers", "writers", "modules")}
+        return Settings(root, notebooks, masks, unrun, registries, **said, digest=str(table.get("digest", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
 

@@ -60,8 +60,8 @@ class Rehearsal:
             with self._answering(cell.answers):
                 yield
         finally:
-            wrote = self._watch.new() if self._watch else []
-        if why := disagreement(cell.writes, wrote):
+            seen = self._watch.new() if self._watch else None
+        if seen and (why := disagreement(cell, seen)):
             raise self.shell().fail(why)
 
     def close(self) -> None:

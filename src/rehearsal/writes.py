@@ -12,11 +12,13 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rehearsal.errors import CannotCheck
-from rehearsal.sealing import BUNDLE, ROOM
+from rehearsal.options import NOBODY, ShellCell
+from rehearsal.sealing import BUNDLE, REFUSED, ROOM
 from rehearsal.settings import Registry
 
 _REQUEST = re.compile(r'"(PUT|DELETE) (\S+) HTTP/[^"]*" 2\d\d ')
@@ -39,13 +41,28 @@ def writes_in(log: str, registry: str) -> list[str]:
     return found
 
 
-def disagreement(declared: Iterable[str], wrote: Iterable[str]) -> str | None:
-    """Return how what a cell wrote differs from what it declares, or None."""
-    expected, found = set(declared), set(wrote)
-    if undeclared := sorted(found - expected):
-        return f"it wrote {', '.join(undeclared)} without declaring it (%%bash --writes REFERENCE)"
-    if missing := sorted(expected - found):
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a cell: the references that it wrote, and the repositories to which it was refused to write."""
+
+    wrote: frozenset[str]
+    refused: frozenset[str]
+
+
+def disagreement(cell: ShellCell, seen: Seen) -> str | None:
+    """Return how what a cell wrote, or was refused to, differs from what it declares, or None.
+
+    A cell that must fail declares what it would write: where its reader may write, it would. So it may write less.
+    """
+    declared = frozenset(cell.writes)
+    repositories = {reference.rpartition(":")[0] for reference in declared}
+    if undeclared := sorted(seen.wrote - declared) or sorted(seen.refused - repositories):
+        return f"it wrote, or was refused to write, {', '.join(undeclared)} without declaring it (--writes REFERENCE)"
+    if cell.fails is None and (missing := sorted(declared - seen.wrote)):
         return f"it declares to write {', '.join(missing)}, and did not"
+    tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}
+    if cell.answers != NOBODY and (missing := sorted(repositories - tried)):
+        return f"it declares to write to {', '.join(missing)}, and did not try to"
     return None
 
 
@@ -57,7 +74,7 @@ class Watch:
         self._connections = {
             registry: http.client.HTTPSConnection(registry.hosts[0], context=context) for registry in registries
         }
-        self._seen = dict.fromkeys(self._connections, 0)
+        self._read_of = dict[Path, int]()
         self.new()
 
     def close(self) -> None:
@@ -65,22 +82,34 @@ class Watch:
         for connection in self._connections.values():
             connection.close()
 
-    def new(self) -> list[str]:
-        """Return what was written since the last call; raise CannotCheck if a registry does not answer any more."""
-        return [write for registry in self._connections for write in writes_in(self._read(registry), registry.name)]
+    def new(self) -> Seen:
+        """Return what was seen since the last call; raise CannotCheck if a registry does not answer any more."""
+        wrote, refused = set[str](), set[str]()
+        for registry in self._connections:
+            wrote |= set(writes_in(self._logged(registry), registry.name))
+            lines = self._unread(Path(ROOM / "log" / f"{registry.name}{REFUSED}")).split()
+            refused |= {f"{registry.name}/{repository}" for repository in lines}
+        return Seen(frozenset(wrote), frozenset(refused))
 
-    def _read(self, registry: Registry) -> str:
+    def _logged(self, registry: Registry) -> str:
         """Return the new part of a log, up to a request of our own: what was answered before it has been logged."""
-        mark = self._leave_mark(registry)
+        mark, new = self._leave_mark(registry), ""
         end = time.monotonic() + _SECONDS_TO_LOG
-        log = Path(ROOM / "log" / registry.name)
-        while time.monotonic() < end:
-            content = log.read_text(errors="replace")
-            if mark in content[self._seen[registry] :]:
-                new, self._seen[registry] = content[self._seen[registry] :], len(content)
-                return new
+        while mark not in new:
+            if time.monotonic() > end:
+                raise CannotCheck(f"The room's {registry.name} does not write its log: nobody knows what was written.")
             time.sleep(_PAUSE)
-        raise CannotCheck(f"The room's {registry.name} does not write its log, so nobody knows what a cell wrote.")
+            new += self._unread(ROOM / "log" / registry.name)
+        return new
+
+    def _unread(self, file: Path) -> str:
+        if not file.exists():
+            return ""
+        with open(file, errors="replace") as log:
+            log.seek(self._read_of.get(file, 0))
+            new = log.read()
+            self._read_of[file] = log.tell()
+        return new
 
     def _leave_mark(self, registry: Registry) -> str:
         mark = f"mark-{secrets.token_hex(8)}"
