@@ -55,6 +55,16 @@ def test_nothing_is_left_when_the_runner_is_ended(number, marker):
     assert wait_until_nothing_is_left(marker) == []
 
 
+def test_nothing_is_left_when_the_runner_is_killed_as_a_room_starts(marker):
+    for milliseconds in range(60, 220, 10):
+        command = [REHEARSAL, "room", "--", "sh", "-c", f"sleep 600; : {marker}"]
+        runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(milliseconds / 1000)
+        runner.kill()
+        runner.wait(10)
+    assert wait_until_nothing_is_left(marker) == []
+
+
 def test_nothing_is_left_of_running_containers_when_the_runner_is_killed(marker):
     runner = start(marker, script=CONTAINER)
     runner.kill()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tree_sitter import Node
 
 from rehearsal.options import ShellCell
-from rehearsal.syntax import in_condition, is_certain, one_word, parse, python_tree, walk, words
+from rehearsal.syntax import in_condition, is_certain, is_shown, one_word, parse, python_tree, walk, words
 
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
 _READS = (
@@ -95,6 +95,7 @@ def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) ->
     """Return whether a cell asks the registry for a reference, and shows what it says; one that must fail does not."""
     if cell.declared is None or cell.declared.fails is not None or not (cell.printed or cell.asserts):
         return False
-    nodes = [node for node in walk(parse(one_word(cell.script))) if node.type == "command" and is_certain(node)]
-    asks = [said for node in nodes if any(tuple((said := words(node))[: len(read)]) == read for read in reads)]
+    nodes = [node for node in walk(parse(one_word(cell.script))) if node.type == "command"]
+    certain = [node for node in nodes if is_certain(node) and is_shown(node)]
+    asks = [said for node in certain if any(tuple((said := words(node))[: len(read)]) == read for read in reads)]
     return any(word.removeprefix("docker://") == one_word(reference) for said in asks for word in said)

@@ -18,7 +18,8 @@ from typing import Any
 
 from rehearsal.errors import CannotCheck
 
-_UNMASKED = "Whatever is said here, no mask may have a part in it.\n"
+_UNMASKED = "¤ qZ7 ¤\n"
+"""What no mask has a part in, unless it has one in everything."""
 KINDS = ("named", "digest", "line", "text", "drop")
 
 

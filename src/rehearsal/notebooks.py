@@ -102,7 +102,7 @@ def find_pairs(settings: Settings, names: Iterable[str]) -> list[Pair]:
             base.with_suffix(".md") if base.suffix in (".ipynb", ".md") else base.with_name(f"{base.name}.md")
         ).resolve()
         if not path.is_file():
-            known = ", ".join(pair.name for pair in find_pairs(settings, ())) or "none"
+            known = ", ".join(text.stem for text in runbooks(settings.notebooks)) or "none"
             raise CannotCheck(f"There is no notebook {name}: {path} does not exist. The notebooks are: {known}.")
         pairs.append(Pair(path))
     return list(dict.fromkeys(pairs))

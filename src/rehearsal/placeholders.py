@@ -39,7 +39,7 @@ def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
         raise Wrong("What the header declares under `rehearsal: placeholders:` is no table of placeholders.") from error
     for name, entry in entries.items():
         try:
-            value = str(entry["rehearsal"])
+            value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
             found[name] = Placeholder(name, str(entry["what"]), value, bool(entry.get("secret", False)))
         except (KeyError, TypeError, AttributeError) as error:
             raise Wrong(

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import Wrong
-from rehearsal.notebooks import KERNELS
+from rehearsal.notebooks import KERNELS, Pair
 from rehearsal.options import ShellCell
-from rehearsal.placeholders import Placeholder
+from rehearsal.placeholders import Placeholder, runbooks
 from rehearsal.records import Record
 from rehearsal.settings import load_settings
 from rehearsal.shell import Ended, Shell
@@ -104,7 +104,7 @@ class Production:
         if source.strip() not in self._rehearsed:
             why = "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it (rehearsal refresh)"
             self.shell()
-            self._record.add("refused", command=Shown(self.secrets(())).hide(source), why=why)
+            self._record.add("refused", why=why)  # not its text, which may hold what somebody put in for a placeholder
             raise Wrong(why)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Production:
         return {reference: self._digest(reference) for reference in cell.writes} if self._command else {}
 
     def _digest(self, reference: str) -> object:
-        command = f"{self._command} {shlex.quote(reference)}"
+        program, command = self._command.split()[0], f"{self._command} {shlex.quote(reference)}"
         said = bytearray()
         shell = self.shell()
         try:
@@ -137,7 +137,9 @@ class Production:
                 done = subprocess.run(shlex.split(command), capture_output=True, timeout=_SECONDS, check=False)
                 said += done.stdout or done.stderr
             else:
-                shell.run(f"if {command} 2>&1; then :; fi", said.extend, values={})
+                asked = f"if {command} 2>&1; then :; fi"
+                there = f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program} here'; fi"
+                shell.run(there, said.extend, values={})
             return json.loads(said)
         except (OSError, ValueError, Wrong, subprocess.TimeoutExpired) as error:
             return {"unknown": said.decode(errors="replace").strip() or str(error)}
@@ -156,12 +158,13 @@ def _ask(ask: object, prompt: str) -> str:
 
 
 def _rehearsed(folder: Path) -> Iterator[str]:
-    """Yield what the rehearsed notebooks of a folder ran well, as they are now: before anybody edits a cell."""
-    for path in sorted(folder.glob("*.ipynb")):
+    """Yield what the rehearsed notebooks of a folder ran well, as text and notebook are now: before anybody edits."""
+    for path in runbooks(folder):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            notebook = json.loads(path.read_text())
+            notebook = json.loads(path.with_suffix(".ipynb").read_text())
             if notebook["metadata"]["kernelspec"]["name"] in KERNELS:
-                yield from ("".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell))
+                ran = {"".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell)}
+                yield from ran & {cell.source.strip() for cell in Pair(path).read_text().cells}
 
 
 def _ran_well(cell: dict[str, Any]) -> bool:

@@ -48,7 +48,7 @@ def check(script: str, functions: frozenset[str] = frozenset()) -> list[Finding]
     found = {Finding(node.start_point.row + 1, why) for node in walk(tree) if (why := _refuse(node))}
     known = functions | functions_of(script)
     found |= {Finding(node.start_point.row + 1, _OVERLOOKED) for node in _overlooked(tree, known)}
-    found |= set(_hidden_substitutions(script, tree)) | set(_unwaited(tree))
+    found |= set(_hidden_substitutions(script, tree)) | set(_unwaited(script, tree))
     return sorted(found, key=lambda finding: (finding.line, finding.why))
 
 
@@ -99,7 +99,7 @@ def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
             yield Finding(line, "the failure of this substitution would be lost; write name=$(…) on a line of its own")
 
 
-def _unwaited(tree: Node) -> Iterator[Finding]:
+def _unwaited(script: str, tree: Node) -> Iterator[Finding]:
     """Find jobs without a `wait` of their own: one that fails before its cell ends would not be missed."""
     found = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
     for node in (node for node in found if node.parent != tree):
@@ -108,7 +108,7 @@ def _unwaited(tree: Node) -> Iterator[Finding]:
     waits = [node for node in walk(tree) if node.type == "command" and words(node)[0] == "wait" and is_certain(node)]
     for node, following in zip_longest(jobs, jobs[1:]):
         until = following.start_byte if following else tree.end_byte
-        named = re.match(r"\s*(\w+)=\"?\$!", (tree.text or b"")[node.end_byte : until].decode())
+        named = re.match(r"\s*(\w+)=\"?\$!", script.encode()[node.end_byte : until].decode())
         once = named and len(re.findall(rf"\b{named[1]}=", text(tree))) == 1
         later = [wait for wait in waits if wait.start_byte > node.end_byte]
         own = any("$!" in text(wait) and wait.start_byte < until for wait in later)

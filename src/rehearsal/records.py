@@ -62,7 +62,9 @@ def _parts(event: Event) -> Iterator[str]:
         engine = ", ".join(str(value) for value in event["engine"].values())
         yield f"# {event['notebook']}\n\n{event['time']}, by {event['person']}, engine: {engine}"
     if kind in ("cell", "refused"):
-        yield f"## {event['time']}\n\n{_block('bash', event['command'])}"
+        yield f"## {event['time']}"
+    if "command" in event:
+        yield _block("bash", event["command"])
     if kind == "refused":
         yield f"Refused: {event['why']}"
     if kind == "cell" and event["values"]:

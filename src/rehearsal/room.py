@@ -24,7 +24,7 @@ from rehearsal.settings import Settings
 PROGRAMS = {"dockerd": "docker.io", "docker": "docker.io", "docker-registry": "docker-registry"}
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _USERS = 65536
-_FIRST_USER = 1_900_000_000
+_FIRST_USER = 2_100_000_000
 """Who root's rooms run as on the machine: nobody there has these numbers, so nothing there is theirs."""
 _LARGE = (".venv", "node_modules")
 
@@ -99,12 +99,17 @@ def _first_user(inside: Inside) -> int:
     """Return who the room's root is on the machine: this user; for root nobody, if all may read what the room needs."""
     if os.geteuid() != 0:
         return os.geteuid()
-    needed = [*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable), Path(__file__)]
+    needed = [*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable)]
+    needed += Path(__file__).parent.iterdir()
     if inside.work:
         needed += [inside.work, *inside.work.glob("**/*")]
-    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    free = any(int(first) <= _FIRST_USER and int(first) + int(n) >= _FIRST_USER + _USERS for first, _, n in ranges)
-    return _FIRST_USER if free and all(map(_all_may_read, needed)) else 0
+    return _FIRST_USER if _is_free("uid") and _is_free("gid") and all(map(_all_may_read, needed)) else 0
+
+
+def _is_free(kind: str) -> bool:
+    """Return whether this process may map the numbers: not in a container that has only some of its own."""
+    ranges = [map(int, line.split()) for line in Path(f"/proc/self/{kind}_map").read_text().splitlines()]
+    return any(first <= _FIRST_USER and first + count >= _FIRST_USER + _USERS for first, _, count in ranges)
 
 
 def _all_may_read(path: Path) -> bool:
@@ -216,7 +221,10 @@ def _first_process(first_user: int, report: int, say_mapped: int) -> int:
             if "error" in message:
                 raise CannotCheck(_advice(message["error"], message["number"]))
             if "unshared" in message:
-                _map_users(message["unshared"], first_user)
+                try:
+                    _map_users(message["unshared"], first_user)
+                except OSError as error:
+                    raise CannotCheck(_advice(f"map users: {error.strerror}", error.errno or 0)) from error
                 os.close(say_mapped)
             pid = message.get("pid", pid)
     return pid

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from tree_sitter import Node
 
@@ -75,7 +75,7 @@ def _may_fail(node: Node) -> bool:
     if node.type == "redirected_statement":
         return _may_fail(node.children[0])
     if node.type == "compound_statement":
-        *before, last = [child for child in node.children if child.is_named]
+        *before, last = [child for child in node.children if child.is_named and child.type != "comment"]
         return _may_fail(last) and all(map(_says, before))
     if node.type == "test_command":
         return bool(_STATUS.fullmatch(text(node).strip("[ ]")))
@@ -111,7 +111,7 @@ def _division(node: Node) -> str | None:
 
 
 def _expansion(node: Node) -> str | None:
-    if re.search(r"@[A-Za-z]\}$", text(node)):
+    if re.fullmatch(r"\$\{!?\w+(\[[^]]*\])?@[A-Za-z]\}", text(node)):
         return "what this works out is not read for failures; write it into the cell"
     part = re.match(r"\$\{!?(?:\w+|[@*])(?:\[[^]]*\])?:(?![-=?+])([^}]*)", text(node))
     lax = part and not re.fullmatch(r"\s*\d+\s*(:\s*\d+\s*)?", part[1])
@@ -135,8 +135,8 @@ def _command(node: Node) -> str | None:
     if re.search(r"[$`{}*?]", name):
         return "the name of this command would be worked out; write it as it is"
     rule = _COMMANDS.get(name.rpartition("/")[2] if name.rpartition("/")[2] in _SHELLS else name)
-    if rule is None and name not in _SAYS:
-        shells = [n for n, word in enumerate(arguments) if word.rpartition("/")[2] in _SHELLS]
+    if rule is None and name not in (*_SAYS, "grep"):
+        shells = [n for n, word in enumerate(arguments) if re.split("[/=]", word)[-1] in _SHELLS]
         behind = [arguments[n + 1 :] for n in shells if any(re.fullmatch("-[a-z]*c", a) for a in arguments[n + 1 :])]
         return next((why for rest in behind if (why := _other_shell(node, rest))), None)
     return rule(node, arguments) if rule else None
@@ -164,7 +164,7 @@ def _shopt(node: Node, arguments: list[str]) -> str | None:
 
 
 def _trap(node: Node, arguments: list[str]) -> str | None:
-    taken = _TRAPS & {argument.upper().removeprefix("SIG") for argument in arguments}
+    taken = _TRAPS & {argument.upper().removeprefix("SIG") for argument in arguments[1:] or arguments}
     return f"the trap {', '.join(sorted(taken))} belongs to the shell that runs the cells" if taken else None
 
 
@@ -196,8 +196,9 @@ def _other_shell(node: Node, arguments: list[str]) -> str | None:
     flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
     strict = re.fullmatch("-[a-z]*e[a-z]*", flags[0]) if flags else None
     if strict and not any(flag.startswith("+") for flag in flags):
-        scripts = [text(child)[1:-1] for child in node.children if child.type in ("string", "raw_string")]
-        if not any(re.fullmatch("-[a-z]*c", flag) for flag in flags) or (scripts and _is_plain(scripts[-1])):
+        behind = [script for flag, script in pairwise(node.children) if re.fullmatch("-[a-z]*c", text(flag))]
+        quoted = [text(script)[1:-1] for script in behind if script.type in ("string", "raw_string")]
+        if len(quoted) == len(behind) and all(map(_is_plain, quoted)):
             return None
     return "a shell in here goes on after a failure; call it with -e and plain commands, or write it into the cell"
 

@@ -99,7 +99,7 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
         if right not in RIGHTS:
             raise ValueError(f"the token {token} may {right!r}, which is none of {', '.join(RIGHTS)}")
     hosts, images = _words(entry, "hosts"), _words(entry, "images")
-    if not hosts or not all(re.fullmatch(r"[a-z0-9.-]+", host) for host in hosts):
+    if not hosts or not all(re.fullmatch(r"[A-Za-z0-9._-]+", host) for host in hosts):
         raise ValueError("each of the registries needs `hosts`, a list of names")
     if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
         raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")

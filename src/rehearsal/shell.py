@@ -127,11 +127,11 @@ class Shell:
 
     def _failure(self, report: Path, status: int) -> str:
         """Return the words for a cell that failed: its line, or that of a cell before, and its status."""
-        lines = report.read_text().splitlines()
+        lines = [line for line in report.read_text().splitlines() if line.rpartition("\t")[2] in self._scripts]
         if not lines:
             return f"the shell ended with status {status if status >= 0 else 128 - status} before the cell did"
         said, number, source = lines[-1].split("\t")
-        text = self._scripts.get(source, "").splitlines()[int(number) - 1 :]
+        text = self._scripts[source].splitlines()[int(number) - 1 :]
         before = "" if source.removesuffix(".last") == list(self._scripts)[-2] else " of an earlier cell"
         return f"line {number}{before}: status {said}: {text[0].strip() if text else source}{_HINTS.get(said, '')}"
 

@@ -11,7 +11,7 @@ from tree_sitter import Language, Node, Parser
 FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
 """What is taken for a placeholder: words in angle brackets that touch them."""
 CONDITIONS = {"if_statement", "elif_clause", "while_statement"}
-_LOST = re.compile(r"[1&]?>{1,2}\|?\s*/dev/null")
+_LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 
@@ -94,10 +94,17 @@ def in_condition(node: Node) -> bool:
 
 
 def is_certain(node: Node) -> bool:
-    """Return whether a statement runs for certain when its script does, and what it prints is not thrown away."""
+    """Return whether a statement runs for certain when its script does: it is in no branch, loop or function."""
     while (parent := node.parent) is not None and parent.type not in {"function_definition", *CONDITIONS, *_BRANCHES}:
-        lost = any(_LOST.fullmatch(text(child)) for child in parent.children if child.type == "file_redirect")
-        if lost or (parent.type == "list" and parent.children[0] != node):
+        if parent.type == "list" and parent.children[0] != node:
             return False
         node = parent
     return parent is None
+
+
+def is_shown(node: Node) -> bool:
+    """Return whether what a statement prints is not thrown away."""
+    redirections = [
+        child for one in (node, *ancestors(node)) for child in one.children if child.type == "file_redirect"
+    ]
+    return not any(_LOST.fullmatch(text(child)) for child in redirections)

@@ -56,8 +56,10 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
     """
     declared = frozenset(cell.writes)
     repositories = {reference.rpartition(":")[0] for reference in declared}
-    if undeclared := sorted(seen.wrote - declared) or sorted(seen.refused - repositories):
-        return f"it wrote, or was refused to write, {', '.join(undeclared)} without declaring it (--writes REFERENCE)"
+    if undeclared := sorted(seen.wrote - declared):
+        return f"it wrote {', '.join(undeclared)} without declaring it (%%bash --writes REFERENCE)"
+    if undeclared := sorted(seen.refused - repositories):
+        return f"it would have written to {', '.join(undeclared)}, without declaring it (%%bash --writes REFERENCE)"
     if cell.fails is None and (missing := sorted(declared - seen.wrote)):
         return f"it declares to write {', '.join(missing)}, and did not"
     tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}

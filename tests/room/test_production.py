@@ -165,6 +165,41 @@ def test_a_cell_that_was_edited_does_not_run(change, machine):
     assert not Path("/tmp/pwned").exists()
 
 
+def test_what_a_rehearsal_was_refused_to_write_is_asked_for_too(machine):
+    before = tags()
+    status, shown = walk(machine, "use-in-production", ANSWERS | {"<token of the server>: ": TOKEN, WRITE: "no"})
+    assert status == 1
+    assert "nothing was sent" in shown, shown
+    assert added(before) == []
+
+
+def test_a_notebook_that_was_edited_beside_its_text_was_not_rehearsed(machine):
+    name = "docker pull --quiet alpine"
+    executed = machine / "notebooks" / "push-an-image.ipynb"
+    executed.write_text(executed.read_text().replace("docker pull alpine", name))
+    text = (machine / "notebooks" / "push-an-image.md").read_text()
+    (machine / "notebooks" / "other.md").write_text(text.replace("```bash\ndocker pull alpine\n", f"```bash\n{name}\n"))
+    status, shown = walk(machine, "other")
+    assert status == 1
+    assert "no rehearsal has run this cell" in shown
+
+
+def test_what_somebody_put_in_for_a_placeholder_is_not_recorded(machine):
+    edit(machine, "<your generated personal access token>\n", "dckr_pat_PLANTED\n")
+    assert walk(machine, "push-an-image")[0] == 1
+    assert "PLANTED" not in "".join(path.read_text() for path in machine.glob("runs/*"))
+
+
+def test_a_write_goes_on_where_nobody_can_say_what_the_tag_names(machine):
+    before = tags()
+    settings = machine / "pyproject.toml"
+    settings.write_text(settings.read_text().replace("megalotron-images digest --json", "no-such-program digest"))
+    status, shown = walk(machine, "push-an-image")
+    assert status == 0, shown
+    assert added(before) == ["megalotron/alpine:test"]
+    assert any("no no-such-program here" in str(event.get("after")) for event in records(machine)[0])
+
+
 @pytest.mark.parametrize("change", ["error", "kernel", "never"])
 def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(change, machine):
     edit(machine, "docker push ghcr.io", "docker push --quiet ghcr.io")
