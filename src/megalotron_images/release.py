@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from megalotron_images.convention import REGISTRY, STAGING, MovingTag, Reference, Release, Stack, releases_among
@@ -83,16 +84,19 @@ def promote_plan(registry: Registry, stack: Stack, release: Release, to: MovingT
             raise
         listed = f"megalotron-images status {stack.name} --releases"
         raise Refused(f"There is no release {release} of {stack.name}. See which there are: {listed}") from None
-    before = registry.state(stack.image, to)
-    moves = isinstance(before, Taken) and before.digest != manifest.digest
-    current = _release_of(registry, stack, before.digest, release) if isinstance(before, Taken) and moves else None
+    with ThreadPoolExecutor(1) as beside:
+        tags = beside.submit(registry.tags, stack.image)
+        before = registry.state(stack.image, to)
+    current = None
+    if isinstance(before, Taken) and before.digest != manifest.digest:
+        current = _release_of(registry, stack, tags.result(), before.digest, release)
     facts = Facts(before, None, (), frozenset(), before, current)
     return Promotion(manifest, plan_promote(Reference(stack, to), release, manifest.digest, facts, asked))
 
 
-def _release_of(registry: Registry, stack: Stack, digest: str, other: Release) -> Release | None:
+def _release_of(registry: Registry, stack: Stack, tags: list[str], digest: str, other: Release) -> Release | None:
     """Return the newest release that has a digest, `other` being known not to; None if none of the newest has."""
-    for release in itertools.islice(releases_among(registry.tags(stack.image)), _MOST_LOOKED_AT):
+    for release in itertools.islice(releases_among(tags), _MOST_LOOKED_AT):
         if release != other and registry.state(stack.image, str(release)) == Taken(digest):
             return release
     return None
