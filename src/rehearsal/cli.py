@@ -1,17 +1,15 @@
 """The command `rehearsal`: parse, call one function, print."""
 
-import contextlib
 import gc
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-from rehearsal.settings import Settings, load_settings
+from rehearsal.settings import load_settings
 
 app = typer.Typer(
     help="Documentation that runs: execute notebooks in sealed rooms, and check that they still hold.",
@@ -53,20 +51,22 @@ def verify(notebooks: Names = None) -> None:
     """Run notebooks in rooms and compare each output with the one recorded; change nothing."""
     from rehearsal import verification
     from rehearsal.notebooks import find_pairs
+    from rehearsal.room import check_machine, probe
 
     gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
     settings = load_settings(Path.cwd())
     pairs = find_pairs(settings, notebooks or ())
     masks = settings.masks()
-    with _in_rooms(settings):
-        checked = verification.verify(settings, pairs, () if notebooks else masks)
-        for problem in (*checked.problems, *checked.unchecked):
-            print(problem)
-        if checked.not_run:
-            print(f"{checked.not_run} cells after a failed one were not run.")
-        print(f"{'Not verified' if checked.problems or checked.unchecked else 'Verified'}: {checked}")
-        if checked.unchecked:
-            raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
+    check_machine()
+    checked = verification.verify(settings, pairs, () if notebooks else masks)
+    for problem in (*checked.problems, *checked.unchecked):
+        print(problem)
+    if checked.not_run:
+        print(f"{checked.not_run} cells after a failed one were not run.")
+    print(f"{'Not verified' if checked.problems or checked.unchecked else 'Verified'}: {checked}")
+    if checked.unchecked:
+        probe(settings)  # it says why, where no room can be made here
+        raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
     if checked.problems:
         raise Wrong(f"{len(checked.problems)} of what the pages show does not hold.")
 
@@ -76,13 +76,14 @@ def refresh(notebooks: Names = None) -> None:
     """Execute notebooks in rooms and write them, those whose outputs no longer match."""
     from rehearsal.notebooks import find_pairs
     from rehearsal.notebooks import refresh as refresh_pair
+    from rehearsal.room import probe
 
     settings = load_settings(Path.cwd())
     pairs, masks = find_pairs(settings, notebooks or ()), settings.masks()
-    with _in_rooms(settings):
-        for pair in pairs:
-            written = refresh_pair(pair, masks)
-            print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
+    probe(settings)
+    for pair in pairs:
+        written = refresh_pair(pair, masks)
+        print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
 
 
 @app.command(epilog="Example: rehearsal run push-an-image")
@@ -117,19 +118,6 @@ def coverage(site: Annotated[Path, typer.Option(metavar="FOLDER", help="The buil
     if missing:
         places = ", ".join(f"{entry.block.page}:{entry.block.line}" for entry in missing)
         raise Wrong(f"Not run, not an output, and not listed with a reason: {places}.")
-
-
-@contextlib.contextmanager
-def _in_rooms(settings: Settings) -> Iterator[None]:
-    """Let what needs rooms run; where something could not be checked, and no room can be made here, say that."""
-    from rehearsal.room import check_machine, probe
-
-    check_machine()
-    try:
-        yield
-    except CannotCheck:
-        probe(settings)
-        raise
 
 
 def main() -> None:
