@@ -11,19 +11,9 @@ from rehearsal.syntax import ancestors, in_condition, parse, text, walk, words
 _LOOPS = {"for_statement", "c_style_for_statement", "while_statement"}
 _TESTS = {"test", "[", "[["}
 _SHELLS = ("sh", "bash", "dash", "zsh", "ash", "ksh", "mksh")
-_PLAIN = {
-    "program",
-    "command",
-    "command_name",
-    "word",
-    "number",
-    "string",
-    "string_content",
-    "raw_string",
-    "concatenation",
-}
-_PLAIN |= {"variable_assignment", "variable_name", "simple_expansion", "expansion", "special_variable_name", "comment"}
-_PLAIN |= {"redirected_statement", "file_redirect", "file_descriptor"}
+_PLAIN = {"program", "command", "command_name", "word", "number", "string", "string_content", "raw_string", "comment"}
+_PLAIN |= {"concatenation", "variable_assignment", "variable_name", "simple_expansion", "expansion"}
+_PLAIN |= {"special_variable_name", "redirected_statement", "file_redirect", "file_descriptor"}
 """What a script for another shell may be made of: nothing in which that would go on after a failure."""
 _TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
 _SAYS = ("echo", "printf")
