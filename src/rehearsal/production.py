@@ -1,7 +1,8 @@
 """The stage `production`: the person's own engine and registries, behind a guard, with a record of what was done.
 
-Only what a rehearsal has run runs here: the same bytes, options and all. So a cell writes just what it declares. Before
-it does, the person types each full reference; without a person to ask, or with another answer, nothing is sent.
+Only what a rehearsal has run runs here: the same bytes, options and all. What a cell wrote there, or was refused to, it
+declares; before it runs here, the person types each full reference. Without a person to ask, or with another answer,
+nothing is sent.
 """
 
 import base64

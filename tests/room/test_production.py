@@ -190,6 +190,16 @@ def test_what_somebody_put_in_for_a_placeholder_is_not_recorded(machine):
     assert "PLANTED" not in "".join(path.read_text() for path in machine.glob("runs/*"))
 
 
+def test_a_kernel_without_its_guard_does_not_start(machine):
+    before = tags()
+    (machine / "notebooks" / "notes.md").write_text("---\njupyter: [\n---\n")
+    status, shown = walk(machine, "push-an-image")
+    assert status == 3
+    assert "does not start" in shown, shown
+    assert added(before) == []
+    assert not (Path.home() / ".docker" / "config.json").exists()
+
+
 def test_a_write_goes_on_where_nobody_can_say_what_the_tag_names(machine):
     before = tags()
     settings = machine / "pyproject.toml"
