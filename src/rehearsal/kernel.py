@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncio
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
-STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
+_STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
 """Without its extension a kernel would run IPython's own, lax `%%bash`: so it does not start then."""
 _CONNECTION = "connection.json"
 _PAUSE = 0.005
@@ -60,7 +60,8 @@ def _open(outer: dict[str, Any]) -> Room:
     settings = load_settings(Path.cwd())
     ports = {f"{name}_port": number for number, name in enumerate(CHANNELS, 1)}
     inner = outer | ports | {"transport": "ipc", "ip": str(ROOM / "kernel")}
-    kernel = [sys.executable, "-m", "ipykernel_launcher", "-f", str(ROOM / _CONNECTION), "--ext=rehearsal.magic", STRICT]
+    options = ["-f", str(ROOM / _CONNECTION), "--ext=rehearsal.magic", _STRICT]
+    kernel = [sys.executable, "-m", "ipykernel_launcher", *options]
     files = {_CONNECTION: json.dumps(inner).encode()}
     return open_room(settings, kernel, files=files, at_once=True)
 
