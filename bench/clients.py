@@ -133,7 +133,7 @@ def publish(tag: str, name: str) -> None:
     engine, registry = Engine(), client()
     image, reference = engine.image(name), parse_reference(f"{NAME}:{tag}")
     plan = release.publish_plan(registry, reference, image, Asked())
-    push = partial(engine.push, credentials=credentials, progress=lambda *layer: None)
+    push = partial(engine.push, credentials=credentials, progress=lambda *layer: None, say=print)
     release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
 
 

@@ -26,13 +26,15 @@ PAGES = [
 ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 """Before a command: run it without root's rights, on a machine where root's folders hold the Python in use."""
 
-SETTINGS = """
+SETTINGS = f"""
 [tool.rehearsal]
+engine = "debian-13"
+engines = "{ROOT}/engines"
 notebooks = "notebooks"
 masks = "notebooks/masks.toml"
 [[tool.rehearsal.registries]]
 hosts = ["ghcr.io"]
-tokens = { practice-token-may-push = "push", practice-token-only-reads = "pull", practice-token-expired = "expired" }
+tokens = {{ practice-token-may-push = "push", practice-token-only-reads = "pull", practice-token-expired = "expired" }}
 [[tool.rehearsal.registries]]
 name = "docker.io"
 hosts = ["registry-1.docker.io", "index.docker.io", "auth.docker.io"]

@@ -22,9 +22,9 @@ def told(done, status, *words):
 
 
 @pytest.mark.parametrize("verb", [("verify",), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0])
-@pytest.mark.parametrize("program", ["dockerd", "docker-registry"])
+@pytest.mark.parametrize("program", ["runc", "docker-registry"])
 def test_a_missing_program(program, verb):
-    place = {"dockerd": "/usr/sbin/dockerd", "docker-registry": "/usr/bin/docker-registry"}[program]
+    place = {"runc": "/usr/sbin/runc", "docker-registry": "/usr/bin/docker-registry"}[program]
     told(rehearsal(*verb, before=[*HIDE, place]), 3, f"{program} is missing", "install the Debian package")
 
 

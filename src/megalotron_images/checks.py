@@ -60,8 +60,9 @@ def _about(reference: Reference, facts: Facts, image: LocalImage | None) -> Iter
         told = f"newer than {newest}" if newest and newest < reference.tag else "the newest"
         yield _finding("version", not_newer(reference.tag, facts, Asked()), told if newest else "the first release")
     if image is not None:
-        told = f"{image.platform}, as {newest}" if newest else f"{image.platform}, with no release to compare"
-        yield _finding("platform", platform_loss(image.platform, facts, Asked()), told)
+        platforms = ", ".join(sorted(image.platforms))
+        told = f"{platforms}, as {newest}" if newest else f"{platforms}, with no release to compare"
+        yield _finding("platform", platform_loss(image.platforms, facts, Asked()), told)
 
 
 def _tag(reference: Reference, facts: Facts, image: LocalImage | None) -> Finding:
@@ -72,7 +73,7 @@ def _tag(reference: Reference, facts: Facts, image: LocalImage | None) -> Findin
         return Finding("tag", Verdict.UNKNOWN, state.reason)
     if not isinstance(reference.tag, Release):
         return Finding("tag", Verdict.YES, f"a moving tag, now {state.digest}")
-    if image is not None and facts.present is not None and image.id in facts.present.names:
+    if image is not None and facts.present is not None and image.is_in(facts.present):
         return Finding("tag", Verdict.YES, f"{_YOURS}, as {state.digest}")
     return Finding("tag", Verdict.NO, f"taken by {state.digest}; a release is never replaced: take the next version")
 

@@ -132,7 +132,7 @@ def publish(
     if not plan.done:
         _confirm(reference, yes)
     with show.progress() as progress:
-        push = partial(engine.push, credentials=credentials, progress=progress)
+        push = partial(engine.push, credentials=credentials, progress=progress, say=show.step)
         done = release.publish(plan, local, registry, push, say=show.step)
     return show.written(done, as_json)
 

@@ -12,15 +12,18 @@ import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, ImageNotFound
 
+from megalotron_images import local_index
 from megalotron_images.credentials import Credentials
 from megalotron_images.errors import EngineFailed, NameTaken
 from megalotron_images.plans import LocalImage
 from megalotron_images.refusals import explain
-from megalotron_images.registry import platform_name
+from megalotron_images.registry import PLATFORM, platform_in
 
 Progress = Callable[[str, int, int], None]
 """Told a layer's id, the bytes sent of it, and its size."""
 _SECONDS = 600
+_CONTAINERD = "io.containerd.snapshotter"
+"""What the engine calls its image store where that is containerd's."""
 
 
 class Engine:
@@ -36,29 +39,43 @@ class Engine:
             return str(self._api.version()["Version"])
 
     def image(self, name: str) -> LocalImage:
-        """Return the image of that name; raise EngineFailed if there is none."""
+        """Return the image of that name; raise EngineFailed if there is none, or nobody can tell its platforms."""
         with _failures():
             try:
-                found = self._api.inspect_image(name)
+                return self._image(name)
             except ImageNotFound:
                 raise EngineFailed(f"No image {name} in your engine. Build or pull it, or name another.") from None
-        platform = platform_name(found["Os"], found["Architecture"], found.get("Variant") or "")
-        return LocalImage(name, found["Id"], platform)
+
+    def _image(self, name: str) -> LocalImage:
+        api = self._api
+        found = api._result(api._get(api._url("/images/{0}/json", name), params={"manifests": 1}), json=True)
+        parts = found.get("Manifests")
+        if parts is None and _CONTAINERD in str(api.info().get("DriverStatus")):
+            parts = local_index.read(found["Id"], api._get(api._url("/images/{0}/get", name), stream=True).raw)
+        if not parts:
+            return LocalImage(name, found["Id"], frozenset(platform_in(_lower(found))))
+        return local_index.image(name, found["Id"], parts)
 
     def push(
-        self, image: LocalImage, repository: str, tag: str, *, credentials: Credentials | None, progress: Progress
-    ) -> str:
-        """Push an image to `repository:tag` and return the digest that the registry gave it.
+        self,
+        image: LocalImage,
+        repository: str,
+        tag: str,
+        *,
+        credentials: Credentials | None,
+        progress: Progress,
+        say: Callable[[str], None],
+    ) -> None:
+        """Push an image to `repository:tag`; raise EngineFailed, with the registry's words, if that fails.
 
-        The name is given to the image for the push, and taken away again. Raises EngineFailed, with the registry's
-        words, if the stream holds an error or names no digest.
+        The name is given to the image for the push, and taken away again. say: told what the engine remarks.
         """
         login = {"username": credentials.username, "password": credentials.password} if credentials else None
         with _failures():
             self._api.tag(image.id, repository, tag, force=True)
             try:
                 stream = self._api.push(repository, tag, stream=True, decode=True, auth_config=login)
-                return _follow(stream, progress)
+                _follow(stream, progress, say)
             finally:
                 self._forget(image, f"{repository}:{tag}")
 
@@ -89,19 +106,21 @@ def _check_address(address: str) -> None:
         raise EngineFailed(f"The engine at {address} is reached by ssh, which this cannot. Run it where the engine is.")
 
 
-def _follow(stream: Iterator[dict[str, Any]], progress: Progress) -> str:
-    """Read a push to its end; return the digest, raise EngineFailed for an error."""
-    digest = ""
+def _lower(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: found.get(key.capitalize()) for key in PLATFORM}
+
+
+def _follow(stream: Iterator[dict[str, Any]], progress: Progress, say: Callable[[str], None]) -> None:
+    """Read a push to its end; raise EngineFailed for an error."""
     for line in stream:
         if "error" in line or "errorDetail" in line:
             raise _push_failed(str(line.get("errorDetail", {}).get("message") or line.get("error")))
-        digest = line.get("aux", {}).get("Digest", digest)
+        if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
+            pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
+            say(f"the engine says that it pushes only {next(pushed, 'one platform')}: it does not hold the others")
         detail = line.get("progressDetail") or {}
         if total := detail.get("total"):
             progress(line.get("id", ""), min(detail.get("current", 0), total), total)
-    if not digest:
-        raise EngineFailed("The engine ended the push without a digest. Run the same command again: it goes on.")
-    return digest
 
 
 def _push_failed(said: str) -> EngineFailed:

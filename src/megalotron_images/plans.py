@@ -14,11 +14,25 @@ from megalotron_images.registry import Manifest, State, Taken, Unknown
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image in the engine: how it was asked for, its id there, and the platform that it runs on."""
+    """An image in the engine.
+
+    Attributes:
+        name: how it was asked for.
+        id: the engine's. With the graph driver the digest of its configuration, else that of its manifest or index.
+        platforms: those whose content is in the engine.
+        absent: those that its index lists, and whose content is not.
+        parts: digests of the manifests that the engine may push in place of an index that is not all there.
+    """
 
     name: str
     id: str
-    platform: str
+    platforms: frozenset[str]
+    absent: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+
+    def is_in(self, manifest: Manifest) -> bool:
+        """Whether a registry's manifest is what this engine pushes of the image."""
+        return self.id in (manifest.digest, manifest.configuration) or manifest.digest in self.parts
 
 
 @dataclass(frozen=True)
@@ -53,13 +67,20 @@ class Asked:
 
 @dataclass(frozen=True)
 class Plan:
-    """One change of one tag: what the tag names before, the digest it names already if nothing is left to do."""
+    """One change of one tag.
+
+    Attributes:
+        before: what the tag points to before.
+        done: the digest that it points to already, if nothing is left to do.
+        needs: the platforms that what is written must have.
+    """
 
     reference: Reference
     before: State
     done: str | None
     refusals: tuple[str, ...]
     notes: tuple[str, ...]
+    needs: frozenset[str] = frozenset()
 
     def check(self) -> None:
         """Raise Refused, with every reason, if this must not happen; CannotTell if nobody knows what is there."""
@@ -71,14 +92,15 @@ class Plan:
 
 def plan_publish(reference: Reference, image: LocalImage, facts: Facts, asked: Asked) -> Plan:
     """Return the plan to put a local image at a tag."""
-    if facts.present is not None and image.id in facts.present.names:
+    if facts.present is not None and image.is_in(facts.present):
         return Plan(reference, facts.before, facts.present.digest, (), (f"{reference} is this image already.",))
-    refusals = [*platform_loss(image.platform, facts, asked)]
-    notes = [_was(reference, facts.before)]
+    refusals = [*platform_loss(image.platforms, facts, asked)]
+    notes = [_was(reference, facts.before), *_absent(image)]
     if isinstance(reference.tag, Release):
         refusals += [*_taken(reference, image, facts), *not_newer(reference.tag, facts, asked)]
         notes += _backport(reference.tag, facts, asked)
-    return Plan(reference, facts.before, None, tuple(refusals), tuple(notes))
+    needs = frozenset() if asked.fewer_platforms else facts.newest_platforms
+    return Plan(reference, facts.before, None, tuple(refusals), tuple(notes), needs)
 
 
 def plan_promote(reference: Reference, release: Release, digest: str, facts: Facts, asked: Asked) -> Plan:
@@ -107,13 +129,21 @@ def not_newer(release: Release, facts: Facts, asked: Asked) -> Iterator[str]:
         )
 
 
-def platform_loss(platform: str, facts: Facts, asked: Asked) -> Iterator[str]:
+def platform_loss(platforms: frozenset[str], facts: Facts, asked: Asked) -> Iterator[str]:
     """Yield which platforms of the newest release an image does not have."""
-    lost = sorted(facts.newest_platforms - {platform})
+    lost = sorted(facts.newest_platforms - platforms)
     if lost and not asked.fewer_platforms:
         yield (
-            f"{facts.releases[0]} runs on {', '.join(lost)}, and your image only on {platform}: build it for that too, "
-            f"or ask for it (--fewer-platforms)."
+            f"{facts.releases[0]} runs on {', '.join(lost)}, and your image only on {', '.join(sorted(platforms))}: "
+            f"build it for that too, or ask for it (--fewer-platforms)."
+        )
+
+
+def _absent(image: LocalImage) -> Iterator[str]:
+    if image.absent:
+        yield (
+            f"{image.name} is for {', '.join(sorted(image.absent))} too, and your engine does not hold that: "
+            f"only {', '.join(sorted(image.platforms))} is published."
         )
 
 

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -66,17 +67,32 @@ class Manifest:
         return document
 
     @property
-    def names(self) -> frozenset[str]:
-        """Every name that an engine could know this content by: its digest, its configuration's, its parts'."""
-        document = self.document
-        parts = document["manifests"] if self.media_type in INDEXES else [document["config"]]
-        return frozenset({self.digest, *(part["digest"] for part in parts)})
+    def parts(self) -> list[dict[str, Any]]:
+        """The descriptors in an index; none in the manifest of one image."""
+        return list(self.document["manifests"]) if self.media_type in INDEXES else []
+
+    @property
+    def configuration(self) -> str | None:
+        """The digest of an image's configuration; None for an index."""
+        return None if self.media_type in INDEXES else str(self.document["config"]["digest"])
 
 
 def platform_name(system: str, architecture: str, variant: str = "") -> str:
     """Return a platform as docker writes it; the variant v8 of arm64 is the only one there is, and left out."""
     plain = (architecture, variant) == ("arm64", "v8") or not variant
     return f"{system}/{architecture}" if plain else f"{system}/{architecture}/{variant}"
+
+
+def platform_in(said: object) -> Iterator[str]:
+    """Yield the platform that a descriptor or configuration states, if it states one."""
+    if isinstance(said, dict) and all(said.get(key) not in (None, "", "unknown") for key in PLATFORM[:2]):
+        yield platform_name(*(str(said.get(key) or "") for key in PLATFORM))
+
+
+def is_attestation(part: dict[str, Any]) -> bool:
+    """Whether a descriptor in an index is of an attestation, as BuildKit writes them beside an image."""
+    unknown = part.get("platform") == {"architecture": "unknown", "os": "unknown"}
+    return unknown or "vnd.docker.reference.type" in (part.get("annotations") or {})
 
 
 class Registry:
@@ -147,18 +163,27 @@ class Registry:
             raise answer.failure()
 
     def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
-        """Return the platforms that a manifest or index is for, such as `linux/amd64`."""
-        if manifest.media_type in INDEXES:
-            listed = [entry.get("platform") for entry in manifest.document["manifests"]]
-        else:
-            listed = [self._config(repository, manifest)]
-        said = [[str(one.get(key) or "") for key in PLATFORM] for one in listed if isinstance(one, dict)]
-        return frozenset(platform_name(*one) for one in said if all(one[:2]) and "unknown" not in one)
+        """Return the platforms that a manifest or index is for, such as `linux/amd64`.
+
+        An index in an index is read too, as is an image that its index gives no platform; an attestation has none.
+        """
+        return frozenset(self._platforms(repository, manifest, set()))
+
+    def _platforms(self, repository: str, manifest: Manifest, seen: set[str]) -> Iterator[str]:
+        if manifest.media_type not in INDEXES:
+            yield from platform_in(self._config(repository, manifest))
+        for part in manifest.parts:
+            named = list(platform_in(part.get("platform")))
+            if named or is_attestation(part) or part["digest"] in seen:
+                yield from named
+            else:
+                seen.add(part["digest"])
+                yield from self._platforms(repository, self.manifest(repository, part["digest"]), seen)
 
     def created(self, repository: str, manifest: Manifest) -> str:
         """Return the moment at which an image, or the first part of an index, was built (ISO 8601), or nothing."""
-        if manifest.media_type in INDEXES and manifest.document["manifests"]:
-            manifest = self.manifest(repository, manifest.document["manifests"][0]["digest"])
+        if manifest.parts:
+            manifest = self.manifest(repository, manifest.parts[0]["digest"])
         if manifest.media_type in INDEXES:
             return ""
         return str(self._config(repository, manifest).get("created") or "")

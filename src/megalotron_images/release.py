@@ -6,6 +6,7 @@ the tag is written is done before, and what stands there afterwards is read, not
 
 import contextlib
 import itertools
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +34,8 @@ _MOST_LOOKED_AT = 100
 
 Say = Callable[[str], None]
 """Told each step before it is taken."""
-Push = Callable[[LocalImage, str, str], str]
-"""Pushes an image to a repository and tag, and returns the digest that the registry gave it."""
+Push = Callable[[LocalImage, str, str], None]
+"""Pushes an image to a repository and tag."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,19 @@ def publish(
 ) -> Written:
     """Push a local image and put it at the plan's tag; raise LostRace, Refused or CannotTell.
 
-    The engine can push to a tag only, so it pushes to the stack's `staging`; from there on all goes by the digest
-    that the push reported, so that it does not matter who else pushes there.
+    The engine can push to a tag only, so it pushes to the stack's `staging`. What the registry has there then must be
+    the local image; from there on all goes by its digest, so that it does not matter who else pushes there.
     """
     plan.check()
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     manifest = _stage(plan.reference.stack, image, registry, push, say)
+    has = registry.platforms(plan.reference.stack.image, manifest)
+    if lost := plan.needs - has:
+        raise Refused(
+            f"The engine pushed {', '.join(sorted(has)) or 'no platform'} of {image.name} alone, and {plan.reference} "
+            f"would lose {', '.join(sorted(lost))}. It was not written; what was pushed stands at {STAGING}."
+        )
     return put(plan, manifest, registry, say=say, settle=settle)
 
 
@@ -141,18 +148,26 @@ def put(plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle:
 def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say: Say) -> Manifest:
     """Push an image to `staging` and return its manifest, checked to be that image's.
 
-    Two pushes from one engine share the local name `staging`: then one may push the other's image, and tries again.
+    Who else pushes there at the same moment, from this engine or another, may have the tag for a while: then this one
+    pushes again. The engine's own words are not asked: with some stores they name no digest.
     """
+    seen = set[str]()
     for _ in range(_TRIES_TO_PUSH):
         say(f"push {image.name} to {stack.image}:{STAGING}")
         with contextlib.suppress(NameTaken):
-            digest = push(image, f"{REGISTRY}/{stack.image}", STAGING)
+            push(image, f"{REGISTRY}/{stack.image}", STAGING)
             say("read its manifest")
-            manifest = registry.manifest(stack.image, digest)
-            if image.id in manifest.names:
+            manifest = registry.manifest(stack.image, STAGING)
+            if image.is_in(manifest):
                 return manifest
-        time.sleep(_PAUSE)
-    raise EngineFailed(f"Another push from this engine took the name {stack.image}:{STAGING}. Run the command again.")
+            seen.add(manifest.digest)
+        time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - two that collide must not do so again
+    if len(seen) == 1:
+        raise EngineFailed(
+            f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows {image.name} by another "
+            f"digest ({image.id}). Nothing else was written. Pull the image again or build it anew, and try that."
+        )
+    raise EngineFailed(f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again.")
 
 
 def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:

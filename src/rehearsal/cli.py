@@ -3,12 +3,15 @@
 import gc
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rehearsal.engines import NAME_VARIABLE, STORE_VARIABLE, choose_engine, masks_for
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.options import STORES
 from rehearsal.settings import load_settings
 
 app = typer.Typer(
@@ -24,6 +27,39 @@ Names = Annotated[
 ]
 
 
+def _export(variable: str) -> Callable[[str], str]:
+    """Return what hands an option on to the kernels and rooms that this process starts."""
+
+    def export(value: str) -> str:
+        if value:
+            os.environ[variable] = value
+        return value
+
+    return export
+
+
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        envvar=NAME_VARIABLE,
+        callback=_export(NAME_VARIABLE),
+        help="A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given.",
+    ),
+]
+StoreName = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="|".join(STORES),
+        envvar=STORE_VARIABLE,
+        callback=_export(STORE_VARIABLE),
+        help="Where that keeps images; the recorded store if not given.",
+    ),
+]
+
+
 @app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="Example: rehearsal room -- docker pull alpine",
@@ -33,6 +69,8 @@ def room(
         list[str] | None,
         typer.Argument(metavar="[-- COMMAND...]", help="The command and its arguments; a shell if none is given."),
     ] = None,
+    engine: EngineName = "",
+    store: StoreName = "",
 ) -> None:
     """Run a command, or a shell, in a fresh room; end with its exit status.
 
@@ -47,39 +85,60 @@ def room(
 
 
 @app.command(epilog="Example: rehearsal verify push-an-image")
-def verify(notebooks: Names = None) -> None:
-    """Run notebooks in rooms and compare each output with the one recorded; change nothing."""
+def verify(
+    notebooks: Names = None,
+    engine: EngineName = "",
+    store: StoreName = "",
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N parts of the notebooks.")] = "",
+) -> None:
+    """Run notebooks in rooms and compare each output with the one recorded; change nothing.
+
+    On an engine on which the pages were never recorded, outputs that differ are listed, and the status is 3.
+    """
     from rehearsal import verification
-    from rehearsal.notebooks import find_pairs
+    from rehearsal.evidence import is_recorded
+    from rehearsal.notebooks import find_pairs, part_of
     from rehearsal.room import check_machine, probe
 
     gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
     settings = load_settings(Path.cwd())
-    pairs = find_pairs(settings, notebooks or ())
-    masks = settings.masks()
-    check_machine()
-    checked = verification.verify(settings, pairs, () if notebooks else masks)
-    for problem in (*checked.problems, *checked.unchecked):
+    pairs = part_of(find_pairs(settings, notebooks or ()), shard)
+    chosen = choose_engine(settings)
+    check_machine(chosen)
+    recorded = is_recorded(settings, chosen)
+    if chosen.name != (engine or settings.engine):
+        print(f"{settings.engine} is not here (make setup fetches it): this machine's engine serves.", file=sys.stderr)
+    whole = not notebooks and not shard
+    checked = verification.verify(settings, pairs, masks_for(settings, chosen) if whole else (), recorded)
+    for problem in (*checked.problems, *checked.differences, *checked.unchecked):
         print(problem)
     if checked.not_run:
         print(f"{checked.not_run} cells after a failed one were not run.")
-    print(f"{'Not verified' if checked.problems or checked.unchecked else 'Verified'}: {checked}")
+    if checked.passed_over:
+        print(f"{checked.passed_over} cells hold with another image store alone: not run, and not verified here.")
+    print(f"{'Verified' if checked.holds else 'Not verified'} on {chosen}: {checked}")
     if checked.unchecked:
         probe(settings)  # it says why, where no room can be made here
         raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
-    if checked.problems:
-        raise Wrong(f"{len(checked.problems)} of what the pages show does not hold.")
+    wrong = len(checked.problems) + (len(checked.differences) if recorded else 0)
+    if wrong:
+        raise Wrong(f"{wrong} of what the pages show does not hold.")
+    if checked.differences:
+        raise CannotCheck(
+            f"{chosen} is not a recorded engine: every cell ends as it should, and {len(checked.differences)} print "
+            f"other words than the pages show."
+        )
 
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
-def refresh(notebooks: Names = None) -> None:
+def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName = "") -> None:
     """Execute notebooks in rooms and write them, those whose outputs no longer match."""
     from rehearsal.notebooks import find_pairs
     from rehearsal.notebooks import refresh as refresh_pair
     from rehearsal.room import probe
 
     settings = load_settings(Path.cwd())
-    pairs, masks = find_pairs(settings, notebooks or ()), settings.masks()
+    pairs, masks = find_pairs(settings, notebooks or ()), masks_for(settings, choose_engine(settings))
     probe(settings)
     for pair in pairs:
         written = refresh_pair(pair, masks)

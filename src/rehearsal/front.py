@@ -35,6 +35,8 @@ def words(said: str) -> Script:
     refusal = errors(_STATUSES[kind], kind.upper(), message or code)
 
     def script(asked: Asked) -> Reply:
+        if asked.path.startswith("/token") and asked.method != "GET":
+            return Reply(405)  # as GHCR: engines then ask in the older way
         if asked.path.startswith("/token"):
             return refusal if said == "denied: denied" else as_json(200, {"token": "practice"})
         if "Bearer" not in asked.headers.get("Authorization", ""):

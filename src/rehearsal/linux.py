@@ -8,6 +8,7 @@ import platform
 import signal
 import socket
 import struct
+from collections.abc import Iterable
 
 CLONE_ROOM = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 """New mount, UTS, IPC, user, PID and network namespaces."""
@@ -16,7 +17,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 163
 _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE, _SYS_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 1
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 428, 429, 1, 4
-_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8914, 0x8916, 1
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _KEYCTL_JOIN_SESSION_KEYRING, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW = 1, 1, 4
@@ -128,10 +129,13 @@ def become_root() -> None:
         os.setuid(0)
 
 
-def raise_loopback() -> None:
-    """Bring the loopback interface of this network namespace up."""
+def raise_loopback(addresses: Iterable[str] = ()) -> None:
+    """Bring the loopback interface of this network namespace up, with more `addresses` (IPv4) than its own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+        for number, address in enumerate(addresses):
+            place = struct.pack("16sH2x4s8x", f"lo:{number}".encode(), socket.AF_INET, socket.inet_aton(address))
+            fcntl.ioctl(any_socket, _SIOCSIFADDR, place)
 
 
 def die_with_parent() -> None:

@@ -54,6 +54,10 @@ class Bash:
             shell = self._open()
             cell = self._with_values(read_cell(line, script))
             filled = self._read(cell.script)
+            if why := self._stage.passes_over(cell):
+                shown.write(f"{why}.\n".encode())
+                shown.end()
+                return
             values = {name: self._stage.value(placeholder) for name, placeholder in filled.variables.items()}
             self._secrets |= {values[name] for name, placeholder in filled.variables.items() if placeholder.secret}
             shown = Shown(self._secrets | self._stage.secrets(self._known.values()))

@@ -27,7 +27,8 @@ KINDS = ("named", "digest", "line", "text", "drop")
 class Mask:
     """One rule. In a `named` one, if the pattern has groups, the one that matched is what makes two values the same.
 
-    docker: the series of docker's command line that alone says this; empty if the recorded outputs do.
+    on: the engines on which alone it holds, each as a series, a store, or both (`28`, `graph`, `28 graph`); empty for
+    all. A run of all notebooks on one of those must need it.
     """
 
     name: str
@@ -35,18 +36,35 @@ class Mask:
     pattern: re.Pattern[str]
     example: str
     reason: str
-    docker: str = ""
+    on: tuple[str, ...] = ()
+
+    def holds_on(self, release: str, store: str) -> bool:
+        """Whether it holds on an engine of this release (`28.5.2`) with this store."""
+        if not self.on:
+            return True
+        return any(
+            all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split()) for spec in self.on
+        )
 
 
 class Masked:
-    """One side of a comparison, reference or run: remembers across its cells which value got which number."""
+    """One side of a comparison, reference or run: remembers across its cells which value got which number.
 
-    def __init__(self, masks: Sequence[Mask]) -> None:
+    follows: the other side, whose text is masked first. Then a digest has the number of the one that stands there: so
+    two of this side may be one of that side, and never the other way round. (With the graph driver an image has a
+    digest in the engine and another in the registry; with containerd's store they are one.)
+    """
+
+    def __init__(self, masks: Sequence[Mask], follows: "Masked | None" = None) -> None:
         self._masks = masks
+        self._follows = follows
         self._numbers: dict[str, list[str]] = {}
+        self._there: dict[int, int] = {}
+        self._named: list[int] = []
 
     def text(self, text: str) -> str:
         """Return `text` with everything that may differ replaced by its name."""
+        self._named = []
         for mask in self._masks:
             if mask.kind == "line":
                 lines = text.splitlines(keepends=True)
@@ -71,8 +89,18 @@ class Masked:
         value, known = match[group], self._numbers.setdefault(mask.name, [])
         number = next((n for n, seen in enumerate(known) if _same(mask, seen, value)), len(known))
         known[number : number + 1] = [max([value, *known[number : number + 1]], key=len)]
+        if mask.kind == "digest":
+            number = self._number_as_there(number)
+            self._named.append(number)
         length = f":{len(value)}" if mask.kind == "digest" else ""
         return f"{match[0][: match.start(group) - match.start()]}«{mask.name} {number + 1}{length}»"
+
+    def _number_as_there(self, number: int) -> int:
+        """Return the number on the other side of what is the n-th value on this side."""
+        if self._follows is None:
+            return number
+        there, place = self._follows._named, len(self._named)
+        return self._there.setdefault(number, there[place] if place < len(there) else -1)
 
 
 def _same(mask: Mask, seen: str, value: str) -> bool:
@@ -89,7 +117,7 @@ def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
     found = []
     for named in (mask for mask in masks if mask.kind in ("named", "digest")):
         values = list(named.pattern.finditer(text))
-        for other in (mask for mask in masks if mask.kind in ("line", "text", "drop")):
+        for other in (mask for mask in masks if mask.kind in ("line", "text", "drop") and not mask.on):
             covered = [match for span in other.pattern.finditer(text) for match in values if _overlap(span, match)]
             shown = {match[match.lastindex or 0] for match in values if match not in covered}
             if any(other.kind != "line" or match[match.lastindex or 0] not in shown for match in covered):
@@ -99,6 +127,16 @@ def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
 
 def _overlap(left: re.Match[str], right: re.Match[str]) -> bool:
     return left.start() < right.end() and right.start() < left.end()
+
+
+def needed(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
+    """Return the names of the masks for some engines alone without which two outputs would differ."""
+    only = [mask for mask in masks if mask.on]
+    return [mask.name for mask in only if _found(mask, expected) != _found(mask, came)]
+
+
+def _found(mask: Mask, text: str) -> list[str]:
+    return [match[0] for match in mask.pattern.finditer(text)]
 
 
 def load_masks(file: Path) -> tuple[Mask, ...]:
@@ -118,9 +156,12 @@ def _check_none_is_hidden(masks: Sequence[Mask]) -> None:
 
 
 def _mask(entry: dict[str, Any]) -> Mask:
-    if set(entry) - {"docker"} != {"name", "kind", "pattern", "example", "reason"} or entry["kind"] not in KINDS:
+    if set(entry) - {"on"} != {"name", "kind", "pattern", "example", "reason"} or entry["kind"] not in KINDS:
         raise ValueError(f"{entry.get('name', entry)} needs name, kind ({', '.join(KINDS)}), pattern, example, reason")
-    mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), **entry)
+    on = entry.pop("on", [])
+    if not isinstance(on, list) or not all(isinstance(spec, str) and spec.strip() for spec in on):
+        raise ValueError(f'{entry["name"]}: `on` is no list of engines, such as ["28 graph"]')
+    mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), on=tuple(on), **entry)
     if not mask.pattern.search(mask.example):
         raise ValueError(f"{mask.name} does not match its own example")
     if mask.pattern.search("") or mask.pattern.search(_UNMASKED):

@@ -5,20 +5,23 @@ nbval's own sanitizers are passed over: they know nothing of a value that must s
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import nbval.kernel
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
+from rehearsal.engines import choose_engine, masks_for
 from rehearsal.errors import CannotCheck
-from rehearsal.masks import Masked, as_text, first_difference
+from rehearsal.masks import Mask, Masked, as_text, first_difference, needed
 from rehearsal.notebooks import private_manager
 from rehearsal.settings import load_settings
+from rehearsal.stages import NOT_HERE
+from rehearsal.verification import FAILURE, NEEDED, PASSED_OVER
 
-FAILURE = "rehearsal-failure"
 nbval.kernel.KernelManager = private_manager
-_SIDES = pytest.StashKey[tuple[Masked, Masked]]()
+_SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -31,18 +34,31 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
     parent: Any = item.parent
     if _SIDES not in parent.stash:
-        masks = load_settings(parent.path.parent).masks()
-        parent.stash[_SIDES] = Masked(masks), Masked(masks)
-    left, right = parent.stash[_SIDES]
+        parent.stash[_SIDES] = _sides(parent.path.parent)
+    masks, left, right = parent.stash[_SIDES]
     before = copy.deepcopy(left)
-    difference = first_difference(left.text(as_text(expected)), right.text(as_text(came)))
+    shown, printed = as_text(expected), as_text(came)
+    masked = left.text(shown)
+    if printed.startswith(NOT_HERE):
+        item.user_properties.append((PASSED_OVER, printed))
+        return True
+    item.user_properties += [(NEEDED, name) for name in needed(masks, shown, printed)]
+    difference = first_difference(masked, right.text(printed))
     if difference is None:
         return True
-    line = before.line_of(as_text(expected), difference.line)
+    line = before.line_of(shown, difference.line)
     cell: Any = item
     cell.comparison_traceback = [f"line {line} of the output differs"]
     _record(item, line=line, expected=difference.expected, came=difference.came)
     return False
+
+
+def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
+    settings = load_settings(folder)
+    engine = choose_engine(settings)
+    masks = masks_for(settings, engine)
+    left = Masked(masks)
+    return masks, left, Masked(masks, left if engine.store != settings.store else None)
 
 
 def _record(item: pytest.Item, **what: object) -> None:

@@ -1,5 +1,6 @@
 """Runbooks as pairs: NAME.md, the source, and NAME.ipynb, the same with the outputs of a run. Made and read here."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -106,6 +107,21 @@ def find_pairs(settings: Settings, names: Iterable[str]) -> list[Pair]:
             raise CannotCheck(f"There is no notebook {name}: {path} does not exist. The notebooks are: {known}.")
         pairs.append(Pair(path))
     return list(dict.fromkeys(pairs))
+
+
+def part_of(pairs: list[Pair], shard: str) -> list[Pair]:
+    """Return the I-th of N parts (`I/N`) of the runbooks; all for nothing. Raises CannotCheck for no such part."""
+    if not shard:
+        return pairs
+    number, _, count = shard.partition("/")
+    if not (number.isdigit() and count.isdigit() and 0 < int(number) <= int(count)):
+        raise CannotCheck(f"--shard {shard} is no part: write 1/3 for the first of three.")
+    return pairs[int(number) - 1 :: int(count)]
+
+
+def fingerprint(pair: Pair) -> str:
+    """Return what tells one state of a notebook, text and outputs, from any other: 16 hexadecimal digits."""
+    return hashlib.sha256(pair.text.read_bytes() + b"\0" + pair.executed.read_bytes()).hexdigest()[:16]
 
 
 def first_line(source: str) -> str:

@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from rehearsal.errors import Wrong
 
+STORES = ("graph", "containerd")
+"""Where an engine keeps images: in its graph driver, or in containerd's image store."""
 MAGIC = re.compile(r"%%bash(?:[ \t][^\n]*)?\n")
 NOBODY = "nothing"
 """In place of words: the registry does not answer at all."""
@@ -17,8 +19,12 @@ NOBODY = "nothing"
 class ShellCell:
     """One shell cell as it stands on the page, and what its options declare.
 
-    fails: the status that it must end with. root: it runs containers. writes: the references that it writes.
-    answers: the words in which the rehearsed registry refuses whatever this cell asks, or `nothing`.
+    Attributes:
+        fails: the status that it must end with.
+        root: whether it runs containers.
+        writes: the references that it writes.
+        answers: the words in which the rehearsed registry refuses whatever this cell asks, or `nothing`.
+        store: the image store with which alone it holds; empty for both.
     """
 
     script: str
@@ -26,6 +32,7 @@ class ShellCell:
     root: bool = False
     writes: tuple[str, ...] = ()
     answers: str = ""
+    store: str = ""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,6 +44,7 @@ _PARSER = _Parser("%%bash", add_help=False, allow_abbrev=False)
 _PARSER.add_argument("--fails", type=int, choices=range(1, 256), metavar="STATUS")
 _PARSER.add_argument("--root", action="store_true")
 _PARSER.add_argument("--writes", action="append", default=[], metavar="REFERENCE")
+_PARSER.add_argument("--store", choices=STORES, default="")
 _PARSER.add_argument("--answers", default="", metavar="WORDS")
 
 
@@ -47,7 +55,7 @@ def read_cell(line: str, script: str) -> ShellCell:
     except ValueError as error:
         _PARSER.error(str(error).lower())
     read = _PARSER.parse_args(words)
-    return ShellCell(script.removesuffix("\n"), read.fails, read.root, tuple(read.writes), read.answers)
+    return ShellCell(script.removesuffix("\n"), read.fails, read.root, tuple(read.writes), read.answers, read.store)
 
 
 def shell_cell(source: str) -> ShellCell | None:

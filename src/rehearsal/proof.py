@@ -57,7 +57,7 @@ def unused_masks(pairs: Sequence[Pair], masks: Sequence[Mask]) -> list[Problem]:
     """Return a problem for each mask that matches no recorded output: nobody would notice if it hid too much."""
     cells = [cell for pair in pairs if pair.executed.exists() for cell in pair.read_executed().cells]
     texts = [as_text(cell.outputs) for cell in cells if cell.cell_type == "code"]
-    recorded = [mask for mask in masks if not mask.docker]  # the others are held by a run with that docker
+    recorded = [mask for mask in masks if not mask.on]  # the others are held by a run on such an engine
     unused = [mask for mask in recorded if not any(mask.pattern.search(text) for text in texts)]
     found = [Problem("masks", None, f"«{mask.name}» matches no output of any notebook: remove it") for mask in unused]
     said = {line for text in texts for line in hidden(text, masks)}

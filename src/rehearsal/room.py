@@ -16,13 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from rehearsal.engines import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.errors import CannotCheck
 from rehearsal.keeper import keep
-from rehearsal.sealing import BUNDLE, DOCKER_SOCKET, ROOM, Inside, seal
+from rehearsal.sealing import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, Inside, seal
 from rehearsal.settings import Settings
 
-PROGRAMS = {"dockerd": "docker.io", "docker": "docker.io", "docker-registry": "docker-registry"}
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAMS = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+}
+"""What a room runs, each with the Debian package that has it; an engine's own set may have it too."""
 _USERS = 65536
 _FIRST_USER = 2_100_000_000
 """Who root's rooms run as on the machine: nobody there has these numbers, so nothing there is theirs."""
@@ -61,15 +68,16 @@ def open_room(
     files: small files the command finds in /run/room. in_terminal: leave the room its place in this terminal.
     at_once: start the command beside the services, and let it wait for them (see services.py), its output in a log.
     """
-    check_machine()
-    inside = _inside(settings, files)
+    engine = choose_engine(settings)
+    check_machine(engine)
+    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
 
     def enter(containers: bool) -> NoReturn:
         seal(inside, containers)
         for number in os.listdir("/proc/self/fd")[3:]:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(number), False)
-        environment = _environment()
+        environment = _environment(engine)
         started = _start_beside(command, environment) if at_once else 0
         services = [sys.executable, "-m", "rehearsal.services", str(settings.root), str(started), *command]
         os.execve(sys.executable, services, environment)
@@ -85,8 +93,9 @@ def _start_beside(command: list[str], environment: dict[str, str]) -> int:
 
 def probe(settings: Settings) -> None:
     """Make the walls of a room and run nothing in it; raise CannotCheck where this machine cannot."""
-    check_machine()
-    inside = _inside(settings, {})
+    engine = choose_engine(settings)
+    check_machine(engine)
+    inside = _inside(settings, engine, {})
 
     def enter(containers: bool) -> NoReturn:
         seal(inside, containers)
@@ -140,27 +149,31 @@ def _fork(enter: Callable[[bool], NoReturn], first_user: int, in_terminal: bool)
         raise
 
 
-def check_machine() -> None:
+def check_machine(engine: Engine) -> None:
     """Raise CannotCheck where what a room is made of is missing."""
     if sys.platform != "linux":
         raise CannotCheck("A room needs Linux: its walls are the Linux kernel's namespaces. Use a Linux machine or VM.")
     for program, package in PROGRAMS.items():
-        if not shutil.which(program, path=_path()):
+        if not shutil.which(program, path=_path(engine)):
             raise CannotCheck(f"{program} is missing, so no room can be made: install the Debian package {package}.")
 
 
-def _path() -> str:
-    """Return the person's PATH, this Python's folder before it and the system's (with the engine) after it."""
+def _path(engine: Engine) -> str:
+    """Return the person's PATH, this Python's and the engine's folders before it and the system's after it."""
     folders = [
         str(Path(sys.executable).parent),
+        *engine.programs,
         *os.environ.get("PATH", "").split(os.pathsep),
-        *_SYSTEM_PATH.split(":"),
+        *SYSTEM_PATH.split(":"),
     ]
     return os.pathsep.join(dict.fromkeys(folders))
 
 
-def _inside(settings: Settings, files: dict[str, bytes]) -> Inside:
-    seen = (settings.root, Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1])
+def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Inside:
+    seen = [settings.root, Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
+    seen += [Path(engine.folder)] if engine.folder else []
+    found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)  # a home may hold the machine's Docker
+    seen += [Path(program).parent for program in found if program]
     here = Path.cwd()
     work = here if settings.root in here.parents else settings.notebooks
     names = "\n".join(f"{registry.address} {' '.join(registry.hosts)}" for registry in settings.registries)
@@ -168,6 +181,7 @@ def _inside(settings: Settings, files: dict[str, bytes]) -> Inside:
         visible=tuple(form for path in seen for form in (path, path.resolve())),
         work=work if work.is_dir() else None,
         sockets=_doors(settings.root),
+        addresses=tuple(registry.address for registry in settings.registries),
         hosts=f"127.0.0.1 localhost rehearsal\n{names}\n",
         size=_size(),
         files=files,
@@ -196,11 +210,11 @@ def _size() -> str:
     return size
 
 
-def _environment() -> dict[str, str]:
+def _environment(engine: Engine) -> dict[str, str]:
     """The whole environment of a room: an allow-list, so that no token of the person's can be in it."""
     kept = {name: os.environ[name] for name in ("TERM",) if name in os.environ}
     return kept | {
-        "PATH": _path(),
+        "PATH": _path(engine),
         "HOME": str(ROOM / "home"),
         "DOCKER_CONFIG": str(ROOM / "home/.docker"),
         "DOCKER_HOST": f"unix://{DOCKER_SOCKET}",

@@ -20,6 +20,8 @@ PROJECT = ROOM / "project"
 STATE = ROOM / "state"
 """A file system of its own, as the logs and the home are: the last word must fit when the room is full."""
 DOCKER_SOCKET = ROOM / "docker.sock"
+ENGINE = ROOM / "engine.json"
+"""Which engine the room has (engines.py)."""
 BUNDLE = ROOM / "ca.pem"
 CERTIFICATE, KEY = ROOM / "leaf.pem", ROOM / "leaf.key"
 """The one certificate for every name of the room, its chain with it."""
@@ -38,16 +40,20 @@ _FRESH = MS_NOSUID | MS_NODEV
 class Inside:
     """What one room holds besides the machine's own programs.
 
-    visible: folders seen read-only at their own paths (the project, the Python in use).
-    sockets: unix sockets of the machine, to be covered where they are in a folder that is seen.
-    work: the folder whose copy the commands start in, or None for an empty one.
-    hosts: lines of the hosts file. files: small files of /run/room, readable by their owner alone.
-    size: how much each place to write may hold, in tmpfs's words (all of it is memory).
+    Attributes:
+        visible: folders seen read-only at their own paths (the project, the Python in use).
+        sockets: unix sockets of the machine, to be covered where they are in a folder that is seen.
+        work: the folder whose copy the commands start in, or None for an empty one.
+        addresses: those of the registries, on its loopback interface.
+        hosts: lines of the hosts file.
+        size: how much each place to write may hold, in tmpfs's words (all of it is memory).
+        files: small files of /run/room, readable by their owner alone.
     """
 
     visible: tuple[Path, ...]
     sockets: tuple[str, ...]
     work: Path | None
+    addresses: tuple[str, ...]
     hosts: str
     size: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -56,7 +62,7 @@ class Inside:
 def seal(inside: Inside, containers: bool) -> None:
     """Turn this process's new namespaces into a room; raise OSError, its text naming the step, where that fails."""
     socket.sethostname("rehearsal")
-    linux.raise_loopback()
+    linux.raise_loopback(inside.addresses)
     linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
     trees = _trees(inside)  # before this process is nobody to the machine: it may have no way to them then
     linux.become_root()

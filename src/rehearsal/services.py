@@ -20,8 +20,9 @@ from pathlib import Path
 from types import FrameType
 
 from rehearsal import linux
+from rehearsal.engines import CONTAINERD, GRAPH, Engine, read_engine
 from rehearsal.errors import CannotCheck
-from rehearsal.sealing import BUNDLE, CERTIFICATE, DOCKER_SOCKET, KEY, REFUSED, ROOM, STATE
+from rehearsal.sealing import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, REFUSED, ROOM, STATE
 from rehearsal.settings import Registry, Settings, load_settings
 
 READY, FAILED = STATE / "ready", STATE / "failed"
@@ -87,7 +88,7 @@ def _reason(error: Exception) -> str:
 
 def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
     """Start the slowest first: the engine comes up while the certificates are made."""
-    started = {"engine": _daemon("engine", _engine_command(), container="rehearsal")}
+    started = {"engine": _start_engine(read_engine(ENGINE))}
     chain = _make_certificates(settings)
     from rehearsal import server, tokens
 
@@ -129,13 +130,20 @@ def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[byte
         )
 
 
-def _engine_command() -> list[str]:
-    """The engine of a room. The driver vfs needs nothing of the kernel, so outputs are the same on every machine."""
-    engine = ROOM / "engine"
-    places = ["--data-root", engine / "data", "--exec-root", engine / "exec", "--pidfile", engine / "pid"]
-    command = ["dockerd", *map(str, places), "-H", f"unix://{DOCKER_SOCKET}", "-G", "0"]
-    command += ["--iptables=false", "--storage-driver", "vfs"]
-    return command if can_run_containers() else [*command, "--bridge=none"]
+def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
+    """Start dockerd. The drivers vfs and native need nothing of the kernel, so outputs are the same everywhere."""
+    folder = ROOM / "engine"
+    features = {} if engine.series.startswith("20.") else {"containerd-snapshotter": engine.store == CONTAINERD}
+    (folder / "daemon.json").write_text(json.dumps({"features": features}))
+    if engine.plugins:
+        (ROOM / "home/.docker").mkdir(mode=0o700)
+        (ROOM / "home/.docker/cli-plugins").symlink_to(engine.plugins)
+    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid", "config-file": "daemon.json"}
+    command = ["dockerd", *(f"--{option}={folder / name}" for option, name in places.items())]
+    command += [f"--host=unix://{DOCKER_SOCKET}", "--group=0", "--iptables=false"]
+    command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
+    command += [] if can_run_containers() else ["--bridge=none"]
+    return _daemon("engine", command, container="rehearsal")
 
 
 def can_run_containers() -> bool:

@@ -13,7 +13,10 @@ from rehearsal.masks import Mask, load_masks
 
 Right = Literal["push", "pull", "expired"]
 _KEYS = frozenset({"notebooks", "masks", "unrun", "registries", "readers", "writers", "modules", "digest"})
+_KEYS |= {"engine", "engines", "store", "evidence"}
 _KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
+_NETWORK = "192.0.2"
+"""Where registries are in a room (RFC 5737). Not below 127: Docker lets those do without TLS, and no real one."""
 RIGHTS = ("push", "pull", "expired")
 
 
@@ -41,7 +44,8 @@ class Settings:
     """One project: its root, the folder of its runbooks, and the registries of its rooms.
 
     readers: programs that read a registry. writers: commands that write to one. modules: what a Python cell may
-    import. digest: the command that says what a reference names.
+    import. digest: the command that says what a reference names. engine, store: on which the outputs are recorded
+    (engines.py). engines: the folder of the sets. evidence: which notebook held on which engine.
     """
 
     root: Path
@@ -53,6 +57,10 @@ class Settings:
     writers: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     digest: str = ""
+    engine: str = "machine"
+    store: str = "containerd"
+    engines: Path = Path("engines")
+    evidence: Path | None = None
 
     def masks(self) -> tuple[Mask, ...]:
         """Return the project's masks; none without a file of them."""
@@ -87,7 +95,19 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
         masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
         notebooks = root / table.get("notebooks", "notebooks")
         said = {name: _words(table, name) for name in ("readers", "writers", "modules")}
-        return Settings(root, notebooks, masks, unrun, registries, **said, digest=str(table.get("digest", "")))
+        return Settings(
+            root,
+            notebooks,
+            masks,
+            unrun,
+            registries,
+            **said,
+            digest=str(table.get("digest", "")),
+            engine=str(table.get("engine", "machine")),
+            store=str(table.get("store", "containerd")),
+            engines=root / table.get("engines", "engines"),
+            evidence=root / table["evidence"] if "evidence" in table else None,
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
 
@@ -105,7 +125,7 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
         raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
     name, rights = str(entry.get("name", hosts[0])), cast(dict[str, Right], tokens)
     history, user = str(entry.get("history", "")), str(entry.get("user", ""))
-    return Registry(name, f"127.0.0.{number}", hosts, rights, images, history, user)
+    return Registry(name, f"{_NETWORK}.{number}", hosts, rights, images, history, user)
 
 
 def _check_keys(table: Mapping[str, object], known: frozenset[str]) -> None:

@@ -8,15 +8,19 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
+from rehearsal.engines import read_engine
 from rehearsal.errors import CannotCheck
 from rehearsal.options import NOBODY, ShellCell
 from rehearsal.placeholders import Placeholder
-from rehearsal.sealing import PROJECT, ROOM, WORK
+from rehearsal.sealing import ENGINE, PROJECT, ROOM, WORK
 from rehearsal.services import can_run_containers, wait_until_ready
 from rehearsal.settings import Registry, load_settings
 from rehearsal.shell import Shell
 from rehearsal.shown import Shown
 from rehearsal.writes import Watch, disagreement
+
+NOT_HERE = "Not run on this engine: "
+"""How the one line begins that a cell prints when it holds with another image store alone."""
 
 
 class Rehearsal:
@@ -47,6 +51,11 @@ class Rehearsal:
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return the practice secrets: all are known before any cell runs."""
         return {placeholder.value for placeholder in known if placeholder.secret}
+
+    def passes_over(self, cell: ShellCell) -> str:
+        """Return why a cell is not run on this engine, or nothing."""
+        store = read_engine(ENGINE).store if cell.store else ""
+        return f"{NOT_HERE}this cell holds with the store {cell.store} alone" if store != cell.store else ""
 
     def check(self, source: str) -> None:
         """Let every cell run: nothing that it does leaves the room."""

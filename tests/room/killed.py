@@ -34,7 +34,7 @@ def main(name, tag, when):
     engine, registry = Engine(), Registry(Transport("ghcr.io", credentials))
     image, reference = engine.image(name), parse_reference(f"ghcr.io/megalotron/backend:{tag}")
     plan = release.publish_plan(registry, reference, image, Asked())
-    push = partial(engine.push, credentials=credentials, progress=progress)
+    push = partial(engine.push, credentials=credentials, progress=progress, say=print)
     release.publish(plan, image, registry, push, say=say, settle=0)
 
 

@@ -40,7 +40,7 @@ def publish(registry, engine):
     def run(tag, image, asked=None, say=lambda step: None):
         reference = parse_reference(f"ghcr.io/{IMAGE}:{tag}")
         plan = release.publish_plan(registry, reference, image, asked or Asked())
-        push = partial(engine.push, credentials=MAY_PUSH, progress=lambda *layer: None)
+        push = partial(engine.push, credentials=MAY_PUSH, progress=lambda *layer: None, say=say)
         return release.publish(plan, image, registry, push, say=say, settle=0)
 
     return run
@@ -56,7 +56,7 @@ def test_a_first_release_is_published_and_read_back(publish, registry, make_imag
     written = publish("v1.0.0", image)
     assert written.before == Free()
     assert registry.state(IMAGE, "v1.0.0") == Taken(written.digest)
-    assert image.id in registry.manifest(IMAGE, written.digest).names
+    assert image.is_in(registry.manifest(IMAGE, written.digest))
 
 
 def test_the_same_image_again_is_a_success_that_sends_nothing(publish, registry, make_image):
@@ -193,12 +193,12 @@ def test_two_pushes_from_one_engine_do_not_mix_their_images(publish, registry, m
     def push(wanted, repository, tag):
         pushes.append(wanted)
         given = other if len(pushes) == 1 else wanted  # the first time, the other process's name is pushed
-        return engine.push(given, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None)
+        return engine.push(given, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print)
 
     plan = release.publish_plan(registry, Reference(BACKEND, parse_release("v1.0.0")), image, Asked())
     written = release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
     assert len(pushes) == 2
-    assert image.id in registry.manifest(IMAGE, written.digest).names
+    assert image.is_in(registry.manifest(IMAGE, written.digest))
 
 
 def test_the_board_names_main_and_dev_by_digest_and_release(registry):
@@ -231,7 +231,7 @@ def test_a_publication_killed_at_any_step_ends_right_when_run_again(step, publis
     assert done.returncode == (-signal.SIGKILL if step < STEPS else 0), done.stderr
     written = publish("v1.0.0", image)
     assert registry.state(IMAGE, "v1.0.0") == Taken(written.digest)
-    assert image.id in registry.manifest(IMAGE, written.digest).names
+    assert image.is_in(registry.manifest(IMAGE, written.digest))
     assert [tag for tag in registry.tags(IMAGE) if tag != "staging"] == ["v1.0.0"]
 
 
