@@ -97,9 +97,7 @@ def left_of_rooms(marker, with_cgroups=True):
 
 def cgroups_of_rooms():
     """Return the cgroup folders of rooms whose keeper is gone."""
-    return [
-        path for path in cgroups("rehearsal-") if not Path("/proc", Path(path).name.removeprefix("rehearsal-")).exists()
-    ]
+    return [path for path in cgroups("rehearsal-") if not Path("/proc", Path(path).name.split("-")[1]).exists()]
 
 
 def cgroups(prefix):

@@ -10,6 +10,7 @@ import pytest
 from conftest import ORDINARY_USER, ROOT, rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.notebooks import Pair
+from rehearsal.progress import Progress
 from rehearsal.verification import _Outcome
 
 HEADER = """---
@@ -44,7 +45,7 @@ def verified(project, name="push-an-image"):
 def test_the_runbook_holds(project):
     done = verified(project)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"Verified: 1 notebook, 10 cells, \d+ commands, [\d.]+ s", done.stdout)
+    assert re.search(r"Verified on Docker [\d.]+ with .+: 1 notebook, 10 cells, \d+ commands, [\d.]+ s", done.stdout)
 
 
 @pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.md")), ids=lambda path: path.stem)
@@ -145,7 +146,7 @@ def test_the_runbook_holds_for_an_ordinary_user(project):
 
 
 def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold():
-    outcome = _Outcome([Pair(ROOT / "notebooks" / "push-an-image.md")], read=lambda: None)
+    outcome = _Outcome([Pair(ROOT / "notebooks" / "push-an-image.md")], Progress({}), read=lambda: None)
     outcome.compared = 9
     with pytest.raises(CannotCheck, match="nbval ran 9 cells, but the notebooks hold 10"):
         outcome.check_complete()
@@ -158,4 +159,4 @@ def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
         write_pair(project / "notebooks", f"one-{number}", "```bash\ntest ! -e mine\ntouch mine\n```\n")
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 0, done.stdout
-    assert "Verified: 4 notebooks, 13 cells" in done.stdout
+    assert ": 4 notebooks, 13 cells" in done.stdout

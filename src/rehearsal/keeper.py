@@ -6,8 +6,10 @@ removes the room's cgroup. All else of a room is in its mount namespace, and end
 """
 
 import contextlib
+import fcntl
 import json
 import os
+import secrets
 import select
 import signal
 import sys
@@ -27,7 +29,7 @@ def keep(enter: Callable[[bool], NoReturn], first_user: int, alive: int, report:
     """Make a room, start `enter` as its first process, end with its exit status; never return.
 
     first_user: who the room's root is outside. alive: a pipe that ends when the runner does. report: gets one JSON
-    object a line: `unshared`, then `pid` or `error`. mapped: its end says that the runner has mapped the users. `enter`
+    object a line: `unshared`, then `pid` or `error`. mapped: gets a byte once the runner has mapped the users. `enter`
     is told if there is a cgroup.
     """
     status = 3
@@ -54,7 +56,8 @@ def _make(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive
         linux.unshare(linux.CLONE_ROOM)
         linux.die_with_parent()
         tell(report, unshared=os.getpid())
-        os.read(mapped, 1)
+        if not os.read(mapped, 1):  # the runner could not map the users, and says so
+            return 1
         first = os.fork()
         if not first:
             _begin(enter, own, parent, alive, report)
@@ -115,18 +118,32 @@ def _cgroup_root() -> int:
 def _make_cgroup(parent: int, owner: int) -> str | None:
     if parent == -1:
         return None
-    for name in os.listdir(parent):
-        keeper = name.removeprefix(_CGROUP_PREFIX)
-        if keeper != name and not os.path.exists(f"/proc/{keeper}"):
-            _remove_cgroup(parent, name, patience=0)
-    own = f"{_CGROUP_PREFIX}{os.getpid()}"
+    own = f"{_CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
+        fcntl.flock(parent, fcntl.LOCK_EX)  # so that no other sweep comes between a folder and its lock
+        _sweep(parent)
         os.mkdir(own, dir_fd=parent)
+        fcntl.flock(os.open(own, os.O_RDONLY, dir_fd=parent), fcntl.LOCK_SH)  # held until this process ends
         for name in _DELEGATED:
             os.chown(f"{own}/{name}", owner, owner, dir_fd=parent)
     except OSError:
         return None  # a container with its cgroups read-only: a room like an ordinary user's
+    finally:
+        fcntl.flock(parent, fcntl.LOCK_UN)
     return own
+
+
+def _sweep(parent: int) -> None:
+    """Remove what keepers that were killed have left: their locks are gone, whatever PID namespace they were in."""
+    for name in os.listdir(parent):
+        if name.startswith(_CGROUP_PREFIX):
+            with contextlib.suppress(OSError):  # locked, or gone meanwhile
+                folder = os.open(name, os.O_RDONLY, dir_fd=parent)
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove_cgroup(parent, name, patience=0)
+                finally:
+                    os.close(folder)
 
 
 def _remove_cgroup(parent: int, own: str | None, patience: float = _SECONDS_TO_EMPTY) -> None:

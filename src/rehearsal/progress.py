@@ -22,7 +22,7 @@ class Progress:
         self._done[notebook] += 1
         if not self._live and self._done[notebook] == self._cells.get(notebook):
             took = time.monotonic() - self._begin
-            print(f"{notebook}: {self._done[notebook]} cells done, {took:.1f} s", file=sys.stderr, flush=True)
+            print(f"{notebook}: all {self._done[notebook]} done, {took:.1f} s", file=sys.stderr, flush=True)
         self._show()
 
     def close(self) -> None:

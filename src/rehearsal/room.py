@@ -34,6 +34,8 @@ _USERS = 65536
 _FIRST_USER = 2_100_000_000
 """Who root's rooms run as on the machine: nobody there has these numbers, so nothing there is theirs."""
 _LARGE = (".venv", "node_modules")
+_MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
+"""Files by which Docker and Podman mark what they start."""
 
 
 @dataclass(frozen=True)
@@ -235,11 +237,12 @@ def _first_process(first_user: int, report: int, say_mapped: int) -> int:
             if "error" in message:
                 raise CannotCheck(_advice(message["error"], message["number"]))
             if "unshared" in message:
-                try:
-                    _map_users(message["unshared"], first_user)
-                except OSError as error:
-                    raise CannotCheck(_advice(f"map users: {error.strerror}", error.errno or 0)) from error
-                os.close(say_mapped)
+                with os.fdopen(say_mapped, "wb", buffering=0) as mapped:  # closed in any case: the other end waits
+                    try:
+                        _map_users(message["unshared"], first_user)
+                    except OSError as error:
+                        raise CannotCheck(_advice(f"map users: {error.strerror}", error.errno or 0)) from error
+                    mapped.write(b"1")
             pid = message.get("pid", pid)
     return pid
 
@@ -249,11 +252,29 @@ def _map_users(maker: int, first: int) -> None:
     root = os.geteuid() == 0
     Path(f"/proc/{maker}/setgroups").write_text("allow" if root else "deny")
     for kind, user in (("uid", first), ("gid", first if root else os.getegid())):
-        Path(f"/proc/{maker}/{kind}_map").write_text(f"0 {user} {_USERS if root else 1}")
+        mapping = _ranges_here(kind) if root and first == 0 else f"0 {user} {_USERS if root else 1}"
+        Path(f"/proc/{maker}/{kind}_map").write_text(mapping)
+
+
+def _ranges_here(kind: str) -> str:
+    """Return a map of each number to itself, range by range as they are here: one may not span two (rootlesskit)."""
+    ranges = [map(int, line.split()) for line in Path(f"/proc/self/{kind}_map").read_text().splitlines()]
+    kept = [(first, min(count, _USERS - first)) for first, _, count in ranges if first < _USERS]
+    return "\n".join(f"{first} {first} {count}" for first, count in kept)
 
 
 def _advice(error: str, number: int) -> str:
     said = f"No room can be made here ({error})"
+    if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
+        return (
+            f"{said}: root has lost the right to map users here (CAP_SETUID, CAP_SETGID). Start this with its "
+            "capabilities; a container without --cap-drop."
+        )
+    if number in (errno.EPERM, errno.EACCES) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
+        return (
+            f"{said}: this is a container, and its engine forbids that. Start it with --security-opt "
+            "seccomp=unconfined --security-opt systempaths=unconfined; see README, «On other machines»."
+        )
     space = number == errno.ENOSPC and not error.startswith("make namespaces")
     if space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
         return f"{said}: free memory, or set REHEARSAL_ROOM_SIZE (now {_size()!r}) to a size or a part of memory."
