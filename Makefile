@@ -78,15 +78,17 @@ types: setup
 unit: setup site
 	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room
 
-ROOM_TESTS = rehearsal room -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml
-IN_ROOM = $(addprefix $(CURDIR)/tests/room/test_,shell.py production.py workflow.py)
+ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml
+IN_ROOM = $(addprefix $(CURDIR)/tests/room/test_,shell.py production.py workflow.py stores.py containerd.py)
 IN_ANOTHER = $(addprefix $(CURDIR)/tests/room/test_,release.py registry_faults.py command_line.py)
+WITH_GRAPH = $(addprefix $(CURDIR)/tests/room/test_,release.py stores.py)
 
-room: setup ## the tests that run inside a room, in two rooms at once: many of them wait
+room: setup ## the tests that run inside a room, in two rooms at once: many of them wait; some with the other store too
 	@test "$(sort $(wildcard $(CURDIR)/tests/room/test_*.py))" = "$(sort $(IN_ROOM) $(IN_ANOTHER))"
 	@mkdir -p build
-	@$(ROOM_TESTS) $(IN_ANOTHER) >build/room 2>&1 & other=$$!; \
-	    $(ROOM_TESTS) $(IN_ROOM); status=$$?; \
+	@$(call ROOM_TESTS) $(IN_ANOTHER) >build/room 2>&1 & other=$$!; \
+	    $(call ROOM_TESTS) $(IN_ROOM); status=$$?; \
+	    $(call ROOM_TESTS,--store graph) $(WITH_GRAPH) || status=1; \
 	    wait $$other || status=1; cat build/room; exit $$status
 
 browser: setup site
@@ -100,7 +102,7 @@ steady: setup ## verify N times with both cores busy
 
 verify: setup
 	@mkdir -p build
-	@rehearsal verify >build/verified || { status=$$?; cat build/verified; exit $$status; }
+	@rehearsal verify $(VERIFY) >build/verified || { status=$$?; cat build/verified; exit $$status; }
 	@cat build/verified
 
 refresh: setup ## execute the runbooks and write those that changed

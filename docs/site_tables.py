@@ -14,6 +14,9 @@ from mkdocs.structure.pages import Page
 from megalotron_images.convention import STACKS
 from megalotron_images.errors import RuleBroken
 from megalotron_images.tags_for import tags_for
+from rehearsal.evidence import load_rows
+from rehearsal.notebooks import Pair
+from rehearsal.settings import load_settings
 
 RUNS = {
     "coverage": "Shell blocks on any page",
@@ -105,8 +108,21 @@ def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
+def engines() -> str:
+    """Return which guide held on which engine: the rows whose notebook is what it was then."""
+    settings = load_settings(BENCH)
+    rows = [row for row in load_rows(settings) if row.is_of(Pair(settings.notebooks / f"{row.notebook}.md"))]
+    heads = sorted({(tuple(map(int, row.release.split("."))), row.store, row.release) for row in rows})
+    found = {(row.notebook, row.store, row.release): row for row in rows}
+    lines = []
+    for name in sorted({row.notebook for row in rows}):
+        cells = [found.get((name, store, release)) for _, store, release in heads]
+        lines.append((f"[{name}](guide/{name}.ipynb)", *(str(row.cells) if row else "–" for row in cells)))
+    return table(("Guide", *(f"{release}, {store}" for _, store, release in heads)), lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {"stacks": stacks, "tags": tags, "bench": bench}
-TABLES |= {"pages": pages, "runs": runs, "versions": versions}
+TABLES |= {"engines": engines, "pages": pages, "runs": runs, "versions": versions}
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

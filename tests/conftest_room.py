@@ -14,7 +14,7 @@ import pytest
 from megalotron_images.credentials import Credentials
 from megalotron_images.registry import Registry
 from megalotron_images.transport import Transport
-from rehearsal.sealing import PROJECT, ROOM
+from rehearsal.sealing import PROJECT, ROOM, WORK
 from rehearsal.settings import load_settings
 
 HOST = "ghcr.io"
@@ -113,3 +113,8 @@ def put_index(registry, repository, tag, architectures=("amd64", "arm64")):
     manifest = Manifest(digest_of(body), kind, body)
     registry.put(repository, tag, manifest)
     return manifest
+
+
+def docker(*words):
+    """Run docker in the folder of the notebooks; return what it prints."""
+    return subprocess.run(["docker", *words], cwd=WORK, capture_output=True, text=True, check=True).stdout.strip()

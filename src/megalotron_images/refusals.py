@@ -38,7 +38,12 @@ REFUSALS = (
         f"Make {_KIND}, and log in with it",
     ),
     _refusal("denied: denied", "the token is wrong, expired or revoked, or lacks SSO authorisation", _LOG_IN),
-    _refusal("requested access to the resource is denied", "the token only reads, or you are not logged in", LOG_IN),
+    _refusal(
+        "requested access to the resource is denied",
+        "the token only reads, or you are not logged in",
+        LOG_IN,
+        "requested access to the resource is denied|push access denied|insufficient_scope",
+    ),
     _refusal("no basic auth credentials", "the engine has no login for this registry", _LOG_IN),
     _refusal(
         "unauthorized: authentication required",
@@ -63,6 +68,11 @@ REFUSALS = (
         "the registry limits your requests",
         "Wait, then run it again",
         "toomanyrequests|too many requests",
+    ),
+    _refusal(
+        "403 Forbidden",
+        "the registry refused, and this engine does not pass on its reason",
+        "megalotron-images doctor asks for it",
     ),
     _refusal("no space left on device", "the disk is full", "Free space (docker system df shows what takes it)"),
     _refusal("denied", "the registry does not let you do this", _LOG_IN),

@@ -288,7 +288,7 @@ def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(ma
     before = tags()
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
     rehearse(machine, "large")
-    status, shown = walk(machine, "large", interrupt_at="Preparing")
+    status, shown = walk(machine, "large", interrupt_at="refers to repository")
     assert status == 1
     assert "Interrupted" in shown
     assert added(before) == []

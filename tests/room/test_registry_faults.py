@@ -139,7 +139,8 @@ def test_an_engine_without_a_login_is_told_what_to_do(cli, make_image, registry)
     make_image("one")
     done = cli("publish", "backend", "v1.0.0", "--image", "one", "--yes", token="")
     assert done.returncode == 3
-    assert "denied: requested access to the resource is denied" in done.stderr or "no basic auth" in done.stderr
+    assert "push access denied" in done.stderr or "requested access to the resource is denied" in done.stderr
+    assert "you are not logged in" in done.stderr
     assert "Log in" in done.stderr
     assert registry.state(IMAGE, "v1.0.0") == Free()
 

@@ -1,0 +1,95 @@
+"""Publishing what an engine holds, whatever its image store: pulled and built images."""
+
+import json
+
+import pytest
+
+from conftest_room import digest_of, docker, put_image, put_index
+from megalotron_images.convention import parse_stack
+from megalotron_images.engine import Engine
+from megalotron_images.registry import Manifest, Taken
+from rehearsal.engines import CONTAINERD, read_engine
+from rehearsal.sealing import ENGINE
+
+IMAGE = parse_stack("backend").image
+HERE = read_engine(ENGINE)
+BOTH = frozenset({"linux/amd64", "linux/arm64"})
+
+
+@pytest.fixture
+def pulled():
+    docker("pull", "--quiet", "alpine")
+    return "alpine"
+
+
+@pytest.fixture
+def built():
+    docker("build", "--quiet", "--tag", "built", "examples/backend")
+    return "built"
+
+
+@pytest.mark.parametrize("kind", ["pulled", "built"])
+def test_an_image_of_the_engine_is_published_and_again_is_done(kind, registry, cli, request):
+    name = request.getfixturevalue(kind)
+    first = cli("publish", "backend", "v1.0.0", "--image", name, "--yes")
+    assert first.returncode == 0, first.stderr
+    digest = first.stdout.strip().rpartition("@")[2]
+    assert registry.state(IMAGE, "v1.0.0") == Taken(digest)
+    again = cli("publish", "backend", "v1.0.0", "--image", name, "--yes")
+    assert (again.returncode, again.stdout.strip().rpartition("@")[2]) == (0, digest)
+    assert "is this image already" in again.stderr
+
+
+def test_an_image_keeps_its_digest_where_the_store_is_containerds(registry, cli, pulled):
+    digest = cli("publish", "backend", "v1.0.0", "--image", pulled, "--yes").stdout.strip().rpartition("@")[2]
+    theirs = json.loads(docker("image", "inspect", "alpine"))[0]["RepoDigests"][0].partition("@")[2]
+    assert (digest == theirs) == (HERE.store == CONTAINERD)
+
+
+def test_a_built_image_is_for_one_platform_however_it_is_attested(built):
+    assert Engine().image(built).platforms == {"linux/amd64"}
+
+
+def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(registry, cli, built, monkeypatch):
+    from megalotron_images import release
+    from megalotron_images.convention import parse_reference
+    from megalotron_images.errors import EngineFailed
+    from megalotron_images.plans import Asked
+
+    monkeypatch.setattr(release, "_PAUSE", 0)
+    image = Engine().image(built)
+    plan = release.publish_plan(registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked())
+
+    def push(image, repository, tag):
+        if "staging" not in registry.tags(IMAGE):
+            put_image(registry, IMAGE, "staging")
+
+    with pytest.raises(EngineFailed, match="knows built by another digest"):
+        release.publish(plan, image, registry, push, say=print, settle=0)
+
+    def others(image, repository, tag):
+        put_image(registry, IMAGE, "staging")
+
+    with pytest.raises(EngineFailed, match="Somebody else pushes"):
+        release.publish(plan, image, registry, others, say=print, settle=0)
+
+
+def test_platforms_are_read_from_an_index_in_an_index_and_beside_attestations(registry):
+    inner = put_index(registry, IMAGE, "inner")
+    plain = put_image(registry, IMAGE, "plain", "s390x")
+    attestation = put_image(registry, IMAGE, "attestation", "unknown")
+    kind = inner.media_type
+    parts = [
+        {"mediaType": kind, "size": len(inner.content), "digest": inner.digest},
+        {"mediaType": plain.media_type, "size": len(plain.content), "digest": plain.digest},
+        {
+            "mediaType": attestation.media_type,
+            "size": len(attestation.content),
+            "digest": attestation.digest,
+            "platform": {"architecture": "unknown", "os": "unknown"},
+        },
+    ]
+    body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": parts}).encode()
+    outer = Manifest(digest_of(body), kind, body)
+    registry.put(IMAGE, "v1.0.0", outer)
+    assert registry.platforms(IMAGE, registry.manifest(IMAGE, "v1.0.0")) == BOTH | {"linux/s390x"}
