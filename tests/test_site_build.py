@@ -30,7 +30,7 @@ def copied(tmp_path):
     for name in ("docs", "notebooks", "bench"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "src").symlink_to(ROOT / "src")
-    for name in ("mkdocs.yml", "CONTRIBUTING.md"):
+    for name in ("mkdocs.yml", "pyproject.toml", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 

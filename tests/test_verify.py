@@ -147,10 +147,10 @@ def test_the_runbook_holds_for_an_ordinary_user(project):
 
 def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold():
     outcome = _Outcome([Pair(ROOT / "notebooks" / "push-an-image.md")], Progress({}), read=lambda: None)
-    outcome.compared = 9
+    outcome.held["push-an-image"] = 9
     with pytest.raises(CannotCheck, match="nbval ran 9 cells, but the notebooks hold 10"):
         outcome.check_complete()
-    outcome.compared = 10
+    outcome.held["push-an-image"] = 10
     outcome.check_complete()
 
 
