@@ -1,10 +1,14 @@
 """When, on what and of what something was measured: it stands beside every figure of the evidence."""
 
+import os
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 
 from bench.measure import ROOT
+from rehearsal.engines import choose_engine
+from rehearsal.settings import load_settings
 
 VERSIONS = {
     "engine": ["dockerd", "--version"],
@@ -18,7 +22,11 @@ def stamp() -> dict[str, str]:
     changed = _said(["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench"])
     commit = _said(["git", "rev-parse", "HEAD"]) + (" and changes" if changed else "")
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    versions = {name: _said(command) for name, command in VERSIONS.items()}
+    programs = choose_engine(load_settings(ROOT)).programs
+    path = os.pathsep.join((*programs, os.environ["PATH"]))
+    versions = {
+        name: _said([shutil.which(program, path=path) or program, *rest]) for name, (program, *rest) in VERSIONS.items()
+    }
     return {"measured": datetime.now(UTC).date().isoformat(), "commit": commit, "machine": system} | versions
 
 

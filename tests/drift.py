@@ -23,6 +23,7 @@ from pathlib import Path
 
 import nbformat
 
+from rehearsal.engines import choose_engine, masks_for
 from rehearsal.masks import as_text
 from rehearsal.notebooks import Pair, find_pairs, first_line, script_of
 from rehearsal.proof import problems
@@ -198,6 +199,7 @@ def verify(batch: Sequence[Sequence[Change]], to_the_end: bool) -> list[str]:
         ours = shutil.ignore_patterns("*.md", "*.ipynb", ".*")
         shutil.copytree(ROOT / "notebooks", notebooks, ignore=ours)
         shutil.copy(ROOT / "pyproject.toml", place)
+        (Path(place) / "engines").symlink_to(ROOT / "engines")
         for number, group in enumerate(batch):
             apply(group, notebooks, f"change-{number:03}")
         command = [Path(sys.executable).parent / "rehearsal", "verify"]
@@ -218,7 +220,8 @@ def explained(change: Change) -> bool:
 def survivors(names: list[str], sample: int | None, seed: int) -> tuple[int, list[Change]]:
     """Return how many changes were tried, and those that went unnoticed; some may be explained."""
     settings = load_settings(ROOT)
-    tried = [change for pair in find_pairs(settings, names) for change in changes(pair, settings.masks())]
+    masks = masks_for(settings, choose_engine(settings))
+    tried = [change for pair in find_pairs(settings, names) for change in changes(pair, masks)]
     if sample is not None:
         tried = random.Random(seed).sample(tried, min(sample, len(tried)))  # noqa: S311  # a sample, no secret
     with multiprocessing.Pool() as pool:
