@@ -25,9 +25,9 @@ from megalotron_images.refusals import REFUSALS
 from rehearsal.notebooks import script_of
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
-BOOSTS = {"guide/troubleshooting/": 1.5, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
+BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
 """The pages that readers look for most come before those that mention the same."""
-_COMMAND = re.compile(r"(?:^|\| )(docker(?: (?:image|container|manifest|system))? [a-z]+)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE)
 _TAG = re.compile(r"<[^>]*>")
 _pages: list[Page] = []
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "docker logout": "/guide/push-an-image/",
     "docker image inspect": "/guide/push-an-image/",
     "docker image rm": "/guide/push-an-image/",
+    "docker buildx build": "/guide/choose-an-image/",
     "docker build": "/guide/choose-an-image/",
     "docker load": "/guide/choose-an-image/",
     "docker save": "/guide/choose-an-image/",
@@ -78,7 +79,7 @@ def messages():
 
 
 def test_the_table_names_each_docker_command_of_the_runbooks():
-    command = re.compile(r"(?:^|\| )(docker(?: (?:image|container))? [a-z]+)", re.MULTILINE)
+    command = re.compile(r"(?:^|\| )(docker(?: (?:buildx|image|container))? [a-z]+)", re.MULTILINE)
     assert {match[1] for _, cell in cells() for match in command.finditer(cell.source)} == set(COMMANDS)
 
 

@@ -111,8 +111,8 @@ def test_the_table_of_stacks_is_made_from_the_code(open_page):
 @pytest.mark.parametrize("path", sorted(SITE.glob("**/index.html")), ids=lambda path: path.parent.name)
 def test_a_page_is_light(path):
     content = path.read_bytes()
-    assert len(content) <= 36_000
-    assert len(gzip.compress(content, 9)) <= 8_500
+    assert len(content) <= 60_000  # what a page of Material weighs
+    assert len(gzip.compress(content, 9)) <= 12_000
 
 
 @pytest.mark.parametrize("path", sorted(SITE.glob("**/*.html")), ids=lambda path: str(path.relative_to(SITE)))
