@@ -157,17 +157,29 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
         with contextlib.suppress(NameTaken):
             push(image, f"{REGISTRY}/{stack.image}", STAGING)
             say("read its manifest")
-            manifest = registry.manifest(stack.image, STAGING)
-            if image.is_in(manifest):
+            manifest = _manifest_at(registry, stack, STAGING)
+            if manifest and image.is_in(manifest):
                 return manifest
-            seen.add(manifest.digest)
+            seen |= {manifest.digest} if manifest else set()
         time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - two that collide must not do so again
+    if not seen:
+        raise EngineFailed(f"{stack.image}:{STAGING} cannot be read after the push. Run the command again: it goes on.")
     if len(seen) == 1:
         raise EngineFailed(
             f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows {image.name} by another "
             f"digest ({image.id}). Nothing else was written. Pull the image again or build it anew, and try that."
         )
     raise EngineFailed(f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again.")
+
+
+def _manifest_at(registry: Registry, stack: Stack, tag: str) -> Manifest | None:
+    """Return the manifest at a tag, or None while there is none: a new tag can take a moment to be readable (GHCR)."""
+    try:
+        return registry.manifest(stack.image, tag)
+    except RegistryFailed as error:
+        if not error.said.startswith(NOT_THERE):
+            raise
+        return None
 
 
 def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from conftest_room import digest_of, docker, put_image, put_index
-from megalotron_images.convention import parse_stack
+from conftest_room import MAY_PUSH, digest_of, docker, put_image, put_index
+from megalotron_images import release
+from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
+from megalotron_images.errors import EngineFailed, RegistryFailed
+from megalotron_images.plans import Asked
 from megalotron_images.registry import Manifest, Taken
 from rehearsal.engines import CONTAINERD, read_engine
 from rehearsal.sealing import ENGINE
@@ -51,11 +54,6 @@ def test_a_built_image_is_for_one_platform_however_it_is_attested(built):
 
 
 def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(registry, cli, built, monkeypatch):
-    from megalotron_images import release
-    from megalotron_images.convention import parse_reference
-    from megalotron_images.errors import EngineFailed
-    from megalotron_images.plans import Asked
-
     monkeypatch.setattr(release, "_PAUSE", 0)
     image = Engine().image(built)
     plan = release.publish_plan(registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked())
@@ -72,6 +70,25 @@ def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(
 
     with pytest.raises(EngineFailed, match="Somebody else pushes"):
         release.publish(plan, image, registry, others, say=print, settle=0)
+
+
+def test_a_tag_that_takes_a_moment_to_be_readable_is_waited_for(registry, cli, built, monkeypatch):
+    image, read, pushes = Engine().image(built), registry.manifest, []
+    plan = release.publish_plan(registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked())
+
+    def push(image, repository, tag):
+        pushes.append(tag)
+        Engine().push(image, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print)
+
+    def late(repository, tag):
+        if tag == "staging" and len(pushes) == 1:
+            raise RegistryFailed("not yet", "manifest unknown")
+        return read(repository, tag)
+
+    monkeypatch.setattr(registry, "manifest", late)
+    written = release.publish(plan, image, registry, push, say=print, settle=0)
+    assert registry.state(IMAGE, "v1.0.0") == Taken(written.digest)
+    assert len(pushes) == 2
 
 
 def test_platforms_are_read_from_an_index_in_an_index_and_beside_attestations(registry):
