@@ -1,9 +1,11 @@
 """A local image for several platforms, as containerd's image store holds it: which of them are there.
 
 From API 1.48 on (Docker 28) the engine lists the parts of an index itself. Before, its export of the image tells: the
-index, and of its parts those that are there.
+index, and the blobs that are there. A part is there when its manifest, its configuration and all of its layers are:
+its manifest alone may outlive them.
 """
 
+import contextlib
 import json
 import tarfile
 from collections.abc import Iterator
@@ -40,18 +42,29 @@ def read(digest: str, export: IO[bytes]) -> list[Part]:
 
     Raises EngineFailed where the export does not hold it.
     """
-    names, index = set[str](), None
+    names, documents = _blobs(export)
+    if digest not in documents:
+        raise EngineFailed(f"Nobody can tell for which platforms {digest} is: your engine's export does not hold it.")
+
+    def part(entry: dict[str, Any]) -> Part:
+        manifest = documents.get(entry["digest"], {})
+        needed = {blob["digest"] for blob in (manifest.get("config"), *manifest.get("layers", ())) if blob}
+        kind = "attestation" if is_attestation(entry) else "image"
+        here = bool(needed) and needed <= names
+        return {"ID": entry["digest"], "Descriptor": entry, "Kind": kind, "Available": here}
+
+    return [part(entry) for entry in documents[digest].get("manifests", ())]
+
+
+def _blobs(export: IO[bytes]) -> tuple[set[str], dict[str, dict[str, Any]]]:
+    """Return the digests of an export's blobs, and those that are JSON objects: indexes and manifests among them."""
+    names, documents = set[str](), dict[str, dict[str, Any]]()
     with tarfile.open(fileobj=export, mode="r|") as archive:
         for member in archive:
-            found = f"sha256:{member.name.removeprefix('blobs/sha256/')}"
-            names.add(found)
-            if found == digest and member.size <= _LARGEST and (content := archive.extractfile(member)):
-                index = json.loads(content.read())
-    if index is None:
-        raise EngineFailed(f"Nobody can tell for which platforms {digest} is: your engine's export does not hold it.")
-    return [_part(entry, entry["digest"] in names) for entry in index.get("manifests", ())]
-
-
-def _part(entry: dict[str, Any], available: bool) -> Part:
-    kind = "attestation" if is_attestation(entry) else "image"
-    return {"ID": entry["digest"], "Descriptor": entry, "Kind": kind, "Available": available}
+            digest = f"sha256:{member.name.removeprefix('blobs/sha256/')}"
+            names.add(digest)
+            content = archive.extractfile(member) if member.size <= _LARGEST else None
+            if content and (text := content.read()).startswith(b"{"):
+                with contextlib.suppress(ValueError):  # a layer that only begins like JSON
+                    documents[digest] = json.loads(text)
+    return names, documents
