@@ -15,8 +15,15 @@ COPIES = 3
 
 
 def verify_against_plain_nbval() -> Ratio:
-    """`rehearsal verify` with its own room, beside nbval with a plain kernel in a room that is already there."""
-    inside = ["rehearsal", "room", "--", sys.executable, str(ROOT / "bench" / "inside.py"), str(ROOT)]
+    """`rehearsal verify` with its own room, against nbval with a plain kernel in a running room."""
+    inside = [
+        "rehearsal",
+        "room",
+        "--",
+        sys.executable,
+        str(ROOT / "bench" / "inside.py"),
+        str(ROOT),
+    ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(inside, cwd=ROOT, **pipes) as room:
 
@@ -27,7 +34,9 @@ def verify_against_plain_nbval() -> Ratio:
 
         ours, theirs = alternate(lambda: timed(["rehearsal", "verify", "push-an-image"]), plain)
         room.stdin.close()
-    return Ratio("verify of one notebook", "nbval, plain kernel, engine running", ours, theirs, 1.25)
+    return Ratio(
+        "verify of one notebook", "nbval, plain kernel, engine running", ours, theirs, 1.25
+    )
 
 
 def copies_against_one() -> Ratio:
@@ -37,16 +46,19 @@ def copies_against_one() -> Ratio:
     folder.mkdir(parents=True)
     for number in range(COPIES):
         for suffix in (".md", ".ipynb"):
-            shutil.copy(ROOT / "notebooks" / f"push-an-image{suffix}", folder / f"copy-{number}{suffix}")
+            shutil.copy(
+                ROOT / "notebooks" / f"push-an-image{suffix}", folder / f"copy-{number}{suffix}"
+            )
     paths = [str(path) for path in sorted(folder.glob("*.md"))]
     ours, theirs = alternate(
-        lambda: timed(["rehearsal", "verify", *paths]), lambda: timed(["rehearsal", "verify", paths[0]])
+        lambda: timed(["rehearsal", "verify", *paths]),
+        lambda: timed(["rehearsal", "verify", paths[0]]),
     )
     return Ratio(f"verify of {COPIES} copies at once", "of one", ours, theirs, 2.5)
 
 
 def all_against_their_share() -> Ratio:
-    """All notebooks at once, beside what the slowest, or their sum over the processors, would take."""
+    """All notebooks at once, against the slowest one or their sum divided by the processors."""
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
     def share() -> float:
@@ -68,10 +80,22 @@ def clients() -> Iterator[Ratio]:
 def main() -> int:
     """Measure everything; return 1 if a bar is missed."""
     when = stamp()
-    ratios = [verify_against_plain_nbval(), copies_against_one(), all_against_their_share(), *clients()]
-    print("| what | median (range) | against | median (range) | ratio | bar | |\n" + "| --- " * 7 + "|")
+    ratios = [
+        verify_against_plain_nbval(),
+        copies_against_one(),
+        all_against_their_share(),
+        *clients(),
+    ]
+    print(
+        "| what | median (range) | against | median (range) | ratio | bar | |\n"
+        + "| --- " * 7
+        + "|"
+    )
     print("\n".join(map(str, ratios)))
-    results = when | {"runs": RUNS, "ratios": [asdict(ratio) | {"ratio": round(ratio.value, 3)} for ratio in ratios]}
+    results = when | {
+        "runs": RUNS,
+        "ratios": [asdict(ratio) | {"ratio": round(ratio.value, 3)} for ratio in ratios],
+    }
     (ROOT / "bench" / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     return int(any(ratio.value > ratio.bar for ratio in ratios))
 

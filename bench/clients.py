@@ -1,4 +1,7 @@
-"""In a room: this client beside skopeo and docker's own commands, on the same registry. Prints JSON, a ratio a line."""
+"""In a room: this client beside skopeo and docker's own commands, on the same registry.
+
+Prints JSON, a ratio a line.
+"""
 
 import functools
 import itertools
@@ -19,7 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from measure import Ratio, alternate
 
 from megalotron_images import release
-from megalotron_images.convention import MovingTag, parse_reference, parse_release, parse_stack, releases_among
+from megalotron_images.convention import (
+    MovingTag,
+    parse_reference,
+    parse_release,
+    parse_stack,
+    releases_among,
+)
 from megalotron_images.credentials import find_credentials
 from megalotron_images.engine import Engine
 from megalotron_images.plans import Asked
@@ -48,7 +57,10 @@ def seconds(action: Callable[[], object]) -> float:
 
 @functools.cache
 def client() -> Registry:
-    """Return the one client of this process, which keeps its connection and tokens as long as they are good."""
+    """Return the client of this process.
+
+    It keeps its connection and its tokens as long as they are good.
+    """
     return Registry(Transport("ghcr.io", find_credentials("ghcr.io")), writes=True)
 
 
@@ -60,7 +72,9 @@ def build(name: str, megabytes: int, layers: int = 1) -> None:
         with open(folder / f"content-{layer}", "wb") as content:
             for _ in range(megabytes // layers):
                 content.write(os.urandom(MEGABYTE))
-    (folder / "Dockerfile").write_text("FROM scratch\n" + "".join(f"COPY content-{n} /\n" for n in range(layers)))
+    (folder / "Dockerfile").write_text(
+        "FROM scratch\n" + "".join(f"COPY content-{n} /\n" for n in range(layers))
+    )
     run("docker", "build", "-q", "-t", name, str(folder))
     shutil.rmtree(folder)
 
@@ -99,8 +113,15 @@ def promotions() -> list[Ratio]:
 
     ours = "promote of 50 MB in 10 layers, in a process that runs, settling time apart"
     return [
-        Ratio(ours, "skopeo copy", *alternate(lambda: seconds(promote), lambda: seconds(copy)), 0.25),
-        Ratio(ours, "docker pull, tag and push", *alternate(lambda: seconds(promote), from_scratch), 0.1),
+        Ratio(
+            ours, "skopeo copy", *alternate(lambda: seconds(promote), lambda: seconds(copy)), 0.25
+        ),
+        Ratio(
+            ours,
+            "docker pull, tag and push",
+            *alternate(lambda: seconds(promote), from_scratch),
+            0.1,
+        ),
     ]
 
 
@@ -115,16 +136,22 @@ def newest() -> Ratio:
     )
     for number in range(TAGS):
         shutil.rmtree(tags / f"v2.{number}.0")
-    return Ratio("the newest of 10,000 tags, in a process that runs", "skopeo list-tags", ours, theirs, 0.5)
+    return Ratio(
+        "the newest of 10,000 tags, in a process that runs", "skopeo list-tags", ours, theirs, 0.5
+    )
 
 
 def check() -> Ratio:
     """`check` as a whole process, beside `skopeo inspect` and a quarter of a second."""
     ours, theirs = alternate(
         lambda: seconds(lambda: run("megalotron-images", "check", f"{NAME}:v1.2.0")),
-        lambda: seconds(lambda: run("skopeo", "inspect", f"docker://{NAME}:v1.0.0")) + SECONDS_ABOVE,
+        lambda: (
+            seconds(lambda: run("skopeo", "inspect", f"docker://{NAME}:v1.0.0")) + SECONDS_ABOVE
+        ),
     )
-    return Ratio("check, the whole process", f"skopeo inspect + {SECONDS_ABOVE} s", ours, theirs, 1.0)
+    return Ratio(
+        "check, the whole process", f"skopeo inspect + {SECONDS_ABOVE} s", ours, theirs, 1.0
+    )
 
 
 def publish(tag: str, name: str) -> None:

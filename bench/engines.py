@@ -1,4 +1,6 @@
-"""Verify every notebook on every engine and store, and write the committed table: `python -m bench.engines`.
+"""Verify every notebook on every engine and store, and write the committed table.
+
+`python -m bench.engines`.
 
 With `--stale` nothing runs: it says which rows are of a notebook that has changed since.
 """
@@ -26,7 +28,10 @@ PAIRS = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the table, or say what is stale of it; return 1 if a notebook does not hold on an engine."""
+    """Write the table, or say what is stale of it.
+
+    Return 1 if a notebook does not hold on an engine.
+    """
     settings = load_settings(ROOT)
     pairs = find_pairs(settings, ())
     if "--stale" in arguments:
@@ -39,11 +44,16 @@ def main(arguments: Sequence[str]) -> int:
         checked = verification.verify(settings, pairs, masks_for(settings, engine))
         for problem in (*checked.problems, *checked.differences, *checked.unchecked):
             print(problem)
-        print(f"{'Verified' if checked.holds else 'Not verified'} on {engine}: {checked}", flush=True)
+        print(
+            f"{'Verified' if checked.holds else 'Not verified'} on {engine}: {checked}", flush=True
+        )
         if any(problem.notebook == "masks" for problem in checked.problems):
             print("The masks do not hold, so no row is written.")
             return 1
-        failed = {found.notebook for found in (*checked.problems, *checked.differences, *checked.unchecked)}
+        failed = {
+            found.notebook
+            for found in (*checked.problems, *checked.differences, *checked.unchecked)
+        }
         wrong += len(failed)
         rows += [_row(settings, pair, engine, checked) for pair in pairs if pair.name not in failed]
     if settings.evidence:
@@ -80,7 +90,10 @@ def _staleness(settings: Settings, pairs: Sequence[Pair]) -> str:
     }
     wanted = {(pair.name, *one) for pair in pairs for one in PAIRS}
     stale = sorted({name for name, _, _ in wanted - fresh})
-    said = f"bench/engines.json: {len(fresh & wanted)} of {len(wanted)} rows are of the notebooks as they are"
+    said = (
+        f"bench/engines.json: {len(fresh & wanted)} of {len(wanted)} rows are of the notebooks as"
+        " they are"
+    )
     return f"{said}; stale: {', '.join(stale)} (make evidence-engines)" if stale else said
 
 

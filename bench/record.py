@@ -1,7 +1,7 @@
 """Run what takes long, whole, and keep what came out of it: `python -m bench.record NAME COMMAND…`.
 
-What the command prints goes on as it comes. bench/NAME.json gets when and of which commit it ran, how long it took,
-its status, and its last lines. Ends with that status.
+What the command prints goes on as it comes. bench/NAME.json gets when and of which commit it ran,
+how long it took, its status, and its last lines. Ends with that status.
 """
 
 import json
@@ -21,7 +21,9 @@ KEPT = 40
 def main(name: str, *command: str) -> int:
     """Run the command, record it, and return its status."""
     when, begin, last = stamp(), time.monotonic(), deque[str](maxlen=KEPT)
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
         assert running.stdout is not None
         for line in running.stdout:
             print(line, end="", flush=True)

@@ -1,7 +1,7 @@
 """Publish the executed notebooks as pages: MkDocs' own Markdown, made from their cells.
 
-mkdocs-jupyter makes a notebook an entry of the navigation and a link target, and copies it for download; its own HTML
-(25 times as large, with links that nobody checks) is set aside.
+mkdocs-jupyter makes a notebook an entry of the navigation and a link target, and copies it for
+download; its own HTML (25 times as large, with links that nobody checks) is set aside.
 """
 
 import posixpath
@@ -30,8 +30,10 @@ _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTAL
 _LABEL = re.compile(r'(class="md-nav__link[^>]*>)<span class="md-ellipsis">\n?([^<]*?)\n?</span>')
 _AFTER_BLOCK = re.compile(r"(</(?:p|div|h1|h2|h3|ul|ol|li|table|tr|td|th|thead|tbody|details)>)\n+")
 _UNUSED = re.compile(
-    r'<meta name="generator"[^>]*>|<link rel="(?:prev|next)"[^>]*>|<div data-md-component="announce">\s*</div>'
-    r'|<script>var target=document.getElementById.*?</script>|"annotate": null, |, "(?:tags|version)": null'
+    r'<meta name="generator"[^>]*>|<link rel="(?:prev|next)"[^>]*>|<div'
+    r' data-md-component="announce">\s*</div>'
+    r'|<script>var target=document.getElementById.*?</script>|"annotate": null, |,'
+    r' "(?:tags|version)": null'
     r'|, "select.version": "Select version"',
     re.DOTALL,
 )
@@ -77,7 +79,11 @@ def _outputs(cell: NotebookNode, name: str, config: MkDocsConfig, files: Files) 
             continue
         yield from _text(text)
         text = ""
-        yield _picture(output, kind, f"{name}-{number}", config, files) if kind else output.data["text/markdown"]
+        yield (
+            _picture(output, kind, f"{name}-{number}", config, files)
+            if kind
+            else output.data["text/markdown"]
+        )
     yield from _text(text)
 
 
@@ -89,7 +95,8 @@ def _text(text: str) -> Iterator[str]:
     lines = len(text.strip().splitlines())
     if lines > _LONG:
         block = (
-            f'<details class="nb-long" markdown="1"><summary>{lines} lines of output</summary>\n\n{block}\n\n</details>'
+            f'<details class="nb-long" markdown="1"><summary>{lines} lines of'
+            f" output</summary>\n\n{block}\n\n</details>"
         )
     yield block
 
@@ -109,7 +116,11 @@ def _picture(output: NotebookNode, kind: str, name: str, config: MkDocsConfig, f
 def _add(files: Files, config: MkDocsConfig) -> Files:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
-    files.append(File.generated(config, "contributing.md", abs_src_path=str(NOTEBOOKS.parent / "CONTRIBUTING.md")))
+    files.append(
+        File.generated(
+            config, "contributing.md", abs_src_path=str(NOTEBOOKS.parent / "CONTRIBUTING.md")
+        )
+    )
     return files
 
 
@@ -134,7 +145,7 @@ def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return the page's Markdown, links written for the repository turned into links of the site."""
+    """Return the page's Markdown with the repository's links turned into links of the site."""
     if page.file.src_uri.endswith(".ipynb"):
         notebook = nbformat.read(page.file.abs_src_path, as_version=4)
         return to_markdown(notebook, Path(page.file.src_uri).stem, config, files)
@@ -142,7 +153,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def mark(output: str, masks: Sequence[Mask]) -> str:
-    """Return an output's HTML with what differs at the reader's marked; the script says why (labels.js)."""
+    """Return an output's HTML with what differs at the reader's marked.
+
+    The script says why (labels.js).
+    """
     for mask in (mask for mask in masks if mask.kind in ("named", "digest", "text")):
         kind = f' class="{mask.name}"' if mask.name in ("time", "size") else ""
         output = mask.pattern.sub(lambda match, kind=kind: f"<var{kind}>{match[0]}</var>", output)
@@ -150,13 +164,20 @@ def mark(output: str, masks: Sequence[Mask]) -> str:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put drawings into the page itself, where they take the colours of the scheme; mark what differs in outputs."""
+    """Put drawings into the page itself, where they take the colours of the scheme.
+
+    Mark what differs in outputs.
+    """
     masks = load_masks(NOTEBOOKS / "masks.toml")
     html = _OUTPUT.sub(lambda match: mark(match[0], masks), html)
 
     def inline(match: re.Match[str]) -> str:
         source = re.search(r'src="([^"]+)"', match[0])
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.url), source[1])) if source else ""
+        path = (
+            posixpath.normpath(posixpath.join(posixpath.dirname(page.file.url), source[1]))
+            if source
+            else ""
+        )
         file = files.get_file_from_path(path)
         return file.content_string.strip() if file else match[0]
 
@@ -164,15 +185,33 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def on_post_page(output: str, page: Page | None, config: MkDocsConfig) -> str:
-    """Mend what axe and vnu find in the theme (an unnamed dialog, autocomplete on a radio button); make it light."""
-    output = re.sub(r'(<div class="md-search"[^>]*role="dialog")(?! aria-label)', r'\1 aria-label="Search"', output)
-    output = re.sub(r'(<input class="md-(?:option|toggle)"[^>]*?) autocomplete="off"', r"\1", output)
+    """Mend what axe and vnu find in the theme (an unnamed dialog, autocomplete on a radio button).
+
+    Make it light.
+    """
+    output = re.sub(
+        r'(<div class="md-search"[^>]*role="dialog")(?! aria-label)',
+        r'\1 aria-label="Search"',
+        output,
+    )
+    output = re.sub(
+        r'(<input class="md-(?:option|toggle)"[^>]*?) autocomplete="off"', r"\1", output
+    )
     output = output.replace('<span class="w"> </span>', " ").replace("<pre><span></span>", "<pre>")
     output = _UNUSED.sub("", output)
-    depth = posixpath.dirname(page.file.url).count("/") + bool(posixpath.dirname(page.file.url)) if page else 0
-    output = output.replace("https://unpkg.com/iframe-worker/shim", f"{'../' * depth}assets/iframe-worker.js")
+    depth = (
+        posixpath.dirname(page.file.url).count("/") + bool(posixpath.dirname(page.file.url))
+        if page
+        else 0
+    )
+    output = output.replace(
+        "https://unpkg.com/iframe-worker/shim", f"{'../' * depth}assets/iframe-worker.js"
+    )
     output = output.replace("language-bash nb-", "nb-").replace("language-text nb-", "nb-")
-    parts = (part if part.startswith("<pre") else _INDENTATION.sub("\n", part) for part in _BLOCKS.split(output))
+    parts = (
+        part if part.startswith("<pre") else _INDENTATION.sub("\n", part)
+        for part in _BLOCKS.split(output)
+    )
     before, article, rest = "".join(parts).partition("<article")
     inside, end, after = rest.partition("</article>")
     frames = (_LABEL.sub(r"\1\2", part.replace(">\n<", "><")) for part in (before, after))

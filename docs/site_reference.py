@@ -1,4 +1,7 @@
-"""The reference pages, made from the code: command lines, errors, what registries say, and the Python API."""
+"""The reference pages, made from the code.
+
+Command lines, errors, what registries say, and the Python API.
+"""
 
 import importlib
 import inspect
@@ -17,7 +20,17 @@ import rehearsal.cli
 import rehearsal.errors
 from megalotron_images.refusals import REFUSALS
 
-MODULES = ("convention", "tags_for", "registry", "plans", "release", "checks", "board", "timeline", "engine")
+MODULES = (
+    "convention",
+    "tags_for",
+    "registry",
+    "plans",
+    "release",
+    "checks",
+    "board",
+    "timeline",
+    "engine",
+)
 _PLACE = re.compile(r"^<!-- reference: (\w+) -->$", re.MULTILINE)
 
 
@@ -27,7 +40,10 @@ def commands(app: Any, program: str) -> str:
     parts = []
     for name, command in sorted(group.commands.items()):
         parts.append(f"### {program} {name}\n\n{inspect.cleandoc(command.help or '')}")
-        rows = [f"| {_how(parameter)} | {_help(getattr(parameter, 'help', ''))} |" for parameter in command.params]
+        rows = [
+            f"| {_how(parameter)} | {_help(getattr(parameter, 'help', ''))} |"
+            for parameter in command.params
+        ]
         if rows:
             parts.append("\n".join(["| Argument or option | What it is |", "| --- | --- |", *rows]))
         if command.epilog:
@@ -48,15 +64,21 @@ def _cell(text: str | None) -> str:
 
 def errors(module: Any, root: type) -> str:
     """Return a package's errors, each with its meaning and exit status."""
-    found = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, root)]
+    found = [
+        kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, root)
+    ]
     rows = [f"| `{kind.__name__}` | {kind.status} | {_first(kind)} |" for kind in found]
     return "\n".join(["| Error | Exit status | Means |", "| --- | --- | --- |", *rows])
 
 
 def refusals() -> str:
     """Return what registries say when they refuse, with its cause and the next step."""
-    rows = [f"| `{_cell(refusal.said)}` | {refusal.cause} | {refusal.step} |" for refusal in REFUSALS]
-    return "\n".join(["| The registry says | Likely cause | Next step |", "| --- | --- | --- |", *rows])
+    rows = [
+        f"| `{_cell(refusal.said)}` | {refusal.cause} | {refusal.step} |" for refusal in REFUSALS
+    ]
+    return "\n".join(
+        ["| The registry says | Likely cause | Next step |", "| --- | --- | --- |", *rows]
+    )
 
 
 def python() -> str:
@@ -70,7 +92,11 @@ def _module(name: str) -> Iterator[str]:
     for public, found in inspect.getmembers(module):
         ours = getattr(found, "__module__", None) == module.__name__ and not public.startswith("_")
         if ours and (inspect.isclass(found) or inspect.isfunction(found)):
-            arguments = "" if inspect.isclass(found) else f"({', '.join(inspect.signature(found).parameters)})"
+            arguments = (
+                ""
+                if inspect.isclass(found)
+                else f"({', '.join(inspect.signature(found).parameters)})"
+            )
             yield f"| `{public}{arguments}` | {_first(found)} |"
 
 

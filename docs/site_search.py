@@ -1,9 +1,12 @@
-"""Let the search put first the page that teaches what was typed: a command, a stack, an error message.
+"""Let the search put first the page that teaches what was typed.
 
-The theme ranks a word in a heading a thousand times above one in the text, and looks for any of the words typed. So
-`docker push` led to every page whose heading begins with docker. Here a heading counts as ten words, and these as a
-hundred: a page's title in the navigation, what heads the sections of the reference and of Troubleshooting, the stacks'
-names where they are defined, what registries say, and each docker command in the section that runs it first.
+A command, a stack, an error message.
+
+The theme ranks a word in a heading a thousand times above one in the text, and looks for any of the
+words typed. So `docker push` led to every page whose heading begins with docker. Here a heading
+counts as ten words, and these as a hundred: a page's title in the navigation, what heads the
+sections of the reference and of Troubleshooting, the stacks' names where they are defined, what
+registries say, and each docker command in the section that runs it first.
 """
 
 import json
@@ -27,7 +30,9 @@ from rehearsal.notebooks import script_of
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
 BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
 """The pages that readers look for most come before those that mention the same."""
-_COMMAND = re.compile(r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE)
+_COMMAND = re.compile(
+    r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE
+)
 _TAG = re.compile(r"<[^>]*>")
 _pages: list[Page] = []
 
@@ -52,7 +57,9 @@ def _tags(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]
         yield own[0], str(page.title)
         source = page.file.abs_src_path or ""
         for command in commands(source) if source.endswith(".ipynb") else ():
-            if command not in given and (place := next((e for e in own if command in _text(e)), None)):
+            if command not in given and (
+                place := next((e for e in own if command in _text(e)), None)
+            ):
                 given.add(command)
                 yield place, command
         if "troubleshooting" in page.url or "reference" in page.url:
@@ -60,7 +67,9 @@ def _tags(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]
         if "convention" in page.url:
             yield from ((own[-1], name) for stack in STACKS for name in (stack.title, stack.name))
         if "errors" in page.url:
-            met = "".join(_text(entry) for entry in entries if "troubleshooting" in entry["location"])
+            met = "".join(
+                _text(entry) for entry in entries if "troubleshooting" in entry["location"]
+            )
             yield from ((own[1], refusal.said) for refusal in REFUSALS if refusal.said not in met)
 
 

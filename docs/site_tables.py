@@ -55,12 +55,26 @@ def tags() -> str:
 
 
 def bench() -> str:
-    """Return what `make bench` measured last: the medians of runs in turn, and the bar of their ratio."""
+    """Return what `make bench` measured last.
+
+    The medians of runs in turn, and the bar of their ratio.
+    """
     results = _measured("results")
     rows = []
     for ratio in results["ratios"]:
-        ours, theirs = (f"{_median(ratio[side]):.3g} {ratio['unit']}" for side in ("ours", "theirs"))
-        rows.append((ratio["what"], ours, ratio["against"], theirs, f"{ratio['ratio']:.2f}", f"{ratio['bar']:g}"))
+        ours, theirs = (
+            f"{_median(ratio[side]):.3g} {ratio['unit']}" for side in ("ours", "theirs")
+        )
+        rows.append(
+            (
+                ratio["what"],
+                ours,
+                ratio["against"],
+                theirs,
+                f"{ratio['ratio']:.2f}",
+                f"{ratio['bar']:g}",
+            )
+        )
     head = ("What", "Takes", "Beside", "Takes", "Ratio", "At most")
     return f"{_when(results)} Medians of {results['runs']} runs in turn.\n\n" + table(head, rows)
 
@@ -82,7 +96,10 @@ def runs() -> str:
         if not (BENCH / f"{name}.json").exists():
             continue
         run = _measured(name)
-        commit, took = f"`{run['commit'][:12]}`{run['commit'][40:]}", f"{run['seconds'] / 60:.1f} min"
+        commit, took = (
+            f"`{run['commit'][:12]}`{run['commit'][40:]}",
+            f"{run['seconds'] / 60:.1f} min",
+        )
         rows.append((what, run["outcome"], took, run["measured"], commit))
     return table(("Check", "Outcome", "Took", "On", "At commit"), rows)
 
@@ -90,7 +107,11 @@ def runs() -> str:
 def versions() -> str:
     """Return the versions that the long checks ran with."""
     run = _measured("drift")
-    rows = (("Engine", run["engine"]), ("Registry", run["registry"]), ("Command line", run["docker"]))
+    rows = (
+        ("Engine", run["engine"]),
+        ("Registry", run["registry"]),
+        ("Command line", run["docker"]),
+    )
     return table(("What", "Version"), (*rows, ("Machine", run["machine"])))
 
 
@@ -111,13 +132,21 @@ def _median(values: list[float]) -> float:
 def engines() -> str:
     """Return which guide held on which engine: the rows whose notebook is what it was then."""
     settings = load_settings(BENCH)
-    rows = [row for row in load_rows(settings) if row.is_of(Pair(settings.notebooks / f"{row.notebook}.md"))]
-    heads = sorted({(tuple(map(int, row.release.split("."))), row.store, row.release) for row in rows})
+    rows = [
+        row
+        for row in load_rows(settings)
+        if row.is_of(Pair(settings.notebooks / f"{row.notebook}.md"))
+    ]
+    heads = sorted(
+        {(tuple(map(int, row.release.split("."))), row.store, row.release) for row in rows}
+    )
     found = {(row.notebook, row.store, row.release): row for row in rows}
     lines = []
     for name in sorted({row.notebook for row in rows}):
         cells = [found.get((name, store, release)) for _, store, release in heads]
-        lines.append((f"[{name}](guide/{name}.ipynb)", *(str(row.cells) if row else "–" for row in cells)))
+        lines.append(
+            (f"[{name}](guide/{name}.ipynb)", *(str(row.cells) if row else "–" for row in cells))
+        )
     return table(("Guide", *(f"{release}, {store}" for _, store, release in heads)), lines)
 
 

@@ -1,7 +1,10 @@
-"""Let readers fill in their own values: mark each placeholder of a command, and give the script what may be typed.
+"""Let readers fill in their own values.
 
-Only placeholders that are no secrets are given: for the others there is no field. Without the script, nothing changes.
-The bar stands in the page from the beginning, closed and of a fixed height, so that nothing moves when it is filled.
+Mark each placeholder of a command, and give the script what may be typed.
+
+Only placeholders that are no secrets are given: for the others there is no field. Without the
+script, nothing changes. The bar stands in the page from the beginning, closed and of a fixed
+height, so that nothing moves when it is filled.
 """
 
 import json
@@ -17,13 +20,18 @@ from megalotron_images.convention import ORGANISATION, REGISTRY, RELEASE, STACKS
 from rehearsal.placeholders import declared_in
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-_COMMAND = re.compile(r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL)
+_COMMAND = re.compile(
+    r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL
+)
 _PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
 _BAR = '<details class="nb-values"><summary>Fill in your own values</summary></details>'
 _RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
 _MARKED = re.compile(r'<var class="p">&lt;(.*?)&gt;</var>')
 RULES = {
-    "stack": ("|".join(re.escape(stack.name) for stack in STACKS), f"One of {', '.join(s.name for s in STACKS)}."),
+    "stack": (
+        "|".join(re.escape(stack.name) for stack in STACKS),
+        f"One of {', '.join(s.name for s in STACKS)}.",
+    ),
     "version": _RELEASE,
     "release before": _RELEASE,
     "release that dev named": _RELEASE,
@@ -31,7 +39,9 @@ RULES = {
     "your GH username": ("[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", "Letters, digits and -."),
     "folder of your code": (r"[A-Za-z0-9_.~][A-Za-z0-9_./~-]*", "Letters, digits and . _ - / ~."),
 }
-"""What may be typed for each placeholder: a pattern for the whole value, and what to say of another."""
+"""What may be typed for each placeholder: a pattern for the whole value, and what to say of
+another.
+"""
 
 
 NAMES = {
@@ -48,21 +58,32 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Write the script, with what may be typed for each placeholder of any notebook."""
     known = declared_in(NOTEBOOKS)
     fields = [
-        {"name": one.name, "what": one.what, "pattern": RULES[one.name][0], "hint": RULES[one.name][1]}
+        {
+            "name": one.name,
+            "what": one.what,
+            "pattern": RULES[one.name][0],
+            "hint": RULES[one.name][1],
+        }
         for one in known.values()
         if not one.secret and one.name in RULES
     ]
     script = (Path(__file__).parent / "assets" / "values.js").read_text()
-    content = f"const PLACEHOLDERS = {json.dumps(fields)};\nconst NAMES = {json.dumps(NAMES)};\n{script}"
+    content = (
+        f"const PLACEHOLDERS = {json.dumps(fields)};\nconst NAMES = {json.dumps(NAMES)};\n{script}"
+    )
     files.append(File.generated(config, "assets/fill.js", content=content))
     return files
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Mark the placeholders in a page's commands, and put the bar below the title if one of them may be filled in."""
+    """Mark the placeholders in a page's commands, and put the values bar below the title."""
     html = _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
     marked = set(_MARKED.findall(html))
-    return html.replace("</h1>", f"</h1>\n{_BAR}", 1) if marked & {escape(name) for name in RULES} else html
+    return (
+        html.replace("</h1>", f"</h1>\n{_BAR}", 1)
+        if marked & {escape(name) for name in RULES}
+        else html
+    )
 
 
 def _mark(match: re.Match[str]) -> str:

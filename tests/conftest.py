@@ -14,7 +14,9 @@ import pytest
 from rehearsal.masks import as_text
 from rehearsal.notebooks import Pair, script_of
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts this in the background may have it ignored
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # who starts this in the background may have it ignored
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "site"
 PAGES = [
@@ -22,9 +24,13 @@ PAGES = [
     for page in sorted(SITE.glob("**/index.html"))
     if "<title>Redirecting" not in page.read_text()
 ]
-"""The addresses of the built site's pages, below its own; those that only lead on are not among them."""
+"""The addresses of the built site's pages, below its own; those that only lead on are not among
+them.
+"""
 ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-"""Before a command: run it without root's rights, on a machine where root's folders hold the Python in use."""
+"""Before a command: run it without root's rights, on a machine where root's folders hold the Python
+in use.
+"""
 
 SETTINGS = f"""
 [tool.rehearsal]
@@ -34,7 +40,10 @@ notebooks = "notebooks"
 masks = "notebooks/masks.toml"
 [[tool.rehearsal.registries]]
 hosts = ["ghcr.io"]
-tokens = {{ practice-token-may-push = "push", practice-token-only-reads = "pull", practice-token-expired = "expired" }}
+[tool.rehearsal.registries.tokens]
+practice-token-may-push = "push"
+practice-token-only-reads = "pull"
+practice-token-expired = "expired"
 [[tool.rehearsal.registries]]
 name = "docker.io"
 hosts = ["registry-1.docker.io", "index.docker.io", "auth.docker.io"]
@@ -43,7 +52,9 @@ images = ["library/alpine:latest"]
 
 
 def rehearsal(*arguments, cwd=ROOT, before=(), **environment):
-    """Run `rehearsal` as a person would, in a process of its own; return what it said and its status."""
+    """Run `rehearsal` as a person would, in a process of its own; return what it said and its
+    status.
+    """
     return subprocess.run(
         [*before, str(Path(sys.executable).parent / "rehearsal"), *arguments],
         cwd=cwd,
@@ -79,7 +90,8 @@ def masks_of_the_runbook():
 def left_of_rooms(marker, with_cgroups=True):
     """Return what rooms have left on this machine: processes, mounts, folders, cgroups.
 
-    marker: what the command or the working folder of those processes holds; other workers have rooms at the same time.
+    marker: what the command or the working folder of those processes holds; other workers have
+    rooms at the same time.
     """
     processes = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -90,20 +102,35 @@ def left_of_rooms(marker, with_cgroups=True):
             continue
         if (marker in command or marker in place) and int(folder.name) != os.getpid():
             processes.append(command)
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/run/room" in line]
+    mounts = [
+        line
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if "/run/room" in line
+    ]
     folders = [str(path) for path in (Path("/run/room"),) if path.exists()]
     return processes + mounts + folders + (cgroups_of_rooms() if with_cgroups else [])
 
 
 def cgroups_of_rooms():
     """Return the cgroup folders of rooms whose keeper is gone."""
-    return [path for path in cgroups("rehearsal-") if not Path("/proc", Path(path).name.split("-")[1]).exists()]
+    return [
+        path
+        for path in cgroups("rehearsal-")
+        if not Path("/proc", Path(path).name.split("-")[1]).exists()
+    ]
 
 
 def cgroups(prefix):
-    """Return the cgroup folders whose name begins with `prefix`; other rooms' may come and go meanwhile."""
+    """Return the cgroup folders whose name begins with `prefix`; other rooms' may come and go
+    meanwhile.
+    """
     found = os.walk("/sys/fs/cgroup")  # unlike glob, it passes over a folder that goes away
-    return [f"{folder}/{name}" for folder, names, _ in found for name in names if name.startswith(prefix)]
+    return [
+        f"{folder}/{name}"
+        for folder, names, _ in found
+        for name in names
+        if name.startswith(prefix)
+    ]
 
 
 def wait_until_nothing_is_left(marker, seconds=5.0, with_cgroups=True):

@@ -44,7 +44,9 @@ def played():
 
 @pytest.fixture(scope="session")
 def make_image(engine):
-    """Put an image with content of its own into the engine, under a name; return what the engine says of it."""
+    """Put an image with content of its own into the engine, under a name; return what the engine
+    says of it.
+    """
 
     def make(name, size=16):
         tar = io.BytesIO()
@@ -52,7 +54,9 @@ def make_image(engine):
             member = tarfile.TarInfo("content")
             member.size = size
             archive.addfile(member, io.BytesIO(uuid.uuid4().bytes + os.urandom(max(0, size - 16))))
-        subprocess.run(["docker", "import", "-", name], input=tar.getvalue(), capture_output=True, check=True)
+        subprocess.run(
+            ["docker", "import", "-", name], input=tar.getvalue(), capture_output=True, check=True
+        )
         return engine.image(name)
 
     return make
@@ -60,13 +64,21 @@ def make_image(engine):
 
 @pytest.fixture
 def cli():
-    """Run `megalotron-images` in a process of its own, logged in by the two variables of the process."""
+    """Run `megalotron-images` in a process of its own, logged in by the two variables of the
+    process.
+    """
 
     def run(*arguments, token=MAY_PUSH.password, **more):
-        environment = {**os.environ, "REGISTRY_USERNAME": "octocat" if token else "", "REGISTRY_TOKEN": token}
+        environment = {
+            **os.environ,
+            "REGISTRY_USERNAME": "octocat" if token else "",
+            "REGISTRY_TOKEN": token,
+        }
         more = {"stdin": subprocess.DEVNULL, "timeout": 120, "env": environment, **more}
         program = str(Path(sys.executable).parent / "megalotron-images")
-        return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, **more)
+        return subprocess.run(
+            [program, *arguments], capture_output=True, text=True, check=False, **more
+        )
 
     return run
 
@@ -88,28 +100,43 @@ def put_image(registry, repository, tag, architecture="amd64", created="2026-01-
     """Put an image of one layer at a tag, without an engine; return its manifest."""
     from megalotron_images.registry import Manifest
 
-    configuration = {"os": "linux", "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": []}}
+    configuration = {
+        "os": "linux",
+        "architecture": architecture,
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
     configuration |= {"comment": uuid.uuid4().hex, "created": f"{created}T09:00:00Z"}
     config = put_blob(registry, repository, json.dumps(configuration).encode())
     kind = "application/vnd.oci.image.manifest.v1+json"
     config["mediaType"] = "application/vnd.oci.image.config.v1+json"
-    body = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}).encode()
+    body = json.dumps(
+        {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}
+    ).encode()
     manifest = Manifest(digest_of(body), kind, body)
     registry.put(repository, tag, manifest)
     return manifest
 
 
 def put_index(registry, repository, tag, architectures=("amd64", "arm64")):
-    """Put an index of several platforms at a tag; its bytes are spaced in a way that no serialiser would repeat."""
+    """Put an index of several platforms at a tag; its bytes are spaced in a way that no serialiser
+    would repeat.
+    """
     from megalotron_images.registry import Manifest
 
     parts = []
     for architecture in architectures:
         part = put_image(registry, repository, f"part-{architecture}", architecture)
-        descriptor = {"mediaType": part.media_type, "size": len(part.content), "digest": part.digest}
+        descriptor = {
+            "mediaType": part.media_type,
+            "size": len(part.content),
+            "digest": part.digest,
+        }
         parts.append(descriptor | {"platform": {"os": "linux", "architecture": architecture}})
     kind = "application/vnd.oci.image.index.v1+json"
-    body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": parts}, indent=5).encode() + b"\n\n"
+    body = (
+        json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": parts}, indent=5).encode()
+        + b"\n\n"
+    )
     manifest = Manifest(digest_of(body), kind, body)
     registry.put(repository, tag, manifest)
     return manifest
@@ -117,4 +144,6 @@ def put_index(registry, repository, tag, architectures=("amd64", "arm64")):
 
 def docker(*words):
     """Run docker in the folder of the notebooks; return what it prints."""
-    return subprocess.run(["docker", *words], cwd=WORK, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["docker", *words], cwd=WORK, capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -1,7 +1,9 @@
-"""Change runbooks as a stale edit would, both files of the pair alike, and see that verify notices every change.
+"""Change runbooks as a stale edit would, both files of the pair alike, and see that verify notices
+every change.
 
-`python tests/drift.py [--sample N] [--seed S] [NOTEBOOK...]` prints the survivors as diffs; ends with 1 if there are
-any that tests/drift_equal.toml does not explain. Outputs stay as recorded, but for the rules that change one.
+`python tests/drift.py [--sample N] [--seed S] [NOTEBOOK...]` prints the survivors as diffs; ends
+with 1 if there are any that tests/drift_equal.toml does not explain. Outputs stay as recorded, but
+for the rules that change one.
 """
 
 import argparse
@@ -37,7 +39,8 @@ BATCH = 40
 
 @dataclass(frozen=True)
 class Change:
-    """One edit of a notebook: the rule that made it, the text before and after, and the cell, by its first line too.
+    """One edit of a notebook: the rule that made it, the text before and after, and the cell, by
+    its first line too.
 
     output: it is one of what the cell printed. apart: and what masks see in that stays as it was.
     """
@@ -53,13 +56,20 @@ class Change:
 
     def __str__(self) -> str:
         lines = difflib.unified_diff(
-            self.before.splitlines(), self.after.splitlines(), self.notebook, self.rule, n=0, lineterm=""
+            self.before.splitlines(),
+            self.after.splitlines(),
+            self.notebook,
+            self.rule,
+            n=0,
+            lineterm="",
         )
         return "\n".join(lines)
 
 
 def next_letter(word: str) -> str:
-    """Return a word with its last letter or digit replaced by the next one, as a slip of the finger would."""
+    """Return a word with its last letter or digit replaced by the next one, as a slip of the finger
+    would.
+    """
     spots = list(re.finditer(r"[A-Za-z0-9]", word))
     if not spots:
         return word
@@ -75,7 +85,9 @@ def script_changes(script: str) -> Iterator[tuple[str, str]]:
 
         def with_line(new: str | None, number: int = number) -> str:
             return "\n".join(
-                old if n != number else new for n, old in enumerate(lines) if n != number or new is not None
+                old if n != number else new
+                for n, old in enumerate(lines)
+                if n != number or new is not None
             )
 
         if line.strip() and not line.lstrip().startswith("#"):
@@ -102,22 +114,36 @@ def python_changes(source: str) -> Iterator[tuple[str, str]]:
 
 
 def output_changes(text: str, masks: tuple) -> Iterator[tuple[str, str]]:
-    """Yield each output with one unmasked letter or digit changed per line, and with one digest in it changed."""
-    covered = [range(*match.span()) for mask in masks if mask.kind != "line" for match in mask.pattern.finditer(text)]
+    """Yield each output with one unmasked letter or digit changed per line, and with one digest in
+    it changed.
+    """
+    covered = [
+        range(*match.span())
+        for mask in masks
+        if mask.kind != "line"
+        for match in mask.pattern.finditer(text)
+    ]
     position = 0
     for line in text.splitlines(keepends=True):
-        dropped = any(mask.kind == "line" and mask.pattern.fullmatch(line.strip("\n")) for mask in masks)
+        dropped = any(
+            mask.kind == "line" and mask.pattern.fullmatch(line.strip("\n")) for mask in masks
+        )
         spots = [
             spot
             for spot in range(position, position + len(line))
-            if text[spot].isalnum() and text[spot].isascii() and not any(spot in span for span in covered)
+            if text[spot].isalnum()
+            and text[spot].isascii()
+            and not any(spot in span for span in covered)
         ]
         if spots and not dropped:
             spot = spots[-1]
             yield "a letter of an output", text[:spot] + next_letter(text[spot]) + text[spot + 1 :]
         position += len(line)
     for digest in re.finditer(r"@sha256:[0-9a-f]{64}", text):
-        yield "a digest of an output", text[: digest.start()] + "@sha256:" + "0" * 64 + text[digest.end() :]
+        yield (
+            "a digest of an output",
+            text[: digest.start()] + "@sha256:" + "0" * 64 + text[digest.end() :],
+        )
     for digest in re.finditer(r"(?:digest|Digest): sha256:[0-9a-f]{63}", text):
         other = "0" if text[digest.end()] != "0" else "1"
         yield "the last digit of a digest", text[: digest.end()] + other + text[digest.end() + 1 :]
@@ -150,10 +176,14 @@ def apply(changes: Sequence[Change], folder: Path, name: str) -> None:
         if change.output:
             cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=change.after)]
             continue
-        fences = list(re.finditer(r"^```(?:bash|python)[^\n]*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+        fences = list(
+            re.finditer(r"^```(?:bash|python)[^\n]*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        )
         code_cells = [n for n, one in enumerate(executed.cells) if one.cell_type == "code"]
         fence = fences[code_cells.index(change.cell)]
-        text = text[: fence.start(1)] + change.after + "\n" * bool(change.after) + text[fence.end(1) :]
+        text = (
+            text[: fence.start(1)] + change.after + "\n" * bool(change.after) + text[fence.end(1) :]
+        )
         magic = f"{cell.source.partition(chr(10))[0]}\n" if script_of(cell) is not None else ""
         cell.source = f"{magic}{change.after}"
     (folder / f"{name}.md").write_text(text)
@@ -161,7 +191,9 @@ def apply(changes: Sequence[Change], folder: Path, name: str) -> None:
 
 
 def refused(change: Change) -> bool:
-    """Return whether verify notices a change as it reads the pair (`proof.problems`), before anything runs."""
+    """Return whether verify notices a change as it reads the pair (`proof.problems`), before
+    anything runs.
+    """
     with tempfile.TemporaryDirectory(prefix="drift-") as place:
         apply([change], Path(place), "change")
         found = problems(Pair(Path(place) / "change.md"), load_settings(ROOT))
@@ -169,7 +201,9 @@ def refused(change: Change) -> bool:
 
 
 def together(tried: Sequence[Change]) -> list[list[Change]]:
-    """Return changes of outputs in groups that one run can try: one a cell, as each is compared by itself."""
+    """Return changes of outputs in groups that one run can try: one a cell, as each is compared by
+    itself.
+    """
     groups, of_cell = defaultdict[tuple[str, int], list[Change]](list), Counter[tuple[str, str]]()
     for change in tried:
         groups[change.notebook, of_cell[change.notebook, change.line]].append(change)
@@ -178,17 +212,25 @@ def together(tried: Sequence[Change]) -> list[list[Change]]:
 
 
 def unnoticed(groups: Sequence[Sequence[Change]], *, to_the_end: bool = False) -> list[Change]:
-    """Return the changes that `rehearsal verify` does not notice, each group of them made in one notebook.
+    """Return the changes that `rehearsal verify` does not notice, each group of them made in one
+    notebook.
 
-    to_the_end: run all cells of a notebook, and take a change for noticed only if its own cell is named.
+    to_the_end: run all cells of a notebook, and take a change for noticed only if its own cell is
+    named.
     """
     left = []
     for start in range(0, len(groups), BATCH):
         batch = groups[start : start + BATCH]
         said = [line for line in verify(batch, to_the_end) if NOT_NOTICING not in line]
         for number, group in enumerate(batch):
-            wanted = [f"change-{number:03}: " + f"cell «{change.line}»: " * to_the_end for change in group]
-            left += [c for c, begin in zip(group, wanted, strict=True) if not any(s.startswith(begin) for s in said)]
+            wanted = [
+                f"change-{number:03}: " + f"cell «{change.line}»: " * to_the_end for change in group
+            ]
+            left += [
+                c
+                for c, begin in zip(group, wanted, strict=True)
+                if not any(s.startswith(begin) for s in said)
+            ]
     return left
 
 
@@ -203,8 +245,14 @@ def verify(batch: Sequence[Sequence[Change]], to_the_end: bool) -> list[str]:
         for number, group in enumerate(batch):
             apply(group, notebooks, f"change-{number:03}")
         command = [Path(sys.executable).parent / "rehearsal", "verify"]
-        stop = {} if to_the_end else {"PYTEST_PLUGINS": "stop_at_first", "PYTHONPATH": str(ROOT / "tests")}
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, env=os.environ | stop, check=False)
+        stop = (
+            {}
+            if to_the_end
+            else {"PYTEST_PLUGINS": "stop_at_first", "PYTHONPATH": str(ROOT / "tests")}
+        )
+        done = subprocess.run(
+            command, cwd=place, capture_output=True, text=True, env=os.environ | stop, check=False
+        )
         if done.returncode not in (0, 1):
             raise SystemExit(f"verify could not check:\n{done.stdout}\n{done.stderr}")
     return done.stdout.splitlines()
@@ -214,7 +262,9 @@ def explained(change: Change) -> bool:
     """Return whether drift_equal.toml says why this change changes nothing."""
     entries = tomllib.loads((ROOT / "tests" / "drift_equal.toml").read_text()).get("equal", ())
     keys = ("notebook", "rule", "before", "after")
-    return any(all(entry[key].strip() == getattr(change, key).strip() for key in keys) for entry in entries)
+    return any(
+        all(entry[key].strip() == getattr(change, key).strip() for key in keys) for entry in entries
+    )
 
 
 def survivors(names: list[str], sample: int | None, seed: int) -> tuple[int, list[Change]]:
@@ -243,7 +293,10 @@ def main() -> int:
     for change in missed:
         print(change, end="\n\n")
     equal = len(left) - len(missed)
-    print(f"{tried - len(left)} of {tried - equal} changes noticed; {equal} change nothing (tests/drift_equal.toml)")
+    print(
+        f"{tried - len(left)} of {tried - equal} changes noticed; {equal} change nothing"
+        " (tests/drift_equal.toml)"
+    )
     return int(bool(missed))
 
 

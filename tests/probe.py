@@ -59,11 +59,15 @@ def said(*command):
 def main(plan):
     environments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/environ"))
     cgroup = f"/sys/fs/cgroup/{plan['leak']}"
-    pages = said("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "https://ghcr.io/v2/").stdout
+    pages = said(
+        "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "https://ghcr.io/v2/"
+    ).stdout
     places = ("/dev/shm", "/tmp", "/run", "/var/tmp")
     import requests
 
-    skopeo = said("skopeo", "inspect", "--format", "{{.Digest}}", "docker://docker.io/library/alpine:latest")
+    skopeo = said(
+        "skopeo", "inspect", "--format", "{{.Digest}}", "docker://docker.io/library/alpine:latest"
+    )
     pulled = said("docker", "pull", "alpine").stdout
     print(
         json.dumps(
@@ -79,17 +83,27 @@ def main(plan):
                 "shadow": attempt(lambda: Path("/etc/shadow").read_text())[0],
                 "setting of its own": attempt(write_a_setting_of_a_proc_of_its_own)[0],
                 "kernel setting": write("/proc/sys/kernel/panic_on_oops"),
-                "block device": attempt(lambda: os.mknod("/tmp/disk", 0o60600, os.makedev(8, 0)))[0],
-                "inside": {path: write(path) for path in (f"{place}/{plan['leak']}" for place in places)},
+                "block device": attempt(lambda: os.mknod("/tmp/disk", 0o60600, os.makedev(8, 0)))[
+                    0
+                ],
+                "inside": {
+                    path: write(path) for path in (f"{place}/{plan['leak']}" for place in places)
+                },
                 "made cgroup": attempt(lambda: os.mkdir(cgroup))[0],
                 "addresses": {
-                    address: connect(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, 443))
+                    address: connect(
+                        socket.AF_INET6 if ":" in address else socket.AF_INET, (address, 443)
+                    )
                     for address in plan["addresses"]
                 },
                 "curl": pages,
                 "requests": requests.get("https://ghcr.io/v2/", timeout=5).status_code,
                 "skopeo": skopeo.stdout.strip(),
-                "docker": next(line for line in pulled.splitlines() if line.startswith("Digest")).split()[1],
+                "docker": (
+                    next(line for line in pulled.splitlines() if line.startswith("Digest")).split()[
+                        1
+                    ]
+                ),
             }
         )
     )

@@ -1,7 +1,8 @@
-"""In a room: let two processes publish the same version with different content at the same moment, many times.
+"""In a room: let two processes publish the same version with different content at the same moment,
+many times.
 
-`python tests/race.py [TIMES]` prints what came out; ends with 1 if two were ever told yes, or a loser was not told
-both digests. Run by a test for a few times, by `make evidence` for 200.
+`python tests/race.py [TIMES]` prints what came out; ends with 1 if two were ever told yes, or a
+loser was not told both digests. Run by a test for a few times, by `make evidence` for 200.
 """
 
 import subprocess
@@ -27,9 +28,15 @@ class Outcome:
 
     @property
     def right(self) -> bool:
-        """Whether at most one was told yes, about what stands there, and each loser learnt of it and of its own."""
-        winners = [said for status, said in zip(self.statuses, self.said, strict=True) if status == 0]
-        losers = [said for status, said in zip(self.statuses, self.said, strict=True) if status != 0]
+        """Whether at most one was told yes, about what stands there, and each loser learnt of it
+        and of its own.
+        """
+        winners = [
+            said for status, said in zip(self.statuses, self.said, strict=True) if status == 0
+        ]
+        losers = [
+            said for status, said in zip(self.statuses, self.said, strict=True) if status != 0
+        ]
         return (
             len(winners) <= 1
             and all(said.strip().endswith(self.digest) for said in winners)

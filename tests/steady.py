@@ -1,4 +1,6 @@
-"""Verify all runbooks N times with both cores kept busy; print every difference, end with 1 if there was one."""
+"""Verify all runbooks N times with both cores kept busy; print every difference, end with 1 if
+there was one.
+"""
 
 import multiprocessing
 import subprocess
@@ -12,7 +14,10 @@ def spin():
 
 
 def main(times):
-    load = [multiprocessing.Process(target=spin, daemon=True) for _ in range(multiprocessing.cpu_count())]
+    load = [
+        multiprocessing.Process(target=spin, daemon=True)
+        for _ in range(multiprocessing.cpu_count())
+    ]
     for process in load:
         process.start()
     failed = 0

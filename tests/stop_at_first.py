@@ -1,4 +1,6 @@
-"""A pytest plugin for drift.py: once a notebook's change was noticed, its later cells need not run."""
+"""A pytest plugin for drift.py: once a notebook's change was noticed, its later cells need not
+run.
+"""
 
 import pytest
 

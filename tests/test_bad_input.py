@@ -1,4 +1,6 @@
-"""What a person reads when something is missing or broken: one line, a status, and no half-written file."""
+"""What a person reads when something is missing or broken: one line, a status, and no half-written
+file.
+"""
 
 import json
 
@@ -21,25 +23,44 @@ def told(done, status, *words):
     return line
 
 
-@pytest.mark.parametrize("verb", [("verify",), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0])
+@pytest.mark.parametrize(
+    "verb", [("verify",), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0]
+)
 @pytest.mark.parametrize("program", ["runc", "docker-registry"])
 def test_a_missing_program(program, verb):
     place = {"runc": "/usr/sbin/runc", "docker-registry": "/usr/bin/docker-registry"}[program]
-    told(rehearsal(*verb, before=[*HIDE, place]), 3, f"{program} is missing", "install the Debian package")
+    told(
+        rehearsal(*verb, before=[*HIDE, place]),
+        3,
+        f"{program} is missing",
+        "install the Debian package",
+    )
 
 
-@pytest.mark.parametrize("verb", [("verify",), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0])
+@pytest.mark.parametrize(
+    "verb", [("verify",), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0]
+)
 def test_no_user_namespaces(verb):
-    told(rehearsal(*verb, before=NO_NAMESPACES), 3, "No room can be made", "user.max_user_namespaces")
+    told(
+        rehearsal(*verb, before=NO_NAMESPACES), 3, "No room can be made", "user.max_user_namespaces"
+    )
 
 
 def test_no_space_for_a_room(project):
-    told(rehearsal("room", "--", "true", cwd=project, REHEARSAL_ROOM_SIZE="16k"), 3, "REHEARSAL_ROOM_SIZE")
+    told(
+        rehearsal("room", "--", "true", cwd=project, REHEARSAL_ROOM_SIZE="16k"),
+        3,
+        "REHEARSAL_ROOM_SIZE",
+    )
     assert wait_until_nothing_is_left(str(project)) == []
 
 
 def test_no_space_for_the_services_of_a_room(project):
-    told(rehearsal("room", "--", "true", cwd=project, REHEARSAL_ROOM_SIZE="1m"), 3, "REHEARSAL_ROOM_SIZE")
+    told(
+        rehearsal("room", "--", "true", cwd=project, REHEARSAL_ROOM_SIZE="1m"),
+        3,
+        "REHEARSAL_ROOM_SIZE",
+    )
     done = rehearsal("verify", cwd=project, REHEARSAL_ROOM_SIZE="1m")
     told(done, 3, "could not be checked")
     assert "REHEARSAL_ROOM_SIZE" in done.stdout
@@ -47,7 +68,12 @@ def test_no_space_for_the_services_of_a_room(project):
 
 
 def test_a_size_that_is_none():
-    told(rehearsal("room", "--", "true", REHEARSAL_ROOM_SIZE="much"), 3, "REHEARSAL_ROOM_SIZE", "much")
+    told(
+        rehearsal("room", "--", "true", REHEARSAL_ROOM_SIZE="much"),
+        3,
+        "REHEARSAL_ROOM_SIZE",
+        "much",
+    )
 
 
 @pytest.mark.parametrize("verb", ["verify", "refresh"])
@@ -74,7 +100,11 @@ def test_a_text_that_does_not_parse(verb, project):
 def test_an_unknown_kernel(verb, project):
     for name in ("push-an-image.md", "push-an-image.ipynb"):
         path = project / "notebooks" / name
-        path.write_text(path.read_text().replace("name: rehearsal", "name: fog").replace('"rehearsal"\n', '"fog"\n'))
+        path.write_text(
+            path.read_text()
+            .replace("name: rehearsal", "name: fog")
+            .replace('"rehearsal"\n', '"fog"\n')
+        )
     told(rehearsal(verb, cwd=project), 3, "the kernel fog")
 
 
@@ -88,7 +118,10 @@ def test_a_placeholder_without_a_value(project):
 
 def test_a_malformed_mask(project):
     with open(project / "notebooks" / "masks.toml", "a") as masks:
-        masks.write('[[mask]]\nname = "broken"\nkind = "line"\npattern = "("\nexample = "("\nreason = "none"\n')
+        masks.write(
+            '[[mask]]\nname = "broken"\nkind = "line"\npattern = "("\nexample = "("\nreason ='
+            ' "none"\n'
+        )
     told(rehearsal("verify", cwd=project), 3, "masks.toml cannot be used")
 
 
@@ -128,7 +161,9 @@ MASKS = {
     "a number": f"[[mask]]\n{MASK}".replace('pattern = "a"', "pattern = 5"),
     "all": f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = "(?s).+"'),
     "nothing": f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = ""'),
-    "each line": f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = ".*"').replace('"text"', '"line"'),
+    "each line": (
+        f"[[mask]]\n{MASK}".replace('pattern = "a"', 'pattern = ".*"').replace('"text"', '"line"')
+    ),
 }
 
 
@@ -173,7 +208,9 @@ def test_a_text_in_another_encoding(project):
 
 
 def test_an_executed_notebook_without_a_text(project):
-    (project / "notebooks" / "lone.ipynb").write_bytes((project / "notebooks" / "push-an-image.ipynb").read_bytes())
+    (project / "notebooks" / "lone.ipynb").write_bytes(
+        (project / "notebooks" / "push-an-image.ipynb").read_bytes()
+    )
     told(rehearsal("verify", cwd=project), 1, "lone.ipynb has no text beside it")
 
 
@@ -204,7 +241,9 @@ def test_a_command_that_is_not_there():
 
 
 def test_a_failing_cell_leaves_the_executed_notebook_as_it_is(project):
-    text, executed = (project / "notebooks" / f"push-an-image{suffix}" for suffix in (".md", ".ipynb"))
+    text, executed = (
+        project / "notebooks" / f"push-an-image{suffix}" for suffix in (".md", ".ipynb")
+    )
     before = executed.read_bytes()
     text.write_text(text.read_text().replace("docker pull alpine\n", "docker pull alpin\n", 1))
     told(rehearsal("refresh", cwd=project), 1, "the cell «docker pull alpin»", "line 1: status 1")
@@ -213,7 +252,9 @@ def test_a_failing_cell_leaves_the_executed_notebook_as_it_is(project):
 
 
 def test_a_folder_that_cannot_be_written(project):
-    text, executed = (project / "notebooks" / f"push-an-image{suffix}" for suffix in (".md", ".ipynb"))
+    text, executed = (
+        project / "notebooks" / f"push-an-image{suffix}" for suffix in (".md", ".ipynb")
+    )
     before = executed.read_bytes()
     text.write_text(text.read_text().replace("Pull `alpine`", "Fetch `alpine`"))
     read_only = [
@@ -224,7 +265,12 @@ def test_a_folder_that_cannot_be_written(project):
         'mount --bind -o ro "$0" "$0"; exec "$@"',
         str(project / "notebooks"),
     ]
-    told(rehearsal("refresh", cwd=project, before=read_only), 3, "cannot be written", "as it was before")
+    told(
+        rehearsal("refresh", cwd=project, before=read_only),
+        3,
+        "cannot be written",
+        "as it was before",
+    )
     assert executed.read_bytes() == before
 
 
@@ -237,10 +283,20 @@ def test_refresh_leaves_what_still_matches_untouched(project):
 
 
 def test_refresh_writes_what_has_changed(project):
-    text, executed = (project / "notebooks" / f"push-an-image{suffix}" for suffix in (".md", ".ipynb"))
-    text.write_text(text.read_text().replace("```bash\nunset GHCR_PAT\n", "```bash\nunset GHCR_PAT\necho unset\n"))
+    text, executed = (
+        project / "notebooks" / f"push-an-image{suffix}" for suffix in (".md", ".ipynb")
+    )
+    text.write_text(
+        text.read_text().replace(
+            "```bash\nunset GHCR_PAT\n", "```bash\nunset GHCR_PAT\necho unset\n"
+        )
+    )
     assert "written" in rehearsal("refresh", cwd=project).stdout
     cells = json.loads(executed.read_text())["cells"]
-    assert any("unset\n" in "".join(output.get("text", ())) for cell in cells for output in cell.get("outputs", ()))
+    assert any(
+        "unset\n" in "".join(output.get("text", ()))
+        for cell in cells
+        for output in cell.get("outputs", ())
+    )
     assert rehearsal("verify", cwd=project).returncode == 0
     assert (ROOT / "notebooks" / "push-an-image.ipynb").read_bytes() != executed.read_bytes()

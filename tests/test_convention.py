@@ -22,14 +22,24 @@ from megalotron_images.errors import RuleBroken
 from semver import Version
 
 # The examples behind the regular expression that semver.org suggests.
-VALID, INVALID = ((ROOT / "tests" / "semver" / f"{name}.txt").read_text().split() for name in ("valid", "invalid"))
-REFERENCE = re.compile(r"ghcr\.io/[a-z0-9]+/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+VALID, INVALID = (
+    (ROOT / "tests" / "semver" / f"{name}.txt").read_text().split() for name in ("valid", "invalid")
+)
+REFERENCE = re.compile(
+    r"ghcr\.io/[a-z0-9]+/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+)
 """The grammar of the OCI distribution specification, which Distribution applies."""
 
 parts = st.integers(0, 10**6)
-identifiers = st.one_of(parts.map(str), st.from_regex(r"[0-9A-Za-z-]*[A-Za-z-][0-9A-Za-z-]*", fullmatch=True))
-prereleases = st.lists(identifiers, max_size=3).map(".".join).map(lambda text: text[:60].rstrip(".") or None)
-releases = st.builds(lambda a, b, c, pre: Release(Version(a, b, c, pre)), parts, parts, parts, prereleases)
+identifiers = st.one_of(
+    parts.map(str), st.from_regex(r"[0-9A-Za-z-]*[A-Za-z-][0-9A-Za-z-]*", fullmatch=True)
+)
+prereleases = (
+    st.lists(identifiers, max_size=3).map(".".join).map(lambda text: text[:60].rstrip(".") or None)
+)
+releases = st.builds(
+    lambda a, b, c, pre: Release(Version(a, b, c, pre)), parts, parts, parts, prereleases
+)
 
 
 @pytest.mark.parametrize("text", VALID)
@@ -43,7 +53,9 @@ def test_a_version_that_is_invalid(text):
         parse_version(text)
 
 
-@pytest.mark.parametrize("text", ["v1.2.3\n", "v1.2.3 ", "v１.2.3", "v1.2.3-é"])  # meant to look right
+@pytest.mark.parametrize(
+    "text", ["v1.2.3\n", "v1.2.3 ", "v１.2.3", "v1.2.3-é"]
+)  # meant to look right
 def test_what_only_looks_like_a_release(text):
     with pytest.raises(RuleBroken):
         parse_release(text)
@@ -137,7 +149,9 @@ def test_no_accepted_reference_is_refused_by_the_registrys_grammar(stack, tag):
     assert parse_reference(text) == Reference(stack, tag)
 
 
-@pytest.mark.parametrize(("older", "newer"), [("v1.0.0", "v1.0.1"), ("v1.0.0-rc.1", "v1.0.0"), ("v1.9.0", "v1.10.0")])
+@pytest.mark.parametrize(
+    ("older", "newer"), [("v1.0.0", "v1.0.1"), ("v1.0.0-rc.1", "v1.0.0"), ("v1.9.0", "v1.10.0")]
+)
 def test_a_newer_release_is_greater(older, newer):
     assert parse_release(older) < parse_release(newer)
 
@@ -153,5 +167,14 @@ def test_the_stacks_are_those_of_the_seed():
 
 @given(st.lists(releases, max_size=8))
 def test_releases_among_tags_come_newest_first_and_all(found):
-    tags = [*map(str, found), "main", "staging", "v1", "v1.2", "v1.2.3+build", "latest", "v9.9.9\nv8.8.8"]
+    tags = [
+        *map(str, found),
+        "main",
+        "staging",
+        "v1",
+        "v1.2",
+        "v1.2.3+build",
+        "latest",
+        "v9.9.9\nv8.8.8",
+    ]
     assert list(releases_among(tags)) == sorted(found, reverse=True)

@@ -52,7 +52,9 @@ def test_a_listed_block_that_is_on_no_page_is_an_error(copied):
 
 def test_a_long_list_is_an_error(copied):
     with open(copied / "notebooks" / "unrun.toml", "a") as listed:
-        listed.writelines(f'[[unrun]]\nblock = "command {number}"\nreason = "none"\n' for number in range(9))
+        listed.writelines(
+            f'[[unrun]]\nblock = "command {number}"\nreason = "none"\n' for number in range(9)
+        )
     done = rehearsal("coverage", cwd=copied)
     assert done.returncode == 3
     assert "8 is the most" in done.stderr

@@ -1,4 +1,6 @@
-"""Engines: which one a room gets, what each can do, and what is said where it is another than the recorded one."""
+"""Engines: which one a room gets, what each can do, and what is said where it is another than the
+recorded one.
+"""
 
 import json
 import os
@@ -13,7 +15,12 @@ from rehearsal.errors import CannotCheck
 from rehearsal.settings import load_settings
 
 HERE = sorted(file.parent.name for file in (ROOT / "engines").glob("*/versions.json"))
-PAIRS = [(name, store) for name in HERE for store in STORES if (name, store) != ("debian-12", "containerd")]
+PAIRS = [
+    (name, store)
+    for name in HERE
+    for store in STORES
+    if (name, store) != ("debian-12", "containerd")
+]
 WITH_CONTAINERD = [name for name, store in PAIRS if store == "containerd"]
 
 
@@ -24,7 +31,18 @@ def path_of(name):
 
 
 def in_room(script, name, store):
-    return rehearsal("room", "--engine", name, "--store", store, "--", "bash", "-euc", script, cwd=ROOT / "notebooks")
+    return rehearsal(
+        "room",
+        "--engine",
+        name,
+        "--store",
+        store,
+        "--",
+        "bash",
+        "-euc",
+        script,
+        cwd=ROOT / "notebooks",
+    )
 
 
 def test_the_engines_that_the_tests_need_are_here():
@@ -33,7 +51,10 @@ def test_the_engines_that_the_tests_need_are_here():
 
 @pytest.mark.parametrize(("name", "store"), PAIRS)
 def test_a_room_has_the_engine_its_plugins_and_its_store(name, store):
-    asks = "docker compose version; docker buildx version; docker info --format '{{.ServerVersion}} {{.DriverStatus}}'"
+    asks = (
+        "docker compose version; docker buildx version; docker info --format '{{.ServerVersion}}"
+        " {{.DriverStatus}}'"
+    )
     done = in_room(asks, name, store)
     assert done.returncode == 0, done.stderr
     compose, buildx, info = done.stdout.splitlines()
@@ -46,7 +67,8 @@ def test_a_room_has_the_engine_its_plugins_and_its_store(name, store):
 
 TWO_PLATFORMS = """
 echo practice-token-may-push | docker login ghcr.io -u octocat --password-stdin >/dev/null 2>&1
-docker buildx build --quiet --platform linux/amd64,linux/arm64 --tag ghcr.io/megalotron/sniffer:v3.0.0 examples/backend
+docker buildx build --quiet --platform linux/amd64,linux/arm64 \\
+  --tag ghcr.io/megalotron/sniffer:v3.0.0 examples/backend
 docker push --quiet ghcr.io/megalotron/sniffer:v3.0.0
 megalotron-images digest ghcr.io/megalotron/sniffer:v3.0.0
 docker image rm ghcr.io/megalotron/sniffer:v3.0.0 >/dev/null
@@ -61,12 +83,16 @@ megalotron-images digest ghcr.io/megalotron/sniffer:main
 def test_a_build_for_two_platforms_keeps_its_digest_from_build_to_promotion(name):
     done = in_room(TWO_PLATFORMS, name, "containerd")
     assert done.returncode == 0, done.stderr
-    digests = {line[line.index("sha256:") :] for line in done.stdout.splitlines() if "sha256:" in line}
+    digests = {
+        line[line.index("sha256:") :] for line in done.stdout.splitlines() if "sha256:" in line
+    }
     assert len(digests) == 1, done.stdout
 
 
 def test_the_graph_driver_refuses_a_build_for_two_platforms_in_one_line():
-    build = "docker buildx build --quiet --platform linux/amd64,linux/arm64 --tag both examples/backend"
+    build = (
+        "docker buildx build --quiet --platform linux/amd64,linux/arm64 --tag both examples/backend"
+    )
     done = in_room(build, "debian-13", "graph")
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if "platform build is not supported" in line]
@@ -90,7 +116,9 @@ def test_a_machine_with_too_old_a_docker_is_told_what_to_do():
 
 
 def test_without_the_recorded_set_a_new_enough_docker_of_the_machine_serves(project, monkeypatch):
-    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text().replace(f"{ROOT}/engines", "none"))
+    (project / "pyproject.toml").write_text(
+        (project / "pyproject.toml").read_text().replace(f"{ROOT}/engines", "none")
+    )
     monkeypatch.setenv("PATH", path_of("debian-13"))
     assert choose_engine(load_settings(project)).name == "machine"
     monkeypatch.setenv("PATH", path_of("debian-12"))
@@ -100,7 +128,9 @@ def test_without_the_recorded_set_a_new_enough_docker_of_the_machine_serves(proj
 
 @pytest.fixture
 def recorded_elsewhere(project):
-    """A project whose pages are recorded on an engine of which the machine's own differs in words."""
+    """A project whose pages are recorded on an engine of which the machine's own differs in
+    words.
+    """
     settings = project / "pyproject.toml"
     settings.write_text(settings.read_text().replace("debian-13", "debian-12"))
     return project
@@ -109,7 +139,9 @@ def recorded_elsewhere(project):
 def test_other_words_on_an_unknown_engine_are_listed_and_not_called_wrong(recorded_elsewhere):
     text = recorded_elsewhere / "notebooks" / "push-an-image.ipynb"
     text.write_text(text.read_text().replace('"Login Succeeded', '"Login went well'))
-    done = rehearsal("verify", "--engine", "machine", cwd=recorded_elsewhere, PATH=path_of("debian-13"))
+    done = rehearsal(
+        "verify", "--engine", "machine", cwd=recorded_elsewhere, PATH=path_of("debian-13")
+    )
     assert done.returncode == 3, done.stdout
     assert "Login went well" in done.stdout
     assert "is not a recorded engine" in done.stderr
@@ -119,7 +151,9 @@ def test_another_status_on_an_unknown_engine_is_wrong(recorded_elsewhere):
     for suffix in (".md", ".ipynb"):
         text = recorded_elsewhere / "notebooks" / f"push-an-image{suffix}"
         text.write_text(text.read_text().replace("docker tag alpine ", "docker tag alpin "))
-    done = rehearsal("verify", "--engine", "machine", cwd=recorded_elsewhere, PATH=path_of("debian-13"))
+    done = rehearsal(
+        "verify", "--engine", "machine", cwd=recorded_elsewhere, PATH=path_of("debian-13")
+    )
     assert done.returncode == 1, done.stdout
 
 
@@ -127,7 +161,9 @@ def test_an_archive_that_cannot_be_reached_leaves_nothing_and_is_told(tmp_path):
     (tmp_path / "scripts").mkdir()
     script = shutil.copy(ROOT / "scripts" / "engines", tmp_path / "scripts")
     environment = os.environ | {"DEBIAN_MIRROR": "http://127.0.0.1:1/debian"}
-    done = subprocess.run([script, "debian-13"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [script, "debian-13"], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 3
     assert "The engine debian-13 is not here" in done.stderr
     assert [path.name for path in (tmp_path / "engines").iterdir()] == ["debian-13.log"]

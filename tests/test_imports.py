@@ -47,7 +47,7 @@ def imported(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((f"{node.module}.{alias.name}") for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
             yield node.module
 
 
@@ -61,7 +61,9 @@ def test_imports_point_one_way(path):
         assert module.partition(".")[0] != OTHER[package], f"{path.name} imports {module}"
         parts = module.split(".")
         if parts[0] == package and len(parts) > 1 and parts[1] in levels:
-            assert levels[parts[1]] < levels[path.stem], f"{path.name} imports {module}, which is not below it"
+            assert levels[parts[1]] < levels[path.stem], (
+                f"{path.name} imports {module}, which is not below it"
+            )
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("*/*.py")), ids=lambda path: path.stem)

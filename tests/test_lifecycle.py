@@ -13,13 +13,18 @@ from jupyter_client.manager import KernelManager
 from conftest import ORDINARY_USER, ROOT, left_of_rooms, rehearsal, wait_until_nothing_is_left
 
 REHEARSAL = str(Path(sys.executable).parent / "rehearsal")
-CONTAINER = "docker pull -q alpine && docker run -d alpine sleep 600 && echo ready-{0} && sleep 600 && : {0}"
+CONTAINER = (
+    "docker pull -q alpine && docker run -d alpine sleep 600 && echo ready-{0} && sleep 600 &&"
+    " : {0}"
+)
 
 
 def start(marker, *before, script="echo ready-{0}; sleep 600; : {0}"):
     """Start a room whose command goes on until it is ended; return its runner once it runs."""
     command = [*before, REHEARSAL, "room", "--", "sh", "-c", script.format(marker)]
-    runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    runner = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     line = "before"
     while line and line.strip() != f"ready-{marker}":
         line = runner.stdout.readline()
@@ -36,7 +41,9 @@ def marker():
 @pytest.mark.parametrize("before", [(), ORDINARY_USER], ids=["root", "ordinary user"])
 @pytest.mark.parametrize("status", [0, 1, 42])
 def test_a_room_ends_with_its_commands_status_and_leaves_nothing(status, before, marker):
-    done = rehearsal("room", "--", "sh", "-c", f"sleep 600 & : {marker}; exit {status}", before=before)
+    done = rehearsal(
+        "room", "--", "sh", "-c", f"sleep 600 & : {marker}; exit {status}", before=before
+    )
     assert done.returncode == status
     assert wait_until_nothing_is_left(marker) == []
 
@@ -58,7 +65,9 @@ def test_nothing_is_left_when_the_runner_is_ended(number, marker):
 def test_nothing_is_left_when_the_runner_is_killed_as_a_room_starts(marker):
     for milliseconds in range(60, 220, 10):
         command = [REHEARSAL, "room", "--", "sh", "-c", f"sleep 600; : {marker}"]
-        runner = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        runner = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(milliseconds / 1000)
         runner.kill()
         runner.wait(10)
@@ -79,7 +88,9 @@ def test_nothing_is_left_when_the_keeper_is_killed_too(marker):
         os.kill(int(child), signal.SIGKILL)
     runner.wait(10)
     assert wait_until_nothing_is_left(marker, with_cgroups=False) == []
-    assert rehearsal("room", "--", "true").returncode == 0  # the next room removes the cgroup of the one before
+    assert (
+        rehearsal("room", "--", "true").returncode == 0
+    )  # the next room removes the cgroup of the one before
     assert wait_until_nothing_is_left(marker) == []
 
 
@@ -165,7 +176,13 @@ def test_nothing_is_left_when_a_verification_is_killed(seconds, project):
 
 
 def test_each_way_around_the_strict_shell_is_refused_in_the_kernel_too(kernel):
-    for source in ("!exit 3", "%%sh\nexit 3", "%%script bash\nexit 3", "%system exit 3", "x = !exit 3"):
+    for source in (
+        "!exit 3",
+        "%%sh\nexit 3",
+        "%%script bash\nexit 3",
+        "%system exit 3",
+        "x = !exit 3",
+    ):
         assert "only %%bash" in str(kernel.run(source)), source
 
 
@@ -180,11 +197,18 @@ def test_a_taken_port_is_one_clear_line_and_status_3(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {f"{name}_port": 0 for name in ("shell", "iopub", "stdin", "control", "hb")}
         ports["control_port"] = taken.getsockname()[1]
-        connection = {"ip": "127.0.0.1", "key": "", "transport": "tcp", "signature_scheme": "hmac-sha256"}
+        connection = {
+            "ip": "127.0.0.1",
+            "key": "",
+            "transport": "tcp",
+            "signature_scheme": "hmac-sha256",
+        }
         file = tmp_path / "connection.json"
         file.write_text(json.dumps(connection | ports))
         command = [sys.executable, "-m", "rehearsal.kernel", str(file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert "is taken" in done.stderr

@@ -1,4 +1,6 @@
-"""Rooms on machines that are less than a whole one: rights taken away, users in two ranges, another PID namespace."""
+"""Rooms on machines that are less than a whole one: rights taken away, users in two ranges, another
+PID namespace.
+"""
 
 import contextlib
 import os
@@ -31,7 +33,10 @@ def test_verify_and_refresh_end_too_where_users_cannot_be_mapped():
 
 
 def test_a_container_whose_proc_is_masked_is_told_the_options_that_it_needs():
-    masked = 'mount -t tmpfs none /run; touch /run/.containerenv; mount -t tmpfs none /proc/irq; exec "$@"'
+    masked = (
+        "mount -t tmpfs none /run; touch /run/.containerenv; mount -t tmpfs none /proc/irq; exec"
+        ' "$@"'
+    )
     done = rehearsal("room", "--", "true", before=["unshare", "--mount", "sh", "-c", masked, "sh"])
     assert done.returncode == 3
     assert "systempaths=unconfined" in done.stderr
@@ -39,14 +44,18 @@ def test_a_container_whose_proc_is_masked_is_told_the_options_that_it_needs():
 
 @contextlib.contextmanager
 def namespace_of_users(*ranges):
-    """Give what runs a command as root of a user namespace with these ranges (inside, outside, count)."""
+    """Give what runs a command as root of a user namespace with these ranges (inside, outside,
+    count).
+    """
     holder = subprocess.Popen(["unshare", "--user", "sleep", "120"])
     try:
         here = os.readlink("/proc/self/ns/user")
         while os.readlink(f"/proc/{holder.pid}/ns/user") == here:
             time.sleep(0.01)
         for kind in ("uid", "gid"):
-            Path(f"/proc/{holder.pid}/{kind}_map").write_text("\n".join(" ".join(map(str, one)) for one in ranges))
+            Path(f"/proc/{holder.pid}/{kind}_map").write_text(
+                "\n".join(" ".join(map(str, one)) for one in ranges)
+            )
         yield ["nsenter", f"--user=/proc/{holder.pid}/ns/user", "--setuid=0", "--setgid=0"]
     finally:
         holder.kill()
@@ -56,10 +65,18 @@ def namespace_of_users(*ranges):
 def test_a_room_keeps_the_two_ranges_of_users_that_rootlesskit_gives():
     with namespace_of_users((0, 0, 1), (1, 100000, 65535)) as before:
         done = rehearsal(
-            "room", "--", "sh", "-c", "cat /proc/self/uid_map; touch /tmp/x; chown 1000:1000 /tmp/x", before=before
+            "room",
+            "--",
+            "sh",
+            "-c",
+            "cat /proc/self/uid_map; touch /tmp/x; chown 1000:1000 /tmp/x",
+            before=before,
         )
     assert done.returncode == 0, done.stderr
-    assert [line.split() for line in done.stdout.splitlines()] == [["0", "0", "1"], ["1", "1", "65535"]]
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["0", "0", "1"],
+        ["1", "1", "65535"],
+    ]
 
 
 @pytest.fixture
@@ -75,7 +92,9 @@ def room_elsewhere():
         "-c",
         "echo up; docker pull -q alpine >&2; read line; docker run --rm alpine echo still",
     ]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
         assert running.stdout.readline() == "up\n"
         yield running
         if running.poll() is None:

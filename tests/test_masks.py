@@ -14,7 +14,10 @@ ONE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 def same(left, right):
     ours, theirs = Masked(MASKS), Masked(MASKS)
-    return all(first_difference(ours.text(a), theirs.text(b)) is None for a, b in zip(left, right, strict=True))
+    return all(
+        first_difference(ours.text(a), theirs.text(b)) is None
+        for a, b in zip(left, right, strict=True)
+    )
 
 
 def test_another_digest_is_the_same_run():
@@ -58,10 +61,17 @@ def test_lines_that_come_and_go():
 
 
 def test_a_mask_for_some_engines_holds_there_alone():
-    on = {name: Mask("m", "text", re.compile("a"), "a", "", on=(name,)) for name in ("28", "graph", "28 graph", "2")}
+    on = {
+        name: Mask("m", "text", re.compile("a"), "a", "", on=(name,))
+        for name in ("28", "graph", "28 graph", "2")
+    }
     held = {name for name, mask in on.items() if mask.holds_on("28.5.2", "containerd")}
     assert held == {"28"}
-    assert {name for name, mask in on.items() if mask.holds_on("28.5.2", "graph")} == {"28", "graph", "28 graph"}
+    assert {name for name, mask in on.items() if mask.holds_on("28.5.2", "graph")} == {
+        "28",
+        "graph",
+        "28 graph",
+    }
     assert Mask("m", "text", re.compile("a"), "a", "").holds_on("20.10.24", "graph")
 
 
@@ -111,7 +121,10 @@ def test_streams_and_results_are_told_apart():
 
 def test_a_planted_mask_that_hides_a_wrong_digest_is_found_out(tmp_path):
     rules = (ROOT / "notebooks" / "masks.toml").read_text()
-    planted = f"name = 'planted'\nkind = 'text'\npattern = 'sha256:[0-9a-f]+'\nexample = '{ONE}'\nreason = 'none'"
+    planted = (
+        f"name = 'planted'\nkind = 'text'\npattern = 'sha256:[0-9a-f]+'\nexample = '{ONE}'\nreason"
+        " = 'none'"
+    )
     file = tmp_path / "masks.toml"
     file.write_text(f"{rules}\n[[mask]]\n{planted}\n")
     with pytest.raises(CannotCheck, match="planted covers what digest names"):

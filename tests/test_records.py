@@ -11,7 +11,9 @@ from rehearsal.shown import Shown
 def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):
     record = Record(tmp_path / "runs", "push-an-image")
     record.add("start", notebook="push-an-image", person="somebody", engine={"name": "here"})
-    record.add("cell", command="docker push x", values={}, writes=["x"], before={"x": {"digest": None}})
+    record.add(
+        "cell", command="docker push x", values={}, writes=["x"], before={"x": {"digest": None}}
+    )
     lines = [json.loads(line) for line in record.file.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["start", "cell"]
     assert "docker push x" in record.file.with_suffix(".md").read_text()
@@ -58,11 +60,20 @@ def test_no_secret_is_shown_wherever_the_output_is_cut_or_wrapped(said, size, ca
     shown.end()
     printed = capsys.readouterr().out
     assert "*****" in printed
-    for part in ("secret", "longer", "a1a1", "B2B2", "ab+c", base64.b64encode(SECRETS[2][:30].encode()).decode()[4:-4]):
+    for part in (
+        "secret",
+        "longer",
+        "a1a1",
+        "B2B2",
+        "ab+c",
+        base64.b64encode(SECRETS[2][:30].encode()).decode()[4:-4],
+    ):
         assert part not in printed.replace("\n", "")
 
 
-@pytest.mark.parametrize("form", ["a%2fb%2bc+d", "a/b%2Bc%20d", "a%2Fb%2Bc+d", 'pa\\"ss\\\\word', "YS9iK2MgZA=="])
+@pytest.mark.parametrize(
+    "form", ["a%2fb%2bc+d", "a/b%2Bc%20d", "a%2Fb%2Bc+d", 'pa\\"ss\\\\word', "YS9iK2MgZA=="]
+)
 def test_a_secret_is_hidden_in_the_forms_that_programs_give_it(form, capsys):
     shown = Shown(["a/b+c d", 'pa"ss\\word'])
     shown.write(f"x={form}&y\n".encode())

@@ -13,8 +13,12 @@ from conftest import ORDINARY_USER, ROOT, cgroups, rehearsal, wait_until_nothing
 
 ADDRESSES = ("1.1.1.1", "10.0.0.1", "172.17.0.9", "192.168.1.1", "2606:4700::1111")
 LEAK = f"leak-{uuid.uuid4().hex}"
-"""A name that nothing on this machine can have from before: what stands there afterwards was written by this run."""
-WRITES = [str(Path(place, LEAK)) for place in ("/", "/usr", "/etc", "/root", ROOT, ROOT / "notebooks")]
+"""A name that nothing on this machine can have from before: what stands there afterwards was
+written by this run.
+"""
+WRITES = [
+    str(Path(place, LEAK)) for place in ("/", "/usr", "/etc", "/root", ROOT, ROOT / "notebooks")
+]
 
 
 @pytest.fixture(scope="module", params=[(), ORDINARY_USER], ids=["root", "ordinary user"])

@@ -22,7 +22,9 @@ BROKEN = {
 def build(folder):
     command = [Path(sys.executable).parent / "mkdocs", "build", "--strict"]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -46,7 +48,9 @@ def test_a_broken_link_stops_the_build(kind, copied):
     place, link = BROKEN[kind]
     if place == "notebooks":
         file = copied / "notebooks" / "push-an-image.ipynb"
-        file.write_text(file.read_text().replace('"This prints nothing', f'"{link} This prints nothing', 1))
+        file.write_text(
+            file.read_text().replace('"This prints nothing', f'"{link} This prints nothing', 1)
+        )
     else:
         file = copied / place
         file.write_text(f"{file.read_text()}\n{link}\n")

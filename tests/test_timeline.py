@@ -15,7 +15,10 @@ def lane(stack, *days, main=None):
 
 
 def test_each_release_is_a_circle_and_production_is_the_full_one():
-    lanes = [lane(STACKS[0], date(2025, 1, 1), date(2026, 1, 1), main="v1.0.0"), lane(STACKS[1], date(2025, 6, 1))]
+    lanes = [
+        lane(STACKS[0], date(2025, 1, 1), date(2026, 1, 1), main="v1.0.0"),
+        lane(STACKS[1], date(2025, 6, 1)),
+    ]
     circles = list(fromstring(draw(lanes)).iter(f"{NAME}circle"))
     assert [circle.find(f"{NAME}title").text for circle in circles] == [
         "v1.0.0, 2025-01-01",
@@ -23,13 +26,23 @@ def test_each_release_is_a_circle_and_production_is_the_full_one():
         "v1.0.0, 2025-06-01",
     ]
     assert [circle.get("fill") for circle in circles] == [None, "none", "none"]
-    assert float(circles[0].get("cx")) < float(circles[2].get("cx")) < float(circles[1].get("cx")) <= 360
+    assert (
+        float(circles[0].get("cx"))
+        < float(circles[2].get("cx"))
+        < float(circles[1].get("cx"))
+        <= 360
+    )
 
 
 def test_the_picture_says_in_words_what_it_shows():
-    description = fromstring(draw([lane(STACKS[0], date(2025, 1, 1), main="v1.0.0"), lane(STACKS[1])]))
+    description = fromstring(
+        draw([lane(STACKS[0], date(2025, 1, 1), main="v1.0.0"), lane(STACKS[1])])
+    )
     said = description.find(f"{NAME}desc").text
-    assert said == ("Dashboard: one release, v1.0.0 on 2025-01-01, production runs v1.0.0. Backend: no release.")
+    assert (
+        said == "Dashboard: one release, v1.0.0 on 2025-01-01, production runs v1.0.0. Backend: no"
+        " release."
+    )
 
 
 def test_a_title_cannot_break_the_picture():

@@ -1,4 +1,6 @@
-"""What verify must notice before and while a notebook runs; each with a pair that it must let pass."""
+"""What verify must notice before and while a notebook runs; each with a pair that it must let
+pass.
+"""
 
 import json
 import re
@@ -45,7 +47,10 @@ def verified(project, name="push-an-image"):
 def test_the_runbook_holds(project):
     done = verified(project)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"Verified on Docker [\d.]+ with .+: 1 notebook, 10 cells, \d+ commands, [\d.]+ s", done.stdout)
+    assert re.search(
+        r"Verified on Docker [\d.]+ with .+: 1 notebook, 10 cells, \d+ commands, [\d.]+ s",
+        done.stdout,
+    )
 
 
 @pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.md")), ids=lambda path: path.stem)
@@ -100,18 +105,31 @@ def test_a_changed_output_is_told_with_notebook_cell_line_and_both_texts(project
 def test_a_digest_that_is_not_the_images_shows_though_digests_are_masked(project):
     executed = project / "notebooks" / "push-an-image.ipynb"
     notebook = json.loads(executed.read_text())
-    cell = next(cell for cell in notebook["cells"] if "RepoDigests" in "".join(cell["source"]) and cell.get("outputs"))
-    cell["outputs"][0]["text"] = [re.sub(r"sha256:.{64}", "sha256:" + "0" * 64, cell["outputs"][0]["text"][0])]
+    cell = next(
+        cell
+        for cell in notebook["cells"]
+        if "RepoDigests" in "".join(cell["source"]) and cell.get("outputs")
+    )
+    cell["outputs"][0]["text"] = [
+        re.sub(r"sha256:.{64}", "sha256:" + "0" * 64, cell["outputs"][0]["text"][0])
+    ]
     executed.write_text(json.dumps(notebook))
     assert verified(project).returncode == 1
 
 
-@pytest.mark.parametrize("tag", ["nbval-skip", "nbval-ignore-output", "raises-exception", "skip-execution"])
+@pytest.mark.parametrize(
+    "tag", ["nbval-skip", "nbval-ignore-output", "raises-exception", "skip-execution"]
+)
 def test_a_tag_that_would_switch_the_check_off(tag, project):
     def change(notebook):
         notebook.cells[0].metadata["tags"] = [tag]
 
-    write_pair(project / "notebooks", "specimen", f'```bash tags=["{tag}"]\ntest 1 = 1\n```\n', change=change)
+    write_pair(
+        project / "notebooks",
+        "specimen",
+        f'```bash tags=["{tag}"]\ntest 1 = 1\n```\n',
+        change=change,
+    )
     done = verified(project, "specimen")
     assert done.returncode == 1
     assert f"has the tag {tag}" in done.stdout
@@ -127,7 +145,10 @@ def test_a_declared_placeholder_that_no_cell_uses(project):
 
 def test_a_mask_that_matches_nothing_is_a_problem(project):
     with open(project / "notebooks" / "masks.toml", "a") as masks:
-        masks.write('[[mask]]\nname = "idle"\nkind = "line"\npattern = "idle"\nexample = "idle"\nreason = "none"\n')
+        masks.write(
+            '[[mask]]\nname = "idle"\nkind = "line"\npattern = "idle"\nexample = "idle"\nreason ='
+            ' "none"\n'
+        )
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 1
     assert "masks: «idle» matches no output of any notebook" in done.stdout
@@ -146,7 +167,9 @@ def test_the_runbook_holds_for_an_ordinary_user(project):
 
 
 def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold():
-    outcome = _Outcome([Pair(ROOT / "notebooks" / "push-an-image.md")], Progress({}), read=lambda: None)
+    outcome = _Outcome(
+        [Pair(ROOT / "notebooks" / "push-an-image.md")], Progress({}), read=lambda: None
+    )
     outcome.held["push-an-image"] = 9
     with pytest.raises(CannotCheck, match="nbval ran 9 cells, but the notebooks hold 10"):
         outcome.check_complete()
@@ -156,7 +179,9 @@ def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold():
 
 def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
     for number in range(3):
-        write_pair(project / "notebooks", f"one-{number}", "```bash\ntest ! -e mine\ntouch mine\n```\n")
+        write_pair(
+            project / "notebooks", f"one-{number}", "```bash\ntest ! -e mine\ntouch mine\n```\n"
+        )
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 0, done.stdout
     assert ": 4 notebooks, 13 cells" in done.stdout

@@ -1,4 +1,6 @@
-"""Workflows: valid, and nothing for zizmor's strictest persona to find; the stacks' own lines too."""
+"""Workflows: valid, and nothing for zizmor's strictest persona to find; the stacks' own lines
+too.
+"""
 
 import re
 import subprocess
@@ -15,9 +17,13 @@ BIN = Path(sys.executable).parent
 
 
 def stacks_own():
-    """Return the lines that a stack's repository copies from the page, with a commit in place of the word for it."""
+    """Return the lines that a stack's repository copies from the page, with a commit in place of
+    the word for it.
+    """
     page = (ROOT / "notebooks" / "automate-a-stack.md").read_text()
-    return re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1].replace("@COMMIT", "@" + "0123456789" * 4)
+    return re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1].replace(
+        "@COMMIT", "@" + "0123456789" * 4
+    )
 
 
 @pytest.fixture
@@ -29,7 +35,9 @@ def example(tmp_path):
 
 
 def check(program, *arguments):
-    done = subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [BIN / program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -39,7 +47,9 @@ def test_every_workflow_is_valid(example):
 
 
 def test_the_strictest_audit_finds_nothing():
-    assert "No findings to report" in check("zizmor", "--offline", "--persona", "auditor", ROOT / ".github")
+    assert "No findings to report" in check(
+        "zizmor", "--offline", "--persona", "auditor", ROOT / ".github"
+    )
 
 
 def test_the_audit_finds_nothing_in_the_stacks_own_lines_either(example):

@@ -14,7 +14,9 @@ CASES = {
     "PUT /v2/library/alpine/manifests/sha256%3A00": [],
     "PUT /v2/library/alpine/blobs/uploads/00?digest=sha256:00": [],
     "DELETE /v2/library/alpine/blobs/uploads/00": [],
-    "DELETE /v2/library/alpine/manifests/sha256:00": ["docker.io/library/alpine@sha256:00 (deleted)"],
+    "DELETE /v2/library/alpine/manifests/sha256:00": [
+        "docker.io/library/alpine@sha256:00 (deleted)"
+    ],
     "DELETE /v2/library/alpine/blobs/sha256:00": ["docker.io/library/alpine@sha256:00 (deleted)"],
     "GET /v2/library/alpine/manifests/evil": [],
 }

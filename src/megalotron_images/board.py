@@ -1,4 +1,4 @@
-"""The board: of each stack the newest release, and what `main` and `dev` are, by digest and by release."""
+"""The board: each stack's newest release, and what `main` and `dev` point to."""
 
 import contextlib
 from dataclasses import dataclass
@@ -44,8 +44,15 @@ def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
         named = newest if release is releases[0] else registry.state(stack.image, str(release))
         if isinstance(named, Taken):
             found.setdefault(named.digest, release)
-    shown = Moved(newest.digest, releases[0]) if isinstance(newest, Taken) else _moved(newest, found)
-    return Line(stack, releases, shown, *(_moved(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV)))
+    shown = (
+        Moved(newest.digest, releases[0]) if isinstance(newest, Taken) else _moved(newest, found)
+    )
+    return Line(
+        stack,
+        releases,
+        shown,
+        *(_moved(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV)),
+    )
 
 
 def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | None:
@@ -64,7 +71,7 @@ class Dated:
 
 
 def read_days(registry: Registry, line: Line) -> list[Dated]:
-    """Return a stack's releases, the newest first, each with the day on which it was built, as far as that is known."""
+    """Return a stack's releases, the newest first, each with the day of its build if known."""
     found = []
     for release in line.releases:
         manifest = registry.manifest(line.stack.image, str(release))

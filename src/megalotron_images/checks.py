@@ -1,4 +1,7 @@
-"""Whether a reference may be published: its name, whether its tag is free, whether it is newer, whether it runs."""
+"""Whether a reference may be published.
+
+Its name, whether its tag is free, whether it is newer, whether it runs.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,13 +34,19 @@ class Finding:
 
 
 def status_of(findings: list[Finding]) -> int:
-    """Return the exit status for findings: 0 all is well, 1 something is not, 3 something could not be told."""
+    """Return the exit status for findings.
+
+    0 all is well, 1 something is not, 3 something could not be told.
+    """
     verdicts = {finding.verdict for finding in findings}
     return 1 if Verdict.NO in verdicts else 3 if Verdict.UNKNOWN in verdicts else 0
 
 
 def check(registry: Registry, text: str, image: LocalImage | None) -> list[Finding]:
-    """Return what is found about publishing an image at the reference `text`; a broken name ends the questions."""
+    """Return what is found about publishing an image at the reference `text`.
+
+    A broken name ends the questions.
+    """
     try:
         reference = parse_reference(text)
     except RuleBroken as error:
@@ -58,7 +67,11 @@ def _about(reference: Reference, facts: Facts, image: LocalImage | None) -> Iter
     newest = facts.releases[0] if facts.releases else None
     if isinstance(reference.tag, Release):
         told = f"newer than {newest}" if newest and newest < reference.tag else "the newest"
-        yield _finding("version", not_newer(reference.tag, facts, Asked()), told if newest else "the first release")
+        yield _finding(
+            "version",
+            not_newer(reference.tag, facts, Asked()),
+            told if newest else "the first release",
+        )
     if image is not None:
         platforms = ", ".join(sorted(image.platforms))
         told = f"{platforms}, as {newest}" if newest else f"{platforms}, with no release to compare"
@@ -75,7 +88,11 @@ def _tag(reference: Reference, facts: Facts, image: LocalImage | None) -> Findin
         return Finding("tag", Verdict.YES, f"a moving tag, now {state.digest}")
     if image is not None and facts.present is not None and image.is_in(facts.present):
         return Finding("tag", Verdict.YES, f"{_YOURS}, as {state.digest}")
-    return Finding("tag", Verdict.NO, f"taken by {state.digest}; a release is never replaced: take the next version")
+    return Finding(
+        "tag",
+        Verdict.NO,
+        f"taken by {state.digest}; a release is never replaced: take the next version",
+    )
 
 
 def _finding(about: str, problems: Iterator[str], well: str) -> Finding:

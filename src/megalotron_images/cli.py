@@ -1,4 +1,7 @@
-"""The command `megalotron-images`: parse, call one function, print. Answers go to stdout, all else to stderr."""
+"""The command `megalotron-images`: parse, call one function, print.
+
+Answers go to stdout, all else to stderr.
+"""
 
 import re
 import sys
@@ -27,29 +30,46 @@ from megalotron_images.registry import connect
 
 app = typer.Typer(
     help="Megalotron's image process: check, publish and promote images without losing a release.",
-    epilog="Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong command line; "
-    "3 no answer to rely on. With --debug before the command an error shows its traceback.",
+    epilog=(
+        "Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong"
+        " command line; 3 no answer to rely on. With --debug before the command an error shows its"
+        " traceback."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-StackName = Annotated[str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")]
+StackName = Annotated[
+    str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")
+]
 ImageReference = Annotated[
-    str, typer.Argument(metavar="REFERENCE", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>.")
+    str,
+    typer.Argument(
+        metavar="REFERENCE", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Write without asking for the full reference.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and why not; write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be written, and why not; write nothing.")
+]
 Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-release become main.")]
 
 
-@app.command(epilog="Example: megalotron-images check ghcr.io/megalotron/backend:v1.4.0 --image backend")
+@app.command(
+    epilog="Example: megalotron-images check ghcr.io/megalotron/backend:v1.4.0 --image backend"
+)
 def check(
     reference: ImageReference,
-    image: Annotated[str, typer.Option(metavar="LOCAL", help="An image in your engine, for its platform.")] = "",
+    image: Annotated[
+        str, typer.Option(metavar="LOCAL", help="An image in your engine, for its platform.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say whether an image may be published: its name and tag, whether that is free and newer, its platform."""
+    """Say whether an image may be published.
+
+    Its name and tag, whether that is free and newer, its platform.
+    """
     from megalotron_images import checks
 
     local = None
@@ -64,11 +84,15 @@ def check(
 
 @app.command(epilog="Example: megalotron-images status backend")
 def status(
-    stack: Annotated[str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")] = "",
-    releases: Annotated[bool, typer.Option("--releases", help="List every release instead, the newest first.")] = False,
+    stack: Annotated[
+        str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")
+    ] = "",
+    releases: Annotated[
+        bool, typer.Option("--releases", help="List every release instead, the newest first.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the newest release of each stack, and what main and dev are, by digest and by release."""
+    """Show each stack's newest release, and what main and dev point to."""
     from megalotron_images.board import read_days, read_line
 
     registry = connect()
@@ -91,7 +115,9 @@ def digest(reference: ImageReference, as_json: AsJson = False) -> None:
 @app.command("next", epilog="Example: megalotron-images next backend --minor")
 def next_version(
     stack: StackName,
-    patch: Annotated[bool, typer.Option("--patch", help="Raise Z of vX.Y.Z (the default).")] = False,
+    patch: Annotated[
+        bool, typer.Option("--patch", help="Raise Z of vX.Y.Z (the default).")
+    ] = False,
     minor: Annotated[bool, typer.Option("--minor", help="Raise Y.")] = False,
     major: Annotated[bool, typer.Option("--major", help="Raise X.")] = False,
     as_json: AsJson = False,
@@ -109,11 +135,17 @@ def next_version(
 def publish(
     stack: StackName,
     tag: Annotated[str, typer.Argument(metavar="VERSION|main|dev", help="The tag to write.")],
-    image: Annotated[str, typer.Option(metavar="LOCAL", help="An image in your engine; that name if not given.")] = "",
+    image: Annotated[
+        str, typer.Option(metavar="LOCAL", help="An image in your engine; that name if not given.")
+    ] = "",
     dry_run: DryRun = False,
     yes: Yes = False,
-    backport: Annotated[bool, typer.Option("--backport", help="Publish an older version than the newest.")] = False,
-    fewer_platforms: Annotated[bool, typer.Option("--fewer-platforms", help="Publish for fewer platforms.")] = False,
+    backport: Annotated[
+        bool, typer.Option("--backport", help="Publish an older version than the newest.")
+    ] = False,
+    fewer_platforms: Annotated[
+        bool, typer.Option("--fewer-platforms", help="Publish for fewer platforms.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Push a local image under a tag, say what the tag was before, and prove it by reading back."""
@@ -141,8 +173,12 @@ def publish(
 def promote(
     stack: StackName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A release of that stack.")],
-    to: Annotated[MovingTag, typer.Option(metavar="main|dev", help="The tag to move.")] = MovingTag.MAIN,
-    expect: Annotated[str, typer.Option(metavar="DIGEST", help="Go on only if the tag names this now.")] = "",
+    to: Annotated[
+        MovingTag, typer.Option(metavar="main|dev", help="The tag to move.")
+    ] = MovingTag.MAIN,
+    expect: Annotated[
+        str, typer.Option(metavar="DIGEST", help="Go on only if the tag names this now.")
+    ] = "",
     prerelease: Prerelease = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -163,14 +199,22 @@ def promote(
         return show.dry_run(promotion.plan, as_json)
     if not promotion.plan.done:
         _confirm(promotion.plan.reference, yes)
-    return show.written(release.put(promotion.plan, promotion.manifest, registry, say=show.step), as_json)
+    return show.written(
+        release.put(promotion.plan, promotion.manifest, registry, say=show.step), as_json
+    )
 
 
 @app.command("tags-for", epilog="Example: megalotron-images tags-for refs/heads/main")
 def tags_for(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="A full git reference, such as refs/heads/main.")],
-    event: Annotated[str, typer.Option(metavar="NAME", help="GitHub's name of the event.")] = "push",
-    github_output: Annotated[bool, typer.Option("--github-output", help="Print `tag=…` for a workflow.")] = False,
+    ref: Annotated[
+        str, typer.Argument(metavar="REF", help="A full git reference, such as refs/heads/main.")
+    ],
+    event: Annotated[
+        str, typer.Option(metavar="NAME", help="GitHub's name of the event.")
+    ] = "push",
+    github_output: Annotated[
+        bool, typer.Option("--github-output", help="Print `tag=…` for a workflow.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the tag that a git reference writes, or `none`; refuse a git tag that is no release."""
@@ -181,7 +225,7 @@ def tags_for(
 
 @app.command(epilog="Example: megalotron-images doctor")
 def doctor(as_json: AsJson = False) -> None:
-    """Say what is wrong with this machine's engine, login, token or network, each with its next step."""
+    """Check this machine's engine, login, token and network, and say what to do next."""
     from megalotron_images import checks
     from megalotron_images.doctor import examine
 
@@ -191,11 +235,16 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _confirm(reference: Reference, yes: bool) -> None:
-    """Return if the person typed the full reference, or said --yes; raise Refused for anything else."""
+    """Return if the person typed the full reference, or said --yes.
+
+    Raises Refused for anything else.
+    """
     if yes:
         return
     if not (sys.stdin and sys.stdin.isatty()):
-        raise Refused(f"Nobody is there to confirm {reference}: run it in a terminal, or with --yes.")
+        raise Refused(
+            f"Nobody is there to confirm {reference}: run it in a terminal, or with --yes."
+        )
     print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != str(reference):
         raise Refused(f"That is not {reference}: nothing was written.")

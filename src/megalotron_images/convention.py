@@ -1,7 +1,8 @@
 """Megalotron's image convention: stacks, names, tags and the order of versions. Pure: no I/O.
 
-An image is `ghcr.io/megalotron/<stack>:<tag>`. A tag is a release, `vX.Y.Z` with an optional pre-release (Semantic
-Versioning 2.0.0), or a moving tag: `main` is what runs in production, `dev` what is in development.
+An image is `ghcr.io/megalotron/<stack>:<tag>`. A tag is a release, `vX.Y.Z` with an optional
+pre-release (Semantic Versioning 2.0.0), or a moving tag: `main` is what runs in production, `dev`
+what is in development.
 """
 
 import contextlib
@@ -47,11 +48,15 @@ STACKS = (
     Stack("Sniffer", "sniffer"),
     Stack("Go FlowMeter", "go-flow-meter"),
 )
-"""The stacks of the seed. A fifth is one more line here; the table in the documentation is made from this."""
+"""The stacks of the seed. A fifth is one more line here; the table in the documentation is made
+from this.
+"""
 
 
 STAGING = "staging"
-"""The tag under which an engine hands an image over before it is released; no tag of the convention."""
+"""The tag under which an engine hands an image over before it is released; no tag of the
+convention.
+"""
 
 
 class Part(StrEnum):
@@ -74,13 +79,18 @@ RELEASE = (
     r"v(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)"
     r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
 )
-"""A release as a pattern that Python and a browser read alike (semver.org's own, without a build part, as a tag)."""
+"""A release as a pattern that Python and a browser read alike (semver.org's own, without a build
+part, as a tag).
+"""
 
 
 @total_ordering
 @dataclass(frozen=True)
 class Release:
-    """A released version, ordered as Semantic Versioning orders versions: its build part plays no part in a tag."""
+    """A released version, ordered as Semantic Versioning orders versions.
+
+    Its build part plays no part in a tag.
+    """
 
     version: SemVer
 
@@ -122,25 +132,39 @@ def parse_stack(name: str) -> Stack:
 
 
 def parse_version(text: str) -> SemVer:
-    """Return a version of Semantic Versioning 2.0.0, build part and all; raise RuleBroken for anything else."""
+    """Return a version of Semantic Versioning 2.0.0, build part and all.
+
+    Raises RuleBroken for anything else.
+    """
     try:
         if not text.isascii() or len(text) > _LONGEST_VERSION:
             raise ValueError("it is too long, or holds other characters than ASCII")
         return SemVer.parse(text)
     except ValueError as error:
-        raise RuleBroken(f"{text!r} is no semantic version. Write it as 1.2.3, or 1.2.3-rc.1.") from error
+        raise RuleBroken(
+            f"{text!r} is no semantic version. Write it as 1.2.3, or 1.2.3-rc.1."
+        ) from error
 
 
 def parse_release(text: str) -> Release:
-    """Return the release that a tag names; raise RuleBroken, with the nearest right spelling, if it names none."""
+    """Return the release that a tag names.
+
+    Raises RuleBroken, with the nearest right spelling, if it names none.
+    """
     bare = text.strip().removeprefix("v").removeprefix("V")
     numbers = re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){0,2}", bare, re.ASCII)
-    nearest = ".".join(([str(int(part)) for part in bare.split(".")] + ["0", "0"])[:3]) if numbers else None
+    nearest = (
+        ".".join(([str(int(part)) for part in bare.split(".")] + ["0", "0"])[:3])
+        if numbers
+        else None
+    )
     try:
         version = parse_version(bare)
     except RuleBroken:
         hint = f"Did you mean v{nearest}?" if nearest else "Write it as v1.2.3, or v1.2.3-rc.1."
-        raise RuleBroken(f"{text!r} is no release: a tag follows semantic versioning. {hint}") from None
+        raise RuleBroken(
+            f"{text!r} is no release: a tag follows semantic versioning. {hint}"
+        ) from None
     if version.build is not None:
         plain = version.replace(build=None)
         raise RuleBroken(f"{text!r} has a build part: `+` is not legal in a tag. Use v{plain}.")
@@ -148,14 +172,20 @@ def parse_release(text: str) -> Release:
     if text != str(release):
         raise RuleBroken(f"{text!r} is not how a release is written. Did you mean {release}?")
     if len(text) > _LONGEST_TAG:
-        raise RuleBroken(f"The tag {text[:20]}… has {len(text)} characters, {_LONGEST_TAG} is the most. Shorten it.")
+        raise RuleBroken(
+            f"The tag {text[:20]}… has {len(text)} characters, {_LONGEST_TAG} is the most."
+            " Shorten it."
+        )
     return release
 
 
 def releases_among(tags: Iterable[str]) -> Iterator[Release]:
-    """Yield the releases among a repository's tags, the newest first; all other tags are passed over.
+    """Yield the releases among a repository's tags, the newest first.
 
-    Only tags that begin alike are compared in full: of 10,000 tags, the newest costs as much as reading them.
+    All other tags are passed over.
+
+    Only tags that begin alike are compared in full: of 10,000 tags, the newest costs as much as
+    reading them.
     """
     lines = "\n".join(tag for tag in tags if "\n" not in tag)
     numbered = (((int(x), int(y), int(z)), tag) for tag, x, y, z in _NUMBERS.findall(lines))
@@ -170,7 +200,8 @@ def releases_among(tags: Iterable[str]) -> Iterator[Release]:
 def next_release(newest: Release | None, part: Part) -> Release:
     """Return the release that follows the newest one; v1.0.0 where there is none.
 
-    After a pre-release that is the release it prepares, where raising `part` leads to that (SemVer, rule 11).
+    After a pre-release that is the release it prepares, where raising `part` leads to that (SemVer,
+    rule 11).
     """
     return Release(newest.version.next_version(part)) if newest else Release(SemVer(1))
 
@@ -186,25 +217,38 @@ def parse_tag(text: str) -> Tag:
 
 
 def split_reference(text: str) -> tuple[str, str]:
-    """Return repository and tag (or digest) of any reference below the registry, of the convention or not."""
+    """Return repository and tag (or digest) of any reference below the registry.
+
+    It need not follow the convention.
+    """
     rest = text.removeprefix(f"{REGISTRY}/")
     repository, separator, tag = rest.partition("@") if "@" in rest else rest.partition(":")
     known = (_DIGEST if separator == "@" else _TAG).fullmatch(tag)
     if rest == text or not _REPOSITORY.fullmatch(repository) or not known:
-        raise RuleBroken(f"{text!r} names no image in {REGISTRY}: write {REGISTRY}/{ORGANISATION}/<image>:<tag>.")
+        raise RuleBroken(
+            f"{text!r} names no image in {REGISTRY}: write {REGISTRY}/{ORGANISATION}/<image>:<tag>."
+        )
     return repository, tag
 
 
 def parse_reference(text: str) -> Reference:
-    """Return the reference `ghcr.io/megalotron/<stack>:<tag>`; raise RuleBroken, saying what breaks which rule."""
+    """Return the reference `ghcr.io/megalotron/<stack>:<tag>`.
+
+    Raises RuleBroken, saying what breaks which rule.
+    """
     start = f"{REGISTRY}/{ORGANISATION}/"
     if not text.startswith(start):
         bare = text.removeprefix(f"{ORGANISATION}/")
         known = any(bare.startswith(stack.name) for stack in STACKS)
         hint = f" Did you mean {start}{bare}?" if known else ""
-        raise RuleBroken(f"{text!r} is not in Megalotron's registry: an image's name begins with {start}.{hint}")
+        raise RuleBroken(
+            f"{text!r} is not in Megalotron's registry: an image's name begins with {start}.{hint}"
+        )
     name, colon, tag = text.removeprefix(start).partition(":")
     stack = parse_stack(name)
     if not colon or not tag:
-        raise RuleBroken(f"{text!r} has no tag. Add a release, such as {start}{stack.name}:v1.0.0, or main, or dev.")
+        raise RuleBroken(
+            f"{text!r} has no tag. Add a release, such as {start}{stack.name}:v1.0.0, or main, or"
+            " dev."
+        )
     return Reference(stack, parse_tag(tag))

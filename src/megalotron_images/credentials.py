@@ -20,10 +20,12 @@ class Credentials:
 
 
 def find_credentials(host: str) -> Credentials | None:
-    """Return the credentials for a registry, or None for an anonymous reader; raise CannotTell for half of them.
+    """Return the credentials for a registry, or None for an anonymous reader.
 
-    In this order: REGISTRY_USERNAME with REGISTRY_TOKEN (the names of the process's secrets), Docker's configuration
-    and its credential helpers. A ~/.netrc plays no part.
+    Raises CannotTell for half of them.
+
+    In this order: REGISTRY_USERNAME with REGISTRY_TOKEN (the names of the process's secrets),
+    Docker's configuration and its credential helpers. A ~/.netrc plays no part.
     """
     username, password = os.environ.get(USERNAME, ""), os.environ.get(TOKEN, "").strip()
     if bool(username) != bool(password):
@@ -48,4 +50,6 @@ def _from_docker(host: str) -> Credentials | None:
         ) from None
     if not found or not found.get("username") or not found.get("password"):
         return None
-    return Credentials(found["username"], found["password"], f"Docker's login ({folder / 'config.json'})")
+    return Credentials(
+        found["username"], found["password"], f"Docker's login ({folder / 'config.json'})"
+    )

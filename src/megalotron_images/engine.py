@@ -1,4 +1,6 @@
-"""The Docker engine, through its SDK: which image is there, and pushing it. What a stream only mentions is raised here.
+"""The Docker engine, through its SDK: which image is there, and pushing it.
+
+What a stream only mentions is raised here.
 
 The SDK's own push returns text and never raises, so its lines are read one by one.
 """
@@ -39,19 +41,28 @@ class Engine:
             return str(self._api.version()["Version"])
 
     def image(self, name: str) -> LocalImage:
-        """Return the image of that name; raise EngineFailed if there is none, or nobody can tell its platforms."""
+        """Return the image of that name.
+
+        Raises EngineFailed if there is none, or nobody can tell its platforms.
+        """
         with _failures():
             try:
                 return self._image(name)
             except ImageNotFound:
-                raise EngineFailed(f"No image {name} in your engine. Build or pull it, or name another.") from None
+                raise EngineFailed(
+                    f"No image {name} in your engine. Build or pull it, or name another."
+                ) from None
 
     def _image(self, name: str) -> LocalImage:
         api = self._api
-        found = api._result(api._get(api._url("/images/{0}/json", name), params={"manifests": 1}), json=True)
+        found = api._result(
+            api._get(api._url("/images/{0}/json", name), params={"manifests": 1}), json=True
+        )
         parts = found.get("Manifests")
         if parts is None and _CONTAINERD in str(api.info().get("DriverStatus")):
-            parts = local_index.read(found["Id"], api._get(api._url("/images/{0}/get", name), stream=True).raw)
+            parts = local_index.read(
+                found["Id"], api._get(api._url("/images/{0}/get", name), stream=True).raw
+            )
         if not parts:
             return LocalImage(name, found["Id"], frozenset(platform_in(_lower(found))))
         return local_index.image(name, found["Id"], parts)
@@ -66,28 +77,43 @@ class Engine:
         progress: Progress,
         say: Callable[[str], None],
     ) -> None:
-        """Push an image to `repository:tag`; raise EngineFailed, with the registry's words, if that fails.
+        """Push an image to `repository:tag`.
 
-        The name is given to the image for the push, and taken away again. say: told what the engine remarks.
+        Raises EngineFailed, with the registry's words, if that fails.
+
+        The name is given to the image for the push, and taken away again. say: told what the engine
+        remarks.
         """
-        login = {"username": credentials.username, "password": credentials.password} if credentials else None
+        login = (
+            {"username": credentials.username, "password": credentials.password}
+            if credentials
+            else None
+        )
         with _failures():
             self._api.tag(image.id, repository, tag, force=True)
             try:
-                stream = self._api.push(repository, tag, stream=True, decode=True, auth_config=login)
+                stream = self._api.push(
+                    repository, tag, stream=True, decode=True, auth_config=login
+                )
                 _follow(stream, progress, say)
             finally:
                 self._forget(image, f"{repository}:{tag}")
 
     def _forget(self, image: LocalImage, name: str) -> None:
-        """Take a name away, unless it is the last one: an image without any would be deleted with it."""
+        """Take a name away, unless it is the last one.
+
+        An image without any would be deleted with it.
+        """
         with contextlib.suppress(APIError):
             if set(self._api.inspect_image(image.id).get("RepoTags") or ()) - {name}:
                 self._api.remove_image(name, noprune=True)
 
 
 def _client() -> docker.DockerClient:
-    """Return a client of the engine that the docker command would use: DOCKER_HOST, then its context."""
+    """Return a client of the engine that the docker command would use.
+
+    DOCKER_HOST, then its context.
+    """
     if os.environ.get("DOCKER_HOST"):
         _check_address(os.environ["DOCKER_HOST"])
         return docker.from_env(timeout=_SECONDS)
@@ -95,29 +121,40 @@ def _client() -> docker.DockerClient:
     context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
     if context is None:
         raise EngineFailed(
-            f"There is no Docker context {name or 'of that name'}. See which there are: docker context ls"
+            f"There is no Docker context {name or 'of that name'}. See which there are: docker"
+            " context ls"
         )
     _check_address(context.Host or "")
-    return docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False, timeout=_SECONDS)
+    return docker.DockerClient(
+        base_url=context.Host, tls=context.TLSConfig or False, timeout=_SECONDS
+    )
 
 
 def _check_address(address: str) -> None:
     if address.startswith("ssh:"):
-        raise EngineFailed(f"The engine at {address} is reached by ssh, which this cannot. Run it where the engine is.")
+        raise EngineFailed(
+            f"The engine at {address} is reached by ssh, which this cannot. Run it where the"
+            " engine is."
+        )
 
 
 def _lower(found: dict[str, Any]) -> dict[str, Any]:
     return {key: found.get(key.capitalize()) for key in PLATFORM}
 
 
-def _follow(stream: Iterator[dict[str, Any]], progress: Progress, say: Callable[[str], None]) -> None:
+def _follow(
+    stream: Iterator[dict[str, Any]], progress: Progress, say: Callable[[str], None]
+) -> None:
     """Read a push to its end; raise EngineFailed for an error."""
     for line in stream:
         if "error" in line or "errorDetail" in line:
             raise _push_failed(str(line.get("errorDetail", {}).get("message") or line.get("error")))
         if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
             pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
-            say(f"the engine says that it pushes only {next(pushed, 'one platform')}: it does not hold the others")
+            say(
+                f"the engine says that it pushes only {next(pushed, 'one platform')}: it does not"
+                " hold the others"
+            )
         detail = line.get("progressDetail") or {}
         if total := detail.get("total"):
             progress(line.get("id", ""), min(detail.get("current", 0), total), total)
@@ -137,10 +174,14 @@ def _failures() -> Iterator[None]:
         raise _push_failed(str(error.explanation or error)) from None
     except EngineFailed:
         raise
-    except Exception as error:  # the SDK lets through what reading its configuration and its streams raises
+    except (
+        Exception
+    ) as error:  # the SDK lets through what reading its configuration and its streams raises
         inner: BaseException = error
         while (deeper := inner.__cause__ or inner.__context__) is not None:
             inner = deeper
         said = getattr(inner, "strerror", None) or str(inner)
         where = os.environ.get("DOCKER_HOST") or "its usual place"
-        raise EngineFailed(f"No Docker engine answers at {where} ({said}). Start it, and try: docker version") from None
+        raise EngineFailed(
+            f"No Docker engine answers at {where} ({said}). Start it, and try: docker version"
+        ) from None

@@ -1,14 +1,14 @@
-"""What can go wrong with the image process, as one family; each has one line for a person, and an exit status.
+"""What can go wrong with the image process, as one family.
 
-ImageError            the root: what happened, what it means, what to do next
-├── Refused           a rule says no, or somebody else was first: what stands there is not yours (1)
-│   ├── RuleBroken    a name, tag or version breaks the convention
-│   └── LostRace      somebody wrote the same tag at the same moment, and theirs is what stands there
-└── CannotTell        registry or engine did not give an answer to rely on (3; 2 is the command line's own)
-    ├── RegistryFailed
-    │   └── RegistryRefused   it said no, so it did nothing
-    └── EngineFailed
-        └── NameTaken another push from the same engine took the name under which an image was handed over
+Each has one line for a person, and an exit status.
+
+ImageError            the root: what happened, what it means, what to do next ├── Refused
+a rule says no, or somebody else was first: what stands there is not yours (1) │   ├── RuleBroken
+a name, tag or version breaks the convention │   └── LostRace      somebody wrote the same tag at
+the same moment, and theirs is what stands there └── CannotTell        registry or engine did not
+give an answer to rely on (3; 2 is the command line's own) ├── RegistryFailed │   └──
+RegistryRefused   it said no, so it did nothing └── EngineFailed └── NameTaken another push from the
+same engine took the name under which an image was handed over
 """
 
 
@@ -19,7 +19,10 @@ class ImageError(Exception):
 
 
 class Refused(ImageError):
-    """A rule of the process says no, or somebody else was first: what stands in the registry is not yours."""
+    """A rule of the process says no, or somebody else was first.
+
+    What stands in the registry is not yours.
+    """
 
 
 class RuleBroken(Refused):

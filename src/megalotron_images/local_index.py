@@ -1,8 +1,10 @@
-"""A local image for several platforms, as containerd's image store holds it: which of them are there.
+"""A local image for several platforms, as containerd's image store holds it.
 
-From API 1.48 on (Docker 28) the engine lists the parts of an index itself. Before, its export of the image tells: the
-index, and the blobs that are there. A part is there when its manifest, its configuration and all of its layers are:
-its manifest alone may outlive them.
+Which of them are there.
+
+From API 1.48 on (Docker 28) the engine lists the parts of an index itself. Before, its export of
+the image tells: the index, and the blobs that are there. A part is there when its manifest, its
+configuration and all of its layers are: its manifest alone may outlive them.
 """
 
 import contextlib
@@ -16,39 +18,62 @@ from megalotron_images.plans import LocalImage
 from megalotron_images.registry import is_attestation, platform_in
 
 Part = dict[str, Any]
-"""One entry of `Manifests` in the engine's answer: `Descriptor`, `Kind`, `Available`, `ImageData`."""
+"""One entry of `Manifests` in the engine's answer: `Descriptor`, `Kind`, `Available`,
+`ImageData`.
+"""
 _LARGEST = 4 * 1024 * 1024
-"""Bytes of the largest index that a registry takes (OCI distribution specification 1.1, "Pushing manifests")."""
+"""Bytes of the largest index that a registry takes (OCI distribution specification 1.1, "Pushing
+manifests").
+"""
 
 
 def image(name: str, digest: str, parts: list[Part]) -> LocalImage:
-    """Return the image whose index has these parts; raise EngineFailed where no platform of it is there."""
+    """Return the image whose index has these parts.
+
+    Raises EngineFailed where no platform of it is there.
+    """
     images = [part for part in parts if part["Kind"] == "image"]
-    here = frozenset(platform for part in images if part["Available"] for platform in _platform(part))
+    here = frozenset(
+        platform for part in images if part["Available"] for platform in _platform(part)
+    )
     if not here:
-        raise EngineFailed(f"Nobody can tell for which platform {name} is. Build or pull it again, with --platform.")
+        raise EngineFailed(
+            f"Nobody can tell for which platform {name} is. Build or pull it again, with"
+            " --platform."
+        )
     whole = all(part["Available"] for part in parts)
-    alone = frozenset[str]() if whole else frozenset(part["ID"] for part in images if part["Available"])
+    alone = (
+        frozenset[str]() if whole else frozenset(part["ID"] for part in images if part["Available"])
+    )
     listed = frozenset(platform for part in images for platform in _platform(part))
     return LocalImage(name, digest, here, listed - here, alone)
 
 
 def _platform(part: Part) -> Iterator[str]:
-    yield from platform_in((part.get("ImageData") or {}).get("Platform") or part["Descriptor"].get("platform"))
+    yield from platform_in(
+        (part.get("ImageData") or {}).get("Platform") or part["Descriptor"].get("platform")
+    )
 
 
 def read(digest: str, export: IO[bytes]) -> list[Part]:
-    """Return the parts of the index `digest` from an export of its image; none where that is no index.
+    """Return the parts of the index `digest` from an export of its image.
+
+    None where that is no index.
 
     Raises EngineFailed where the export does not hold it.
     """
     names, documents = _blobs(export)
     if digest not in documents:
-        raise EngineFailed(f"Nobody can tell for which platforms {digest} is: your engine's export does not hold it.")
+        raise EngineFailed(
+            f"Nobody can tell for which platforms {digest} is: your engine's export does not"
+            " hold it."
+        )
 
     def part(entry: dict[str, Any]) -> Part:
         manifest = documents.get(entry["digest"], {})
-        needed = {blob["digest"] for blob in (manifest.get("config"), *manifest.get("layers", ())) if blob}
+        needed = {
+            blob["digest"] for blob in (manifest.get("config"), *manifest.get("layers", ())) if blob
+        }
         kind = "attestation" if is_attestation(entry) else "image"
         here = bool(needed) and needed <= names
         return {"ID": entry["digest"], "Descriptor": entry, "Kind": kind, "Available": here}
@@ -57,7 +82,10 @@ def read(digest: str, export: IO[bytes]) -> list[Part]:
 
 
 def _blobs(export: IO[bytes]) -> tuple[set[str], dict[str, dict[str, Any]]]:
-    """Return the digests of an export's blobs, and those that are JSON objects: indexes and manifests among them."""
+    """Return the digests of an export's blobs, and those that are JSON objects.
+
+    Indexes and manifests among them.
+    """
     names, documents = set[str](), dict[str, dict[str, Any]]()
     with tarfile.open(fileobj=export, mode="r|") as archive:
         for member in archive:

@@ -1,7 +1,10 @@
-"""What a change of the registry will write, and why it may not: decided before anything is sent, from facts alone.
+"""What a change of the registry will write, and why it may not.
 
-Pure: no clock, no network, no environment. The rules are the seed's ("a new release shall have a newer version than the
-previous one"), and those that keep one person from overwriting what another has released.
+Decided before anything is sent, from facts alone.
+
+Pure: no clock, no network, no environment. The rules are the seed's ("a new release shall have a
+newer version than the previous one"), and those that keep one person from overwriting what another
+has released.
 """
 
 from collections.abc import Iterator
@@ -18,10 +21,12 @@ class LocalImage:
 
     Attributes:
         name: how it was asked for.
-        id: the engine's. With the graph driver the digest of its configuration, else that of its manifest or index.
+        id: the engine's. With the graph driver the digest of its configuration, else that of its
+        manifest or index.
         platforms: those whose content is in the engine.
         absent: those that its index lists, and whose content is not.
-        parts: digests of the manifests that the engine may push in place of an index that is not all there.
+        parts: digests of the manifests that the engine may push in place of an index that is not
+        all there.
     """
 
     name: str
@@ -39,9 +44,9 @@ class LocalImage:
 class Facts:
     """What is known of a repository before a change.
 
-    before: what the tag to write names now. present: the manifest there, if any. releases: the newest first.
-    newest_platforms: those of the newest release; empty where there is none. main: what production's tag names.
-    current: the release that a moving tag names now, if it is one.
+    before: what the tag to write names now. present: the manifest there, if any. releases: the
+    newest first. newest_platforms: those of the newest release; empty where there is none. main:
+    what production's tag names. current: the release that a moving tag names now, if it is one.
     """
 
     before: State
@@ -54,7 +59,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person asks for in spite of a rule: an older version, fewer platforms, a pre-release in production.
+    """What a person asks for in spite of a rule.
+
+    An older version, fewer platforms, a pre-release in production.
 
     expect: the digest that a person says the tag names now, or nothing.
     """
@@ -83,9 +90,14 @@ class Plan:
     needs: frozenset[str] = frozenset()
 
     def check(self) -> None:
-        """Raise Refused, with every reason, if this must not happen; CannotTell if nobody knows what is there."""
+        """Raise Refused, with every reason, if this must not happen.
+
+        CannotTell if nobody knows what is there.
+        """
         if isinstance(self.before, Unknown):
-            raise CannotTell(f"Nobody can tell what {self.reference} names now: {self.before.reason}")
+            raise CannotTell(
+                f"Nobody can tell what {self.reference} names now: {self.before.reason}"
+            )
         if self.refusals:
             raise Refused(" ".join(self.refusals))
 
@@ -93,7 +105,13 @@ class Plan:
 def plan_publish(reference: Reference, image: LocalImage, facts: Facts, asked: Asked) -> Plan:
     """Return the plan to put a local image at a tag."""
     if facts.present is not None and image.is_in(facts.present):
-        return Plan(reference, facts.before, facts.present.digest, (), (f"{reference} is this image already.",))
+        return Plan(
+            reference,
+            facts.before,
+            facts.present.digest,
+            (),
+            (f"{reference} is this image already.",),
+        )
     refusals = [*platform_loss(image.platforms, facts, asked)]
     notes = [_was(reference, facts.before), *_absent(image)]
     if isinstance(reference.tag, Release):
@@ -103,13 +121,24 @@ def plan_publish(reference: Reference, image: LocalImage, facts: Facts, asked: A
     return Plan(reference, facts.before, None, tuple(refusals), tuple(notes), needs)
 
 
-def plan_promote(reference: Reference, release: Release, digest: str, facts: Facts, asked: Asked) -> Plan:
+def plan_promote(
+    reference: Reference, release: Release, digest: str, facts: Facts, asked: Asked
+) -> Plan:
     """Return the plan to put what `release` names, with this digest, at a moving tag."""
     refusals = [*_not_expected(reference, facts.before, asked.expect)]
     if facts.before == Taken(digest):
-        return Plan(reference, facts.before, digest, tuple(refusals), (f"{reference} is {release} already.",))
+        return Plan(
+            reference,
+            facts.before,
+            digest,
+            tuple(refusals),
+            (f"{reference} is {release} already.",),
+        )
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
-        refusals.append(f"{release} is a pre-release, and {MovingTag.MAIN} is production: ask for it (--prerelease).")
+        refusals.append(
+            f"{release} is a pre-release, and {MovingTag.MAIN} is production: ask for it"
+            " (--prerelease)."
+        )
     notes = [_was(reference, facts.before)]
     if facts.current is not None:
         way = "goes back" if release < facts.current else "goes forward"
@@ -125,7 +154,7 @@ def not_newer(release: Release, facts: Facts, asked: Asked) -> Iterator[str]:
     if newer and not asked.backport:
         yield (
             f"{release} is older than {newer[0]}, and a new release is newer than those before: "
-            f"take the next version, or ask for it (--backport)."
+            "take the next version, or ask for it (--backport)."
         )
 
 
@@ -134,24 +163,25 @@ def platform_loss(platforms: frozenset[str], facts: Facts, asked: Asked) -> Iter
     lost = sorted(facts.newest_platforms - platforms)
     if lost and not asked.fewer_platforms:
         yield (
-            f"{facts.releases[0]} runs on {', '.join(lost)}, and your image only on {', '.join(sorted(platforms))}: "
-            f"build it for that too, or ask for it (--fewer-platforms)."
+            f"{facts.releases[0]} runs on {', '.join(lost)}, and your image only on"
+            f" {', '.join(sorted(platforms))}: build it for that too, or ask for it"
+            " (--fewer-platforms)."
         )
 
 
 def _absent(image: LocalImage) -> Iterator[str]:
     if image.absent:
         yield (
-            f"{image.name} is for {', '.join(sorted(image.absent))} too, and your engine does not hold that: "
-            f"only {', '.join(sorted(image.platforms))} is published."
+            f"{image.name} is for {', '.join(sorted(image.absent))} too, and your engine does not"
+            f" hold that: only {', '.join(sorted(image.platforms))} is published."
         )
 
 
 def _taken(reference: Reference, image: LocalImage, facts: Facts) -> Iterator[str]:
     if isinstance(facts.before, Taken):
         yield (
-            f"{reference} is taken by {facts.before.digest}, and your image is {image.id}. A release is never "
-            f"replaced: publish yours as a newer version."
+            f"{reference} is taken by {facts.before.digest}, and your image is {image.id}. A"
+            " release is never replaced: publish yours as a newer version."
         )
 
 

@@ -1,20 +1,29 @@
-"""What a registry's refusal most likely means, and what to do next. Its own words always stay beside it.
+"""What a registry's refusal most likely means, and what to do next.
 
-Sources: GitHub's documentation of the container registry, and the words of GHCR and of CNCF Distribution themselves.
+Its own words always stay beside it.
+
+Sources: GitHub's documentation of the container registry, and the words of GHCR and of CNCF
+Distribution themselves.
 """
 
 import re
 from dataclasses import dataclass
 
 _LOG_IN = "Log in again with a classic personal access token (docker login ghcr.io)"
-_KIND = "a classic personal access token with the scope write:packages, authorised for the organisation (SSO)"
+_KIND = (
+    "a classic personal access token with the scope write:packages, authorised for the organisation"
+    " (SSO)"
+)
 
 LOG_IN = f"Log in with {_KIND}"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One kind of refusal: what registries say, the pattern by which it is known, its likely cause, the next step."""
+    """One kind of refusal.
+
+    What registries say, the pattern by which it is known, its likely cause, the next step.
+    """
 
     said: str
     words: re.Pattern[str]
@@ -30,14 +39,19 @@ REFUSALS = (
     _refusal(
         "permission_denied: write_package",
         "your account may not write to this package",
-        "Ask one of the package's admins for the role Write, or link the package to your repository",
+        "Ask one of the package's admins for the role Write, or link the package to your"
+        " repository",
     ),
     _refusal(
         "token provided does not match expected scopes",
         "the token lacks the scope write:packages",
         f"Make {_KIND}, and log in with it",
     ),
-    _refusal("denied: denied", "the token is wrong, expired or revoked, or lacks SSO authorisation", _LOG_IN),
+    _refusal(
+        "denied: denied",
+        "the token is wrong, expired or revoked, or lacks SSO authorisation",
+        _LOG_IN,
+    ),
     _refusal(
         "requested access to the resource is denied",
         "the token only reads, or you are not logged in",
@@ -74,14 +88,21 @@ REFUSALS = (
         "the registry refused, and this engine does not pass on its reason",
         "megalotron-images doctor asks for it",
     ),
-    _refusal("no space left on device", "the disk is full", "Free space (docker system df shows what takes it)"),
+    _refusal(
+        "no space left on device",
+        "the disk is full",
+        "Free space (docker system df shows what takes it)",
+    ),
     _refusal("denied", "the registry does not let you do this", _LOG_IN),
 )
 """In the order in which they are tried: the narrower before the broader."""
 
 
 def explain(said: str) -> str:
-    """Return the registry's words with their likely cause and the next step; the words alone if none is known."""
+    """Return the registry's words with their likely cause and the next step.
+
+    The words alone if none is known.
+    """
     said = " ".join(said.split()).removeprefix("errors: ").rstrip(".")
     for refusal in REFUSALS:
         if refusal.words.search(said):

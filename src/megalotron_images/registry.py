@@ -1,6 +1,7 @@
 """What is in a registry, and the one way to change it: put a manifest's own bytes at a tag.
 
-Source: OCI distribution specification 1.1 ("Pulling manifests", "Pushing manifests", "Content discovery").
+Source: OCI distribution specification 1.1 ("Pulling manifests", "Pushing manifests", "Content
+discovery").
 """
 
 import contextlib
@@ -17,9 +18,16 @@ from megalotron_images.credentials import find_credentials
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.transport import Answer, Transport, seconds
 
-INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 ACCEPT = ", ".join(
-    (*INDEXES, "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+    (
+        *INDEXES,
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
 )
 """Every kind of manifest there is: with fewer a registry answers 404 for a tag that exists."""
 NOT_THERE = ("manifest unknown", "name unknown")
@@ -78,19 +86,24 @@ class Manifest:
 
 
 def platform_name(system: str, architecture: str, variant: str = "") -> str:
-    """Return a platform as docker writes it; the variant v8 of arm64 is the only one there is, and left out."""
+    """Return a platform as docker writes it.
+
+    The variant v8 of arm64 is the only one there is, and left out.
+    """
     plain = (architecture, variant) == ("arm64", "v8") or not variant
     return f"{system}/{architecture}" if plain else f"{system}/{architecture}/{variant}"
 
 
 def platform_in(said: object) -> Iterator[str]:
     """Yield the platform that a descriptor or configuration states, if it states one."""
-    if isinstance(said, dict) and all(said.get(key) not in (None, "", "unknown") for key in PLATFORM[:2]):
+    if isinstance(said, dict) and all(
+        said.get(key) not in (None, "", "unknown") for key in PLATFORM[:2]
+    ):
         yield platform_name(*(str(said.get(key) or "") for key in PLATFORM))
 
 
 def is_attestation(part: dict[str, Any]) -> bool:
-    """Whether a descriptor in an index is of an attestation, as BuildKit writes them beside an image."""
+    """Whether a descriptor in an index is of an attestation, as BuildKit writes them."""
     unknown = part.get("platform") == {"architecture": "unknown", "os": "unknown"}
     return unknown or "vnd.docker.reference.type" in (part.get("annotations") or {})
 
@@ -121,13 +134,18 @@ class Registry:
         return Unknown(str(answer.failure()))
 
     def manifest(self, repository: str, reference: str) -> Manifest:
-        """Return the manifest at a tag or digest, its bytes checked; raise RegistryFailed if there is none."""
+        """Return the manifest at a tag or digest, its bytes checked.
+
+        Raises RegistryFailed if there is none.
+        """
         answer = self._ask("GET", repository, f"manifests/{reference}")
         if answer.status != 200:
             raise answer.failure()
         manifest = _manifest(answer)
         if _DIGEST.fullmatch(reference) and manifest.digest != reference:
-            raise RegistryFailed(f"{answer.question}: the bytes have the digest {manifest.digest}. Trust none of it.")
+            raise RegistryFailed(
+                f"{answer.question}: the bytes have the digest {manifest.digest}. Trust none of it."
+            )
         return manifest
 
     def tags(self, repository: str) -> list[str]:
@@ -148,7 +166,9 @@ class Registry:
                 break
             place = urlsplit(urljoin(f"https://x{path}", following[1]))
             path = f"{place.path}?{place.query}"
-        raise RegistryFailed(f"{answer.question}: the list of tags does not end. Nothing was read from it.")
+        raise RegistryFailed(
+            f"{answer.question}: the list of tags does not end. Nothing was read from it."
+        )
 
     def put(self, repository: str, tag: str, manifest: Manifest) -> None:
         """Put a manifest's bytes at a tag; raise RegistryFailed unless the registry took them."""
@@ -165,7 +185,8 @@ class Registry:
     def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
         """Return the platforms that a manifest or index is for, such as `linux/amd64`.
 
-        An index in an index is read too, as is an image that its index gives no platform; an attestation has none.
+        An index in an index is read too, as is an image that its index gives no platform; an
+        attestation has none.
         """
         return frozenset(self._platforms(repository, manifest, set()))
 
@@ -178,10 +199,12 @@ class Registry:
                 yield from named
             else:
                 seen.add(part["digest"])
-                yield from self._platforms(repository, self.manifest(repository, part["digest"]), seen)
+                yield from self._platforms(
+                    repository, self.manifest(repository, part["digest"]), seen
+                )
 
     def created(self, repository: str, manifest: Manifest) -> str:
-        """Return the moment at which an image, or the first part of an index, was built (ISO 8601), or nothing."""
+        """Return when an image, or the first part of an index, was built (ISO 8601), or nothing."""
         if manifest.parts:
             manifest = self.manifest(repository, manifest.parts[0]["digest"])
         if manifest.media_type in INDEXES:
@@ -189,13 +212,18 @@ class Registry:
         return str(self._config(repository, manifest).get("created") or "")
 
     def check_push(self, repository: str) -> None:
-        """Raise RegistryFailed unless these credentials may push; an upload is begun and taken back, nothing else."""
+        """Raise RegistryFailed unless these credentials may push.
+
+        An upload is begun and taken back, nothing else.
+        """
         scope = f"repository:{repository}:pull,push"
         begun = self._transport.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
         if begun.status != 202:
             raise begun.failure()
         place = urlsplit(begun.headers.get("Location", ""))
-        with contextlib.suppress(RegistryFailed):  # not everybody may take back an upload; it ends by itself
+        with contextlib.suppress(
+            RegistryFailed
+        ):  # not everybody may take back an upload; it ends by itself
             self._transport.ask("DELETE", f"{place.path}?{place.query}", scope)
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
@@ -210,12 +238,16 @@ class Registry:
         if answer.status != 200:
             raise answer.failure()
         if _digest(answer.body) != digest:
-            raise RegistryFailed(f"{answer.question}: the bytes have another digest. Trust none of it.")
+            raise RegistryFailed(
+                f"{answer.question}: the bytes have another digest. Trust none of it."
+            )
         return answer.body
 
     def _ask(self, method: str, repository: str, rest: str) -> Answer:
         scope = f"repository:{repository}:{self._reads}"
-        return self._transport.ask(method, f"/v2/{repository}/{rest}", scope, headers={"Accept": ACCEPT})
+        return self._transport.ask(
+            method, f"/v2/{repository}/{rest}", scope, headers={"Accept": ACCEPT}
+        )
 
 
 def connect(writes: bool = False) -> Registry:
@@ -231,7 +263,9 @@ def _manifest(answer: Answer) -> Manifest:
     digest = _digest(answer.body)
     said = answer.headers.get("Docker-Content-Digest", digest)
     if said != digest:
-        raise RegistryFailed(f"{answer.question}: says the digest {said}, and sends {digest}. Trust none of it.")
+        raise RegistryFailed(
+            f"{answer.question}: says the digest {said}, and sends {digest}. Trust none of it."
+        )
     try:
         document = json.loads(answer.body)
         kind = str(document.get("mediaType") or answer.headers.get("Content-Type", ""))
@@ -239,7 +273,9 @@ def _manifest(answer: Answer) -> Manifest:
         if not all(_DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise RegistryFailed(f"{answer.question}: the answer is no manifest. Run it again later.") from None
+        raise RegistryFailed(
+            f"{answer.question}: the answer is no manifest. Run it again later."
+        ) from None
     return Manifest(digest, kind, answer.body)
 
 
@@ -247,4 +283,6 @@ def _tags(answer: Answer) -> list[str]:
     try:
         return [str(tag) for tag in json.loads(answer.body)["tags"] or ()]
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise RegistryFailed(f"{answer.question}: the answer is no list of tags. Run it again later.") from None
+        raise RegistryFailed(
+            f"{answer.question}: the answer is no list of tags. Run it again later."
+        ) from None

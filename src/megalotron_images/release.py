@@ -1,7 +1,10 @@
-"""Carry out a change of the registry: gather the facts, then write the tag last and late, and prove it by reading back.
+"""Carry out a change of the registry.
 
-A registry takes every write, checks none against what was there, and cannot be told to. So whatever can be done before
-the tag is written is done before, and what stands there afterwards is read, not assumed.
+Gather the facts, then write the tag last and late, and prove it by reading back.
+
+A registry takes every write, checks none against what was there, and cannot be told to. So whatever
+can be done before the tag is written is done before, and what stands there afterwards is read, not
+assumed.
 """
 
 import contextlib
@@ -12,7 +15,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from megalotron_images.convention import REGISTRY, STAGING, MovingTag, Reference, Release, Stack, releases_among
+from megalotron_images.convention import (
+    REGISTRY,
+    STAGING,
+    MovingTag,
+    Reference,
+    Release,
+    Stack,
+    releases_among,
+)
 from megalotron_images.errors import (
     CannotTell,
     EngineFailed,
@@ -26,7 +37,9 @@ from megalotron_images.plans import Asked, Facts, LocalImage, Plan, plan_promote
 from megalotron_images.registry import NOT_THERE, Free, Manifest, Registry, State, Taken, Unknown
 
 SETTLE = 1.0
-"""Seconds between writing a tag and reading it back. Without any, 30 of 200 races had two winners; with 0.05 none."""
+"""Seconds between writing a tag and reading it back. Without any, 30 of 200 races had two winners;
+with 0.05 none.
+"""
 _SECONDS_TO_READ_BACK = 15.0
 _PAUSE = 0.2
 _TRIES_TO_PUSH = 5
@@ -48,7 +61,10 @@ class Written:
 
 
 def gather(registry: Registry, reference: Reference) -> Facts:
-    """Return what is known of a tag and its repository; raise CannotTell where the registry does not say."""
+    """Return what is known of a tag and its repository.
+
+    Raises CannotTell where the registry does not say.
+    """
     repository = reference.stack.image
     releases = tuple(releases_among(registry.tags(repository)))
     newest = registry.manifest(repository, str(releases[0])) if releases else None
@@ -76,15 +92,22 @@ class Promotion:
     plan: Plan
 
 
-def promote_plan(registry: Registry, stack: Stack, release: Release, to: MovingTag, asked: Asked) -> Promotion:
-    """Return the plan to put a release at a moving tag, with the bytes to put; raise Refused if there are none."""
+def promote_plan(
+    registry: Registry, stack: Stack, release: Release, to: MovingTag, asked: Asked
+) -> Promotion:
+    """Return the plan to put a release at a moving tag, with the bytes to put.
+
+    Raises Refused if there are none.
+    """
     try:
         manifest = registry.manifest(stack.image, str(release))
     except RegistryFailed as error:
         if not error.said.startswith(NOT_THERE):
             raise
         listed = f"megalotron-images status {stack.name} --releases"
-        raise Refused(f"There is no release {release} of {stack.name}. See which there are: {listed}") from None
+        raise Refused(
+            f"There is no release {release} of {stack.name}. See which there are: {listed}"
+        ) from None
     with ThreadPoolExecutor(1) as beside:
         tags = beside.submit(registry.tags, stack.image)
         before = registry.state(stack.image, to)
@@ -92,11 +115,18 @@ def promote_plan(registry: Registry, stack: Stack, release: Release, to: MovingT
     if isinstance(before, Taken) and before.digest != manifest.digest:
         current = _release_of(registry, stack, tags.result(), before.digest, release)
     facts = Facts(before, None, (), frozenset(), before, current)
-    return Promotion(manifest, plan_promote(Reference(stack, to), release, manifest.digest, facts, asked))
+    return Promotion(
+        manifest, plan_promote(Reference(stack, to), release, manifest.digest, facts, asked)
+    )
 
 
-def _release_of(registry: Registry, stack: Stack, tags: list[str], digest: str, other: Release) -> Release | None:
-    """Return the newest release that has a digest, `other` being known not to; None if none of the newest has."""
+def _release_of(
+    registry: Registry, stack: Stack, tags: list[str], digest: str, other: Release
+) -> Release | None:
+    """Return the newest release that has a digest, `other` being known not to.
+
+    None if none of the newest has.
+    """
     for release in itertools.islice(releases_among(tags), _MOST_LOOKED_AT):
         if release != other and registry.state(stack.image, str(release)) == Taken(digest):
             return release
@@ -104,12 +134,19 @@ def _release_of(registry: Registry, stack: Stack, tags: list[str], digest: str, 
 
 
 def publish(
-    plan: Plan, image: LocalImage, registry: Registry, push: Push, *, say: Say, settle: float = SETTLE
+    plan: Plan,
+    image: LocalImage,
+    registry: Registry,
+    push: Push,
+    *,
+    say: Say,
+    settle: float = SETTLE,
 ) -> Written:
     """Push a local image and put it at the plan's tag; raise LostRace, Refused or CannotTell.
 
-    The engine can push to a tag only, so it pushes to the stack's `staging`. What the registry has there then must be
-    the local image; from there on all goes by its digest, so that it does not matter who else pushes there.
+    The engine can push to a tag only, so it pushes to the stack's `staging`. What the registry has
+    there then must be the local image; from there on all goes by its digest, so that it does not
+    matter who else pushes there.
     """
     plan.check()
     if plan.done:
@@ -118,14 +155,20 @@ def publish(
     has = registry.platforms(plan.reference.stack.image, manifest)
     if lost := plan.needs - has:
         raise Refused(
-            f"The engine pushed {', '.join(sorted(has)) or 'no platform'} of {image.name} alone, and {plan.reference} "
-            f"would lose {', '.join(sorted(lost))}. It was not written; what was pushed stands at {STAGING}."
+            f"The engine pushed {', '.join(sorted(has)) or 'no platform'} of {image.name} alone,"
+            f" and {plan.reference} would lose {', '.join(sorted(lost))}. It was not written; what"
+            f" was pushed stands at {STAGING}."
         )
     return put(plan, manifest, registry, say=say, settle=settle)
 
 
-def put(plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle: float = SETTLE) -> Written:
-    """Put a manifest at the plan's tag, if that still names what it did; raise LostRace, Refused or CannotTell."""
+def put(
+    plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle: float = SETTLE
+) -> Written:
+    """Put a manifest at the plan's tag, if that still names what it did.
+
+    Raises LostRace, Refused or CannotTell.
+    """
     plan.check()
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
@@ -134,7 +177,9 @@ def put(plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle:
     now = registry.state(stack.image, tag)
     if now != Taken(manifest.digest):
         if isinstance(now, Unknown):
-            raise CannotTell(f"Nothing was written, as nobody can tell what {plan.reference} names: {now.reason}")
+            raise CannotTell(
+                f"Nothing was written, as nobody can tell what {plan.reference} names: {now.reason}"
+            )
         if now != plan.before:
             raise LostRace(_lost(plan.reference, now, manifest.digest))
         say(f"write {plan.reference}")
@@ -148,8 +193,9 @@ def put(plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle:
 def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say: Say) -> Manifest:
     """Push an image to `staging` and return its manifest, checked to be that image's.
 
-    Who else pushes there at the same moment, from this engine or another, may have the tag for a while: then this one
-    pushes again. The engine's own words are not asked: with some stores they name no digest.
+    Who else pushes there at the same moment, from this engine or another, may have the tag for a
+    while: then this one pushes again. The engine's own words are not asked: with some stores they
+    name no digest.
     """
     seen = set[str]()
     for _ in range(_TRIES_TO_PUSH):
@@ -163,17 +209,26 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
             seen |= {manifest.digest} if manifest else set()
         time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - two that collide must not do so again
     if not seen:
-        raise EngineFailed(f"{stack.image}:{STAGING} cannot be read after the push. Run the command again: it goes on.")
+        raise EngineFailed(
+            f"{stack.image}:{STAGING} cannot be read after the push. Run the command again: it"
+            " goes on."
+        )
     if len(seen) == 1:
         raise EngineFailed(
-            f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows {image.name} by another "
-            f"digest ({image.id}). Nothing else was written. Pull the image again or build it anew, and try that."
+            f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows"
+            f" {image.name} by another digest ({image.id}). Nothing else was written. Pull the"
+            " image again or build it anew, and try that."
         )
-    raise EngineFailed(f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again.")
+    raise EngineFailed(
+        f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again."
+    )
 
 
 def _manifest_at(registry: Registry, stack: Stack, tag: str) -> Manifest | None:
-    """Return the manifest at a tag, or None while there is none: a new tag can take a moment to be readable (GHCR)."""
+    """Return the manifest at a tag, or None while there is none.
+
+    A new tag can take a moment to be readable (GHCR).
+    """
     try:
         return registry.manifest(stack.image, tag)
     except RegistryFailed as error:
@@ -192,11 +247,16 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
             return
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} Nothing was written.", error.said) from None
-        raise RegistryFailed(f"{error} It names {_named(now)} now; what was sent may still arrive.") from None
+        raise RegistryFailed(
+            f"{error} It names {_named(now)} now; what was sent may still arrive."
+        ) from None
 
 
 def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
-    """Return when the registry shows `digest` at the tag: for a moment it may still show what was there before."""
+    """Return when the registry shows `digest` at the tag.
+
+    For a moment it may still show what was there before.
+    """
     end = time.monotonic() + _SECONDS_TO_READ_BACK
     while True:
         state = registry.state(plan.reference.stack.image, str(plan.reference.tag))
@@ -217,5 +277,12 @@ def _named(state: State) -> str:
 
 
 def _lost(reference: Reference, now: State, digest: str) -> str:
-    then = "Publish yours as a newer version" if isinstance(reference.tag, Release) else "Agree who moves it"
-    return f"Somebody else wrote {reference} at the same moment: it names {_named(now)}, and yours is {digest}. {then}."
+    then = (
+        "Publish yours as a newer version"
+        if isinstance(reference.tag, Release)
+        else "Agree who moves it"
+    )
+    return (
+        f"Somebody else wrote {reference} at the same moment: it names {_named(now)}, and yours is"
+        f" {digest}. {then}."
+    )

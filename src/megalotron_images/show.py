@@ -41,9 +41,15 @@ def board(lines: Sequence[Line], as_json: bool) -> None:
 
 def releases(found: Sequence[tuple[Line, Sequence[Dated]]], as_json: bool) -> None:
     """Print every release, the newest first, with the day of its image and its digest."""
-    rows = [(line.stack.name, str(d.release), str(d.day or _NOTHING), d.digest) for line, dated in found for d in dated]
+    rows = [
+        (line.stack.name, str(d.release), str(d.day or _NOTHING), d.digest)
+        for line, dated in found
+        for d in dated
+    ]
     if as_json:
-        return _json([dict(zip(("stack", "release", "day", "digest"), row, strict=True)) for row in rows])
+        return _json(
+            [dict(zip(("stack", "release", "day", "digest"), row, strict=True)) for row in rows]
+        )
     return _table([("STACK", "RELEASE", "BUILT", "DIGEST"), *rows])
 
 
@@ -73,7 +79,10 @@ def version(stack: Stack, release: Release, as_json: bool) -> None:
 
 
 def tag(ref: str, event: str, found: Tag | None, *, as_json: bool, as_output: bool) -> None:
-    """Print the tag that a git reference writes: for people, for programs, or for a workflow's outputs."""
+    """Print the tag that a git reference writes.
+
+    For people, for programs, or for a workflow's outputs.
+    """
     if as_json:
         return _json({"ref": ref, "event": event, "tag": str(found) if found else None})
     return print(f"tag={found or ''}" if as_output else found or "none")
@@ -91,7 +100,9 @@ def dry_run(change: Plan, as_json: bool) -> None:
     """Print what a change would write."""
     if as_json:
         before = change.before.digest if isinstance(change.before, Taken) else None
-        return _json({"reference": str(change.reference), "before": before, "writes": change.done is None})
+        return _json(
+            {"reference": str(change.reference), "before": before, "writes": change.done is None}
+        )
     told = "already names this: there is nothing to write" if change.done else "would be written"
     return print(f"{change.reference} {told}. Nothing was written.")
 
@@ -129,7 +140,9 @@ def progress() -> Iterator["Progress"]:
 
 
 def _line(line: Line) -> Mapping[str, object]:
-    return {"stack": line.stack.name} | {str(name): _as_data(getattr(line, name)) for name in ("newest", *MovingTag)}
+    return {"stack": line.stack.name} | {
+        str(name): _as_data(getattr(line, name)) for name in ("newest", *MovingTag)
+    }
 
 
 def _as_data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:

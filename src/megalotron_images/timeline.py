@@ -1,4 +1,4 @@
-"""The timeline: each stack's releases over time as a picture (SVG), legible on a phone, in both colour schemes."""
+"""The timeline: each stack's releases over time, as an SVG that follows the page's colours."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,10 +27,16 @@ class Lane:
 
 
 def read_lanes() -> list[Lane]:
-    """Return every stack's lane, as the registry has it now; raise RegistryFailed where it does not say."""
+    """Return every stack's lane, as the registry has it now.
+
+    Raises RegistryFailed where it does not say.
+    """
     registry = connect()
     lines = [read_line(registry, stack) for stack in STACKS]
-    return [Lane(line, [(d.release, d.day) for d in read_days(registry, line) if d.day]) for line in lines]
+    return [
+        Lane(line, [(d.release, d.day) for d in read_days(registry, line) if d.day])
+        for line in lines
+    ]
 
 
 def draw(lanes: Sequence[Lane]) -> str:
@@ -39,8 +45,11 @@ def draw(lanes: Sequence[Lane]) -> str:
     first, last = (min(days), max(days)) if days else (date.today(), date.today())
     height = _TOP + _LANE * len(lanes) + 22
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        'aria-labelledby="timeline-title timeline-text" font-family="sans-serif" font-size="11" fill="currentColor">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img"'
+            ' aria-labelledby="timeline-title timeline-text" font-family="sans-serif"'
+            ' font-size="11" fill="currentColor">'
+        ),
         '<title id="timeline-title">Releases over time</title>',
         f'<desc id="timeline-text">{escape(" ".join(map(_sentence, lanes)))}</desc>',
     ]
@@ -65,10 +74,15 @@ def _lane(lane: Lane, top: int, first: date, last: date) -> Iterator[str]:
     runs = f" · production {lane.production}" if lane.production else ""
     title = f'<tspan font-weight="bold">{escape(lane.line.stack.title)}</tspan>'
     yield f'<text x="{_LEFT}" y="{top + 14}">{title}{runs}</text>'
-    yield f'<path d="M{_LEFT} {middle}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity=".35"/>'
+    yield (
+        f'<path d="M{_LEFT} {middle}H{_WIDTH - _RIGHT}" stroke="currentColor"'
+        ' stroke-opacity=".35"/>'
+    )
     for release, day in reversed(lane.dated):
         here = release == lane.production
-        shape = 'r="5.5"' if here else 'r="3.5" fill="none" stroke="currentColor" stroke-width="1.5"'
+        shape = (
+            'r="5.5"' if here else 'r="3.5" fill="none" stroke="currentColor" stroke-width="1.5"'
+        )
         title = f"<title>{release}, {day}</title>"
         yield f'<circle cx="{_x(day, first, last):.1f}" cy="{middle}" {shape}>{title}</circle>'
 
@@ -79,7 +93,10 @@ def _years(first: date, last: date, height: int) -> Iterator[str]:
         start = date(year, 1, 1)
         if min((start - first).days, (last - start).days) > _MOST_DAYS_FROM_EDGE:
             x = _x(start, first, last)
-            yield f'<path d="M{x:.1f} {_TOP}V{height - 20}" stroke="currentColor" stroke-opacity=".2"/>'
+            yield (
+                f'<path d="M{x:.1f} {_TOP}V{height - 20}" stroke="currentColor"'
+                ' stroke-opacity=".2"/>'
+            )
             yield f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{year}</text>'
     yield f'<text x="{_WIDTH - 4}" y="{height - 6}" text-anchor="end">{last:%Y-%m}</text>'
 

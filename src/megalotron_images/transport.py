@@ -1,6 +1,9 @@
-"""Ask a registry over HTTPS: tokens by scope, retries where they are safe, one time limit, nothing secret in a message.
+"""Ask a registry over HTTPS.
 
-Sources: OCI distribution specification 1.1; Distribution's token authentication specification; GHCR's own words.
+Tokens by scope, retries where they are safe, one time limit, nothing secret in a message.
+
+Sources: OCI distribution specification 1.1; Distribution's token authentication specification;
+GHCR's own words.
 """
 
 import base64
@@ -23,7 +26,9 @@ from megalotron_images.errors import CannotTell, RegistryFailed, RegistryRefused
 from megalotron_images.refusals import LOG_IN, explain
 
 SECONDS = 60.0
-"""For one question in all: its tokens, retries and waits. MEGALOTRON_IMAGES_SECONDS sets another limit."""
+"""For one question in all: its tokens, retries and waits. MEGALOTRON_IMAGES_SECONDS sets another
+limit.
+"""
 _SECONDS_SILENT = 15.0
 _LARGEST = 64 * 1024 * 1024
 _READS = ("GET", "HEAD")
@@ -36,7 +41,16 @@ _SHORTEST_LIFE = 60
 _NOISE = re.compile(r"<[^>]*object at 0x[0-9a-f]+>:? ?|\[Errno -?\d+\] ")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
 
 
 @dataclass(frozen=True)
@@ -50,22 +64,40 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """The registry's own words, as docker prints them (`denied: …`), or its status where it has none."""
+        """The registry's own words, as docker prints them (`denied.
+
+        …`), or its status where it has none.
+        """
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
             first = json.loads(self.body)["errors"][0]
-            return f"{str(first['code']).lower().replace('_', ' ')}: {first.get('message') or first['code']}"
+            return (
+                f"{str(first['code']).lower().replace('_', ' ')}:"
+                f" {first.get('message') or first['code']}"
+            )
         return f"status {self.status}"
 
     def failure(self, logged_in: bool = False) -> RegistryFailed:
-        """Return what to raise for an answer that is no success; a 401 means another thing to who is logged in."""
+        """Return what to raise for an answer that is no success.
+
+        A 401 means another thing to who is logged in.
+        """
         lacking = logged_in and self.status == requests.codes.unauthorized
-        why = f"{self.said}: your login does not allow it. {LOG_IN}." if lacking else explain(self.said)
+        why = (
+            f"{self.said}: your login does not allow it. {LOG_IN}."
+            if lacking
+            else explain(self.said)
+        )
         refused = 400 <= self.status < 500 and not self.said.startswith("status")
-        return (RegistryRefused if refused else RegistryFailed)(f"{self.question}: {why}", self.said)
+        return (RegistryRefused if refused else RegistryFailed)(
+            f"{self.question}: {why}", self.said
+        )
 
 
 def seconds() -> float:
-    """Return the time limit for one question, as the environment sets it; raise CannotTell for what is no number."""
+    """Return the time limit for one question, as the environment sets it.
+
+    Raises CannotTell for what is no number.
+    """
     said = os.environ.get("MEGALOTRON_IMAGES_SECONDS", str(SECONDS))
     with contextlib.suppress(ValueError):
         if 0 < (limit := float(said)) < math.inf:
@@ -76,7 +108,9 @@ def seconds() -> float:
 class Transport:
     """One registry, one person: asks, and keeps each scope's token until it expires."""
 
-    def __init__(self, host: str, credentials: Credentials | None, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, host: str, credentials: Credentials | None, seconds: float = SECONDS
+    ) -> None:
         self._host = host
         self._credentials = credentials
         self._seconds = seconds
@@ -86,12 +120,20 @@ class Transport:
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def ask(
-        self, method: str, path: str, scope: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        scope: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Return the answer to one question, also a refusal; raise RegistryFailed where there is none to rely on.
+        """Return the answer to one question, also a refusal.
 
-        scope: what the token must allow, such as `repository:megalotron/backend:pull`. A write is sent once: a second
-        one could replace what somebody else has put there since.
+        Raises RegistryFailed where there is none to rely on.
+
+        scope: what the token must allow, such as `repository:megalotron/backend:pull`. A write is
+        sent once: a second one could replace what somebody else has put there since.
         """
         end = time.monotonic() + self._seconds
         url = urljoin(f"https://{self._host}/", path)
@@ -109,10 +151,18 @@ class Transport:
         failure = answer.failure(logged_in)
         if self._credentials is None or self._credentials.source != VARIABLES:
             return failure
-        return type(failure)(f"{failure} The login is that of {VARIABLES}: set or unset these.", failure.said)
+        return type(failure)(
+            f"{failure} The login is that of {VARIABLES}: set or unset these.", failure.said
+        )
 
     def _authorized(
-        self, method: str, url: str, scope: str, headers: dict[str, str], body: bytes | None, end: float
+        self,
+        method: str,
+        url: str,
+        scope: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        end: float,
     ) -> Answer:
         if self._challenge and (authorization := self._authorization(scope, end)):
             headers["Authorization"] = authorization
@@ -129,10 +179,15 @@ class Transport:
         return f"Bearer {token}"
 
     def _fetch_token(self, parameters: dict[str, str], scope: str, end: float) -> tuple[str, float]:
-        """Return a token and the seconds for which it is good. The scope is built here: GHCR's challenge has none."""
+        """Return a token and the seconds for which it is good.
+
+        The scope is built here: GHCR's challenge has none.
+        """
         realm = parameters.get("realm", "")
         if not realm.startswith("https://"):
-            raise RegistryFailed(f"{self._host} sends you to {realm!r} for a token: only an https address is safe.")
+            raise RegistryFailed(
+                f"{self._host} sends you to {realm!r} for a token: only an https address is safe."
+            )
         url = f"{realm}?{urlencode({'service': parameters.get('service', ''), 'scope': scope})}"
         headers = {"Authorization": _basic(self._credentials)} if self._credentials else {}
         answer = self._patiently("GET", url, headers, None, end)
@@ -145,8 +200,13 @@ class Transport:
                 return token, max(float(said.get("expires_in") or 0), _SHORTEST_LIFE) - 10
         raise RegistryFailed(f"{answer.question}: the answer holds no token. Run it again later.")
 
-    def _patiently(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float) -> Answer:
-        """Ask, and ask again where that is safe: a read that failed, and whatever a registry says it did not take."""
+    def _patiently(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float
+    ) -> Answer:
+        """Ask, and ask again where that is safe.
+
+        A read that failed, and whatever a registry says it did not take.
+        """
         wait, asked = _FIRST_WAIT, 0.0
         for left in reversed(range(_TRIES)):
             safe = method in _READS
@@ -168,11 +228,19 @@ class Transport:
             wait *= 2
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float) -> Answer:
+    def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float
+    ) -> Answer:
         for _ in range(_TRIES):
             left = max(0.1, min(_SECONDS_SILENT, end - time.monotonic()))
             reply = self._session.request(
-                method, url, headers=headers, data=body, timeout=left, stream=True, allow_redirects=False
+                method,
+                url,
+                headers=headers,
+                data=body,
+                timeout=left,
+                stream=True,
+                allow_redirects=False,
             )
             with reply:
                 content = _read(reply, end)
@@ -183,7 +251,10 @@ class Transport:
 
 
 def _within(end: float, ask: Callable[[], Answer]) -> Answer:
-    """Return what `ask` does before `end`, in time.monotonic's seconds; raise Timeout however slowly bytes drip in."""
+    """Return what `ask` does before `end`, in time.monotonic's seconds.
+
+    Raises Timeout however slowly bytes drip in.
+    """
     found: list[Answer | BaseException] = []
 
     def run() -> None:
@@ -203,13 +274,17 @@ def _within(end: float, ask: Callable[[], Answer]) -> Answer:
 
 
 def _session(host: str) -> requests.Session:
-    """Return a session that reads the environment once, for certificates and proxies, and never a ~/.netrc.
+    """Return a session that reads certificates and proxies from the environment once.
+
+    It never reads a ~/.netrc.
 
     Otherwise requests puts what a ~/.netrc holds in place of the token.
     """
     session = requests.Session()
     session.trust_env = False
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.verify = (
+        os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    )
     session.proxies = dict(requests.utils.get_environ_proxies(f"https://{host}"))
     return session
 
@@ -239,11 +314,16 @@ def _challenge(answer: Answer) -> tuple[str, dict[str, str]]:
     try:
         return scheme.lower(), parse_keqv_list(parse_http_list(rest))
     except (ValueError, IndexError):
-        raise RegistryFailed(f"{answer.question}: asks for a login in a way that is not understood.") from None
+        raise RegistryFailed(
+            f"{answer.question}: asks for a login in a way that is not understood."
+        ) from None
 
 
 def _asked_to_wait(answer: Answer) -> float:
-    """Return the seconds that a registry asks for: in its header, or, as GHCR does, in its message only."""
+    """Return the seconds that a registry asks for.
+
+    In its header, or, as GHCR does, in its message only.
+    """
     header = answer.headers.get("Retry-After", "")
     if header.isascii() and header.isdigit():
         return float(header)
@@ -257,12 +337,17 @@ def _question(method: str, url: str) -> str:
 
 
 def _unreachable(method: str, url: str, error: Exception) -> str:
-    """Return the words for a question without an answer: the innermost reason, without addresses of objects."""
+    """Return the words for a question without an answer.
+
+    The innermost reason, without addresses of objects.
+    """
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
     if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
-        inner = ValueError("a header or an address cannot be used")  # its own words repeat it, a secret in it too
+        inner = ValueError(
+            "a header or an address cannot be used"
+        )  # its own words repeat it, a secret in it too
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
     return f"{_question(method, url)} has no answer ({said}). {advice}"

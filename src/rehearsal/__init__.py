@@ -1,1 +1,4 @@
-"""Documentation that runs: executable notebooks, verified in sealed rooms with registries of their own."""
+"""Documentation that runs.
+
+Executable notebooks, verified in sealed rooms with registries of their own.
+"""

@@ -15,15 +15,21 @@ from rehearsal.options import STORES
 from rehearsal.settings import load_settings
 
 app = typer.Typer(
-    help="Documentation that runs: execute notebooks in sealed rooms, and check that they still hold.",
-    epilog="Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check. "
-    "With --debug before the command an error shows its traceback.",
+    help=(
+        "Documentation that runs: execute notebooks in sealed rooms, and check that they still"
+        " hold."
+    ),
+    epilog=(
+        "Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check. "
+        "With --debug before the command an error shows its traceback."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NOTEBOOK]...", help="Names or paths; all if none is given.")
+    list[str] | None,
+    typer.Argument(metavar="[NOTEBOOK]...", help="Names or paths; all if none is given."),
 ]
 
 
@@ -45,7 +51,9 @@ EngineName = Annotated[
         metavar="NAME",
         envvar=NAME_VARIABLE,
         callback=_export(NAME_VARIABLE),
-        help="A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given.",
+        help=(
+            "A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given."
+        ),
     ),
 ]
 StoreName = Annotated[
@@ -67,15 +75,18 @@ StoreName = Annotated[
 def room(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="The command and its arguments; a shell if none is given."),
+        typer.Argument(
+            metavar="[-- COMMAND...]",
+            help="The command and its arguments; a shell if none is given.",
+        ),
     ] = None,
     engine: EngineName = "",
     store: StoreName = "",
 ) -> None:
     """Run a command, or a shell, in a fresh room; end with its exit status.
 
-    The practice credentials of the room's registries are shown first. Nothing in the room can reach anything outside,
-    and nothing of it is left afterwards.
+    The practice credentials of the room's registries are shown first. Nothing in the room can reach
+    anything outside, and nothing of it is left afterwards.
     """
     from rehearsal.room import open_room
 
@@ -89,11 +100,14 @@ def verify(
     notebooks: Names = None,
     engine: EngineName = "",
     store: StoreName = "",
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the I-th of N parts of the notebooks.")] = "",
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Only the I-th of N parts of the notebooks.")
+    ] = "",
 ) -> None:
     """Run notebooks in rooms and compare each output with the one recorded; change nothing.
 
-    On an engine on which the pages were never recorded, outputs that differ are listed, and the status is 3.
+    On an engine on which the pages were never recorded, outputs that differ are listed, and the
+    status is 3.
     """
     from rehearsal import verification
     from rehearsal.evidence import is_recorded
@@ -107,15 +121,23 @@ def verify(
     check_machine(chosen)
     recorded = is_recorded(settings, chosen)
     if chosen.name != (engine or settings.engine):
-        print(f"{settings.engine} is not here (make setup fetches it): this machine's engine serves.", file=sys.stderr)
+        print(
+            f"{settings.engine} is not here (make setup fetches it): this machine's engine serves.",
+            file=sys.stderr,
+        )
     whole = not notebooks and not shard
-    checked = verification.verify(settings, pairs, masks_for(settings, chosen) if whole else (), recorded)
+    checked = verification.verify(
+        settings, pairs, masks_for(settings, chosen) if whole else (), recorded
+    )
     for problem in (*checked.problems, *checked.differences, *checked.unchecked):
         print(problem)
     if checked.not_run:
         print(f"{checked.not_run} cells after a failed one were not run.")
     if checked.passed_over:
-        print(f"{checked.passed_over} cells hold with another image store alone: not run, and not verified here.")
+        print(
+            f"{checked.passed_over} cells hold with another image store alone: not run, and not"
+            " verified here."
+        )
     print(f"{'Verified' if checked.holds else 'Not verified'} on {chosen}: {checked}")
     if checked.unchecked:
         probe(settings)  # it says why, where no room can be made here
@@ -125,8 +147,8 @@ def verify(
         raise Wrong(f"{wrong} of what the pages show does not hold.")
     if checked.differences:
         raise CannotCheck(
-            f"{chosen} is not a recorded engine: every cell ends as it should, and {len(checked.differences)} print "
-            f"other words than the pages show."
+            f"{chosen} is not a recorded engine: every cell ends as it should, and"
+            f" {len(checked.differences)} print other words than the pages show."
         )
 
 
@@ -138,7 +160,10 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
     from rehearsal.room import probe
 
     settings = load_settings(Path.cwd())
-    pairs, masks = find_pairs(settings, notebooks or ()), masks_for(settings, choose_engine(settings))
+    pairs, masks = (
+        find_pairs(settings, notebooks or ()),
+        masks_for(settings, choose_engine(settings)),
+    )
     probe(settings)
     for pair in pairs:
         written = refresh_pair(pair, masks)
@@ -148,9 +173,13 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
 @app.command(epilog="Example: rehearsal run push-an-image")
 def run(
     notebook: Annotated[str, typer.Argument(metavar="NOTEBOOK", help="Its name or path.")],
-    production: Annotated[bool, typer.Option("--production", help="On your own engine, for real.")] = False,
+    production: Annotated[
+        bool, typer.Option("--production", help="On your own engine, for real.")
+    ] = False,
 ) -> None:
-    """Go through a notebook step by step: read, then run, skip or stop; in a room unless told otherwise.
+    """Go through a notebook step by step: read, then run, skip or stop.
+
+    In a room unless told otherwise.
 
     In production each write waits for its full reference, and runs/ gets a record.
     """
@@ -163,8 +192,13 @@ def run(
 
 
 @app.command(epilog="Example: rehearsal coverage")
-def coverage(site: Annotated[Path, typer.Option(metavar="FOLDER", help="The built site.")] = Path("site")) -> None:
-    """Say for every shell block that a reader can meet why it can be trusted; fail for one without a reason."""
+def coverage(
+    site: Annotated[Path, typer.Option(metavar="FOLDER", help="The built site.")] = Path("site"),
+) -> None:
+    """Say for every shell block that a reader can meet why it can be trusted.
+
+    Fail for one without a reason.
+    """
     from rehearsal import coverage as covering
     from rehearsal.notebooks import find_pairs
 
@@ -194,7 +228,11 @@ def main() -> None:
         if debug:
             raise
         known = isinstance(error, RehearsalError)
-        said = error if known else f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
+        said = (
+            error
+            if known
+            else f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
+        )
         print(f"rehearsal: {said}", file=sys.stderr)
         sys.stdout = None  # what cannot be written would be tried again at the end
         sys.exit(error.status if isinstance(error, RehearsalError) else CannotCheck.status)

@@ -1,4 +1,6 @@
-"""Which Docker a room runs: one unpacked from a Debian suite (scripts/engines), or the machine's own.
+"""Which Docker a room runs.
+
+One unpacked from a Debian suite (scripts/engines), or the machine's own.
 
 Runs on the host, which chooses, and in the room, which reads what was chosen.
 """
@@ -43,7 +45,9 @@ class Engine:
     folder: str = ""
 
     def __str__(self) -> str:
-        kept = "containerd's image store" if self.store == CONTAINERD else "the graph driver's store"
+        kept = (
+            "containerd's image store" if self.store == CONTAINERD else "the graph driver's store"
+        )
         return f"Docker {self.release} with {kept}"
 
     @property
@@ -64,12 +68,17 @@ class Engine:
 
     @property
     def plugins(self) -> str:
-        """The folder of its command line's plugins; empty for the machine's, which finds its own."""
+        """The folder of its command line's plugins.
+
+        Empty for the machine's, which finds its own.
+        """
         return f"{self.folder}/usr/libexec/docker/cli-plugins" if self.folder else ""
 
 
 def choose_engine(settings: Settings) -> Engine:
-    """Return the engine that the command line asks for, or the recorded one; raise CannotCheck without it.
+    """Return the engine that the command line asks for, or the recorded one.
+
+    Raises CannotCheck without it.
 
     Where the recorded set was never fetched, a new enough engine of the machine serves.
     """
@@ -84,7 +93,10 @@ def choose_engine(settings: Settings) -> Engine:
 
 
 def _not_here(settings: Settings, name: str) -> str:
-    here = ", ".join(sorted(file.parent.name for file in settings.engines.glob("*/versions.json"))) or "none"
+    here = (
+        ", ".join(sorted(file.parent.name for file in settings.engines.glob("*/versions.json")))
+        or "none"
+    )
     return f"The engine {name} is not here (there is: {here}). Fetch it: scripts/engines {name}"
 
 
@@ -100,7 +112,10 @@ def _of_set(folder: Path) -> tuple[str, str]:
 def _machine() -> tuple[str, str]:
     version = _version_of_machine()
     if version is None:
-        raise CannotCheck("There is no Docker engine in PATH. Install one: https://docs.docker.com/engine/install/")
+        raise CannotCheck(
+            "There is no Docker engine in PATH. Install one:"
+            " https://docs.docker.com/engine/install/"
+        )
     if _series(version) < _OLDEST_OF_MACHINE:
         raise CannotCheck(
             f"This machine's Docker is {version}; it takes 24 or newer. Install that "
@@ -113,7 +128,9 @@ def _version_of_machine() -> str | None:
     program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}{os.pathsep}{SYSTEM_PATH}")
     if program is None:
         return None
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False
+    ).stdout
     found = re.search(r"version ([^\s,]+)", said)
     return found[1] if found else None
 
@@ -130,7 +147,9 @@ def _store(settings: Settings, version: str) -> str:
         raise CannotCheck(f"There is no image store {asked}: {' or '.join(STORES)}.")
     has = STORES if _series(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
     if asked and asked not in has:
-        raise CannotCheck(f"Docker {version} keeps images in its graph driver only: --store {GRAPH}.")
+        raise CannotCheck(
+            f"Docker {version} keeps images in its graph driver only: --store {GRAPH}."
+        )
     return asked or (settings.store if settings.store in has else GRAPH)
 
 

@@ -1,4 +1,7 @@
-"""Which notebook held on which engine: the committed table, written by `make evidence-engines` alone."""
+"""Which notebook held on which engine.
+
+The committed table, written by `make evidence-engines` alone.
+"""
 
 import json
 from dataclasses import dataclass
@@ -40,13 +43,18 @@ class Row:
 
 
 def load_rows(settings: Settings) -> tuple[Row, ...]:
-    """Return the rows of the committed table; none without one. Raises CannotCheck for a table that is none."""
+    """Return the rows of the committed table; none without one.
+
+    Raises CannotCheck for a table that is none.
+    """
     if settings.evidence is None or not settings.evidence.exists():
         return ()
     try:
         return tuple(Row(**row) for row in json.loads(settings.evidence.read_text())["rows"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise CannotCheck(f"{settings.evidence} is no table of engines ({error}): make evidence-engines") from None
+        raise CannotCheck(
+            f"{settings.evidence} is no table of engines ({error}): make evidence-engines"
+        ) from None
 
 
 def write_rows(file: Path, rows: list[Row]) -> None:
@@ -56,6 +64,12 @@ def write_rows(file: Path, rows: list[Row]) -> None:
 
 
 def is_recorded(settings: Settings, engine: Engine) -> bool:
-    """Whether the pages are held to every word on an engine: the recorded one, and those of the table."""
+    """Whether the pages are held to every word on an engine.
+
+    The recorded one, and those of the table.
+    """
     pairs = {(row.release, row.store) for row in load_rows(settings)}
-    return (engine.name, engine.store) == (settings.engine, settings.store) or (engine.release, engine.store) in pairs
+    return (engine.name, engine.store) == (settings.engine, settings.store) or (
+        engine.release,
+        engine.store,
+    ) in pairs

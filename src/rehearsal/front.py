@@ -1,6 +1,9 @@
-"""A scripted server in a registry's place: for words and faults that the real one does not produce on demand.
+"""A scripted server in a registry's place.
 
-While it stands, the registry itself is stopped, so nothing can reach it; afterwards it runs again with all it had.
+For words and faults that the real one does not produce on demand.
+
+While it stands, the registry itself is stopped, so nothing can reach it; afterwards it runs again
+with all it had.
 """
 
 import contextlib
@@ -20,13 +23,22 @@ from rehearsal.tokens import pushes
 
 _SECONDS = 10.0
 _PAUSE = 0.005
-_STATUSES = {"unauthorized": 401, "denied": 403, "name_unknown": 404, "manifest_unknown": 404, "toomanyrequests": 429}
+_STATUSES = {
+    "unauthorized": 401,
+    "denied": 403,
+    "name_unknown": 404,
+    "manifest_unknown": 404,
+    "toomanyrequests": 429,
+}
 
 
 def words(said: str) -> Script:
-    """Return a script by which a registry refuses in these words (`denied: permission_denied: write_package`).
+    """Return a script by which a registry refuses in these words (`denied.
 
-    A wrong token is refused where tokens are given, a missing right where an upload begins, all else at once.
+    Permission_denied: write_package`).
+
+    A wrong token is refused where tokens are given, a missing right where an upload begins, all
+    else at once.
     """
     code, _, message = said.partition(": ")
     kind = code.strip().replace(" ", "_")
@@ -44,7 +56,11 @@ def words(said: str) -> Script:
         if asked.path == "/v2/":
             return Reply(200)
         reads = asked.method in ("GET", "HEAD")
-        return errors(404, "NAME_UNKNOWN", "repository name not known") if kind == "denied" and reads else refusal
+        return (
+            errors(404, "NAME_UNKNOWN", "repository name not known")
+            if kind == "denied" and reads
+            else refusal
+        )
 
     return script
 
@@ -57,7 +73,10 @@ def challenge(host: str = "ghcr.io") -> Reply:
 
 @contextlib.contextmanager
 def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Asked]]:
-    """Let `script` answer for a registry of this room, or nobody; give the list to which each request is added."""
+    """Let `script` answer for a registry of this room, or nobody.
+
+    Give the list to which each request is added.
+    """
     asked: list[Asked] = []
     refused = ROOM / "log" / f"{registry.name}{REFUSED}"
 
@@ -85,7 +104,9 @@ def _stop(registry: Registry) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.wait(_SECONDS)
             return
-    raise CannotCheck(f"The room's {registry.name} does not run, so nothing can stand in its place.")
+    raise CannotCheck(
+        f"The room's {registry.name} does not run, so nothing can stand in its place."
+    )
 
 
 def _start_again(registry: Registry) -> None:

@@ -1,7 +1,8 @@
 """Stand-in images for a rehearsed registry: small, runnable, and the same to the byte on every run.
 
-A stand-in holds the machine's static busybox. It is put into the registry's storage as Distribution lays it out
-(its "filesystem" driver, version 2), so a registry has what others are made to have released before it starts.
+A stand-in holds the machine's static busybox. It is put into the registry's storage as Distribution
+lays it out (its "filesystem" driver, version 2), so a registry has what others are made to have
+released before it starts.
 """
 
 import datetime
@@ -46,13 +47,19 @@ _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def load_history(file: Path) -> dict[str, dict[str, str]]:
-    """Return what a history file says was released: by repository, each tag's moment, or the tag that it repeats.
+    """Return what a history file says was released.
 
-    The file has a table for each repository; a date makes an image, a word repeats one. Raises CannotCheck otherwise.
+    By repository, each tag's moment, or the tag that it repeats.
+
+    The file has a table for each repository; a date makes an image, a word repeats one. Raises
+    CannotCheck otherwise.
     """
     try:
         tables = tomllib.loads(file.read_text())
-        return {name: {tag: _moment(value, table) for tag, value in table.items()} for name, table in tables.items()}
+        return {
+            name: {tag: _moment(value, table) for tag, value in table.items()}
+            for name, table in tables.items()
+        }
     except (OSError, ValueError, AttributeError) as error:
         raise CannotCheck(f"The history in {file} cannot be used: {error}.") from error
 
@@ -72,9 +79,10 @@ class Store:
     root: Path
 
     def seed(self, images: Iterable[str], history: Mapping[str, Mapping[str, str]]) -> None:
-        """Put a stand-in at each `name:tag` of `images`, and one of its own at each tag of the history.
+        """Put a stand-in at each `name:tag` of `images` and at each tag of the history.
 
-        An image with an architecture before it (`arm64 name:tag`) is for that one instead of this machine's.
+        An image with an architecture before it (`arm64 name:tag`) is for that one instead of this
+        machine's.
         """
         if not (images or history):
             return
@@ -83,7 +91,9 @@ class Store:
         for image in images:
             architecture, _, reference = image.rpartition(" ")
             name, _, tag = reference.rpartition(":")
-            self._tag(name, tag, self._image(name, compressed, _config(layer, _CREATED, {}, architecture)))
+            self._tag(
+                name, tag, self._image(name, compressed, _config(layer, _CREATED, {}, architecture))
+            )
         for name, tags in history.items():
             made = {
                 tag: self._image(name, compressed, _config(layer, said, {_VERSION: tag}))
@@ -138,13 +148,17 @@ def _path(digest: str) -> str:
 def _layer() -> bytes:
     busybox = shutil.which("busybox")
     if busybox is None:
-        raise CannotCheck("busybox is missing, so no stand-in image can be made: install busybox-static.")
+        raise CannotCheck(
+            "busybox is missing, so no stand-in image can be made: install busybox-static."
+        )
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in ("bin", "etc", "tmp"):
             tar.addfile(_member(name, tarfile.DIRTYPE, 0o755))
         program = Path(busybox).read_bytes()
-        tar.addfile(_member("bin/busybox", tarfile.REGTYPE, 0o755, len(program)), io.BytesIO(program))
+        tar.addfile(
+            _member("bin/busybox", tarfile.REGTYPE, 0o755, len(program)), io.BytesIO(program)
+        )
         for name in _APPLETS:
             link = _member(f"bin/{name}", tarfile.SYMTYPE, 0o777)
             link.linkname = "busybox"
@@ -161,7 +175,9 @@ def _member(name: str, kind: bytes, mode: int, size: int = 0) -> tarfile.TarInfo
 def _config(layer: bytes, created: str, labels: dict[str, str], architecture: str = "") -> bytes:
     return json.dumps(
         {
-            "architecture": architecture or _ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "architecture": (
+                architecture or _ARCHITECTURES.get(platform.machine(), platform.machine())
+            ),
             "os": "linux",
             "created": created,
             "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "Labels": labels or None},

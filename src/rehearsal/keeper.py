@@ -1,8 +1,11 @@
-"""The keeper of a room: a process outside it that ends it with the runner and removes what it leaves on the machine.
+"""The keeper of a room.
 
-The runner may be killed at any moment, so it cannot clean up. The keeper holds the other end of a pipe: when the
-runner is gone, for whatever reason, it kills the room's first process (and with that every process in it), and
-removes the room's cgroup. All else of a room is in its mount namespace, and ends with it.
+A process outside it that ends it with the runner and removes what it leaves on the machine.
+
+The runner may be killed at any moment, so it cannot clean up. The keeper holds the other end of a
+pipe: when the runner is gone, for whatever reason, it kills the room's first process (and with that
+every process in it), and removes the room's cgroup. All else of a room is in its mount namespace,
+and ends with it.
 """
 
 import contextlib
@@ -25,12 +28,14 @@ _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 _SECONDS_TO_EMPTY = 3.0
 
 
-def keep(enter: Callable[[bool], NoReturn], first_user: int, alive: int, report: int, mapped: int) -> NoReturn:
+def keep(
+    enter: Callable[[bool], NoReturn], first_user: int, alive: int, report: int, mapped: int
+) -> NoReturn:
     """Make a room, start `enter` as its first process, end with its exit status; never return.
 
-    first_user: who the room's root is outside. alive: a pipe that ends when the runner does. report: gets one JSON
-    object a line: `unshared`, then `pid` or `error`. mapped: gets a byte once the runner has mapped the users. `enter`
-    is told if there is a cgroup.
+    first_user: who the room's root is outside. alive: a pipe that ends when the runner does.
+    report: gets one JSON object a line: `unshared`, then `pid` or `error`. mapped: gets a byte once
+    the runner has mapped the users. `enter` is told if there is a cgroup.
     """
     status = 3
     try:
@@ -38,7 +43,9 @@ def keep(enter: Callable[[bool], NoReturn], first_user: int, alive: int, report:
             signal.signal(number, signal.SIG_IGN)
         parent = _cgroup_root()
         own = _make_cgroup(parent, first_user)
-        maker = os.fork()  # it gives its rights on the machine away, and the cgroup can be removed with them only
+        maker = (
+            os.fork()
+        )  # it gives its rights on the machine away, and the cgroup can be removed with them only
         if not maker:
             status = _make(enter, own, parent, alive, report, mapped)
         else:
@@ -50,7 +57,14 @@ def keep(enter: Callable[[bool], NoReturn], first_user: int, alive: int, report:
         os._exit(status)
 
 
-def _make(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int, mapped: int) -> int:
+def _make(
+    enter: Callable[[bool], NoReturn],
+    own: str | None,
+    parent: int,
+    alive: int,
+    report: int,
+    mapped: int,
+) -> int:
     """Make the namespaces and their first process; return its exit status."""
     try:
         linux.unshare(linux.CLONE_ROOM)
@@ -61,12 +75,16 @@ def _make(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive
         first = os.fork()
         if not first:
             _begin(enter, own, parent, alive, report)
-        with contextlib.suppress(BrokenPipeError):  # the runner is gone: _watch sees it, and ends the room
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # the runner is gone: _watch sees it, and ends the room
             tell(report, pid=first)
         os.close(report)
         return _watch(first, alive)
     except OSError as error:
-        with contextlib.suppress(BrokenPipeError):  # the runner is gone, and nobody reads the report
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # the runner is gone, and nobody reads the report
             tell(report, error=str(error.strerror or error), number=error.errno)
         return 1
 
@@ -76,7 +94,9 @@ def tell(report: int, **what: object) -> None:
     os.write(report, json.dumps(what).encode() + b"\n")
 
 
-def _begin(enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int) -> NoReturn:
+def _begin(
+    enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int
+) -> NoReturn:
     try:
         linux.die_with_parent()
         if own is not None:
@@ -87,7 +107,9 @@ def _begin(enter: Callable[[bool], NoReturn], own: str | None, parent: int, aliv
         enter(own is not None)
     except OSError as error:
         tell(report, error=str(error.strerror or error), number=error.errno)
-    except BaseException as error:  # the first process of a PID namespace must not run on as a copy of the runner
+    except (
+        BaseException
+    ) as error:  # the first process of a PID namespace must not run on as a copy of the runner
         tell(report, error=f"{type(error).__name__}: {error}", number=0)
     os._exit(3)
 
@@ -104,7 +126,7 @@ def _watch(first: int, alive: int) -> int:
 
 
 def _cgroup_root() -> int:
-    """Return an open folder of the machine's cgroup tree (version 2), or -1 where there is none to write to."""
+    """Return an open folder of the machine's cgroup tree (version 2), or -1 if none is writable."""
     if os.geteuid() != 0:
         return -1
     with open("/proc/self/mountinfo") as mounts:
@@ -120,10 +142,14 @@ def _make_cgroup(parent: int, owner: int) -> str | None:
         return None
     own = f"{_CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        fcntl.flock(parent, fcntl.LOCK_EX)  # so that no other sweep comes between a folder and its lock
+        fcntl.flock(
+            parent, fcntl.LOCK_EX
+        )  # so that no other sweep comes between a folder and its lock
         _sweep(parent)
         os.mkdir(own, dir_fd=parent)
-        fcntl.flock(os.open(own, os.O_RDONLY, dir_fd=parent), fcntl.LOCK_SH)  # held until this process ends
+        fcntl.flock(
+            os.open(own, os.O_RDONLY, dir_fd=parent), fcntl.LOCK_SH
+        )  # held until this process ends
         for name in _DELEGATED:
             os.chown(f"{own}/{name}", owner, owner, dir_fd=parent)
     except OSError:
@@ -134,7 +160,10 @@ def _make_cgroup(parent: int, owner: int) -> str | None:
 
 
 def _sweep(parent: int) -> None:
-    """Remove what keepers that were killed have left: their locks are gone, whatever PID namespace they were in."""
+    """Remove what keepers that were killed have left.
+
+    Their locks are gone, whatever PID namespace they were in.
+    """
     for name in os.listdir(parent):
         if name.startswith(_CGROUP_PREFIX):
             with contextlib.suppress(OSError):  # locked, or gone meanwhile
@@ -147,7 +176,10 @@ def _sweep(parent: int) -> None:
 
 
 def _remove_cgroup(parent: int, own: str | None, patience: float = _SECONDS_TO_EMPTY) -> None:
-    """Remove a room's cgroup, the engine's folders in it first; the kernel may need a moment to empty them."""
+    """Remove a room's cgroup, the engine's folders in it first.
+
+    The kernel may need a moment to empty them.
+    """
     end = time.monotonic() + patience
     while own is not None:
         try:
@@ -159,6 +191,8 @@ def _remove_cgroup(parent: int, own: str | None, patience: float = _SECONDS_TO_E
         except OSError as error:
             if time.monotonic() > end:
                 with contextlib.suppress(OSError):
-                    print(f"A cgroup of a room stays behind: {own}: {error.strerror}", file=sys.stderr)
+                    print(
+                        f"A cgroup of a room stays behind: {own}: {error.strerror}", file=sys.stderr
+                    )
                 return
             time.sleep(0.02)

@@ -1,9 +1,11 @@
-"""The kernel `rehearsal`: a relay that makes a room, starts ipykernel in it, and passes its five channels on.
+"""The kernel `rehearsal`.
 
-A room has no network to the outside, but unix sockets are files: in the room the kernel listens on five of them
-(`transport: ipc`), and this process copies bytes between those and the five TCP ports (or sockets) that Jupyter chose.
-ZMTP is the same over both. So every notebook tool is sealed by choosing the kernel, and there is no such kernel
-without a room.
+A relay that makes a room, starts ipykernel in it, and passes its five channels on.
+
+A room has no network to the outside, but unix sockets are files: in the room the kernel listens on
+five of them (`transport: ipc`), and this process copies bytes between those and the five TCP ports
+(or sockets) that Jupyter chose. ZMTP is the same over both. So every notebook tool is sealed by
+choosing the kernel, and there is no such kernel without a room.
 """
 
 import contextlib
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 _STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
-"""Without its extension a kernel would run IPython's own, lax `%%bash`: so it does not start then."""
+"""Without its extension a kernel would run IPython's own, lax `%%bash`: so it does not start
+then.
+"""
 _CONNECTION = "connection.json"
 _PAUSE = 0.005
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -46,11 +50,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _read_connection(file: Path) -> dict[str, Any]:
-    """Return what a connection file says, and remove one that only who started this needs: nobody else would."""
+    """Return what a connection file says, and remove one that only who started this needs.
+
+    Nobody else would.
+    """
     try:
         outer: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise CannotCheck(f"The connection file {file} cannot be read: {error}. Start the kernel again.") from error
+        raise CannotCheck(
+            f"The connection file {file} cannot be read: {error}. Start the kernel again."
+        ) from error
     if outer["ip"].startswith(PRIVATE):
         file.unlink()
     return outer
@@ -70,7 +79,9 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     """Pass bytes on until the room ends, or whoever started this process does."""
     import asyncio
 
-    parent = int(os.environ.get("JPY_PARENT_PID", os.getppid()))  # getppid alone could name who adopted an orphan
+    parent = int(
+        os.environ.get("JPY_PARENT_PID", os.getppid())
+    )  # getppid alone could name who adopted an orphan
     for number, name in enumerate(CHANNELS, 1):
         join = functools.partial(_join, f"{room.path}{ROOM}/kernel-{number}")
         port = outer[f"{name}_port"]

@@ -22,11 +22,18 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _KEYCTL_JOIN_SESSION_KEYRING, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW = 1, 1, 4
 _AF_VSOCK, _TIOCSTI, _TIOCLINUX, _X32 = 40, 0x5412, 0x541C, 0x40000000
-_SYSTEM_CALLS = {  # seccomp's name of the processor, then the numbers of keyctl, seccomp, socket and ioctl
+_SYSTEM_CALLS = {  # seccomp's name of the processor; then keyctl, seccomp, socket and ioctl
     "x86_64": (0xC000003E, 250, 317, 41, 16),
     "aarch64": (0xC00000B7, 219, 277, 198, 29),
 }
-_LOAD, _IF, _IF_LEAST, _RETURN, _ALLOW, _REFUSE = 0x20, 0x15, 0x35, 0x06, 0x7FFF0000, 0x50000 | errno.EPERM
+_LOAD, _IF, _IF_LEAST, _RETURN, _ALLOW, _REFUSE = (
+    0x20,
+    0x15,
+    0x35,
+    0x06,
+    0x7FFF0000,
+    0x50000 | errno.EPERM,
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,7 +53,9 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "make namespaces")
 
 
-def mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
+def mount(
+    source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None
+) -> None:
     """Attach a file system, or with MS_BIND a folder, at `target`."""
     text = [part.encode() if part is not None else None for part in (source, target, kind)]
     data = options.encode() if options is not None else None
@@ -54,7 +63,7 @@ def mount(source: str, target: str, kind: str | None = None, flags: int = 0, opt
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Make the mount `new` this process's root, and put the root of before at `old`, a folder in it."""
+    """Make the mount `new` the root, and put the former root at `old`, a folder in it."""
     _checked(_libc.pivot_root(new.encode(), old.encode()), f"make {new} the root")
 
 
@@ -64,15 +73,24 @@ def detach(target: str) -> None:
 
 
 def make_read_only(path: str, *, below: bool = True) -> None:
-    """Make the mount `path`, and every mount `below` it, read-only in one call (mount_setattr(2), Linux 5.12)."""
+    """Make the mount `path`, and every mount `below` it, read-only in one call.
+
+    mount_setattr(2), Linux 5.12.
+    """
     attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    arguments = (_AT_FDCWD, path.encode(), _AT_RECURSIVE if below else 0, ctypes.byref(attributes), size)
+    arguments = (
+        _AT_FDCWD,
+        path.encode(),
+        _AT_RECURSIVE if below else 0,
+        ctypes.byref(attributes),
+        size,
+    )
     _checked(_libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"make {path} read-only")
 
 
 def clone_tree(path: str) -> int:
-    """Return a descriptor of a copy of the mount at `path`, with those below, to be put somewhere with `attach`."""
+    """Return a descriptor of a copy of the mount at `path` and those below, for `attach`."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
     found: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
     _checked(found < 0, f"copy the mount {path}")
@@ -81,21 +99,31 @@ def clone_tree(path: str) -> int:
 
 def attach(tree: int, target: str) -> None:
     """Put what `clone_tree` gave at `target`, and close it."""
-    moved = _libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
+    moved = _libc.syscall(
+        _SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH
+    )
     _checked(moved, f"mount on {target}")
     os.close(tree)
 
 
 def leave_keyring() -> None:
-    """Get a fresh session keyring: that of the person who started this may hold keys (keyrings(7))."""
-    if numbers := _SYSTEM_CALLS.get(platform.machine()):  # where this is refused, nothing in the room can ask either
+    """Get a fresh session keyring.
+
+    That of the person who started this may hold keys (keyrings(7)).
+    """
+    if numbers := _SYSTEM_CALLS.get(
+        platform.machine()
+    ):  # where this is refused, nothing in the room can ask either
         _libc.syscall(numbers[1], _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def refuse_ways_out() -> None:
-    """Refuse, from here on, what no namespace walls off: to type into a terminal, and sockets to a hypervisor.
+    """Refuse, from here on, what no namespace walls off.
 
-    A seccomp(2) filter of classic BPF; each line: what to do, where to go on if so, if not (lines further), a number.
+    To type into a terminal, and sockets to a hypervisor.
+
+    A seccomp(2) filter of classic BPF; each line: what to do, where to go on if so, if not (lines
+    further), a number.
     """
     if not (numbers := _SYSTEM_CALLS.get(platform.machine())):
         return
@@ -116,7 +144,9 @@ def refuse_ways_out() -> None:
         (_RETURN, 0, 0, _ALLOW),
     )
     lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    filter_program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(lines)))
+    filter_program = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(program), ctypes.addressof(lines))
+    )
     result = _libc.syscall(seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW, filter_program)
     _checked(result, "refuse ways out")
 
@@ -130,16 +160,21 @@ def become_root() -> None:
 
 
 def raise_loopback(addresses: Iterable[str] = ()) -> None:
-    """Bring the loopback interface of this network namespace up, with more `addresses` (IPv4) than its own."""
+    """Bring up this namespace's loopback interface, with more `addresses` (IPv4) than its own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
         for number, address in enumerate(addresses):
-            place = struct.pack("16sH2x4s8x", f"lo:{number}".encode(), socket.AF_INET, socket.inet_aton(address))
+            place = struct.pack(
+                "16sH2x4s8x", f"lo:{number}".encode(), socket.AF_INET, socket.inet_aton(address)
+            )
             fcntl.ioctl(any_socket, _SIOCSIFADDR, place)
 
 
 def die_with_parent() -> None:
-    """Have this process killed when the thread that made it ends (lost by a change of credentials: call it after)."""
+    """Have this process killed when the thread that made it ends (lost by a change of credentials.
+
+    Call it after).
+    """
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL), "ask to end with the parent")
 
 

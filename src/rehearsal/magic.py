@@ -1,4 +1,7 @@
-"""The IPython extension that makes shell cells strict. Loaded by the kernelspec, so no notebook holds a set-up cell."""
+"""The IPython extension that makes shell cells strict.
+
+Loaded by the kernelspec, so no notebook holds a set-up cell.
+"""
 
 import atexit
 import functools
@@ -48,7 +51,10 @@ class Bash:
         self._functions: frozenset[str] = frozenset()
 
     def __call__(self, line: str, script: str) -> None:
-        """Run one shell cell; raise CellFailed with one line for a person when it does not end as it should."""
+        """Run one shell cell.
+
+        Raises CellFailed with one line for a person when it does not end as it should.
+        """
         shown = Shown(self._secrets)
         try:
             shell = self._open()
@@ -58,8 +64,13 @@ class Bash:
                 shown.write(f"{why}.\n".encode())
                 shown.end()
                 return
-            values = {name: self._stage.value(placeholder) for name, placeholder in filled.variables.items()}
-            self._secrets |= {values[name] for name, placeholder in filled.variables.items() if placeholder.secret}
+            values = {
+                name: self._stage.value(placeholder)
+                for name, placeholder in filled.variables.items()
+            }
+            self._secrets |= {
+                values[name] for name, placeholder in filled.variables.items() if placeholder.secret
+            }
             shown = Shown(self._secrets | self._stage.secrets(self._known.values()))
             with self._stage.around(cell, shown):
                 try:
@@ -98,7 +109,9 @@ class Bash:
         if self._refused:
             raise Wrong(f"Not run: {self._refused} Restart the kernel and run all cells again.")
         filled = fill(cell, self._known)
-        findings = [filled] if isinstance(filled, Finding) else check(filled.script, self._functions)
+        findings = (
+            [filled] if isinstance(filled, Finding) else check(filled.script, self._functions)
+        )
         if findings or isinstance(filled, Finding):
             self._refused = f"an earlier cell was refused (line {findings[0].line})."
             raise Wrong("; ".join(f"line {finding.line}: {finding.why}" for finding in findings))
@@ -140,5 +153,6 @@ def _stage() -> "Rehearsal | Production":
 
 def _refuse(*arguments: object, **options: object) -> NoReturn:
     raise CellFailed(
-        "This cell failed: only %%bash may run shell commands here; any other way would hide their failures."
+        "This cell failed: only %%bash may run shell commands here; any other way would hide their"
+        " failures."
     )

@@ -1,10 +1,11 @@
 """Masks: what may differ from run to run, and in which way.
 
-A mask of the kind `named` gives each value that it finds a number, in order of appearance: the first digest of a run
-is «digest 1», and stays it in every cell. Two runs agree when they agree after that, so a digest that should be the
-one of three cells before, and is not, shows. `digest` is the same for values of which one may be the beginning of the
-other, as a layer's short form is of its digest. `line` drops whole lines that come and go, `drop` any text that does;
-`text` puts its name in the place of what it finds. All else is compared exactly.
+A mask of the kind `named` gives each value that it finds a number, in order of appearance: the
+first digest of a run is «digest 1», and stays it in every cell. Two runs agree when they agree
+after that, so a digest that should be the one of three cells before, and is not, shows. `digest` is
+the same for values of which one may be the beginning of the other, as a layer's short form is of
+its digest. `line` drops whole lines that come and go, `drop` any text that does; `text` puts its
+name in the place of what it finds. All else is compared exactly.
 """
 
 import copy
@@ -25,10 +26,10 @@ KINDS = ("named", "digest", "line", "text", "drop")
 
 @dataclass(frozen=True)
 class Mask:
-    """One rule. In a `named` one, if the pattern has groups, the one that matched is what makes two values the same.
+    """One rule; in a `named` one a group, where there is one, is the value that is compared.
 
-    on: the engines on which alone it holds, each as a series, a store, or both (`28`, `graph`, `28 graph`); empty for
-    all. A run of all notebooks on one of those must need it.
+    on: the engines on which alone it holds, each as a series, a store, or both (`28`, `graph`, `28
+    graph`); empty for all. A run of all notebooks on one of those must need it.
     """
 
     name: str
@@ -43,16 +44,20 @@ class Mask:
         if not self.on:
             return True
         return any(
-            all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split()) for spec in self.on
+            all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split())
+            for spec in self.on
         )
 
 
 class Masked:
-    """One side of a comparison, reference or run: remembers across its cells which value got which number.
+    """One side of a comparison, reference or run.
 
-    follows: the other side, whose text is masked first. Then a digest has the number of the one that stands there: so
-    two of this side may be one of that side, and never the other way round. (With the graph driver an image has a
-    digest in the engine and another in the registry; with containerd's store they are one.)
+    Remembers across its cells which value got which number.
+
+    follows: the other side, whose text is masked first. Then a digest has the number of the one
+    that stands there: so two of this side may be one of that side, and never the other way round.
+    (With the graph driver an image has a digest in the engine and another in the registry; with
+    containerd's store they are one.)
     """
 
     def __init__(self, masks: Sequence[Mask], follows: "Masked | None" = None) -> None:
@@ -68,13 +73,15 @@ class Masked:
         for mask in self._masks:
             if mask.kind == "line":
                 lines = text.splitlines(keepends=True)
-                text = "".join(line for line in lines if not mask.pattern.fullmatch(line.rstrip("\n")))
+                text = "".join(
+                    line for line in lines if not mask.pattern.fullmatch(line.rstrip("\n"))
+                )
             else:
                 text = mask.pattern.sub(partial(self._name, mask), text)
         return text
 
     def line_of(self, text: str, line: int) -> int:
-        """Return the line of `text` itself that stands at `line` once it is masked (one mask may cover several)."""
+        """Return the line of the unmasked `text` that stands at `line` of the masked one."""
         lines = text.splitlines(keepends=True)
         for number in range(len(lines), 0, -1):
             before = copy.deepcopy(self).text("".join(lines[: number - 1]))
@@ -110,18 +117,33 @@ def _same(mask: Mask, seen: str, value: str) -> bool:
 
 
 def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
-    """Return how masks keep each other from seeing what they name in a text: a wrong value would not show there.
+    """Return how masks keep each other from seeing what they name in a text.
+
+    A wrong value would not show there.
 
     A dropped line may hold a named value if the text shows that elsewhere too.
     """
     found = []
     for named in (mask for mask in masks if mask.kind in ("named", "digest")):
         values = list(named.pattern.finditer(text))
-        for other in (mask for mask in masks if mask.kind in ("line", "text", "drop") and not mask.on):
-            covered = [match for span in other.pattern.finditer(text) for match in values if _overlap(span, match)]
+        for other in (
+            mask for mask in masks if mask.kind in ("line", "text", "drop") and not mask.on
+        ):
+            covered = [
+                match
+                for span in other.pattern.finditer(text)
+                for match in values
+                if _overlap(span, match)
+            ]
             shown = {match[match.lastindex or 0] for match in values if match not in covered}
-            if any(other.kind != "line" or match[match.lastindex or 0] not in shown for match in covered):
-                found.append(f"{other.name} covers what {named.name} names, so a wrong {named.name} would not show")
+            if any(
+                other.kind != "line" or match[match.lastindex or 0] not in shown
+                for match in covered
+            ):
+                found.append(
+                    f"{other.name} covers what {named.name} names, so a wrong {named.name} would"
+                    " not show"
+                )
     return found
 
 
@@ -130,7 +152,7 @@ def _overlap(left: re.Match[str], right: re.Match[str]) -> bool:
 
 
 def needed(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
-    """Return the names of the masks for some engines alone without which two outputs would differ."""
+    """Return the names of the engine-specific masks without which two outputs would differ."""
     only = [mask for mask in masks if mask.on]
     return [mask.name for mask in only if _found(mask, expected) != _found(mask, came)]
 
@@ -145,7 +167,9 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
         masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
         _check_none_is_hidden(masks)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
-        raise CannotCheck(f"The masks in {file} cannot be used: {error}. Mend the rule, or remove it.") from error
+        raise CannotCheck(
+            f"The masks in {file} cannot be used: {error}. Mend the rule, or remove it."
+        ) from error
     return masks
 
 
@@ -156,8 +180,14 @@ def _check_none_is_hidden(masks: Sequence[Mask]) -> None:
 
 
 def _mask(entry: dict[str, Any]) -> Mask:
-    if set(entry) - {"on"} != {"name", "kind", "pattern", "example", "reason"} or entry["kind"] not in KINDS:
-        raise ValueError(f"{entry.get('name', entry)} needs name, kind ({', '.join(KINDS)}), pattern, example, reason")
+    if (
+        set(entry) - {"on"} != {"name", "kind", "pattern", "example", "reason"}
+        or entry["kind"] not in KINDS
+    ):
+        raise ValueError(
+            f"{entry.get('name', entry)} needs name, kind ({', '.join(KINDS)}), pattern, example,"
+            " reason"
+        )
     on = entry.pop("on", [])
     if not isinstance(on, list) or not all(isinstance(spec, str) and spec.strip() for spec in on):
         raise ValueError(f'{entry["name"]}: `on` is no list of engines, such as ["28 graph"]')
@@ -170,10 +200,15 @@ def _mask(entry: dict[str, Any]) -> Mask:
 
 
 def as_text(outputs: Iterable[Any]) -> str:
-    """Return a cell's outputs as one comparable text: streams joined, then each other output with its type."""
+    """Return a cell's outputs as one comparable text.
+
+    Streams joined, then each other output with its type.
+    """
     parts, before = [], ""
     for output in outputs:
-        kind = output.get("name", "") if output["output_type"] == "stream" else output["output_type"]
+        kind = (
+            output.get("name", "") if output["output_type"] == "stream" else output["output_type"]
+        )
         if kind not in (before, "stdout"):
             parts.append(f"[{kind}]\n")
         before = kind
@@ -182,7 +217,9 @@ def as_text(outputs: Iterable[Any]) -> str:
         elif output["output_type"] == "error":
             parts.append("\n".join(output["traceback"]) + "\n")
         else:
-            parts.extend(f"[{mime}]\n{content}\n" for mime, content in sorted(output["data"].items()))
+            parts.extend(
+                f"[{mime}]\n{content}\n" for mime, content in sorted(output["data"].items())
+            )
     return "".join(parts)
 
 
@@ -196,7 +233,7 @@ class Difference:
 
 
 def first_difference(expected: str, came: str) -> Difference | None:
-    """Return where two masked texts first differ, counting lines from 1, or None where they do not."""
+    """Return where two masked texts first differ (lines count from 1), or None."""
     left, right = (text.removesuffix("\n").split("\n") if text else [] for text in (expected, came))
     for number in range(max(len(left), len(right))):
         pair = [lines[number] if number < len(lines) else None for lines in (left, right)]

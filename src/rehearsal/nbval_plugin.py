@@ -1,6 +1,7 @@
 """A pytest plugin: nbval runs the notebooks, and compares through this project's masks.
 
-nbval's own sanitizers are passed over: they know nothing of a value that must stay the same from cell to cell.
+nbval's own sanitizers are passed over: they know nothing of a value that must stay the same from
+cell to cell.
 """
 
 import copy
@@ -28,7 +29,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Give each cell this project's comparison in place of nbval's."""
     if isinstance(item, IPyNbCell):
         cell: Any = item
-        cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(item, came, expected)
+        cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(
+            item, came, expected
+        )
 
 
 def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
@@ -67,13 +70,19 @@ def _record(item: pytest.Item, **what: object) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Put what a failed cell said into its report, where it crosses from a worker to the one that asked."""
+    """Put what a failed cell said into its report, which crosses from the worker."""
     error = call.excinfo.value if call.excinfo else None
     known = any(name == FAILURE for name, _ in item.user_properties)
-    if isinstance(item, IPyNbCell) and isinstance(error, NbCellError | CannotCheck | RuntimeError) and not known:
+    if (
+        isinstance(item, IPyNbCell)
+        and isinstance(error, NbCellError | CannotCheck | RuntimeError)
+        and not known
+    ):
         outputs = item.test_outputs or []
         raised = next((output for output in outputs if output["output_type"] == "error"), None)
-        name, said = (raised["ename"], raised["evalue"]) if raised else (type(error).__name__, str(error))
+        name, said = (
+            (raised["ename"], raised["evalue"]) if raised else (type(error).__name__, str(error))
+        )
         printed = [output for output in outputs if output["output_type"] == "stream"]
         _record(item, said=said, name=name, printed=as_text(printed))
     yield

@@ -1,4 +1,7 @@
-"""Runbooks as pairs: NAME.md, the source, and NAME.ipynb, the same with the outputs of a run. Made and read here."""
+"""Runbooks as pairs: NAME.md, the source, and NAME.ipynb, the same with the outputs of a run.
+
+Made and read here.
+"""
 
 import hashlib
 import json
@@ -55,7 +58,9 @@ class Pair:
     def read_executed(self) -> NotebookNode:
         """Return the executed notebook; raise Wrong if there is none, CannotCheck if it is none."""
         if not self.executed.exists():
-            raise Wrong(f"{self.executed.name} does not exist: run `rehearsal refresh {self.name}`.")
+            raise Wrong(
+                f"{self.executed.name} does not exist: run `rehearsal refresh {self.name}`."
+            )
         try:
             notebook: NotebookNode = nbformat.read(self.executed, as_version=4)
         except Exception as error:  # json, nbformat and jsonschema each raise their own
@@ -70,7 +75,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a notebook is not true, and where: the cell by its first line, the line in the cell or its output."""
+    """Why a notebook is not true, and where.
+
+    The cell by its first line, the line in the cell or its output.
+    """
 
     notebook: str
     cell: str | None
@@ -78,7 +86,9 @@ class Problem:
 
     def __str__(self) -> str:
         return ": ".join(
-            part for part in (self.notebook, f"cell «{self.cell}»" if self.cell else None, self.what) if part
+            part
+            for part in (self.notebook, f"cell «{self.cell}»" if self.cell else None, self.what)
+            if part
         )
 
 
@@ -87,30 +97,42 @@ def _line(error: Exception) -> str:
 
 
 def find_pairs(settings: Settings, names: Iterable[str]) -> list[Pair]:
-    """Return the runbooks that `names` name (as NAME, NAME.md, NAME.ipynb, or a path), or all of the project."""
+    """Return the named runbooks (NAME, NAME.md, NAME.ipynb or a path), or all of the project."""
     if not (asked := list(names)):
         texts = runbooks(settings.notebooks)
         for lone in sorted(settings.notebooks.glob("[!.]*.ipynb")):
             if lone.with_suffix(".md") not in texts:
-                raise Wrong(f"{lone.name} has no text beside it, so nobody verifies it. Write one, or remove it.")
+                raise Wrong(
+                    f"{lone.name} has no text beside it, so nobody verifies it. Write one, or"
+                    " remove it."
+                )
         if not texts:
-            raise CannotCheck(f"There is no notebook in {settings.notebooks}, so nothing was checked.")
+            raise CannotCheck(
+                f"There is no notebook in {settings.notebooks}, so nothing was checked."
+            )
         return [Pair(path) for path in texts]
     pairs = []
     for name in asked:
         base = Path(name) if os.sep in name else settings.notebooks / name
         path = (
-            base.with_suffix(".md") if base.suffix in (".ipynb", ".md") else base.with_name(f"{base.name}.md")
+            base.with_suffix(".md")
+            if base.suffix in (".ipynb", ".md")
+            else base.with_name(f"{base.name}.md")
         ).resolve()
         if not path.is_file():
             known = ", ".join(text.stem for text in runbooks(settings.notebooks)) or "none"
-            raise CannotCheck(f"There is no notebook {name}: {path} does not exist. The notebooks are: {known}.")
+            raise CannotCheck(
+                f"There is no notebook {name}: {path} does not exist. The notebooks are: {known}."
+            )
         pairs.append(Pair(path))
     return list(dict.fromkeys(pairs))
 
 
 def part_of(pairs: list[Pair], shard: str) -> list[Pair]:
-    """Return the I-th of N parts (`I/N`) of the runbooks; all for nothing. Raises CannotCheck for no such part."""
+    """Return the I-th of N parts (`I/N`) of the runbooks; all for nothing.
+
+    Raises CannotCheck for no such part.
+    """
     if not shard:
         return pairs
     number, _, count = shard.partition("/")
@@ -120,12 +142,20 @@ def part_of(pairs: list[Pair], shard: str) -> list[Pair]:
 
 
 def fingerprint(pair: Pair) -> str:
-    """Return what tells one state of a notebook, text and outputs, from any other: 16 hexadecimal digits."""
-    return hashlib.sha256(pair.text.read_bytes() + b"\0" + pair.executed.read_bytes()).hexdigest()[:16]
+    """Return what tells one state of a notebook, text and outputs, from any other.
+
+    16 hexadecimal digits.
+    """
+    return hashlib.sha256(pair.text.read_bytes() + b"\0" + pair.executed.read_bytes()).hexdigest()[
+        :16
+    ]
 
 
 def first_line(source: str) -> str:
-    """Return the line by which a person knows a cell: its first, without the magic line of a shell cell."""
+    """Return the line by which a person knows a cell.
+
+    Its first, without the magic line of a shell cell.
+    """
     return MAGIC.sub("", source).strip().partition("\n")[0]
 
 
@@ -137,9 +167,13 @@ def script_of(cell: NotebookNode) -> str | None:
 
 
 def check_kernel(pair: Pair) -> None:
-    """Raise CannotCheck unless the executed notebook parses, and its kernel is one of this project's."""
+    """Raise CannotCheck unless the executed notebook parses and asks for our kernel."""
     try:
-        kernel = json.loads(pair.executed.read_text())["metadata"].get("kernelspec", {}).get("name", "none")
+        kernel = (
+            json.loads(pair.executed.read_text())["metadata"]
+            .get("kernelspec", {})
+            .get("name", "none")
+        )
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise pair.unreadable(error) from error
     known_kernel(str(kernel), pair.name)
@@ -148,26 +182,33 @@ def check_kernel(pair: Pair) -> None:
 def known_kernel(kernel: str, name: str) -> str:
     """Return `kernel`; raise CannotCheck unless it is one of this project's, and installed."""
     if kernel not in KERNELS:
-        raise CannotCheck(f"{name} asks for the kernel {kernel}: a notebook is verified in the kernel {KERNELS[0]}.")
+        raise CannotCheck(
+            f"{name} asks for the kernel {kernel}: a notebook is verified in the kernel"
+            f" {KERNELS[0]}."
+        )
     if kernel not in KernelSpecManager().find_kernel_specs():
-        raise CannotCheck(f"The kernel {kernel} is not installed here: run `make setup` in the project's folder.")
+        raise CannotCheck(
+            f"The kernel {kernel} is not installed here: run `make setup` in the project's folder."
+        )
     return kernel
 
 
 def private_manager(**options: Any) -> KernelManager:
     """Return a manager whose kernel listens on sockets without a file (unix(7), abstract).
 
-    The TCP ports that Jupyter picks are free when it looks: of 160 kernels started four at a time, one found its
-    port taken.
+    The TCP ports that Jupyter picks are free when it looks: of 160 kernels started four at a time,
+    one found its port taken.
     """
     return KernelManager(transport="ipc", ip=f"{PRIVATE}{uuid.uuid4().hex}", **options)
 
 
 def refresh(pair: Pair, masks: tuple[Mask, ...]) -> bool:
-    """Execute the text in a room and write the executed notebook; return whether there was anything to write.
+    """Execute the text in a room and write the executed notebook.
 
-    A file whose cells and (masked) outputs still match is left untouched. Raises Wrong if a cell fails: then
-    nothing is written.
+    Return whether there was anything to write.
+
+    A file whose cells and (masked) outputs still match is left untouched. Raises Wrong if a cell
+    fails: then nothing is written.
     """
     from jupytext.combine import combine_inputs_with_outputs
 
@@ -179,7 +220,11 @@ def refresh(pair: Pair, masks: tuple[Mask, ...]) -> bool:
     executed = _execute(notebook, kernel, pair)
     executed.metadata.pop("language_info", None)
     executed.metadata.pop("jupytext", None)
-    if before is not None and not drift(executed, before) and _same_outputs(executed, before, masks):
+    if (
+        before is not None
+        and not drift(executed, before)
+        and _same_outputs(executed, before, masks)
+    ):
         return False
     _write(pair.executed, nbformat.writes(executed) + "\n")
     return True
@@ -190,28 +235,50 @@ def _execute(notebook: NotebookNode, kernel: str, pair: Pair) -> NotebookNode:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     resources = {"metadata": {"path": str(pair.text.parent)}}
-    options: dict[str, Any] = {"record_timing": False, "coalesce_streams": True, "timeout": CELL_SECONDS}
-    client = NotebookClient(notebook, km=private_manager(kernel_name=kernel), resources=resources, **options)
+    options: dict[str, Any] = {
+        "record_timing": False,
+        "coalesce_streams": True,
+        "timeout": CELL_SECONDS,
+    }
+    client = NotebookClient(
+        notebook, km=private_manager(kernel_name=kernel), resources=resources, **options
+    )
     try:
         client.execute()
     except CellExecutionError as error:
         said = f"{error.ename}: {error.evalue}" if error.ename != "CellFailed" else error.evalue
-        cell = next((c for c in notebook.cells if any(o.output_type == "error" for o in c.get("outputs", []))), None)
+        cell = next(
+            (
+                c
+                for c in notebook.cells
+                if any(o.output_type == "error" for o in c.get("outputs", []))
+            ),
+            None,
+        )
         where = f"the cell «{first_line(cell.source)}»" if cell else "a cell"
         status = CannotCheck if error.ename == "RoomUnavailable" else Wrong
         raise status(f"{pair.name}: {where}: {said}") from error
     except CellTimeoutError as error:
-        raise Wrong(f"{pair.name}: a cell took longer than {CELL_SECONDS} s: {_line(error)}") from error
+        raise Wrong(
+            f"{pair.name}: a cell took longer than {CELL_SECONDS} s: {_line(error)}"
+        ) from error
     except (DeadKernelError, RuntimeError) as error:
-        raise CannotCheck(f"{pair.name}: its kernel ended: {_line(error)} What it said stands above.") from error
+        raise CannotCheck(
+            f"{pair.name}: its kernel ended: {_line(error)} What it said stands above."
+        ) from error
     return notebook
 
 
 def drift(left: NotebookNode, right: NotebookNode) -> str | None:
-    """Return how the cells or declarations of two notebooks differ, or None where they do not; outputs play no part."""
+    """Return how the cells or declarations of two notebooks differ, or None where they do not.
+
+    Outputs play no part.
+    """
     if left.metadata.get("rehearsal") != right.metadata.get("rehearsal"):
         return "the declarations (metadata `rehearsal`) differ"
-    if left.metadata.get("kernelspec", {}).get("name") != right.metadata.get("kernelspec", {}).get("name"):
+    if left.metadata.get("kernelspec", {}).get("name") != right.metadata.get("kernelspec", {}).get(
+        "name"
+    ):
         return "the kernels differ"
     for ours, theirs in zip(left.cells, right.cells, strict=False):
         if (ours.cell_type, ours.source) != (theirs.cell_type, theirs.source):
@@ -229,7 +296,9 @@ def _same_outputs(left: NotebookNode, right: NotebookNode, masks: tuple[Mask, ..
         if one.cell_type == "code":
             if other.execution_count is None:
                 return False
-            if first_difference(theirs.text(as_text(other.outputs)), ours.text(as_text(one.outputs))):
+            if first_difference(
+                theirs.text(as_text(other.outputs)), ours.text(as_text(one.outputs))
+            ):
                 return False
     return True
 
@@ -237,7 +306,9 @@ def _same_outputs(left: NotebookNode, right: NotebookNode, masks: tuple[Mask, ..
 def _write(path: Path, text: str) -> None:
     """Put a whole file in place of the one before, or leave that as it was."""
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
             new = Path(file.name)
             file.write(text)
         new.chmod(0o644)
@@ -245,4 +316,6 @@ def _write(path: Path, text: str) -> None:
     except OSError as error:
         if "new" in locals():
             new.unlink(missing_ok=True)
-        raise CannotCheck(f"{path.name} cannot be written ({error.strerror}); it is as it was before.") from error
+        raise CannotCheck(
+            f"{path.name} cannot be written ({error.strerror}); it is as it was before."
+        ) from error

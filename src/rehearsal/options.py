@@ -23,7 +23,8 @@ class ShellCell:
         fails: the status that it must end with.
         root: whether it runs containers.
         writes: the references that it writes.
-        answers: the words in which the rehearsed registry refuses whatever this cell asks, or `nothing`.
+        answers: the words in which the rehearsed registry refuses whatever this cell asks, or
+        `nothing`.
         store: the image store with which alone it holds; empty for both.
     """
 
@@ -55,10 +56,20 @@ def read_cell(line: str, script: str) -> ShellCell:
     except ValueError as error:
         _PARSER.error(str(error).lower())
     read = _PARSER.parse_args(words)
-    return ShellCell(script.removesuffix("\n"), read.fails, read.root, tuple(read.writes), read.answers, read.store)
+    return ShellCell(
+        script.removesuffix("\n"),
+        read.fails,
+        read.root,
+        tuple(read.writes),
+        read.answers,
+        read.store,
+    )
 
 
 def shell_cell(source: str) -> ShellCell | None:
-    """Return the cell that this source of a code cell is, or None for one in Python; raise Wrong as `read_cell`."""
+    """Return the cell that this source of a code cell is, or None for one in Python.
+
+    Raises Wrong as `read_cell`.
+    """
     magic = MAGIC.match(f"{source}\n")
     return read_cell(magic[0].removeprefix("%%bash"), source[magic.end() :]) if magic else None

@@ -1,7 +1,7 @@
 """Placeholders: `<your GH username>` in a command stands for a value that is not written down.
 
-A value reaches the shell as a variable, quoted, never as text pasted into the command: so it may hold anything, and
-no message that repeats the command can repeat the value.
+A value reaches the shell as a variable, quoted, never as text pasted into the command: so it may
+hold anything, and no message that repeats the command can repeat the value.
 """
 
 import base64
@@ -22,7 +22,10 @@ _SHORTEST_FORM = 4
 
 @dataclass(frozen=True)
 class Placeholder:
-    """One declaration, from a notebook's metadata: what it is for, and its value: in a rehearsal the declared one."""
+    """One declaration, from a notebook's metadata.
+
+    What it is for, and its value: in a rehearsal the declared one.
+    """
 
     name: str
     what: str
@@ -31,27 +34,41 @@ class Placeholder:
 
 
 def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
-    """Return the placeholders that a notebook's metadata declares, by name; raise Wrong for a declaration in part."""
+    """Return the placeholders that a notebook's metadata declares, by name.
+
+    Raises Wrong for a declaration in part.
+    """
     found = {}
     try:
         entries = dict(metadata.get("rehearsal", {}).get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
-        raise Wrong("What the header declares under `rehearsal: placeholders:` is no table of placeholders.") from error
+        raise Wrong(
+            "What the header declares under `rehearsal: placeholders:` is no table of placeholders."
+        ) from error
     for name, entry in entries.items():
         try:
             value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
-            found[name] = Placeholder(name, str(entry["what"]), value, bool(entry.get("secret", False)))
+            found[name] = Placeholder(
+                name, str(entry["what"]), value, bool(entry.get("secret", False))
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise Wrong(
-                f"The placeholder <{name}> is declared without {error}: give it `what` and `rehearsal`."
+                f"The placeholder <{name}> is declared without {error}: give it `what` and"
+                " `rehearsal`."
             ) from error
         if not value:
-            raise Wrong(f"The placeholder <{name}> has no value for the rehearsal: give it one under `rehearsal`.")
+            raise Wrong(
+                f"The placeholder <{name}> has no value for the rehearsal: give it one under"
+                " `rehearsal`."
+            )
     return found
 
 
 def header(path: Path) -> dict[str, Any] | None:
-    """Return what a Markdown file's header says of a notebook, or None; raise CannotCheck for one not readable."""
+    """Return what a Markdown file's header says of a notebook, or None.
+
+    Raises CannotCheck for one not readable.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,7 +77,9 @@ def header(path: Path) -> dict[str, Any] | None:
         metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
         first = str(error).partition("\n")[0]
-        raise CannotCheck(f"{path.name} cannot be read as a notebook: {first}. Mend its text.") from error
+        raise CannotCheck(
+            f"{path.name} cannot be read as a notebook: {first}. Mend its text."
+        ) from error
     found = metadata.get("jupyter") if isinstance(metadata, dict) else None
     return found if isinstance(found, dict) else None
 
@@ -72,25 +91,31 @@ def runbooks(folder: Path) -> dict[Path, dict[str, Any]]:
 
 
 def declared_in(folder: Path) -> dict[str, Placeholder]:
-    """Return what the notebook texts of a folder declare together; a kernel is not told which of them it runs."""
+    """Return what the notebook texts of a folder declare together.
+
+    A kernel is not told which of them it runs.
+    """
     found: dict[str, Placeholder] = {}
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata).items():
             if found.setdefault(name, placeholder) != placeholder:
-                raise Wrong(f"{path.name} declares <{name}> differently from another notebook: let them agree.")
+                raise Wrong(
+                    f"{path.name} declares <{name}> differently from another notebook: let them"
+                    " agree."
+                )
     return found
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A script with variables in the places of its placeholders, and what each variable stands for."""
+    """A script with variables in place of its placeholders."""
 
     script: str
     variables: Mapping[str, Placeholder]
 
 
 def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
-    """Return `script` with its placeholders filled in, or what is wrong with the first one that cannot be."""
+    """Return `script` with its placeholders filled in."""
     names = [match[1] for match in FORM.finditer(script)]
     if not names:
         return Filled(script, {})
@@ -103,19 +128,31 @@ def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
         if "comment" in kinds:
             continue
         if "literal" in kinds:
-            return Finding(line, f"{match[0]} stands inside quotes where nothing is filled in; use double quotes")
+            return Finding(
+                line,
+                f"{match[0]} stands inside quotes where nothing is filled in; use double quotes",
+            )
         if match[1] not in known:
-            return Finding(line, f"{match[0]} is not declared; to bash it is two redirections. Declare the placeholder")
+            return Finding(
+                line,
+                f"{match[0]} is not declared; to bash it is two redirections. Declare the"
+                " placeholder",
+            )
         variable = f"PLACEHOLDER_{list(known).index(match[1]) + 1}"
         found[variable] = known[match[1]]
         inside = "string" in kinds or "heredoc_body" in kinds
-        parts.append(script[end : match.start()] + (f"${{{variable}}}" if inside else f'"${{{variable}}}"'))
+        parts.append(
+            script[end : match.start()] + (f"${{{variable}}}" if inside else f'"${{{variable}}}"')
+        )
         end = match.end()
     return Filled("".join(parts) + script[end:], found)
 
 
 def forms(secret: str) -> set[str]:
-    """Return every form in which a secret could be printed: as it is, in JSON, URL-encoded, in base64 at any offset."""
+    """Return every form in which a secret could be printed.
+
+    As it is, in JSON, URL-encoded, in base64 at any offset.
+    """
     encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
     found = {secret, json.dumps(secret)[1:-1]} | encoded | small

@@ -1,8 +1,10 @@
-"""The stage `production`: the person's own engine and registries, behind a guard, with a record of what was done.
+"""The stage `production`.
 
-Only what a rehearsal has run runs here: the same bytes, options and all. What a cell wrote there, or was refused to, it
-declares; before it runs here, the person types each full reference. Without a person to ask, or with another answer,
-nothing is sent.
+The person's own engine and registries, behind a guard, with a record of what was done.
+
+Only what a rehearsal has run runs here: the same bytes, options and all. What a cell wrote there,
+or was refused to, it declares; before it runs here, the person types each full reference. Without a
+person to ask, or with another answer, nothing is sent.
 """
 
 import base64
@@ -56,7 +58,11 @@ class Production:
             self._record.add("start", notebook=_notebook(), person=getpass.getuser(), engine=engine)
             self._shell = shell
             said = ", ".join(engine.values())
-            print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file.with_suffix('.md')}", flush=True)
+            print(
+                f"PRODUCTION: your own engine ({said}). Record:"
+                f" {self._record.file.with_suffix('.md')}",
+                flush=True,
+            )
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
@@ -70,7 +76,7 @@ class Production:
         return self._values[placeholder.name]
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
-        """Return the secrets of the person's environment, as far as names of variables tell, and of Docker's logins."""
+        """Return the secrets in environment variables, by their names, and in Docker's logins."""
         long = {name: value for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET}
         return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
 
@@ -82,10 +88,17 @@ class Production:
         except Wrong as error:
             self._record.add("refused", command=shown.hide(cell.script), why=str(error))
             raise
-        values = {name: "*****" if shown.hide(value) != value else value for name, value in self._values.items()}
+        values = {
+            name: "*****" if shown.hide(value) != value else value
+            for name, value in self._values.items()
+        }
         before = self._digests(cell)
         self._record.add(
-            "cell", command=shown.hide(cell.script), values=values, writes=list(cell.writes), before=before
+            "cell",
+            command=shown.hide(cell.script),
+            values=values,
+            writes=list(cell.writes),
+            before=before,
         )
         begin, status = time.monotonic(), 1
         try:
@@ -105,11 +118,19 @@ class Production:
         return ""
 
     def check(self, source: str) -> None:
-        """Raise Wrong for a cell that no rehearsal has run as it stands: what it does, nobody has verified."""
+        """Raise Wrong for a cell that no rehearsal has run as it stands.
+
+        What it does, nobody has verified.
+        """
         if source.strip() not in self._rehearsed:
-            why = "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it (rehearsal refresh)"
+            why = (
+                "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it"
+                " (rehearsal refresh)"
+            )
             self.shell()
-            self._record.add("refused", why=why)  # not its text, which may hold what somebody put in for a placeholder
+            self._record.add(
+                "refused", why=why
+            )  # not its text, which may hold what somebody put in for a placeholder
             raise Wrong(why)
 
     def close(self) -> None:
@@ -119,7 +140,10 @@ class Production:
             shutil.rmtree(self._shell.folder, ignore_errors=True)
 
     def _guard(self, cell: ShellCell) -> None:
-        """Return if the person confirms each reference; raise Wrong, before anything was sent, if not."""
+        """Return if the person confirms each reference.
+
+        Raises Wrong, before anything was sent, if not.
+        """
         if not cell.writes:
             return
         if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
@@ -130,8 +154,12 @@ class Production:
                 raise Wrong(f"that is not {reference}: nothing was sent")
 
     def _digests(self, cell: ShellCell) -> dict[str, object]:
-        """Return what the project's command says that each reference names, asked as the person's own shell would."""
-        return {reference: self._digest(reference) for reference in cell.writes} if self._command else {}
+        """Return what the project's command says that each reference points to."""
+        return (
+            {reference: self._digest(reference) for reference in cell.writes}
+            if self._command
+            else {}
+        )
 
     def _digest(self, reference: str) -> object:
         program, command = self._command.split()[0], f"{self._command} {shlex.quote(reference)}"
@@ -139,11 +167,16 @@ class Production:
         shell = self.shell()
         try:
             if shell.broken:
-                done = subprocess.run(shlex.split(command), capture_output=True, timeout=_SECONDS, check=False)
+                done = subprocess.run(
+                    shlex.split(command), capture_output=True, timeout=_SECONDS, check=False
+                )
                 said += done.stdout or done.stderr
             else:
                 asked = f"if {command} 2>&1; then :; fi"
-                there = f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program} here'; fi"
+                there = (
+                    f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program}"
+                    " here'; fi"
+                )
                 shell.run(there, said.extend, values={})
             return json.loads(said)
         except (OSError, ValueError, Wrong, subprocess.TimeoutExpired) as error:
@@ -157,18 +190,25 @@ def _ask(ask: object, prompt: str) -> str:
     try:
         return str(ask(prompt))  # type: ignore[operator] # input or getpass, which the kernel puts in their places
     except (StdinNotImplementedError, EOFError):
-        raise Wrong("nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent") from None
+        raise Wrong(
+            "nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent"
+        ) from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None
 
 
 def _rehearsed(folder: Path) -> Iterator[str]:
-    """Yield what the rehearsed notebooks of a folder ran well, as text and notebook are now: before anybody edits."""
+    """Yield what the rehearsed notebooks of a folder ran well, as text and notebook are now.
+
+    Before anybody edits.
+    """
     for path in runbooks(folder):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
             notebook = json.loads(path.with_suffix(".ipynb").read_text())
             if notebook["metadata"]["kernelspec"]["name"] in KERNELS:
-                ran = {"".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell)}
+                ran = {
+                    "".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell)
+                }
                 yield from ran & {cell.source.strip() for cell in Pair(path).read_text().cells}
 
 
@@ -192,10 +232,15 @@ def _notebook() -> str:
 
 
 def _engine() -> dict[str, str]:
-    """Return which engine the commands reach: its address where it is set, its name and version if it answers."""
+    """Return which engine the commands reach.
+
+    Its address where it is set, its name and version if it answers.
+    """
     found = {"address": os.environ.get("DOCKER_HOST", "the default")}
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         command = ["docker", "info", "--format", "{{.Name}} {{.ServerVersion}}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
         found["name"] = done.stdout.strip() or "does not answer"
     return found

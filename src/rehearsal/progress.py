@@ -1,4 +1,7 @@
-"""What a person sees while notebooks are verified: a live line in a terminal, else a line for each notebook."""
+"""What a person sees while notebooks are verified.
+
+A live line in a terminal, else a line for each notebook.
+"""
 
 import shutil
 import sys
@@ -22,7 +25,11 @@ class Progress:
         self._done[notebook] += 1
         if not self._live and self._done[notebook] == self._cells.get(notebook):
             took = time.monotonic() - self._begin
-            print(f"{notebook}: all {self._done[notebook]} done, {took:.1f} s", file=sys.stderr, flush=True)
+            print(
+                f"{notebook}: all {self._done[notebook]} done, {took:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
         self._show()
 
     def close(self) -> None:
@@ -34,7 +41,11 @@ class Progress:
         if not self._live:
             return
         ended = [name for name, held in self._cells.items() if self._done[name] == held]
-        running = [f"{name} {n}/{self._cells.get(name, n)}" for name, n in self._done.items() if name not in ended]
+        running = [
+            f"{name} {n}/{self._cells.get(name, n)}"
+            for name, n in self._done.items()
+            if name not in ended
+        ]
         cells = f"{self._done.total()} of {sum(self._cells.values())} cells"
         line = f"{len(ended)} of {len(self._cells)} notebooks, {cells}  {', '.join(running)}"
         sys.stderr.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")

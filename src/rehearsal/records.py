@@ -1,4 +1,7 @@
-"""The record of a production run: appended as it happens, one JSON object a line, and the same as a page to read."""
+"""The record of a production run.
+
+Appended as it happens, one JSON object a line, and the same as a page to read.
+"""
 
 import json
 import os
@@ -18,7 +21,10 @@ def now() -> str:
 
 
 class Record:
-    """One run's record, `<time>-<notebook>.jsonl`, for its owner alone; the page beside it is made anew each time."""
+    """One run's record, `<time>-<notebook>.jsonl`, for its owner alone.
+
+    The page beside it is made anew each time.
+    """
 
     def __init__(self, folder: Path, notebook: str) -> None:
         moment = now().replace(":", "").replace("-", "")
@@ -26,7 +32,10 @@ class Record:
         self._events: list[Event] = []
 
     def add(self, event: str, **what: object) -> None:
-        """Append one event; raise CannotCheck where it cannot be written: a run without a record does not go on."""
+        """Append one event.
+
+        Raises CannotCheck where it cannot be written: a run without a record does not go on.
+        """
         self._events.append({"event": event, "time": now(), **what})
         try:
             self.file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -52,7 +61,10 @@ def _append(file: Path, line: str) -> None:
 
 
 def to_markdown(events: Iterable[Event]) -> str:
-    """Return a record as a page: who, when, which engine, then each command with its output, status and digests."""
+    """Return a record as a page.
+
+    Who, when, which engine, then each command with its output, status and digests.
+    """
     return "\n\n".join(part for event in events for part in _parts(event)) + "\n"
 
 

@@ -1,7 +1,9 @@
-"""The inside of a room: an allow-list of the machine's folders, read-only, and fresh ones to write in.
+"""The inside of a room.
 
-Nothing is hidden by name: what is not listed here is not there. So a person's home, other sockets, disks and
-whatever else a machine has cannot be reached, on machines that nobody has seen yet too.
+An allow-list of the machine's folders, read-only, and fresh ones to write in.
+
+Nothing is hidden by name: what is not listed here is not there. So a person's home, other sockets,
+disks and whatever else a machine has cannot be reached, on machines that nobody has seen yet too.
 """
 
 import errno
@@ -18,7 +20,9 @@ ROOM = Path("/run/room")
 WORK = ROOM / "work"
 PROJECT = ROOM / "project"
 STATE = ROOM / "state"
-"""A file system of its own, as the logs and the home are: the last word must fit when the room is full."""
+"""A file system of its own, as the logs and the home are: the last word must fit when the room is
+full.
+"""
 DOCKER_SOCKET = ROOM / "docker.sock"
 ENGINE = ROOM / "engine.json"
 """Which engine the room has (engines.py)."""
@@ -26,7 +30,9 @@ BUNDLE = ROOM / "ca.pem"
 CERTIFICATE, KEY = ROOM / "leaf.pem", ROOM / "leaf.key"
 """The one certificate for every name of the room, its chain with it."""
 REFUSED = ".refused"
-"""How the log of a registry's token service ends: the repositories to which it let somebody not push."""
+"""How the log of a registry's token service ends: the repositories to which it let somebody not
+push.
+"""
 PRIVATE = "@rehearsal-"
 """How the address of a kernel begins that only its starter talks to."""
 _OLD = "/mnt"
@@ -60,11 +66,16 @@ class Inside:
 
 
 def seal(inside: Inside, containers: bool) -> None:
-    """Turn this process's new namespaces into a room; raise OSError, its text naming the step, where that fails."""
+    """Turn this process's new namespaces into a room.
+
+    Raises OSError, its text naming the step, where that fails.
+    """
     socket.sethostname("rehearsal")
     linux.raise_loopback(inside.addresses)
     linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    trees = _trees(inside)  # before this process is nobody to the machine: it may have no way to them then
+    trees = _trees(
+        inside
+    )  # before this process is nobody to the machine: it may have no way to them then
     linux.become_root()
     linux.die_with_parent()  # again: a change of user takes it back
     _new_root(inside, trees)
@@ -87,9 +98,17 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
 
 def _trees(inside: Inside) -> dict[str, int]:
     """Return a copy of each mount that the room sees of the machine, those of the system first."""
-    system = [f"/{name}" for name in _SYSTEM if not os.path.islink(f"/{name}") and os.path.isdir(f"/{name}")]
+    system = [
+        f"/{name}"
+        for name in _SYSTEM
+        if not os.path.islink(f"/{name}") and os.path.isdir(f"/{name}")
+    ]
     seen = [str(path) for path in inside.visible]
-    new = [path for n, path in enumerate(seen) if not any(_holds(other, path) for other in (*system, *seen[:n]))]
+    new = [
+        path
+        for n, path in enumerate(seen)
+        if not any(_holds(other, path) for other in (*system, *seen[:n]))
+    ]
     return {path: linux.clone_tree(path) for path in (*system, *new)}
 
 
@@ -147,7 +166,10 @@ def _copy_work(folder: Path) -> None:
 
 
 def _processes() -> None:
-    """Mount the room's own /proc. Of the kernel's settings only the network's stay open: those are the room's own."""
+    """Mount the room's own /proc.
+
+    Of the kernel's settings only the network's stay open: those are the room's own.
+    """
     linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
     network = os.open("/proc/sys/net", os.O_PATH)
     for name in _HOST_WIDE:
@@ -156,7 +178,10 @@ def _processes() -> None:
             linux.make_read_only(f"/proc/{name}")
     linux.mount(f"/proc/self/fd/{network}", "/proc/sys/net", flags=MS_BIND)
     os.close(network)
-    for scope in ("all", "default"):  # the engine's idle bridge would make a connection wait instead of fail
+    for scope in (
+        "all",
+        "default",
+    ):  # the engine's idle bridge would make a connection wait instead of fail
         Path(f"/proc/sys/net/ipv4/conf/{scope}/ignore_routes_with_linkdown").write_text("1")
 
 
@@ -168,14 +193,19 @@ def _devices() -> None:
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(f"/proc/self/{target}", f"/dev/{name}")
     os.mkdir("/dev/pts")
-    linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    linux.mount(
+        "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"
+    )
     os.symlink("pts/ptmx", "/dev/ptmx")
     os.mkdir("/dev/shm")
     _fresh("/dev/shm", "64m", "1777")
 
 
 def _containers() -> None:
-    """Give the engine a cgroup tree of its own, seen as the root; its root must hold no process (cgroups(7))."""
+    """Give the engine a cgroup tree of its own, seen as the root.
+
+    Its root must hold no process (cgroups(7)).
+    """
     linux.unshare(linux.CLONE_NEWCGROUP)
     linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", _FRESH | MS_NOEXEC)
     os.mkdir("/sys/fs/cgroup/room")

@@ -1,4 +1,7 @@
-"""A small HTTPS server of a room, which answers as a script says: a token service, or what stands in for a registry."""
+"""A small HTTPS server of a room, which answers as a script says.
+
+A token service, or what stands in for a registry.
+"""
 
 import contextlib
 import json
@@ -29,7 +32,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. cut: how many bytes of the body are sent before the connection breaks; all if it is None.
+    """One answer. cut: how many bytes of the body are sent before the connection breaks.
+
+    All if it is None.
 
     drip: seconds between one byte of the body and the next.
     """
@@ -59,12 +64,14 @@ class _Server(ThreadingHTTPServer):
     script: Script
 
     def handle_error(self, *arguments: object) -> None:
-        """Say nothing: who goes away, or speaks no TLS, gets no answer, and the room's terminal is not for it."""
+        """Say nothing: a broken connection is the client's affair."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # headers and body are two packets: a client would wait 40 ms for the second
+    disable_nagle_algorithm = (
+        True  # headers and body are two packets: a client would wait 40 ms for the second
+    )
     server: _Server
 
     def _answer(self) -> None:
@@ -110,7 +117,9 @@ def start(address: str, port: int, script: Script) -> Callable[[], None]:
     server.script = script
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE, KEY)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     thread = threading.Thread(target=server.serve_forever, args=(_PAUSE_TO_STOP,), daemon=True)
     thread.start()
 

@@ -1,8 +1,10 @@
-"""The first process of a room: its certificates, registries, token services and engine, and its one command.
+"""The first process of a room.
 
-`services.py PROJECT PID COMMAND…`: a kernel was started at once, as process PID, and its first shell cell waits for
-READY; with PID 0 the command is started when everything is there. Ends with the command's exit status, and everything
-in the room with it.
+Its certificates, registries, token services and engine, and its one command.
+
+`services.py PROJECT PID COMMAND…`: a kernel was started at once, as process PID, and its first
+shell cell waits for READY; with PID 0 the command is started when everything is there. Ends with
+the command's exit status, and everything in the room with it.
 """
 
 import base64
@@ -33,7 +35,10 @@ _PAUSE = 0.01
 
 
 def wait_until_ready() -> None:
-    """Return when this room's engine and registries answer; raise CannotCheck with the reason if they never will."""
+    """Return when this room's engine and registries answer.
+
+    Raises CannotCheck with the reason if they never will.
+    """
     while not READY.exists():
         if FAILED.exists():
             raise CannotCheck(FAILED.read_text())
@@ -63,7 +68,10 @@ def main(arguments: list[str]) -> int:
         _show_credentials(settings)
     status = _reap_until(kernel or _start(command))
     if kernel and status:
-        print(f"The kernel in the room ended with status {status}: {_last_line('kernel')}", file=sys.stderr)
+        print(
+            f"The kernel in the room ended with status {status}: {_last_line('kernel')}",
+            file=sys.stderr,
+        )
     return status
 
 
@@ -72,7 +80,10 @@ def _let_the_command_decide(number: int, frame: FrameType | None) -> None:
 
 
 def _start(command: list[str]) -> int:
-    """Return the PID of the room's command. Not a Popen: it could take the status that _reap_until waits for."""
+    """Return the PID of the room's command.
+
+    Not a Popen: it could take the status that _reap_until waits for.
+    """
     try:
         return os.posix_spawnp(command[0], command, os.environ)
     except OSError as error:
@@ -81,7 +92,9 @@ def _start(command: list[str]) -> int:
 
 
 def _reason(error: Exception) -> str:
-    said = str(error) if isinstance(error, CannotCheck) else f"The room could not be set up: {error}."
+    said = (
+        str(error) if isinstance(error, CannotCheck) else f"The room could not be set up: {error}."
+    )
     full = os.strerror(errno.ENOSPC).lower() in said.lower()
     return f"{said} The room is full: free memory, or set REHEARSAL_ROOM_SIZE." if full else said
 
@@ -93,14 +106,20 @@ def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
     from rehearsal import server, tokens
 
     for registry in settings.registries:
-        _configuration_file(registry).write_text(json.dumps(_registry_configuration(registry, tokens.PORT)))
+        _configuration_file(registry).write_text(
+            json.dumps(_registry_configuration(registry, tokens.PORT))
+        )
         started[registry.name] = _serve(registry)
         if registry.tokens:
             refuse = functools.partial(_note, _LOG / f"{registry.name}{REFUSED}")
-            server.start(registry.address, tokens.PORT, tokens.Issuer(registry, KEY.read_bytes(), chain, refuse))
+            server.start(
+                registry.address,
+                tokens.PORT,
+                tokens.Issuer(registry, KEY.read_bytes(), chain, refuse),
+            )
 
     def start_again(number: int, frame: FrameType | None) -> None:
-        """Start each registry that was stopped, so that another could stand in its place for a while (front.py)."""
+        """Start each stopped registry again: a scripted server stood in its place for a while."""
         for registry in settings.registries:
             if started[registry.name].poll() is not None:
                 started[registry.name] = _serve(registry)
@@ -126,19 +145,36 @@ def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[byte
     """Start what has no terminal; what it says goes to a file of the room."""
     with open(_LOG / name, "ab") as log:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | more, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | more,
+            start_new_session=True,
         )
 
 
 def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
-    """Start dockerd. The drivers vfs and native need nothing of the kernel, so outputs are the same everywhere."""
+    """Start dockerd.
+
+    The drivers vfs and native need nothing of the kernel, so outputs are the same everywhere.
+    """
     folder = ROOM / "engine"
-    features = {} if engine.series.startswith("20.") else {"containerd-snapshotter": engine.store == CONTAINERD}
+    features = (
+        {}
+        if engine.series.startswith("20.")
+        else {"containerd-snapshotter": engine.store == CONTAINERD}
+    )
     (folder / "daemon.json").write_text(json.dumps({"features": features}))
     if engine.plugins:
         (ROOM / "home/.docker").mkdir(mode=0o700)
         (ROOM / "home/.docker/cli-plugins").symlink_to(engine.plugins)
-    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid", "config-file": "daemon.json"}
+    places = {
+        "data-root": "data",
+        "exec-root": "exec",
+        "pidfile": "pid",
+        "config-file": "daemon.json",
+    }
     command = ["dockerd", *(f"--{option}={folder / name}" for option, name in places.items())]
     command += [f"--host=unix://{DOCKER_SOCKET}", "--group=0", "--iptables=false"]
     command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
@@ -147,16 +183,21 @@ def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
 
 
 def can_run_containers() -> bool:
-    """Return whether this room has a cgroup tree of its own, without which its engine can run no container."""
+    """Return whether this room has a cgroup tree of its own, which containers need."""
     return os.path.isdir("/sys/fs/cgroup/room")
 
 
 def _make_certificates(settings: Settings) -> tuple[str, ...]:
-    """Make a throw-away authority that the whole room trusts, and one certificate; return its chain for `x5c`."""
+    """Make a throw-away authority that the whole room trusts, and one certificate.
+
+    Return its chain for `x5c`.
+    """
     import trustme
 
     authority = trustme.CA()
-    leaf = authority.issue_cert(*(host for registry in settings.registries for host in registry.hosts))
+    leaf = authority.issue_cert(
+        *(host for registry in settings.registries for host in registry.hosts)
+    )
     authority.cert_pem.write_to_path(str(BUNDLE))
     leaf.private_key_pem.write_to_path(str(KEY))
     CERTIFICATE.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
@@ -175,7 +216,10 @@ def _registry_configuration(registry: Registry, token_port: int) -> dict[str, ob
             "filesystem": {"rootdirectory": str(ROOM / "registries" / registry.name)},
             "delete": {"enabled": True},
         },
-        "http": {"addr": f"{registry.address}:443", "tls": {"certificate": str(CERTIFICATE), "key": str(KEY)}},
+        "http": {
+            "addr": f"{registry.address}:443",
+            "tls": {"certificate": str(CERTIFICATE), "key": str(KEY)},
+        },
     }
     if registry.tokens:
         host = registry.hosts[0]
@@ -189,7 +233,9 @@ def _wait_for_services(settings: Settings, started: dict[str, subprocess.Popen[b
     end = time.monotonic() + _SECONDS_TO_START
     addresses = {registry.name: (registry.address, 443) for registry in settings.registries}
     waiting = set(started)
-    while waiting := {name for name in waiting if not _answers(addresses.get(name, str(DOCKER_SOCKET)))}:
+    while waiting := {
+        name for name in waiting if not _answers(addresses.get(name, str(DOCKER_SOCKET)))
+    }:
         for name in waiting:
             if started[name].poll() is not None or time.monotonic() > end:
                 raise CannotCheck(f"The room's {name} does not start: {_last_line(name)}")

@@ -12,22 +12,29 @@ from rehearsal.errors import CannotCheck
 from rehearsal.masks import Mask, load_masks
 
 Right = Literal["push", "pull", "expired"]
-_KEYS = frozenset({"notebooks", "masks", "unrun", "registries", "readers", "writers", "modules", "digest"})
+_KEYS = frozenset(
+    {"notebooks", "masks", "unrun", "registries", "readers", "writers", "modules", "digest"}
+)
 _KEYS |= {"engine", "engines", "store", "evidence"}
 _KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
 _NETWORK = "192.0.2"
-"""Where registries are in a room (RFC 5737). Not below 127: Docker lets those do without TLS, and no real one."""
+"""Where registries are in a room (RFC 5737). Not below 127: Docker lets those do without TLS, and
+no real one.
+"""
 RIGHTS = ("push", "pull", "expired")
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that every room plays: how references name it, the hosts that lead to it, who may do what, its images.
+    """A registry that every room plays.
+
+    How references name it, the hosts that lead to it, who may do what, its images.
 
     history: a file below the project, of what others are made to have released (images.py).
     user: whose the tokens are; with another name they are refused. Empty for anybody's.
 
-    Without tokens it is anonymous: everybody may pull and push, as nobody can reach it but the room itself.
+    Without tokens it is anonymous: everybody may pull and push, as nobody can reach it but the room
+    itself.
     """
 
     name: str
@@ -43,9 +50,10 @@ class Registry:
 class Settings:
     """One project: its root, the folder of its runbooks, and the registries of its rooms.
 
-    readers: programs that read a registry. writers: commands that write to one. modules: what a Python cell may
-    import. digest: the command that says what a reference names. engine, store: on which the outputs are recorded
-    (engines.py). engines: the folder of the sets. evidence: which notebook held on which engine.
+    readers: programs that read a registry. writers: commands that write to one. modules: what a
+    Python cell may import. digest: the command that says what a reference names. engine, store: on
+    which the outputs are recorded (engines.py). engines: the folder of the sets. evidence: which
+    notebook held on which engine.
     """
 
     root: Path
@@ -68,7 +76,10 @@ class Settings:
 
 
 def load_settings(start: Path) -> Settings:
-    """Return the settings of the nearest project at or above `start`; raise CannotCheck where there is none."""
+    """Return the settings of the nearest project at or above `start`.
+
+    Raises CannotCheck where there is none.
+    """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
@@ -76,7 +87,10 @@ def load_settings(start: Path) -> Settings:
             table = tools.get("rehearsal") if isinstance(tools, dict) else None
             if isinstance(table, dict):
                 return _settings(folder, table)
-    raise CannotCheck(f"No pyproject.toml with [tool.rehearsal] at or above {start}: change into the project's folder.")
+    raise CannotCheck(
+        f"No pyproject.toml with [tool.rehearsal] at or above {start}: change into the project's"
+        " folder."
+    )
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -92,7 +106,9 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
         registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
         if not registries:
             raise ValueError("it names no `registries`")
-        masks, unrun = (root / table[name] if name in table else None for name in ("masks", "unrun"))
+        masks, unrun = (
+            root / table[name] if name in table else None for name in ("masks", "unrun")
+        )
         notebooks = root / table.get("notebooks", "notebooks")
         said = {name: _words(table, name) for name in ("readers", "writers", "modules")}
         return Settings(
@@ -109,7 +125,9 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
             evidence=root / table["evidence"] if "evidence" in table else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}.") from error
+        raise CannotCheck(
+            f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}."
+        ) from error
 
 
 def _registry(number: int, entry: dict[str, Any]) -> Registry:
@@ -117,7 +135,9 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
     tokens = dict(entry.get("tokens", {}))
     for token, right in tokens.items():
         if right not in RIGHTS:
-            raise ValueError(f"the token {token} may {right!r}, which is none of {', '.join(RIGHTS)}")
+            raise ValueError(
+                f"the token {token} may {right!r}, which is none of {', '.join(RIGHTS)}"
+            )
     hosts, images = _words(entry, "hosts"), _words(entry, "images")
     if not hosts or not all(re.fullmatch(r"[A-Za-z0-9._-]+", host) for host in hosts):
         raise ValueError("each of the registries needs `hosts`, a list of names")

@@ -1,7 +1,7 @@
 """One strict bash for all cells of a kernel: what one exports, the next one has, as in a terminal.
 
-A cell ends well, or the shell is broken and no later cell runs. What bash itself would overlook is refused before
-(reading.py); what a cell leaves running is ended, and breaks the shell.
+A cell ends well, or the shell is broken and no later cell runs. What bash itself would overlook is
+refused before (reading.py); what a cell leaves running is ended, and breaks the shell.
 """
 
 import contextlib
@@ -40,7 +40,10 @@ class Ended(Wrong):
 
 
 class Shell:
-    """A running bash. It lives until it is closed, interrupted, or a cell fails; then `broken` says why."""
+    """A running bash. It lives until it is closed, interrupted, or a cell fails.
+
+    Then `broken` says why.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         linux.adopt_orphans()
@@ -48,13 +51,23 @@ class Shell:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.broken: str | None = None
         self._scripts: dict[str, str] = {}
-        self._report, self._missing, self._last = (self.folder / f"report{end}" for end in ("", ".missing", ".last"))
+        self._report, self._missing, self._last = (
+            self.folder / f"report{end}" for end in ("", ".missing", ".last")
+        )
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         self._output, output = os.pipe()
         driver = resources.files("rehearsal") / "driver.bash"
         self._bash = subprocess.Popen(
-            ["bash", "--noprofile", "--norc", str(driver), str(requests), str(answers), str(self._report)],
+            [
+                "bash",
+                "--noprofile",
+                "--norc",
+                str(driver),
+                str(requests),
+                str(answers),
+                str(self._report),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -65,8 +78,12 @@ class Shell:
             os.close(theirs)
         os.set_blocking(self._output, False)
 
-    def run(self, script: str, write: Write, *, values: Mapping[str, str], fails: int | None = None) -> None:
-        """Run one cell, giving `write` what it prints as it comes; raise Wrong unless it ends as declared.
+    def run(
+        self, script: str, write: Write, *, values: Mapping[str, str], fails: int | None = None
+    ) -> None:
+        """Run one cell, giving `write` what it prints as it comes.
+
+        Raises Wrong unless it ends as declared.
 
         values: variables set before. fails: the exit status that the cell is expected to end with.
         """
@@ -76,7 +93,9 @@ class Shell:
             self._run(script, write, values, fails)
         except KeyboardInterrupt:
             self._break("the shell was interrupted.")
-            raise Wrong("Interrupted: what the cell had started was ended. Restart the kernel to go on.") from None
+            raise Wrong(
+                "Interrupted: what the cell had started was ended. Restart the kernel to go on."
+            ) from None
         except Wrong as error:
             self._break(f"an earlier cell failed ({error}).")
             raise
@@ -97,7 +116,9 @@ class Shell:
         cell = self._write(script, fails is not None)
         nonce = secrets.token_hex(16)
         assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-        request = "\0".join((nonce, assignments, str(cell), "yes" if fails is not None else "no", ""))
+        request = "\0".join(
+            (nonce, assignments, str(cell), "yes" if fails is not None else "no", "")
+        )
         os.write(self._requests, request.encode())
         status = self._answer(nonce, write)
         self._end_leftovers()
@@ -108,12 +129,20 @@ class Shell:
             raise Ended(self._failure(self._missing, _NO_COMMAND), _NO_COMMAND)
         if fails is not None and not self._last.exists():
             why = self._failure(self._report, status)
-            raise Ended(f"it failed before its last statement, the one that is declared to fail: {why}", status)
+            raise Ended(
+                f"it failed before its last statement, the one that is declared to fail: {why}",
+                status,
+            )
         if fails is not None and status != fails:
-            raise Ended(f"it ended with status {status}, and is declared to fail with {fails}", status)
+            raise Ended(
+                f"it ended with status {status}, and is declared to fail with {fails}", status
+            )
 
     def _write(self, script: str, fails: bool) -> Path:
-        """Write one cell to a file of its own; the last statement of one that fails to another, on the same line."""
+        """Write one cell to a file of its own.
+
+        The last statement of one that fails to another, on the same line.
+        """
         cell = self.folder / f"cell-{len(self._scripts) // 2 + 1}"
         self._scripts[str(cell)] = self._scripts[f"{cell}.last"] = script
         cut = last_statement(script) if fails else len(script)
@@ -126,17 +155,35 @@ class Shell:
         return cell
 
     def _failure(self, report: Path, status: int) -> str:
-        """Return the words for a cell that failed: its line, or that of a cell before, and its status."""
-        lines = [line for line in report.read_text().splitlines() if line.rpartition("\t")[2] in self._scripts]
+        """Return the words for a cell that failed.
+
+        Its line, or that of a cell before, and its status.
+        """
+        lines = [
+            line
+            for line in report.read_text().splitlines()
+            if line.rpartition("\t")[2] in self._scripts
+        ]
         if not lines:
-            return f"the shell ended with status {status if status >= 0 else 128 - status} before the cell did"
+            return (
+                f"the shell ended with status {status if status >= 0 else 128 - status} before the"
+                " cell did"
+            )
         said, number, source = lines[-1].split("\t")
         text = self._scripts[source].splitlines()[int(number) - 1 :]
-        before = "" if source.removesuffix(".last") == list(self._scripts)[-2] else " of an earlier cell"
-        return f"line {number}{before}: status {said}: {text[0].strip() if text else source}{_HINTS.get(said, '')}"
+        before = (
+            "" if source.removesuffix(".last") == list(self._scripts)[-2] else " of an earlier cell"
+        )
+        return (
+            f"line {number}{before}: status {said}:"
+            f" {text[0].strip() if text else source}{_HINTS.get(said, '')}"
+        )
 
     def _answer(self, nonce: str, write: Write) -> int | None:
-        """Pass output on until the shell answers; return the status it gives, or None when it has ended."""
+        """Pass output on until the shell answers.
+
+        Return the status it gives, or None when it has ended.
+        """
         answer = b""
         with selectors.DefaultSelector() as ready:
             ready.register(self._output, selectors.EVENT_READ)
@@ -171,7 +218,10 @@ class Shell:
             raise Wrong(f"it left a job running ({'; '.join(running)}): wait for it in the cell")
 
     def _descendants(self) -> list[psutil.Process]:
-        """Return the shell's processes but bash itself: children of it, and orphans that this process has adopted."""
+        """Return the shell's processes but bash itself.
+
+        Children of it, and orphans that this process has adopted.
+        """
         found = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(ProcessLookupError):
@@ -198,7 +248,7 @@ class Shell:
 
 
 def _command(process: psutil.Process) -> str:
-    """Return the words of a process, or nothing for one that has ended and only waits for its parent."""
+    """Return the words of a process, or nothing for one that has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         if process.status() != psutil.STATUS_ZOMBIE:
             return " ".join(process.cmdline()) or process.name()

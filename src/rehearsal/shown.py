@@ -15,10 +15,15 @@ _LONG = 16
 
 
 class Shown:
-    """The text that one cell prints, without the secrets in any form that `forms` names; `text` holds all of it."""
+    """The text that one cell prints, without the secrets in any form that `forms` names.
+
+    `text` holds all of it.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True)
+        found = sorted(
+            {form for secret in secrets for form in forms(secret)}, key=len, reverse=True
+        )
         self._begin = (*found, *_PREFIXES)
         self._hidden = re.compile("|".join([*map(_pattern, found), _GITHUB]))
         self.text = ""
@@ -38,7 +43,10 @@ class Shown:
         self._print(self.hide(text[:cut]))
 
     def _end_of_what_is_whole(self, text: str) -> int:
-        """Return where the beginning of a secret may stand at the end of a text, in a long one over several lines."""
+        """Return where the beginning of a secret may stand at the end of a text.
+
+        A long one may be wrapped over several lines.
+        """
         letters = [number for number, letter in enumerate(text) if letter not in "\r\n"]
         joined = "".join(text[number] for number in letters)
         cut = len(text)
@@ -65,6 +73,9 @@ class Shown:
 
 
 def _pattern(form: str) -> str:
-    """Return a pattern for one form of a secret; a long one may be wrapped, as base64 wraps its lines."""
+    """Return a pattern for one form of a secret.
+
+    A long one may be wrapped, as base64 wraps its lines.
+    """
     parts = map(re.escape, form)
     return r"\r?\n?".join(parts) if len(form) > _LONG else "".join(parts)

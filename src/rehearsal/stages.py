@@ -1,7 +1,9 @@
-"""Where the cells of a notebook run: what a stage gives the strict shell, and the rehearsal, which is one.
+"""Where the cells of a notebook run.
 
-The same bytes run on every stage. What differs stands here and in production.py: where the shell is, what a
-placeholder's value is, and what is held around each cell.
+What a stage gives the strict shell, and the rehearsal, which is one.
+
+The same bytes run on every stage. What differs stands here and in production.py: where the shell
+is, what a placeholder's value is, and what is held around each cell.
 """
 
 import contextlib
@@ -24,7 +26,10 @@ NOT_HERE = "Not run on this engine: "
 
 
 class Rehearsal:
-    """The stage in a room: after each cell the registries' logs must show just the writes that it declares."""
+    """The stage in a room.
+
+    After each cell the registries' logs must show just the writes that it declares.
+    """
 
     folder = WORK
 
@@ -36,7 +41,9 @@ class Rehearsal:
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
         if not ROOM.is_dir():
-            raise CannotCheck("Not in a room: choose the kernel `rehearsal`, which runs shell cells in one.")
+            raise CannotCheck(
+                "Not in a room: choose the kernel `rehearsal`, which runs shell cells in one."
+            )
         wait_until_ready()
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
@@ -55,7 +62,11 @@ class Rehearsal:
     def passes_over(self, cell: ShellCell) -> str:
         """Return why a cell is not run on this engine, or nothing."""
         store = read_engine(ENGINE).store if cell.store else ""
-        return f"{NOT_HERE}this cell holds with the store {cell.store} alone" if store != cell.store else ""
+        return (
+            f"{NOT_HERE}this cell holds with the store {cell.store} alone"
+            if store != cell.store
+            else ""
+        )
 
     def check(self, source: str) -> None:
         """Let every cell run: nothing that it does leaves the room."""
@@ -64,7 +75,9 @@ class Rehearsal:
     def around(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as the cell declares, and hold the cell to its writes."""
         if cell.root and not can_run_containers():
-            raise CannotCheck("This cell needs root: only a room that root has made can run containers.")
+            raise CannotCheck(
+                "This cell needs root: only a room that root has made can run containers."
+            )
         try:
             with self._answering(cell.answers):
                 yield
@@ -83,6 +96,9 @@ class Rehearsal:
     def _answering(self, said: str) -> AbstractContextManager[object]:
         if not said:
             return contextlib.nullcontext()
-        from rehearsal.front import in_place_of, words  # few cells ask for it, and a server takes long to load
+        from rehearsal.front import (
+            in_place_of,
+            words,
+        )  # few cells ask for it, and a server takes long to load
 
         return in_place_of(self._registries[0], None if said == NOBODY else words(said))

@@ -27,7 +27,10 @@ def one_word(script: str) -> str:
 
 
 def python_tree(source: str) -> ast.Module:
-    """Return the syntax tree of a Python cell as IPython reads it, its magics as calls, or raise SyntaxError."""
+    """Return the syntax tree of a Python cell as IPython reads it, magics as calls.
+
+    Raises SyntaxError.
+    """
     from IPython.core.inputtransformer2 import TransformerManager
 
     return ast.parse(TransformerManager().transform_cell(source))
@@ -53,21 +56,31 @@ def ancestors(node: Node) -> Iterator[Node]:
 
 
 def places(node: Node | None) -> set[str]:
-    """Return the types of a node and of what it is part of, up to a `$(…)`; `literal` where nothing is expanded."""
+    """Return the types of a node and of what it is part of, up to a `$(…)`.
+
+    `literal` where nothing is expanded.
+    """
     found = set[str]()
     while node is not None and node.type != "command_substitution":
         found.add(node.type)
         if node.type == "heredoc_redirect":
-            start = next((text(child) for child in node.children if child.type == "heredoc_start"), "")
+            start = next(
+                (text(child) for child in node.children if child.type == "heredoc_start"), ""
+            )
             found |= {"literal"} if start[:1] in ("'", '"', "\\") else set()
         node = node.parent
     return found | ({"literal"} if found & {"raw_string", "ansi_c_string"} else set())
 
 
 def words(command: Node) -> list[str]:
-    """Return a command's words as bash would see them, without quotes; what only calls it is passed over."""
+    """Return a command's words as bash would see them, without quotes.
+
+    What only calls it is passed over.
+    """
     kinds = ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect")
-    found = [re.sub(r"[\"'\\]", "", text(child)) for child in command.children if child.type not in kinds]
+    found = [
+        re.sub(r"[\"'\\]", "", text(child)) for child in command.children if child.type not in kinds
+    ]
     while found and found[0] in ("command", "builtin", "time"):
         rest = list(dropwhile(("-p", "--").__contains__, found[1:]))
         if rest[:1] and rest[0].startswith("-"):
@@ -78,14 +91,21 @@ def words(command: Node) -> list[str]:
 
 def last_statement(script: str) -> int:
     """Return where, in characters, the last statement of a script begins."""
-    named = [child for child in parse(script).children if child.is_named and child.type != "comment"]
+    named = [
+        child for child in parse(script).children if child.is_named and child.type != "comment"
+    ]
     return len(script.encode()[: named[-1].start_byte].decode()) if named else 0
 
 
 def in_condition(node: Node) -> bool:
     """Return whether the result of `node` is what an if, elif, while or until asks for."""
     parent = node.parent
-    while parent is not None and parent.type in {"list", "negated_command", "pipeline", "redirected_statement"}:
+    while parent is not None and parent.type in {
+        "list",
+        "negated_command",
+        "pipeline",
+        "redirected_statement",
+    }:
         node, parent = parent, parent.parent
     if parent is None or parent.type not in CONDITIONS:
         return False
@@ -94,8 +114,15 @@ def in_condition(node: Node) -> bool:
 
 
 def is_certain(node: Node) -> bool:
-    """Return whether a statement runs for certain when its script does: it is in no branch, loop or function."""
-    while (parent := node.parent) is not None and parent.type not in {"function_definition", *CONDITIONS, *_BRANCHES}:
+    """Return whether a statement runs for certain when its script does.
+
+    It is in no branch, loop or function.
+    """
+    while (parent := node.parent) is not None and parent.type not in {
+        "function_definition",
+        *CONDITIONS,
+        *_BRANCHES,
+    }:
         if parent.type == "list" and parent.children[0] != node:
             return False
         node = parent
@@ -105,6 +132,9 @@ def is_certain(node: Node) -> bool:
 def is_shown(node: Node) -> bool:
     """Return whether what a statement prints is not thrown away."""
     redirections = [
-        child for one in (node, *ancestors(node)) for child in one.children if child.type == "file_redirect"
+        child
+        for one in (node, *ancestors(node))
+        for child in one.children
+        if child.type == "file_redirect"
     ]
     return not any(_LOST.fullmatch(text(child)) for child in redirections)

@@ -1,4 +1,4 @@
-"""The token service of a rehearsed registry, as in Distribution's token authentication specification."""
+"""The token service of a room's registry (Distribution, "Token authentication")."""
 
 import base64
 import time
@@ -23,7 +23,7 @@ _ALLOWED: Mapping[Right | None, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Issuer:
-    """Signs tokens for one registry with the key of its certificate, whose chain goes along as `x5c`.
+    """Signs tokens for one registry with its certificate's key; `x5c` holds the chain.
 
     refuse: told each repository to which somebody asked to push, and may not.
     """
@@ -59,13 +59,19 @@ class Issuer:
 
 
 def _scopes(path: str) -> list[str]:
-    return [part for scope in parse_qs(urlparse(path).query).get("scope", []) for part in scope.split()]
+    return [
+        part for scope in parse_qs(urlparse(path).query).get("scope", []) for part in scope.split()
+    ]
 
 
 def pushes(path: str) -> list[str]:
     """Return the repositories to which a request for a token asks to push."""
     parts = [scope.split(":") for scope in _scopes(path)]
-    return [":".join(name) for kind, *name, actions in parts if kind == "repository" and "push" in actions.split(",")]
+    return [
+        ":".join(name)
+        for kind, *name, actions in parts
+        if kind == "repository" and "push" in actions.split(",")
+    ]
 
 
 def _access(scope: str, allowed: frozenset[str]) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""Verify notebooks: nbval runs each in a room of its own, and what it finds becomes lines for people."""
+"""Verify notebooks.
+
+Nbval runs each in a room of its own, and what it finds becomes lines for people.
+"""
 
 import contextlib
 import io
@@ -19,11 +22,20 @@ from rehearsal.notebooks import CELL_SECONDS, Pair, Problem, check_kernel, first
 from rehearsal.progress import Progress
 from rehearsal.settings import Settings
 
-NBVAL = ["--disable-plugin-autoload", "--assert=plain", "-p", "nbval.plugin", "-p", "rehearsal.nbval_plugin"]
+NBVAL = [
+    "--disable-plugin-autoload",
+    "--assert=plain",
+    "-p",
+    "nbval.plugin",
+    "-p",
+    "rehearsal.nbval_plugin",
+]
 NBVAL += ["-p", "no:cacheprovider", "--nbval", "-c", os.devnull, "--color=no"]
 """How pytest is called: no plugin that happens to be installed has a say in what is verified."""
 FAILURE, NEEDED, PASSED_OVER = "rehearsal-failure", "rehearsal-needed", "rehearsal-passed-over"
-"""What a cell's report holds: why it failed, the masks for some engines that it needed, that it was not run here."""
+"""What a cell's report holds: why it failed, the masks for some engines that it needed, that it was
+not run here.
+"""
 _OURS = ("CellFailed", "RoomUnavailable", "NbCellError")
 
 
@@ -35,7 +47,8 @@ class Checked:
         cells: those that ran, and whose output was compared.
         passed_over: cells that hold with another image store alone.
         not_run: cells after one that failed.
-        problems: what is wrong: a cell that ends otherwise than it should, or what the texts themselves lack.
+        problems: what is wrong: a cell that ends otherwise than it should, or what the texts
+        themselves lack.
         differences: cells whose output differs from the recorded one.
         unchecked: what could not be run.
         needed: the masks for some engines that these outputs needed.
@@ -61,25 +74,38 @@ class Checked:
 
     def __str__(self) -> str:
         counts = (self.notebooks, "notebook"), (self.cells, "cell"), (self.commands, "command")
-        return ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts) + f", {self.seconds:.1f} s"
+        return (
+            ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+            + f", {self.seconds:.1f} s"
+        )
 
 
-def verify(settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask] = (), recorded: bool = True) -> Checked:
-    """Run all pairs against their recorded outputs; raise CannotCheck where that is not possible at all.
+def verify(
+    settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask] = (), recorded: bool = True
+) -> Checked:
+    """Run all pairs against their recorded outputs.
 
-    masks: those that these pairs must between them have a use for. recorded: whether each word must hold on this
-    engine, so that its own masks are needed.
+    Raises CannotCheck where that is not possible at all.
+
+    masks: those that these pairs must between them have a use for. recorded: whether each word must
+    hold on this engine, so that its own masks are needed.
     """
     begin = time.monotonic()
     runnable = [pair for pair in pairs if pair.executed.exists()]
     for pair in runnable:
         check_kernel(pair)
     with ThreadPoolExecutor(1) as beside:
-        outcome = _Outcome(runnable, Progress(_cells(runnable)), lambda: beside.submit(_read, settings, pairs, masks))
+        outcome = _Outcome(
+            runnable,
+            Progress(_cells(runnable)),
+            lambda: beside.submit(_read, settings, pairs, masks),
+        )
         if runnable:
             _run_nbval(runnable, outcome)
         outcome.progress.close()
-        found, commands = outcome.reading.result() if outcome.reading else _read(settings, pairs, masks)
+        found, commands = (
+            outcome.reading.result() if outcome.reading else _read(settings, pairs, masks)
+        )
     if not found:
         outcome.check_complete()
     if recorded and not (outcome.unchecked or outcome.not_run):
@@ -95,14 +121,19 @@ def verify(settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask] = ()
         differences=tuple(outcome.differences),
         unchecked=tuple(outcome.unchecked),
         needed=frozenset(outcome.needed),
-        by_notebook={pair.name: (outcome.held[pair.name], outcome.over[pair.name]) for pair in pairs},
+        by_notebook={
+            pair.name: (outcome.held[pair.name], outcome.over[pair.name]) for pair in pairs
+        },
     )
 
 
 def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
     idle = [mask.name for mask in masks if mask.on and mask.name not in needed]
     return [
-        Problem("masks", None, f"«{name}» is for this engine, and no output needs it: narrow its `on`") for name in idle
+        Problem(
+            "masks", None, f"«{name}» is for this engine, and no output needs it: narrow its `on`"
+        )
+        for name in idle
     ]
 
 
@@ -112,10 +143,14 @@ def _cells(pairs: Sequence[Pair]) -> dict[str, int]:
     return {name: sum(cell.cell_type == "code" for cell in found) for name, found in cells.items()}
 
 
-def _read(settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask]) -> tuple[list[Problem], int]:
+def _read(
+    settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask]
+) -> tuple[list[Problem], int]:
     from rehearsal.proof import count_commands, problems, unused_masks
 
-    found = [problem for pair in pairs for problem in problems(pair, settings)] + unused_masks(pairs, masks)
+    found = [problem for pair in pairs for problem in problems(pair, settings)] + unused_masks(
+        pairs, masks
+    )
     return found, sum(count_commands(pair.read_text()) for pair in pairs)
 
 
@@ -137,7 +172,10 @@ class _Outcome:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
-        """Read the texts beside the first cell: before, the room that comes up has use for both processors."""
+        """Read the texts beside the first cell.
+
+        Before, the room that comes up has use for both processors.
+        """
         self.reading = self.reading or self.read()
 
     @pytest.hookimpl(tryfirst=True)
@@ -161,21 +199,31 @@ class _Outcome:
         path, cell = _path_of(report), report.nodeid.partition("::")[2]
         pair = next((pair for pair in self.pairs if path.name == pair.executed.name), None)
         name = pair.name if pair else str(path)
-        said = next((json.loads(str(text)) for key, text in report.user_properties if key == FAILURE), None)
+        said = next(
+            (json.loads(str(text)) for key, text in report.user_properties if key == FAILURE), None
+        )
         source = _source(pair, cell) if pair else cell
         if said is None:
-            self.unchecked.append(Problem(name, source, report.longreprtext.strip().splitlines()[-1]))
+            self.unchecked.append(
+                Problem(name, source, report.longreprtext.strip().splitlines()[-1])
+            )
         elif "line" in said:
             what = (
-                f"line {said['line']} of its output: expected {_quoted(said['expected'])}, came {_quoted(said['came'])}"
+                f"line {said['line']} of its output: expected {_quoted(said['expected'])}, came"
+                f" {_quoted(said['came'])}"
             )
             self.differences.append(Problem(name, source, what))
         else:
             self._add_error(name, source, said)
 
     def _add_error(self, name: str, source: str, said: dict[str, str]) -> None:
-        """Keep the first error of a notebook: those after it only say that its shell or room is gone."""
-        follows = "Not run:" in said["said"] or any(problem.notebook == name for problem in self.unchecked)
+        """Keep the first error of a notebook.
+
+        Those after it only say that its shell or room is gone.
+        """
+        follows = "Not run:" in said["said"] or any(
+            problem.notebook == name for problem in self.unchecked
+        )
         if follows:
             self.not_run += 1
         elif said["name"] in ("RoomUnavailable", "RuntimeError"):
@@ -185,7 +233,9 @@ class _Outcome:
 
     def check_complete(self) -> None:
         """Raise CannotCheck if fewer cells were run than the notebooks hold."""
-        held = sum(cell.cell_type == "code" for pair in self.pairs for cell in pair.read_executed().cells)
+        held = sum(
+            cell.cell_type == "code" for pair in self.pairs for cell in pair.read_executed().cells
+        )
         run = self.held.total() + len(self.problems) + len(self.differences) + len(self.unchecked)
         run += self.not_run + self.over.total()
         if run < held:
@@ -214,13 +264,26 @@ def _source(pair: Pair, cell: str) -> str:
 
 
 def _run_nbval(pairs: Sequence[Pair], outcome: _Outcome) -> None:
-    arguments = [*NBVAL, f"--rootdir={pairs[0].text.parent}", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    arguments = [
+        *NBVAL,
+        f"--rootdir={pairs[0].text.parent}",
+        f"--nbval-cell-timeout={CELL_SECONDS}",
+    ]
     if len(pairs) > 1:
-        arguments += ["-p", "xdist.plugin", "--dist", "loadfile", "-n", str(min(len(pairs), 2 * (os.cpu_count() or 1)))]
+        arguments += [
+            "-p",
+            "xdist.plugin",
+            "--dist",
+            "loadfile",
+            "-n",
+            str(min(len(pairs), 2 * (os.cpu_count() or 1))),
+        ]
     os.environ.pop("PYTEST_ADDOPTS", None)  # it could say that outputs are not compared
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        status = pytest.main([*arguments, *(str(pair.executed) for pair in pairs)], plugins=[outcome])
+        status = pytest.main(
+            [*arguments, *(str(pair.executed) for pair in pairs)], plugins=[outcome]
+        )
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         for pair in pairs:
             pair.read_executed()  # says more than nbval of one that does not parse

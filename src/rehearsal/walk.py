@@ -1,4 +1,7 @@
-"""Go through a runbook in a terminal, step by step: the prose, the command, then run, skip or stop; no editing."""
+"""Go through a runbook in a terminal, step by step: the prose, the command, then run, skip or stop.
+
+No editing.
+"""
 
 import getpass
 import os
@@ -21,7 +24,15 @@ from rehearsal.production import NOTEBOOK
 
 _SECONDS_TO_START = 60
 _PAUSE = 0.05
-_CHOICES = {"": "run", "r": "run", "run": "run", "s": "skip", "skip": "skip", "q": "stop", "stop": "stop"}
+_CHOICES = {
+    "": "run",
+    "r": "run",
+    "run": "run",
+    "s": "skip",
+    "skip": "skip",
+    "q": "stop",
+    "stop": "stop",
+}
 
 
 def walk_through(pair: Pair, kernel: str) -> bool:
@@ -30,7 +41,9 @@ def walk_through(pair: Pair, kernel: str) -> bool:
     Raises CannotCheck without a terminal to ask in. What a cell asks for itself is asked here too.
     """
     if not sys.stdin.isatty():
-        raise CannotCheck("Each step is asked for, and nobody is there to ask: run it in a terminal.")
+        raise CannotCheck(
+            "Each step is asked for, and nobody is there to ask: run it in a terminal."
+        )
     notebook = pair.read_text()
     manager = private_manager(kernel_name=kernel)
     manager.start_kernel(cwd=str(pair.text.parent), env=os.environ | {NOTEBOOK: pair.name})
@@ -40,8 +53,12 @@ def walk_through(pair: Pair, kernel: str) -> bool:
         _wait_until_ready(client, kernel)
         stage = "PRODUCTION: " if kernel == "production" else ""
         if not stage:
-            values = ", ".join(f"<{one.name}> is {one.value}" for one in declared(notebook.metadata).values())
-            Console().print(f"A rehearsal, in a sealed room: nothing leaves it. {values}", highlight=False)
+            values = ", ".join(
+                f"<{one.name}> is {one.value}" for one in declared(notebook.metadata).values()
+            )
+            Console().print(
+                f"A rehearsal, in a sealed room: nothing leaves it. {values}", highlight=False
+            )
         return _Walk(manager, client, Console(), stage).through(notebook)
     except RuntimeError as error:
         raise CannotCheck(f"The kernel {kernel} has ended. What it said stands above.") from error
@@ -54,13 +71,17 @@ def _wait_until_ready(client: BlockingKernelClient, kernel: str) -> None:
     try:
         client.wait_for_ready(_SECONDS_TO_START)
     except RuntimeError as error:
-        raise CannotCheck(f"The kernel {kernel} does not start: {error} What it said stands above.") from error
+        raise CannotCheck(
+            f"The kernel {kernel} does not start: {error} What it said stands above."
+        ) from error
 
 
 class _Walk:
     """One person's way through one notebook."""
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient, console: Console, stage: str) -> None:
+    def __init__(
+        self, manager: KernelManager, client: BlockingKernelClient, console: Console, stage: str
+    ) -> None:
         self._stage = stage
         self._manager = manager
         self._client = client
@@ -74,7 +95,9 @@ class _Walk:
             elif cell.cell_type == "code":
                 choice = self._step(cell)
                 if choice in ("stop", "failed"):
-                    self._console.print(f"{'Stopped' if choice == 'stop' else 'Failed'} after {done['run']} cells.")
+                    self._console.print(
+                        f"{'Stopped' if choice == 'stop' else 'Failed'} after {done['run']} cells."
+                    )
                     return choice == "stop"
                 done[choice] += 1
         self._console.print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
@@ -88,8 +111,12 @@ class _Walk:
         choice = None
         while choice is None:
             try:
-                termios.tcflush(sys.stdin, termios.TCIFLUSH)  # an Enter too many must not run what nobody has read
-                choice = _CHOICES.get(input(f"{self._stage}[Enter] run, s skip, q stop: ").strip().lower())
+                termios.tcflush(
+                    sys.stdin, termios.TCIFLUSH
+                )  # an Enter too many must not run what nobody has read
+                choice = _CHOICES.get(
+                    input(f"{self._stage}[Enter] run, s skip, q stop: ").strip().lower()
+                )
             except (EOFError, KeyboardInterrupt):
                 choice = "stop"
         if choice == "run" and not self._run(cell.source):

@@ -1,7 +1,10 @@
-"""What was written to the registries of a room, from their own logs: tags set, and anything deleted.
+"""What was written to the registries of a room, from their own logs.
 
-A PUT by digest names nothing that a person could pull by mistake, so it is no write. A declared write that did not
-happen, and one that was not declared, are both errors: production asks a person for exactly what is declared.
+Tags set, and anything deleted.
+
+A PUT by digest names nothing that a person could pull by mistake, so it is no write. A declared
+write that did not happen, and one that was not declared, are both errors: production asks a person
+for exactly what is declared.
 """
 
 import contextlib
@@ -28,7 +31,7 @@ _PAUSE = 0.002
 
 
 def writes_in(log: str, registry: str) -> list[str]:
-    """Return the references that a registry's access log says were set, as `registry/repository:tag`, or deleted."""
+    """Return the references that a registry's access log says were set or deleted."""
     found = []
     for method, target in _REQUEST.findall(log):
         written = _OBJECT.fullmatch(posixpath.normpath(unquote(urlsplit(target).path)))
@@ -43,7 +46,10 @@ def writes_in(log: str, registry: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a cell: the references that it wrote, and the repositories to which it was refused to write."""
+    """What was seen of a cell.
+
+    The references that it wrote, and the repositories to which it was refused to write.
+    """
 
     wrote: frozenset[str]
     refused: frozenset[str]
@@ -52,14 +58,18 @@ class Seen:
 def disagreement(cell: ShellCell, seen: Seen) -> str | None:
     """Return how what a cell wrote, or was refused to, differs from what it declares, or None.
 
-    A cell that must fail declares what it would write: where its reader may write, it would. So it may write less.
+    A cell that must fail declares what it would write: where its reader may write, it would. So it
+    may write less.
     """
     declared = frozenset(cell.writes)
     repositories = {reference.rpartition(":")[0] for reference in declared}
     if undeclared := sorted(seen.wrote - declared):
         return f"it wrote {', '.join(undeclared)} without declaring it (%%bash --writes REFERENCE)"
     if undeclared := sorted(seen.refused - repositories):
-        return f"it would have written to {', '.join(undeclared)}, without declaring it (%%bash --writes REFERENCE)"
+        return (
+            f"it would have written to {', '.join(undeclared)}, without declaring it (%%bash"
+            " --writes REFERENCE)"
+        )
     if cell.fails is None and (missing := sorted(declared - seen.wrote)):
         return f"it declares to write {', '.join(missing)}, and did not"
     tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}
@@ -74,7 +84,8 @@ class Watch:
     def __init__(self, registries: Iterable[Registry]) -> None:
         context = ssl.create_default_context(cafile=BUNDLE)
         self._connections = {
-            registry: http.client.HTTPSConnection(registry.hosts[0], context=context) for registry in registries
+            registry: http.client.HTTPSConnection(registry.hosts[0], context=context)
+            for registry in registries
         }
         self._read_of = dict[Path, int]()
         self.new()
@@ -85,7 +96,10 @@ class Watch:
             connection.close()
 
     def new(self) -> Seen:
-        """Return what was seen since the last call; raise CannotCheck if a registry does not answer any more."""
+        """Return what was seen since the last call.
+
+        Raises CannotCheck if a registry does not answer any more.
+        """
         wrote, refused = set[str](), set[str]()
         for registry in self._connections:
             wrote |= set(writes_in(self._logged(registry), registry.name))
@@ -94,12 +108,18 @@ class Watch:
         return Seen(frozenset(wrote), frozenset(refused))
 
     def _logged(self, registry: Registry) -> str:
-        """Return the new part of a log, up to a request of our own: what was answered before it has been logged."""
+        """Return the new part of a log, up to a request of our own.
+
+        What was answered before it has been logged.
+        """
         mark, new = self._leave_mark(registry), ""
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:
             if time.monotonic() > end:
-                raise CannotCheck(f"The room's {registry.name} does not write its log: nobody knows what was written.")
+                raise CannotCheck(
+                    f"The room's {registry.name} does not write its log: nobody knows what was"
+                    " written."
+                )
             time.sleep(_PAUSE)
             new += self._unread(ROOM / "log" / registry.name)
         return new
@@ -121,9 +141,14 @@ class Watch:
                 connection.request("GET", "/v2/", headers={"User-Agent": mark})
                 connection.getresponse().read()
                 break
-            except (OSError, http.client.HTTPException) as error:  # an idle connection may have been closed
+            except (
+                OSError,
+                http.client.HTTPException,
+            ) as error:  # an idle connection may have been closed
                 with contextlib.suppress(OSError):
                     connection.close()
                 if attempt == 2:
-                    raise CannotCheck(f"The room's {registry.name} does not answer any more: {error}") from error
+                    raise CannotCheck(
+                        f"The room's {registry.name} does not answer any more: {error}"
+                    ) from error
         return mark

@@ -8,7 +8,13 @@ from playwright.sync_api import sync_playwright
 
 SITE = Path(__file__).parents[2] / "site"
 
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 OPTIONS += ["--disable-component-update", "--disable-sync"]
 
 
@@ -42,7 +48,9 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, site):
-    """Open a page of the site as a reader would; what it asked of other hosts and complained of is in its lists."""
+    """Open a page of the site as a reader would; what it asked of other hosts and complained of is
+    in its lists.
+    """
     contexts = []
 
     def open_page(path, *, scheme="light", width=1280, script=True):
@@ -55,8 +63,14 @@ def open_page(chromium, site):
         contexts.append(context)
         page = context.new_page()
         page.strangers, page.complaints = [], []
-        page.on("request", lambda request: request.url.startswith(site) or page.strangers.append(request.url))
-        page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
+        page.on(
+            "request",
+            lambda request: request.url.startswith(site) or page.strangers.append(request.url),
+        )
+        page.on(
+            "console",
+            lambda message: message.type == "error" and page.complaints.append(message.text),
+        )
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.set_default_timeout(15_000)
         page.goto(site + path, wait_until="networkidle")

@@ -1,4 +1,6 @@
-"""JupyterLab as `make lab` opens it, in a real browser: the text opens as a notebook and runs in a room."""
+"""JupyterLab as `make lab` opens it, in a real browser: the text opens as a notebook and runs in a
+room.
+"""
 
 import os
 import re
@@ -17,12 +19,23 @@ def lab(tmp_path):
     """The address of a JupyterLab on the runbooks, with its token."""
     log = tmp_path / "log"
     with open(log, "w") as out:
-        command = ["make", "--no-print-directory", "lab", "LAB_OPTIONS=--no-browser --allow-root --port=0"]
+        command = [
+            "make",
+            "--no-print-directory",
+            "lab",
+            "LAB_OPTIONS=--no-browser --allow-root --port=0",
+        ]
         environment = os.environ | {"HOME": str(tmp_path)}
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True)
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
     address = None
     end = time.monotonic() + SECONDS
-    while not (address := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/lab\?token=\w+", log.read_text())):
+    while not (
+        address := re.search(
+            r"http://(?:localhost|127\.0\.0\.1):\d+/lab\?token=\w+", log.read_text()
+        )
+    ):
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.2)
     yield address[0]
@@ -39,7 +52,8 @@ def test_the_text_opens_as_a_notebook_and_runs_in_a_room(lab, chromium):
     page.click("text=Run >> nth=0")
     page.click(".lm-Menu >> text='Run All Cells'")
     digest = page.wait_for_selector(
-        ".jp-OutputArea-output >> text=/ghcr.io\\/megalotron\\/alpine@sha256:[0-9a-f]{64}/", timeout=SECONDS * 1000
+        ".jp-OutputArea-output >> text=/ghcr.io\\/megalotron\\/alpine@sha256:[0-9a-f]{64}/",
+        timeout=SECONDS * 1000,
     )
     assert "sha256:" in digest.text_content()
     page.close()

@@ -15,9 +15,19 @@ COMMANDS = ("docker push", "megalotron-images promote", "go-flow-meter", "manife
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory):
     folder = tmp_path_factory.mktemp("offline")
-    command = [Path(sys.executable).parent / "mkdocs", "build", "--strict", "-f", "mkdocs-offline.yml", "-d", folder]
+    command = [
+        Path(sys.executable).parent / "mkdocs",
+        "build",
+        "--strict",
+        "-f",
+        "mkdocs-offline.yml",
+        "-d",
+        folder,
+    ]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -29,7 +39,10 @@ def page(chromium, offline):
     page.strangers = []
     page.on(
         "request",
-        lambda request: request.url.startswith(("file:", "data:", "blob:")) or page.strangers.append(request.url),
+        lambda request: (
+            request.url.startswith(("file:", "data:", "blob:"))
+            or page.strangers.append(request.url)
+        ),
     )
     yield page
     context.close()

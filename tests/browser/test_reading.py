@@ -1,4 +1,6 @@
-"""How the pages read: on a small phone, on paper, by keyboard alone, without script, and at the first visit."""
+"""How the pages read: on a small phone, on paper, by keyboard alone, without script, and at the
+first visit.
+"""
 
 import gzip
 
@@ -21,7 +23,9 @@ def test_no_page_is_wider_than_a_small_phone(path, open_page):
 def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_page, copied):
     page = open_page(f"/guide/{name}/")
     assert page.query_selector_all(".nb-out button[data-md-type='copy']") == []
-    texts = [copied(page, block.query_selector("button")) for block in page.query_selector_all(".nb-in")]
+    texts = [
+        copied(page, block.query_selector("button")) for block in page.query_selector_all(".nb-in")
+    ]
     python = [text for text in texts if text.startswith("from ")]
     assert [text for text in texts if text not in python] == scripts_of(name)
 
@@ -33,14 +37,18 @@ def test_every_command_is_whole_on_paper(name, open_page):
     for code in page.query_selector_all(".nb-in code, .nb-out code"):
         assert code.evaluate(WHOLE), code.text_content()
         assert code.is_visible()
-    assert page.query_selector_all(".nb-values:visible, .nb-name:visible, .md-sidebar:visible") == []
+    assert (
+        page.query_selector_all(".nb-values:visible, .nb-name:visible, .md-sidebar:visible") == []
+    )
 
 
 @pytest.mark.parametrize("name", GUIDES)
 def test_without_script_a_guide_is_complete(name, open_page):
     page = open_page(f"/guide/{name}/", script=False)
     shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]
-    assert [script.rstrip("\n") for script in scripts_of(name)] == [s for s in shown if not s.startswith("from ")]
+    assert [script.rstrip("\n") for script in scripts_of(name)] == [
+        s for s in shown if not s.startswith("from ")
+    ]
     assert all(code.is_visible() for code in page.query_selector_all(".nb-in code"))
 
 
@@ -53,7 +61,11 @@ def test_a_first_visit_is_small(open_page):
     page.goto(page.url.replace("404.html", "guide/push-an-image/"), wait_until="networkidle")
     page.click(".md-search__input")
     page.wait_for_load_state("networkidle")
-    sizes = {url: len(gzip.compress(found.body(), 9)) for url, found in bodies.items() if url.startswith("http")}
+    sizes = {
+        url: len(gzip.compress(found.body(), 9))
+        for url, found in bodies.items()
+        if url.startswith("http")
+    }
     assert any("search_index" in url for url in sizes)
     assert sum(sizes.values()) <= 120 * 1024, sizes
 
@@ -62,8 +74,8 @@ def test_everything_can_be_reached_by_keyboard(open_page):
     page = open_page("/guide/release-a-stack/")
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     wanted = page.evaluate(
-        """[...document.querySelectorAll("a[href], button, input:not([type=radio]):not([type=checkbox]), summary, "
-             + "[tabindex='0']")]
+        """[...document.querySelectorAll("a[href], button, input:not([type=radio]):not([type=checkbox]), "
+             + "summary, [tabindex='0']")]
             .filter((one) => one.checkVisibility({visibilityProperty: true}) && one.tabIndex >= 0
                     && one.getBoundingClientRect().width > 0 && !one.closest(".md-search__output"))
             .map((one, number) => (one.dataset.wanted = number)).length"""
@@ -74,7 +86,9 @@ def test_everything_can_be_reached_by_keyboard(open_page):
         reached.add(page.evaluate("document.activeElement.dataset.wanted"))
     missed = set(map(str, range(wanted))) - reached
     names = page.evaluate(
-        "all => all.map((n) => document.querySelector(`[data-wanted='${n}']`).outerHTML.slice(0, 120))", sorted(missed)
+        "all => all.map((n) => document.querySelector(`[data-wanted='${n}']`).outerHTML.slice(0,"
+        " 120))",
+        sorted(missed),
     )
     assert names == []
 
@@ -83,27 +97,25 @@ def test_what_has_the_focus_can_be_seen(open_page):
     page = open_page("/guide/release-a-stack/")
     for _ in range(60):
         page.keyboard.press("Tab")
-        shown = page.evaluate(
-            """() => {
+        shown = page.evaluate("""() => {
               const style = getComputedStyle(document.activeElement);
               return document.activeElement === document.body || style.outlineStyle !== "none"
-                || style.boxShadow !== "none" || document.activeElement.matches(".md-skip, .md-search__input, input");
-            }"""
-        )
+                || style.boxShadow !== "none" || document.activeElement.matches(
+                  ".md-skip, .md-search__input, input");
+            }""")
         assert shown, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
 
 
 def test_nothing_moves_where_less_motion_is_asked_for(open_page):
     page = open_page("/guide/release-a-stack/")
     page.emulate_media(reduced_motion="reduce")
-    moving = page.evaluate(
-        """[...document.querySelectorAll("*")].flatMap((one) => {
+    moving = page.evaluate("""[...document.querySelectorAll("*")].flatMap((one) => {
             const style = getComputedStyle(one);
             const seconds = (text) => Math.max(...text.split(",").map(parseFloat));
-            return seconds(style.transitionDuration) > 0.01 || seconds(style.animationDuration) > 0.01
+            return seconds(style.transitionDuration) > 0.01
+              || seconds(style.animationDuration) > 0.01
               ? [one.className] : [];
-        })"""
-    )
+        })""")
     assert moving == []
     assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
 

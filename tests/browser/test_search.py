@@ -1,4 +1,6 @@
-"""The search, as a reader fills it: each command, stack and error message leads to its page first."""
+"""The search, as a reader fills it: each command, stack and error message leads to its page
+first.
+"""
 
 import re
 
@@ -45,7 +47,9 @@ TITLES = {
 
 @pytest.fixture(scope="module")
 def found(chromium, site):
-    """A function that pastes words into the search and returns the address of the first result, below the site's."""
+    """A function that pastes words into the search and returns the address of the first result,
+    below the site's.
+    """
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto(f"{site}/", wait_until="networkidle")
@@ -66,25 +70,39 @@ def found(chromium, site):
 
 def cells():
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        yield from ((path.stem, cell) for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+        yield from (
+            (path.stem, cell)
+            for cell in nbformat.read(path, as_version=4).cells
+            if cell.cell_type == "code"
+        )
 
 
 def messages():
-    """Return the line with the error that each failing command of the troubleshooting page printed."""
+    """Return the line with the error that each failing command of the troubleshooting page
+    printed.
+    """
     failing = (
-        cell for name, cell in cells() if name == "troubleshooting" and "--fails" in cell.source.partition("\n")[0]
+        cell
+        for name, cell in cells()
+        if name == "troubleshooting" and "--fails" in cell.source.partition("\n")[0]
     )
     outputs = {as_text(cell.outputs).strip() for cell in failing}
-    return sorted(re.sub(r"(?s).*^(no  .*?)$.*", r"\1", output, flags=re.MULTILINE) for output in outputs)
+    return sorted(
+        re.sub(r"(?s).*^(no  .*?)$.*", r"\1", output, flags=re.MULTILINE) for output in outputs
+    )
 
 
 def test_the_table_names_each_docker_command_of_the_runbooks():
     command = re.compile(r"(?:^|\| )(docker(?: (?:buildx|image|container))? [a-z]+)", re.MULTILINE)
-    assert {match[1] for _, cell in cells() for match in command.finditer(cell.source)} == set(COMMANDS)
+    assert {match[1] for _, cell in cells() for match in command.finditer(cell.source)} == set(
+        COMMANDS
+    )
 
 
 def test_each_command_is_found_with_its_page_first(found):
-    verbs = {f"megalotron-images {verb}": "/reference/" for verb in get_command(images_app).commands}
+    verbs = {
+        f"megalotron-images {verb}": "/reference/" for verb in get_command(images_app).commands
+    }
     verbs |= {f"rehearsal {verb}": "/reference/" for verb in get_command(rehearsal_app).commands}
     expected = COMMANDS | verbs
     assert {words: found(words) for words in expected} == expected

@@ -84,7 +84,11 @@ def test_outputs_have_no_copy_button(open_page):
 
 def test_each_output_of_the_notebook_is_on_the_page(open_page):
     notebook = nbformat.read(ROOT / "notebooks" / "push-an-image.ipynb", as_version=4)
-    texts = ["".join(output.text for output in cell.outputs) for cell in notebook.cells if cell.get("outputs")]
+    texts = [
+        "".join(output.text for output in cell.outputs)
+        for cell in notebook.cells
+        if cell.get("outputs")
+    ]
     page = open_page("/guide/push-an-image/", script=False)
     shown = [code.text_content().strip() for code in page.query_selector_all(".nb-out code")]
     assert shown == [text.strip() for text in texts]
@@ -108,18 +112,26 @@ def test_the_table_of_stacks_is_made_from_the_code(open_page):
     assert shown == [[stack.title, stack.image] for stack in STACKS]
 
 
-@pytest.mark.parametrize("path", sorted(SITE.glob("**/index.html")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted(SITE.glob("**/index.html")), ids=lambda path: path.parent.name
+)
 def test_a_page_is_light(path):
     content = path.read_bytes()
     assert len(content) <= 60_000  # what a page of Material weighs
     assert len(gzip.compress(content, 9)) <= 12_000
 
 
-@pytest.mark.parametrize("path", sorted(SITE.glob("**/*.html")), ids=lambda path: str(path.relative_to(SITE)))
+@pytest.mark.parametrize(
+    "path", sorted(SITE.glob("**/*.html")), ids=lambda path: str(path.relative_to(SITE))
+)
 def test_a_page_is_well_formed(path):
     parser = HTMLParser(tree=getTreeBuilder("etree"))
     parser.parse(path.read_text())
-    assert [error for error in parser.errors if error[1] not in ("unexpected-end-tag-implies-table-voodoo",)] == []
+    assert [
+        error
+        for error in parser.errors
+        if error[1] not in ("unexpected-end-tag-implies-table-voodoo",)
+    ] == []
 
 
 def test_the_search_finds_each_command_once_and_no_ornament():

@@ -9,7 +9,12 @@ from conftest import ROOT, scripts_of
 PAGE = "/guide/release-a-stack/"
 NAMES = tomllib.loads((ROOT / "tests" / "names.toml").read_text())
 CASES = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())
-VALUES = {"stack": "sniffer", "version": "v3.2.1", "your GH username": "hubot", "folder of your code": "../sniffer"}
+VALUES = {
+    "stack": "sniffer",
+    "version": "v3.2.1",
+    "your GH username": "hubot",
+    "folder of your code": "../sniffer",
+}
 
 
 @pytest.fixture
@@ -27,7 +32,9 @@ def open_values(open_page):
 @pytest.fixture
 def all_copied(copied):
     """A function that returns what each copy button of a page's commands gives."""
-    return lambda page: [copied(page, block.query_selector("button")) for block in page.query_selector_all(".nb-in")]
+    return lambda page: [
+        copied(page, block.query_selector("button")) for block in page.query_selector_all(".nb-in")
+    ]
 
 
 def shown_in_the_bar(page):
@@ -52,7 +59,10 @@ def test_every_command_and_copy_follows_what_is_typed_and_comes_back(open_values
     assert any("<your generated personal access token>" in script for script in expected)
     page.reload()
     assert all_copied(page) == expected
-    assert page.text_content(".nb-values summary") == f"Your values: {', '.join(shown_in_the_bar(page))}"
+    assert (
+        page.text_content(".nb-values summary")
+        == f"Your values: {', '.join(shown_in_the_bar(page))}"
+    )
     page.click(".nb-values summary")
     page.get_by_role("button", name="Clear my values").click()
     assert all_copied(page) == scripts_of("release-a-stack")
@@ -86,10 +96,24 @@ def test_the_browser_judges_a_version_as_python_does(open_values):
 
 def test_what_a_shell_would_read_is_never_put_into_a_command(open_values):
     page = open_values()
-    for value in ("$(touch x)", "a b", "a;b", "`x`", "<b>", "a'b", 'a"b', "a|b", "a&b", "a\\b", "*"):
+    for value in (
+        "$(touch x)",
+        "a b",
+        "a;b",
+        "`x`",
+        "<b>",
+        "a'b",
+        'a"b',
+        "a|b",
+        "a&b",
+        "a\\b",
+        "*",
+    ):
         for name in VALUES:
             page.get_by_label(name, exact=True).fill(value)
-        shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]
+        shown = [
+            code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")
+        ]
         assert shown == [script.rstrip("\n") for script in scripts_of("release-a-stack")], value
 
 

@@ -1,4 +1,6 @@
-"""Publish a local image, and kill this process at a step: its number, or `push` for the middle of the push."""
+"""Publish a local image, and kill this process at a step: its number, or `push` for the middle of
+the push.
+"""
 
 import os
 import signal

@@ -30,7 +30,9 @@ HISTORY = [("v1.9.0", "2025-01-14"), ("v1.10.0", "2025-02-25")]
 
 
 def in_a_terminal(*arguments, types):
-    """Run the command in a terminal where a person types a line; return the status and all that was shown."""
+    """Run the command in a terminal where a person types a line; return the status and all that was
+    shown.
+    """
     environment = os.environ | {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
     pid, terminal = pty.fork()
     if not pid:
@@ -52,12 +54,16 @@ def in_a_terminal(*arguments, types):
 
 def test_a_write_waits_for_the_full_reference(registry, make_image):
     make_image("one")
-    status, shown = in_a_terminal("publish", "backend", "v1.0.0", "--image", "one", types=f"ghcr.io/{IMAGE}:v1.0.0")
+    status, shown = in_a_terminal(
+        "publish", "backend", "v1.0.0", "--image", "one", types=f"ghcr.io/{IMAGE}:v1.0.0"
+    )
     assert status == 0, shown
     assert isinstance(registry.state(IMAGE, "v1.0.0"), Taken)
 
 
-@pytest.mark.parametrize("typed", ["", "y", "yes", "v1.0.0", f"ghcr.io/{IMAGE}:v1.0.1", f"ghcr.io/{IMAGE}:v1.0.0 x"])
+@pytest.mark.parametrize(
+    "typed", ["", "y", "yes", "v1.0.0", f"ghcr.io/{IMAGE}:v1.0.1", f"ghcr.io/{IMAGE}:v1.0.0 x"]
+)
 def test_any_other_answer_writes_nothing(typed, registry, make_image):
     make_image("one")
     status, shown = in_a_terminal("publish", "backend", "v1.0.0", "--image", "one", types=typed)
@@ -93,7 +99,10 @@ def test_the_next_version_is_alone_on_its_line(registry, cli):
     assert cli("next", "backend").stdout == "v1.2.4\n"
     assert cli("next", "backend", "--minor").stdout == "v1.3.0\n"
     assert cli("next", "backend", "--major").stdout == "v2.0.0\n"
-    assert json.loads(cli("next", "backend", "--json").stdout) == {"stack": "backend", "version": "v1.2.4"}
+    assert json.loads(cli("next", "backend", "--json").stdout) == {
+        "stack": "backend",
+        "version": "v1.2.4",
+    }
     assert cli("next", "backend", "--minor", "--major").returncode == 2
 
 
@@ -134,25 +143,43 @@ def test_status_shows_digests_and_releases(registry, cli):
 def test_digest_answers_for_any_image_of_the_registry(registry, cli):
     manifest = put_image(registry, "megalotron/alpine", "test")
     assert cli("digest", "ghcr.io/megalotron/alpine:test").stdout == f"{manifest.digest}\n"
-    assert cli("digest", f"ghcr.io/megalotron/alpine@{manifest.digest}").stdout == f"{manifest.digest}\n"
+    assert (
+        cli("digest", f"ghcr.io/megalotron/alpine@{manifest.digest}").stdout
+        == f"{manifest.digest}\n"
+    )
     assert cli("digest", "ghcr.io/megalotron/alpine:other").stdout == "nothing\n"
     said = json.loads(cli("digest", "ghcr.io/megalotron/alpine:test", "--json").stdout)
     assert (said["digest"], said["user"]) == (manifest.digest, "octocat")
-    for odd in ("alpine", "ghcr.io/megalotron/alpine:test?x=1", "ghcr.io/megalotron/alpine:../tags/list"):
+    for odd in (
+        "alpine",
+        "ghcr.io/megalotron/alpine:test?x=1",
+        "ghcr.io/megalotron/alpine:../tags/list",
+    ):
         assert cli("digest", odd).returncode == 1
 
 
 def test_a_refused_login_is_told_with_where_it_came_from(cli, registry):
     done = cli("status", token="practice-token-expired")
     assert done.returncode == 3
-    assert "The login is that of REGISTRY_USERNAME and REGISTRY_TOKEN: set or unset these." in done.stderr
+    assert (
+        "The login is that of REGISTRY_USERNAME and REGISTRY_TOKEN: set or unset these."
+        in done.stderr
+    )
 
 
 @pytest.mark.parametrize("context", ["nowhere", "an/odd name"])
 def test_another_engine_than_that_of_the_context_is_never_used(context, cli, registry, make_image):
     make_image("one")
     environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
-    done = cli("publish", "backend", "v1.0.0", "--image", "one", "--yes", env=environment | {"DOCKER_CONTEXT": context})
+    done = cli(
+        "publish",
+        "backend",
+        "v1.0.0",
+        "--image",
+        "one",
+        "--yes",
+        env=environment | {"DOCKER_CONTEXT": context},
+    )
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert registry.tags(IMAGE) == []
@@ -163,18 +190,26 @@ def test_status_lists_every_release_of_a_stack(registry, cli):
     done = cli("status", "backend", "--releases")
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
     assert rows == [
-        ["backend", tag, day, d] for (tag, day), d in zip(reversed(HISTORY), reversed(digests), strict=True)
+        ["backend", tag, day, d]
+        for (tag, day), d in zip(reversed(HISTORY), reversed(digests), strict=True)
     ]
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
     assert cli("doctor").returncode == 0
-    for token, step in (("", "docker login ghcr.io"), ("practice-token-only-reads", "write:packages"), ("x", "again")):
+    for token, step in (
+        ("", "docker login ghcr.io"),
+        ("practice-token-only-reads", "write:packages"),
+        ("x", "again"),
+    ):
         done = cli("doctor", token=token)
         assert done.returncode == 1
         assert step in done.stdout
     done = cli("doctor", env=os.environ | {"DOCKER_HOST": "unix:///nowhere"})
-    assert "engine  No Docker engine answers at unix:///nowhere (No such file or directory)" in done.stdout
+    assert (
+        "engine  No Docker engine answers at unix:///nowhere (No such file or directory)"
+        in done.stdout
+    )
     assert "Start it" in done.stdout
 
 
@@ -199,11 +234,15 @@ def test_a_wrong_command_line(wrong, cli):
 
 
 def test_half_of_the_credentials_is_said(cli):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")
+    }
     done = cli("status", env=environment | {"REGISTRY_TOKEN": "x"})
     assert done.returncode == 3
     assert (
-        done.stderr == "megalotron-images: REGISTRY_TOKEN is set, and REGISTRY_USERNAME is not: set both, or neither.\n"
+        done.stderr
+        == "megalotron-images: REGISTRY_TOKEN is set, and REGISTRY_USERNAME is not: set both, or"
+        " neither.\n"
     )
 
 
@@ -271,20 +310,33 @@ def test_the_token_appears_nowhere(debug, registry, cli, make_image, tmp_path):
         for path in folder.rglob("*")
         if path.is_file() and path.stat().st_mtime >= begin and path.stat().st_size < 2**24
     ]
-    everything = "\n".join(said).encode() + b"\n".join(seen) + b"\n".join(path.read_bytes() for path in files)
+    everything = (
+        "\n".join(said).encode()
+        + b"\n".join(seen)
+        + b"\n".join(path.read_bytes() for path in files)
+    )
     assert len(files) > 2
     for form in forms(PLANTED):
         assert form.encode() not in everything
 
 
 parts = st.integers(0, 10**4)
-pre = st.lists(st.from_regex(r"(0|[1-9][0-9]{0,5}|[0-9A-Za-z-]*[A-Za-z-][0-9A-Za-z-]*)", fullmatch=True), max_size=3)
+pre = st.lists(
+    st.from_regex(r"(0|[1-9][0-9]{0,5}|[0-9A-Za-z-]*[A-Za-z-][0-9A-Za-z-]*)", fullmatch=True),
+    max_size=3,
+)
 prereleases = pre.map(lambda identifiers: ".".join(identifiers)[:60].rstrip(".") or None)
-releases = st.builds(lambda a, b, c, p: Release(Version(a, b, c, p)), parts, parts, parts, prereleases)
-references = st.builds(Reference, st.sampled_from(STACKS), st.one_of(releases, st.sampled_from(list(MovingTag))))
+releases = st.builds(
+    lambda a, b, c, p: Release(Version(a, b, c, p)), parts, parts, parts, prereleases
+)
+references = st.builds(
+    Reference, st.sampled_from(STACKS), st.one_of(releases, st.sampled_from(list(MovingTag)))
+)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(references)
 def test_no_accepted_reference_is_refused_by_distribution(registry, reference):
     assert parse_reference(str(reference)) == reference
@@ -298,5 +350,7 @@ def test_no_accepted_reference_is_refused_by_distribution(registry, reference):
 
 
 def test_the_project_has_no_other_verb_than_those_tested():
-    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, cwd=PROJECT, check=True)
+    done = subprocess.run(
+        [PROGRAM, "--help"], capture_output=True, text=True, cwd=PROJECT, check=True
+    )
     assert set(re.findall(r"^│ (\w[\w-]*)  ", done.stdout, re.MULTILINE)) == set(VERBS)

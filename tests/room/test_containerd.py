@@ -1,4 +1,6 @@
-"""Publishing images for several platforms, which containerd's image store alone can hold: all there, or in part."""
+"""Publishing images for several platforms, which containerd's image store alone can hold: all
+there, or in part.
+"""
 
 import pytest
 
@@ -16,7 +18,16 @@ HERE = read_engine(ENGINE)
 
 @pytest.fixture
 def both():
-    docker("buildx", "build", "--quiet", "--platform", ",".join(sorted(BOTH)), "--tag", "both", "examples/backend")
+    docker(
+        "buildx",
+        "build",
+        "--quiet",
+        "--platform",
+        ",".join(sorted(BOTH)),
+        "--tag",
+        "both",
+        "examples/backend",
+    )
     return "both"
 
 
@@ -27,7 +38,9 @@ def partly(both, cli):
     docker("login", "ghcr.io", "--username", "octocat", "--password", "practice-token-may-push")
     docker("tag", both, name)
     docker("push", "--quiet", name)
-    docker("builder", "prune", "--all", "--force")  # its cache may hold the other platform's layers on
+    docker(
+        "builder", "prune", "--all", "--force"
+    )  # its cache may hold the other platform's layers on
     docker("image", "rm", name, both)
     docker("pull", "--quiet", name)
     yield name
@@ -54,7 +67,9 @@ def test_an_image_that_is_partly_there_is_refused_where_a_release_had_more(regis
     assert "v1.1.0" not in registry.tags(IMAGE)
 
 
-def test_an_image_that_is_partly_there_is_published_only_with_the_engines_own_word(registry, cli, partly):
+def test_an_image_that_is_partly_there_is_published_only_with_the_engines_own_word(
+    registry, cli, partly
+):
     done = cli("publish", "backend", "v1.0.0", "--image", partly, "--yes")
     assert "and your engine does not hold that" in done.stderr
     if int(HERE.series.split(".")[0]) < 28:

@@ -1,4 +1,6 @@
-"""The stage `production`, on the engine of a person's machine, which a room plays: what the guard promises."""
+"""The stage `production`, on the engine of a person's machine, which a room plays: what the guard
+promises.
+"""
 
 import base64
 import json
@@ -29,7 +31,8 @@ LARGE = """```bash
 head -c 80000000 /dev/urandom > content
 tar -c content | docker import - large > id
 docker tag large ghcr.io/megalotron/alpine:test
-echo <your generated personal access token> | docker login ghcr.io -u <your GH username> --password-stdin
+echo <your generated personal access token> | \\
+  docker login ghcr.io -u <your GH username> --password-stdin
 ```
 
 ```bash magic_args="--writes ghcr.io/megalotron/alpine:test"
@@ -56,11 +59,16 @@ def tags():
 def added(before):
     """Return the tags that are new or name something else than before."""
     changed = {path for path, digest in tags().items() if before.get(path) != digest}
-    return sorted(re.sub(r".*/repositories/(.*)/_manifests/tags/(.*)/current/link", r"\1:\2", path) for path in changed)
+    return sorted(
+        re.sub(r".*/repositories/(.*)/_manifests/tags/(.*)/current/link", r"\1:\2", path)
+        for path in changed
+    )
 
 
 def walk(machine, notebook, answers=ANSWERS, interrupt_at=None, **environment):
-    """Go through a notebook in production in a terminal, answering each question; return status and what was shown."""
+    """Go through a notebook in production in a terminal, answering each question; return status and
+    what was shown.
+    """
     command = [str(BIN / "rehearsal"), "run", notebook, "--production"]
     pid, terminal = pty.fork()
     if not pid:
@@ -89,7 +97,8 @@ def walk(machine, notebook, answers=ANSWERS, interrupt_at=None, **environment):
 
 def records(machine):
     return [
-        [json.loads(line) for line in path.read_text().splitlines()] for path in sorted(machine.glob("runs/*.jsonl"))
+        [json.loads(line) for line in path.read_text().splitlines()]
+        for path in sorted(machine.glob("runs/*.jsonl"))
     ]
 
 
@@ -104,11 +113,17 @@ def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
     assert status == 0, shown
     assert added(before) == ["megalotron/alpine:test"]
     (record,) = records(machine)
-    assert [event["command"] for event in record if event["event"] == "cell"] == scripts(machine, "push-an-image")
+    assert [event["command"] for event in record if event["event"] == "cell"] == scripts(
+        machine, "push-an-image"
+    )
     push = next(n for n, event in enumerate(record) if event.get("writes"))
     digest = tags()[str(STORE / "megalotron/alpine/_manifests/tags/test/current/link")]
     assert record[push]["before"][TEST]["digest"] is None
-    assert record[push + 2]["after"][TEST] == {"reference": TEST, "digest": digest, "user": "octocat"}
+    assert record[push + 2]["after"][TEST] == {
+        "reference": TEST,
+        "digest": digest,
+        "user": "octocat",
+    }
     assert f"digest: {digest}" in record[push + 1]["output"]
     assert {event["status"] for event in record if event["event"] == "end"} == {0}
     assert record[0]["notebook"] == "push-an-image"
@@ -118,7 +133,9 @@ def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
     assert all(script in page for script in scripts(machine, "push-an-image"))
 
 
-@pytest.mark.parametrize("typed", ["", "yes", "alpine:test", f"{TEST}2", "ghcr.io/megalotron/alpine"])
+@pytest.mark.parametrize(
+    "typed", ["", "yes", "alpine:test", f"{TEST}2", "ghcr.io/megalotron/alpine"]
+)
 def test_a_wrong_confirmation_sends_nothing(typed, machine):
     before = tags()
     status, shown = walk(machine, "push-an-image", ANSWERS | {WRITE: typed})
@@ -145,11 +162,20 @@ def rehearse(machine, name):
 
 EDITS = {
     "another-command": ("docker push ghcr.io", "v=push; docker image $v ghcr.io"),
-    "another-tag": ("docker push ghcr.io/megalotron/alpine:test", "docker push ghcr.io/megalotron/alpine:main"),
+    "another-tag": (
+        "docker push ghcr.io/megalotron/alpine:test",
+        "docker push ghcr.io/megalotron/alpine:main",
+    ),
     "declared-no-more": (' magic_args="--writes ghcr.io/megalotron/alpine:test"', ""),
-    "another-declaration": ("--writes ghcr.io/megalotron/alpine:test", "--writes ghcr.io/megalotron/alpine:main"),
+    "another-declaration": (
+        "--writes ghcr.io/megalotron/alpine:test",
+        "--writes ghcr.io/megalotron/alpine:main",
+    ),
     "python": ("## Push", "```python\nopen('/tmp/pwned', 'w')\n```\n\n## Push"),
-    "python-behind-a-magic": ("## Push", "```python\n%%time\nopen('/tmp/pwned', 'w')\n```\n\n## Push"),
+    "python-behind-a-magic": (
+        "## Push",
+        "```python\n%%time\nopen('/tmp/pwned', 'w')\n```\n\n## Push",
+    ),
 }
 
 
@@ -167,7 +193,9 @@ def test_a_cell_that_was_edited_does_not_run(change, machine):
 
 def test_what_a_rehearsal_was_refused_to_write_is_asked_for_too(machine):
     before = tags()
-    status, shown = walk(machine, "use-in-production", ANSWERS | {"<token of the server>: ": TOKEN, WRITE: "no"})
+    status, shown = walk(
+        machine, "use-in-production", ANSWERS | {"<token of the server>: ": TOKEN, WRITE: "no"}
+    )
     assert status == 1
     assert "nothing was sent" in shown, shown
     assert added(before) == []
@@ -178,7 +206,9 @@ def test_a_notebook_that_was_edited_beside_its_text_was_not_rehearsed(machine):
     executed = machine / "notebooks" / "push-an-image.ipynb"
     executed.write_text(executed.read_text().replace("docker pull alpine", name))
     text = (machine / "notebooks" / "push-an-image.md").read_text()
-    (machine / "notebooks" / "other.md").write_text(text.replace("```bash\ndocker pull alpine\n", f"```bash\n{name}\n"))
+    (machine / "notebooks" / "other.md").write_text(
+        text.replace("```bash\ndocker pull alpine\n", f"```bash\n{name}\n")
+    )
     status, shown = walk(machine, "other")
     assert status == 1
     assert "no rehearsal has run this cell" in shown
@@ -203,20 +233,28 @@ def test_a_kernel_without_its_guard_does_not_start(machine):
 def test_a_write_goes_on_where_nobody_can_say_what_the_tag_names(machine):
     before = tags()
     settings = machine / "pyproject.toml"
-    settings.write_text(settings.read_text().replace("megalotron-images digest --json", "no-such-program digest"))
+    settings.write_text(
+        settings.read_text().replace("megalotron-images digest --json", "no-such-program digest")
+    )
     status, shown = walk(machine, "push-an-image")
     assert status == 0, shown
     assert added(before) == ["megalotron/alpine:test"]
-    assert any("no no-such-program here" in str(event.get("after")) for event in records(machine)[0])
+    assert any(
+        "no no-such-program here" in str(event.get("after")) for event in records(machine)[0]
+    )
 
 
 @pytest.mark.parametrize("change", ["error", "kernel", "never"])
 def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(change, machine):
     edit(machine, "docker push ghcr.io", "docker push --quiet ghcr.io")
     notebook = rehearse(machine, "push-an-image")
-    push = next(cell for cell in notebook.cells if "docker push" in cell.source and cell.cell_type == "code")
+    push = next(
+        cell for cell in notebook.cells if "docker push" in cell.source and cell.cell_type == "code"
+    )
     if change == "error":
-        push.outputs = [nbformat.v4.new_output("error", ename="CellFailed", evalue="refused", traceback=[])]
+        push.outputs = [
+            nbformat.v4.new_output("error", ename="CellFailed", evalue="refused", traceback=[])
+        ]
     elif change == "never":
         push.execution_count = None
     else:
@@ -231,7 +269,11 @@ def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(change, machine):
 
 
 def test_a_python_cell_that_was_rehearsed_runs(machine):
-    cells = [one for one in jupytext.read(machine / "notebooks" / "add-a-stack.md").cells if one.cell_type == "code"]
+    cells = [
+        one
+        for one in jupytext.read(machine / "notebooks" / "add-a-stack.md").cells
+        if one.cell_type == "code"
+    ]
     before = next(number for number, cell in enumerate(cells) if script_of(cell) is None)
     shown = walk(machine, "add-a-stack", {STEP: [*["s"] * before, "", "q"]})[1]
     assert "Stack(title='Collector', name='collector')" in shown
@@ -264,7 +306,9 @@ def test_without_a_terminal_nothing_is_sent(machine):
     text.cells = [cell for cell in text.cells if "docker push" in cell.source]
     jupytext.write(text, machine / "notebooks" / "large.ipynb")
     command = [str(BIN / "jupyter"), "execute", "--kernel_name=production", "large.ipynb"]
-    done = subprocess.run(command, cwd=machine / "notebooks", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=machine / "notebooks", capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
     assert "nobody is there to ask" in done.stderr
     assert added(before) == []
@@ -281,7 +325,9 @@ def test_without_a_terminal_nothing_is_sent(machine):
 
 
 def header(machine):
-    return (machine / "notebooks" / "push-an-image.md").read_text().partition("\n---\n")[0] + "\n---\n\n"
+    return (machine / "notebooks" / "push-an-image.md").read_text().partition("\n---\n")[
+        0
+    ] + "\n---\n\n"
 
 
 def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(machine):
@@ -326,7 +372,10 @@ def test_the_token_stands_in_no_record_output_or_process(machine):
     assert "*****" in shown
     files = [machine / "seen", *machine.glob("runs/*"), *Path("/tmp").glob("rehearsal-*/*")]
     everything = shown.encode() + b"".join(path.read_bytes() for path in files if path.is_file())
-    for form in (TOKEN, *(base64.b64encode(b"x" * n + TOKEN.encode()).decode()[4:-4] for n in range(3))):
+    for form in (
+        TOKEN,
+        *(base64.b64encode(b"x" * n + TOKEN.encode()).decode()[4:-4] for n in range(3)),
+    ):
         assert form.encode() not in everything, everything.partition(form.encode())[0][-300:]
 
 

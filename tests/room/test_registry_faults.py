@@ -1,6 +1,8 @@
-"""What a registry can do wrong, and what the person reads then: the status is 3, and nothing was written.
+"""What a registry can do wrong, and what the person reads then: the status is 3, and nothing was
+written.
 
-A scripted server stands in the place of "ghcr.io"; only where the real one can play the part itself, it does.
+A scripted server stands in the place of "ghcr.io"; only where the real one can play the part
+itself, it does.
 """
 
 import json
@@ -19,15 +21,22 @@ from rehearsal.front import challenge, in_place_of, words
 from rehearsal.server import Reply, errors
 
 IMAGE = "megalotron/backend"
-MANIFEST = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:" + "1" * 64}, "layers": []}).encode()
+MANIFEST = json.dumps(
+    {"schemaVersion": 2, "config": {"digest": "sha256:" + "1" * 64}, "layers": []}
+).encode()
 DIGEST = digest_of(MANIFEST)
-SAYS = {"Docker-Content-Digest": DIGEST, "Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+SAYS = {
+    "Docker-Content-Digest": DIGEST,
+    "Content-Type": "application/vnd.oci.image.manifest.v1+json",
+}
 UNKNOWN = errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
 TAGS = Reply(200, json.dumps({"name": IMAGE, "tags": ["v1.0.0"]}).encode())
 GHCR_WORDS = {
     "denied: denied": "wrong, expired or revoked",
     "denied: permission_denied: write_package": "may not write to this package",
-    "denied: permission_denied: The token provided does not match expected scopes": "lacks the scope write:packages",
+    "denied: permission_denied: The token provided does not match expected scopes": (
+        "lacks the scope write:packages"
+    ),
     "unauthorized: authentication required": "your login does not allow it",
     "name unknown: repository name not known to registry": "no such package",
     "manifest unknown: manifest unknown": "no such tag",
@@ -57,20 +66,30 @@ def in_turn(*replies):
 
 def written(asked):
     writes = [one for one in asked if one.method in ("PUT", "POST", "PATCH", "DELETE")]
-    return [one for one in writes if "Authorization" in one.headers]  # without, it was only asked for a token
+    return [
+        one for one in writes if "Authorization" in one.headers
+    ]  # without, it was only asked for a token
 
 
 FAULTS = {
     "stopped": (None, "has no answer (Connection refused)"),
     "401": (with_token(lambda asked: challenge()), "your login does not allow it"),
     "403": (with_token(lambda asked: errors(403, "DENIED", "denied")), "wrong, expired or revoked"),
-    "404 that is not the registry's": (with_token(lambda asked: Reply(404, b"<html>not found</html>")), "status 404"),
+    "404 that is not the registry's": (
+        with_token(lambda asked: Reply(404, b"<html>not found</html>")),
+        "status 404",
+    ),
     "500": (with_token(lambda asked: Reply(500, b"oops")), "status 500"),
     "429 that asks for too long": (
-        with_token(lambda asked: errors(429, "TOOMANYREQUESTS", "retry-after: 1h30m, allowed: 2000/minute")),
+        with_token(
+            lambda asked: errors(429, "TOOMANYREQUESTS", "retry-after: 1h30m, allowed: 2000/minute")
+        ),
         "It asks you to wait 5400 s.",
     ),
-    "connection cut in mid-body": (with_token(lambda asked: Reply(200, MANIFEST, SAYS, cut=9)), "has no answer"),
+    "connection cut in mid-body": (
+        with_token(lambda asked: Reply(200, MANIFEST, SAYS, cut=9)),
+        "has no answer",
+    ),
     "wrong digest": (
         with_token(
             lambda asked: (
@@ -92,7 +111,10 @@ FAULTS = {
         "does not end",
     ),
     "no JSON": (with_token(lambda asked: Reply(200, b"<html>")), "no list of tags"),
-    "token that is none": (lambda asked: Reply(200, b"{}") if "token" in asked.path else challenge(), "no token"),
+    "token that is none": (
+        lambda asked: Reply(200, b"{}") if "token" in asked.path else challenge(),
+        "no token",
+    ),
     "realm without TLS": (
         lambda asked: Reply(401, b"", {"WWW-Authenticate": 'Bearer realm="http://ghcr.io/token"'}),
         "only an https address is safe",
@@ -105,12 +127,19 @@ COMMANDS = {
     "next": ("next", "backend"),
     "publish": ("publish", "backend", "v1.1.0", "--image", "one", "--yes"),
 }
-CASES = [(fault, verb) for fault in FAULTS for verb in COMMANDS if (fault, verb) != ("wrong digest", "next")]
+CASES = [
+    (fault, verb)
+    for fault in FAULTS
+    for verb in COMMANDS
+    if (fault, verb) != ("wrong digest", "next")
+]
 """All but the one that reads tags alone, which have no digest."""
 
 
 @pytest.mark.parametrize(("fault", "verb"), CASES)
-def test_a_person_reads_one_line_and_nothing_is_written(fault, verb, played, make_image, cli, monkeypatch):
+def test_a_person_reads_one_line_and_nothing_is_written(
+    fault, verb, played, make_image, cli, monkeypatch
+):
     make_image("one")
     script, said = FAULTS[fault]
     monkeypatch.setenv("MEGALOTRON_IMAGES_SECONDS", "3")
@@ -139,7 +168,10 @@ def test_an_engine_without_a_login_is_told_what_to_do(cli, make_image, registry)
     make_image("one")
     done = cli("publish", "backend", "v1.0.0", "--image", "one", "--yes", token="")
     assert done.returncode == 3
-    assert "push access denied" in done.stderr or "requested access to the resource is denied" in done.stderr
+    assert (
+        "push access denied" in done.stderr
+        or "requested access to the resource is denied" in done.stderr
+    )
     assert "you are not logged in" in done.stderr
     assert "Log in" in done.stderr
     assert registry.state(IMAGE, "v1.0.0") == Free()
@@ -186,7 +218,13 @@ def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):
     with in_place_of(played, with_token(lambda asked: reply if asked.method == "PUT" else UNKNOWN)):
         plan = Plan(reference, Free(), None, (), ())
         with pytest.raises(RegistryFailed, match=told):
-            put(plan, Manifest(DIGEST, SAYS["Content-Type"], MANIFEST), client(), say=lambda step: None, settle=0)
+            put(
+                plan,
+                Manifest(DIGEST, SAYS["Content-Type"], MANIFEST),
+                client(),
+                say=lambda step: None,
+                settle=0,
+            )
 
 
 def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, registry):
@@ -198,7 +236,9 @@ def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, 
 
 
 def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
-    """The server answers as GHCR does: 404 for whoever does not accept the kind of manifest that is there."""
+    """The server answers as GHCR does: 404 for whoever does not accept the kind of manifest that is
+    there.
+    """
 
     def script(asked):
         complete = "vnd.oci.image.index" in asked.headers.get("Accept", "")
@@ -206,10 +246,15 @@ def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
 
     with in_place_of(played, with_token(script)):
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
-    assert all(kind in ACCEPT for kind in ("oci.image.manifest", "oci.image.index", "manifest.list.v2", "manifest.v2"))
+    assert all(
+        kind in ACCEPT
+        for kind in ("oci.image.manifest", "oci.image.index", "manifest.list.v2", "manifest.v2")
+    )
 
 
-@pytest.mark.parametrize("reply", [Reply(404), Reply(404, b"{}"), errors(404, "NOT_FOUND", "x"), Reply(503)])
+@pytest.mark.parametrize(
+    "reply", [Reply(404), Reply(404, b"{}"), errors(404, "NOT_FOUND", "x"), Reply(503)]
+)
 def test_only_the_registrys_own_unknown_makes_a_tag_free(reply, played):
     with in_place_of(played, with_token(lambda asked: reply)):
         assert isinstance(client().state(IMAGE, "v1.0.0"), Unknown)
@@ -220,7 +265,11 @@ def test_only_the_registrys_own_unknown_makes_a_tag_free(reply, played):
 def test_tags_in_pages_are_read_to_the_last(played):
     def script(asked):
         number = int(asked.path.partition("last=")[2].partition("&")[0] or 0)
-        link = {"Link": f'</v2/{IMAGE}/tags/list?last={number + 1}&n=100>; rel="next"'} if number < 4 else {}
+        link = (
+            {"Link": f'</v2/{IMAGE}/tags/list?last={number + 1}&n=100>; rel="next"'}
+            if number < 4
+            else {}
+        )
         tags = [f"v1.{number}.{patch}" for patch in range(100)]
         return Reply(200, json.dumps({"tags": tags}).encode(), link)
 
@@ -249,7 +298,8 @@ def test_a_drip_of_bytes_ends_at_the_time_limit(played):
 
 
 @pytest.mark.parametrize(
-    "header", ["Bearer realm", "Bearer realm=", 'Bearer realm="https://[",service="x"', "Negotiate", ""]
+    "header",
+    ["Bearer realm", "Bearer realm=", 'Bearer realm="https://[",service="x"', "Negotiate", ""],
 )
 def test_a_login_that_is_asked_for_in_an_odd_way_is_one_clear_line(header, played):
     with in_place_of(played, lambda asked: Reply(401, b"", {"WWW-Authenticate": header})):
@@ -306,5 +356,7 @@ def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played
 def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     with in_place_of(played, None):
-        assert isinstance(Registry(Transport("ghcr.io", MAY_PUSH, 1)).state(IMAGE, "v1.0.0"), Unknown)
+        assert isinstance(
+            Registry(Transport("ghcr.io", MAY_PUSH, 1)).state(IMAGE, "v1.0.0"), Unknown
+        )
     assert registry.state(IMAGE, "v1.0.0") == Taken(manifest.digest)

@@ -48,7 +48,10 @@ def publish(registry, engine):
 
 def promote(registry, version, to=MovingTag.MAIN, **asked):
     found = release.promote_plan(registry, BACKEND, parse_release(version), to, Asked(**asked))
-    return release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0), found.plan
+    return (
+        release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0),
+        found.plan,
+    )
 
 
 def test_a_first_release_is_published_and_read_back(publish, registry, make_image):
@@ -66,7 +69,9 @@ def test_the_same_image_again_is_a_success_that_sends_nothing(publish, registry,
     assert steps == []
 
 
-def test_another_image_under_a_taken_release_is_refused_with_both_digests(publish, registry, make_image):
+def test_another_image_under_a_taken_release_is_refused_with_both_digests(
+    publish, registry, make_image
+):
     first, other = publish("v1.0.0", make_image("one")), make_image("two")
     with pytest.raises(Refused) as refused:
         publish("v1.0.0", other)
@@ -88,7 +93,9 @@ def test_an_older_release_is_refused_unless_asked_for_and_main_stays(publish, re
 
 def test_a_loss_of_platforms_is_refused_unless_asked_for(publish, registry, make_image):
     put_index(registry, IMAGE, "v1.0.0")
-    with pytest.raises(Refused, match=r"v1\.0\.0 runs on linux/arm64, and your image only on linux/amd64"):
+    with pytest.raises(
+        Refused, match=r"v1\.0\.0 runs on linux/arm64, and your image only on linux/amd64"
+    ):
         publish("v1.1.0", make_image("one"))
     publish("v1.1.0", make_image("one"), Asked(fewer_platforms=True))
 
@@ -100,9 +107,13 @@ def test_a_moving_tag_may_be_published_over(publish, registry, make_image):
     assert registry.state(IMAGE, "dev") == Taken(second.digest) != Taken(first.digest)
 
 
-def test_the_name_for_handing_over_is_not_left_in_the_engine_nor_on_the_board(publish, registry, make_image):
+def test_the_name_for_handing_over_is_not_left_in_the_engine_nor_on_the_board(
+    publish, registry, make_image
+):
     publish("v1.0.0", make_image("one"))
-    names = subprocess.run(["docker", "image", "ls"], capture_output=True, text=True, check=True).stdout
+    names = subprocess.run(
+        ["docker", "image", "ls"], capture_output=True, text=True, check=True
+    ).stdout
     assert "staging" not in names
     assert "staging" in registry.tags(IMAGE)
     assert list(releases_among(registry.tags(IMAGE))) == [parse_release("v1.0.0")]
@@ -152,7 +163,9 @@ def test_a_release_that_is_not_there_cannot_be_promoted(registry):
 
 def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
     put_image(registry, IMAGE, "v1.0.0")
-    found = release.promote_plan(registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked())
+    found = release.promote_plan(
+        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked()
+    )
     other = put_image(registry, IMAGE, "main")
     with pytest.raises(LostRace) as lost:
         release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
@@ -163,7 +176,9 @@ def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
 
 def test_who_is_overwritten_in_the_meantime_is_told_both_digests_and_restores_nothing(registry):
     mine = put_image(registry, IMAGE, "v1.0.0")
-    found = release.promote_plan(registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked())
+    found = release.promote_plan(
+        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked()
+    )
     others = []
 
     def say(step):
@@ -178,8 +193,12 @@ def test_who_is_overwritten_in_the_meantime_is_told_both_digests_and_restores_no
 def test_a_read_that_still_shows_what_was_there_before_is_no_lost_race(registry, monkeypatch):
     put_image(registry, IMAGE, "v1.0.0")
     old = put_image(registry, IMAGE, "main")
-    found = release.promote_plan(registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked())
-    stale = [Taken(old.digest)] * 3  # the last look before the write, then two reads that lag behind
+    found = release.promote_plan(
+        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked()
+    )
+    stale = [
+        Taken(old.digest)
+    ] * 3  # the last look before the write, then two reads that lag behind
     state = registry.state
     monkeypatch.setattr(registry, "state", lambda *what: stale.pop() if stale else state(*what))
     written = release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
@@ -192,10 +211,16 @@ def test_two_pushes_from_one_engine_do_not_mix_their_images(publish, registry, m
 
     def push(wanted, repository, tag):
         pushes.append(wanted)
-        given = other if len(pushes) == 1 else wanted  # the first time, the other process's name is pushed
-        return engine.push(given, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print)
+        given = (
+            other if len(pushes) == 1 else wanted
+        )  # the first time, the other process's name is pushed
+        return engine.push(
+            given, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print
+        )
 
-    plan = release.publish_plan(registry, Reference(BACKEND, parse_release("v1.0.0")), image, Asked())
+    plan = release.publish_plan(
+        registry, Reference(BACKEND, parse_release("v1.0.0")), image, Asked()
+    )
     written = release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
     assert len(pushes) == 2
     assert image.is_in(registry.manifest(IMAGE, written.digest))
@@ -212,21 +237,30 @@ def test_the_board_names_main_and_dev_by_digest_and_release(registry):
 
 
 def test_the_next_version_follows_the_newest(registry):
-    assert str(next_release(next(releases_among(registry.tags(IMAGE)), None), Part.PATCH)) == "v1.0.0"
+    assert (
+        str(next_release(next(releases_among(registry.tags(IMAGE)), None), Part.PATCH)) == "v1.0.0"
+    )
     for tag in ("v1.9.0", "v1.10.0", "main", "staging", "v2"):
         put_image(registry, IMAGE, tag)
-    assert str(next_release(next(releases_among(registry.tags(IMAGE)), None), Part.MINOR)) == "v1.11.0"
+    assert (
+        str(next_release(next(releases_among(registry.tags(IMAGE)), None), Part.MINOR)) == "v1.11.0"
+    )
 
 
 STEPS = 5
 
 
 @pytest.mark.parametrize("step", range(STEPS + 1))
-def test_a_publication_killed_at_any_step_ends_right_when_run_again(step, publish, registry, make_image):
+def test_a_publication_killed_at_any_step_ends_right_when_run_again(
+    step, publish, registry, make_image
+):
     image = make_image("one")
     code = Path(__file__).with_name("killed.py")
     done = subprocess.run(
-        [sys.executable, code, "one", "v1.0.0", str(step)], capture_output=True, text=True, check=False
+        [sys.executable, code, "one", "v1.0.0", str(step)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == (-signal.SIGKILL if step < STEPS else 0), done.stderr
     written = publish("v1.0.0", image)
@@ -235,7 +269,9 @@ def test_a_publication_killed_at_any_step_ends_right_when_run_again(step, publis
     assert [tag for tag in registry.tags(IMAGE) if tag != "staging"] == ["v1.0.0"]
 
 
-def test_a_publication_killed_in_mid_push_leaves_the_tag_free_and_goes_on(publish, registry, make_image):
+def test_a_publication_killed_in_mid_push_leaves_the_tag_free_and_goes_on(
+    publish, registry, make_image
+):
     image = make_image("large", size=30_000_000)
     command = [sys.executable, Path(__file__).with_name("killed.py"), "large", "v1.0.0", "push"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

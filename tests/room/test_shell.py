@@ -1,4 +1,6 @@
-"""The strict shell, specimen by specimen: a file whose name ends in .fails must fail for the reason it gives."""
+"""The strict shell, specimen by specimen: a file whose name ends in .fails must fail for the reason
+it gives.
+"""
 
 import re
 from pathlib import Path
@@ -11,7 +13,10 @@ from rehearsal.placeholders import Placeholder
 from rehearsal.stages import Rehearsal
 
 SPECIMENS = Path(__file__).parent.parent / "specimens" / "shell"
-HEADER = "---\njupyter:\n  kernelspec: {name: rehearsal, language: python, display_name: Rehearsal}\n---\n"
+HEADER = (
+    "---\njupyter:\n  kernelspec: {name: rehearsal, language: python, display_name:"
+    " Rehearsal}\n---\n"
+)
 KNOWN = {
     "your word": Placeholder("your word", "anything", 'a word; $HOME "quoted"'),
     "your secret": Placeholder("your secret", "anything", "a-practice-secret", secret=True),

@@ -44,7 +44,11 @@ def test_an_image_of_the_engine_is_published_and_again_is_done(kind, registry, c
 
 
 def test_an_image_keeps_its_digest_where_the_store_is_containerds(registry, cli, pulled):
-    digest = cli("publish", "backend", "v1.0.0", "--image", pulled, "--yes").stdout.strip().rpartition("@")[2]
+    digest = (
+        cli("publish", "backend", "v1.0.0", "--image", pulled, "--yes")
+        .stdout.strip()
+        .rpartition("@")[2]
+    )
     theirs = json.loads(docker("image", "inspect", "alpine"))[0]["RepoDigests"][0].partition("@")[2]
     assert (digest == theirs) == (HERE.store == CONTAINERD)
 
@@ -53,10 +57,14 @@ def test_a_built_image_is_for_one_platform_however_it_is_attested(built):
     assert Engine().image(built).platforms == {"linux/amd64"}
 
 
-def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(registry, cli, built, monkeypatch):
+def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(
+    registry, cli, built, monkeypatch
+):
     monkeypatch.setattr(release, "_PAUSE", 0)
     image = Engine().image(built)
-    plan = release.publish_plan(registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked())
+    plan = release.publish_plan(
+        registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked()
+    )
 
     def push(image, repository, tag):
         if "staging" not in registry.tags(IMAGE):
@@ -74,11 +82,15 @@ def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(
 
 def test_a_tag_that_takes_a_moment_to_be_readable_is_waited_for(registry, cli, built, monkeypatch):
     image, read, pushes = Engine().image(built), registry.manifest, []
-    plan = release.publish_plan(registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked())
+    plan = release.publish_plan(
+        registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked()
+    )
 
     def push(image, repository, tag):
         pushes.append(tag)
-        Engine().push(image, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print)
+        Engine().push(
+            image, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print
+        )
 
     def late(repository, tag):
         if tag == "staging" and len(pushes) == 1:

@@ -1,4 +1,6 @@
-"""The workflow for the stacks: each step that runs commands, run in a room as a runner would, for each kind of push."""
+"""The workflow for the stacks: each step that runs commands, run in a room as a runner would, for
+each kind of push.
+"""
 
 import os
 import re
@@ -24,13 +26,17 @@ STEPS = JOB["steps"]
 
 
 class Runner:
-    """As much of a runner of GitHub as the workflow needs: contexts, outputs, the files for them, and bash."""
+    """As much of a runner of GitHub as the workflow needs: contexts, outputs, the files for them,
+    and bash.
+    """
 
     def __init__(self, folder, ref, event="push", secrets=SECRETS, content="one"):
         self.folder, self.secrets, self.outputs, self.ran = folder, secrets, {}, []
         self.origin = folder / "origin" / "Megalotron" / "backend"
         self._commit(content)
-        self.files = {name: folder / name for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
+        self.files = {
+            name: folder / name for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
+        }
         self.environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "GITHUB_REF": ref,
@@ -40,7 +46,10 @@ class Runner:
             "GITHUB_REPOSITORY": "Megalotron/backend",
             "RUNNER_TEMP": str(folder / "temp"),
             "HOME": str(Path.home()),
-            **{name: os.environ[name] for name in ("DOCKER_HOST", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")},
+            **{
+                name: os.environ[name]
+                for name in ("DOCKER_HOST", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+            },
             **{name: str(path) for name, path in self.files.items()},
         }
 
@@ -48,7 +57,9 @@ class Runner:
         identity = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@x", "GIT_COMMITTER_NAME": "x"}
         environment = os.environ | identity | {"GIT_COMMITTER_EMAIL": "x@x"}
         command = ["git", "-C", str(self.origin), *arguments]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     def _commit(self, content):
         self.origin.mkdir(parents=True, exist_ok=True)
@@ -73,21 +84,29 @@ class Runner:
                 **{f"secrets.{name}": value for name, value in self.secrets.items()},
                 "secrets.REGISTRY_USERNAME": self.secrets.get("REGISTRY_USERNAME", ""),
                 "secrets.REGISTRY_TOKEN": self.secrets.get("REGISTRY_TOKEN", ""),
-                **{f"steps.{step}.outputs.{name}": value for (step, name), value in self.outputs.items()},
+                **{
+                    f"steps.{step}.outputs.{name}": value
+                    for (step, name), value in self.outputs.items()
+                },
             }
             return known[match[1]]
 
         return re.sub(r"\$\{\{ *(.*?) *\}\}", work_out, text)
 
     def run(self):
-        """Run the steps as far as they go; return the step that failed and what it said, or None."""
+        """Run the steps as far as they go; return the step that failed and what it said, or
+        None.
+        """
         shutil.rmtree(self.folder / "work", ignore_errors=True)
         (self.folder / "work").mkdir()
         for step in STEPS:
             if step["name"] in NOT_COVERED or not self._wanted(step.get("if")):
                 continue
             self.files["GITHUB_OUTPUT"].write_text("")
-            given = {name: self.value(value) for name, value in {**JOB["env"], **step.get("env", {})}.items()}
+            given = {
+                name: self.value(value)
+                for name, value in {**JOB["env"], **step.get("env", {})}.items()
+            }
             assert step["shell"] == "bash"
             (self.folder / "script").write_text(step["run"])
             done = subprocess.run(
@@ -211,7 +230,9 @@ def test_a_strange_name_is_harmless(kind, runner, registry, tmp_path):
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_a_missing_secret_is_named_and_nothing_is_written(name, runner, registry):
     before = tags(registry)
-    step, said = runner("refs/heads/main", secrets={key: value for key, value in SECRETS.items() if key != name}).run()
+    step, said = runner(
+        "refs/heads/main", secrets={key: value for key, value in SECRETS.items() if key != name}
+    ).run()
     assert step == "Check"
     assert f"The secret {name} is missing" in said
     assert tags(registry) == before
@@ -219,7 +240,9 @@ def test_a_missing_secret_is_named_and_nothing_is_written(name, runner, registry
 
 def test_a_token_that_only_reads_writes_nothing(runner, registry):
     before = tags(registry)
-    step, said = runner("refs/heads/main", secrets=SECRETS | {"REGISTRY_TOKEN": "practice-token-only-reads"}).run()
+    step, said = runner(
+        "refs/heads/main", secrets=SECRETS | {"REGISTRY_TOKEN": "practice-token-only-reads"}
+    ).run()
     assert step == "Publish"
     assert "denied" in said
     assert "write:packages" in said
