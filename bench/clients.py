@@ -29,11 +29,11 @@ from megalotron_images.convention import (
     parse_stack,
     releases_among,
 )
-from megalotron_images.credentials import find_credentials
 from megalotron_images.engine import Engine
-from megalotron_images.plans import Asked
-from megalotron_images.registry import Registry
-from megalotron_images.transport import Transport
+from megalotron_images.plan import Asked
+from megalotron_images.registry.client import Registry
+from megalotron_images.registry.credentials import find_credentials
+from megalotron_images.registry.transport import Transport
 
 STACK = parse_stack("backend")
 NAME = f"ghcr.io/{STACK.image}"

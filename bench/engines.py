@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from bench.measure import ROOT
 from bench.stamp import stamp
-from rehearsal import verification
-from rehearsal.engines import NAME_VARIABLE, STORE_VARIABLE, Engine, choose_engine, masks_for
-from rehearsal.evidence import Row, load_rows, write_rows
-from rehearsal.notebooks import Pair, find_pairs, fingerprint
+from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, Engine, choose_engine
+from rehearsal.runbook import execute as verification
+from rehearsal.runbook.compare import masks_for
+from rehearsal.runbook.evidence import Row, load_rows, write_rows
+from rehearsal.runbook.model import Pair, find_pairs, fingerprint
 from rehearsal.settings import Settings, load_settings
 
 PAIRS = (

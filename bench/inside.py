@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from rehearsal.verification import NBVAL
+from rehearsal.runbook.execute import NBVAL
 
 KERNEL = {
     "argv": [
@@ -17,7 +17,7 @@ KERNEL = {
         "ipykernel_launcher",
         "-f",
         "{connection_file}",
-        "--ext=rehearsal.magic",
+        "--ext=rehearsal.cell.magic",
     ]
 }
 

@@ -10,7 +10,7 @@ import subprocess
 from datetime import UTC, datetime
 
 from bench.measure import ROOT
-from rehearsal.engines import choose_engine
+from rehearsal.room.engine import choose_engine
 from rehearsal.settings import load_settings
 
 VERSIONS = {

@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbformat import NotebookNode
 
-from rehearsal.masks import Mask, load_masks
+from rehearsal.runbook.compare import Mask, load_masks
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")

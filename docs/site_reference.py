@@ -18,16 +18,16 @@ import megalotron_images.cli
 import megalotron_images.errors
 import rehearsal.cli
 import rehearsal.errors
-from megalotron_images.refusals import REFUSALS
+from megalotron_images.registry.hints import REFUSALS
 
 MODULES = (
     "convention",
     "tags_for",
-    "registry",
-    "plans",
+    "registry.client",
+    "plan",
     "release",
     "checks",
-    "board",
+    "status",
     "timeline",
     "engine",
 )

@@ -24,8 +24,8 @@ from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 
 from megalotron_images.convention import STACKS
-from megalotron_images.refusals import REFUSALS
-from rehearsal.notebooks import script_of
+from megalotron_images.registry.hints import REFUSALS
+from rehearsal.runbook.model import script_of
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
 BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3, "contributing/": 0.7}

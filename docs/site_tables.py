@@ -14,8 +14,8 @@ from mkdocs.structure.pages import Page
 from megalotron_images.convention import STACKS
 from megalotron_images.errors import RuleBroken
 from megalotron_images.tags_for import tags_for
-from rehearsal.evidence import load_rows
-from rehearsal.notebooks import Pair
+from rehearsal.runbook.evidence import load_rows
+from rehearsal.runbook.model import Pair
 from rehearsal.settings import load_settings
 
 RUNS = {

@@ -17,7 +17,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from megalotron_images.convention import ORGANISATION, REGISTRY, RELEASE, STACKS, MovingTag
-from rehearsal.placeholders import declared_in
+from rehearsal.cell.placeholders import declared_in
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 _COMMAND = re.compile(

@@ -11,8 +11,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from rehearsal.masks import as_text
-from rehearsal.notebooks import Pair, script_of
+from rehearsal.runbook.compare import as_text
+from rehearsal.runbook.model import Pair, script_of
 
 signal.signal(
     signal.SIGINT, signal.default_int_handler

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from megalotron_images.credentials import Credentials
-from megalotron_images.registry import Registry
-from megalotron_images.transport import Transport
-from rehearsal.sealing import PROJECT, ROOM, WORK
+from megalotron_images.registry.client import Registry
+from megalotron_images.registry.credentials import Credentials
+from megalotron_images.registry.transport import Transport
+from rehearsal.room.paths import PROJECT, ROOM, WORK
 from rehearsal.settings import load_settings
 
 HOST = "ghcr.io"
@@ -98,7 +98,7 @@ def put_blob(registry, repository, content):
 
 def put_image(registry, repository, tag, architecture="amd64", created="2026-01-01"):
     """Put an image of one layer at a tag, without an engine; return its manifest."""
-    from megalotron_images.registry import Manifest
+    from megalotron_images.registry.client import Manifest
 
     configuration = {
         "os": "linux",
@@ -121,7 +121,7 @@ def put_index(registry, repository, tag, architectures=("amd64", "arm64")):
     """Put an index of several platforms at a tag; its bytes are spaced in a way that no serialiser
     would repeat.
     """
-    from megalotron_images.registry import Manifest
+    from megalotron_images.registry.client import Manifest
 
     parts = []
     for architecture in architectures:

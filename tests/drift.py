@@ -25,10 +25,10 @@ from pathlib import Path
 
 import nbformat
 
-from rehearsal.engines import choose_engine, masks_for
-from rehearsal.masks import as_text
-from rehearsal.notebooks import Pair, find_pairs, first_line, script_of
-from rehearsal.proof import problems
+from rehearsal.room.engine import choose_engine
+from rehearsal.runbook.compare import as_text, masks_for
+from rehearsal.runbook.lint import problems
+from rehearsal.runbook.model import Pair, find_pairs, first_line, script_of
 from rehearsal.settings import load_settings
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from megalotron_images.registry import Registry, Taken
-from megalotron_images.transport import Transport
+from megalotron_images.registry.client import Registry, Taken
+from megalotron_images.registry.transport import Transport
 
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
 REPOSITORY = "megalotron/sniffer"

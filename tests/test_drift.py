@@ -16,4 +16,4 @@ def test_a_stale_edit_is_noticed(seed):
 def test_every_notebook_has_enough_changes_to_try():
     settings = drift.load_settings(drift.ROOT)
     for pair in drift.find_pairs(settings, ()):
-        assert len(drift.changes(pair, settings.masks())) >= 30
+        assert len(drift.changes(pair, drift.masks_of(settings))) >= 30

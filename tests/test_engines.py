@@ -10,9 +10,9 @@ import subprocess
 import pytest
 
 from conftest import ROOT, rehearsal
-from rehearsal.engines import STORES, choose_engine
 from rehearsal.errors import CannotCheck
-from rehearsal.settings import load_settings
+from rehearsal.room.engine import choose_engine
+from rehearsal.settings import STORES, load_settings
 
 HERE = sorted(file.parent.name for file in (ROOT / "engines").glob("*/versions.json"))
 PAIRS = [

@@ -205,7 +205,7 @@ def test_a_taken_port_is_one_clear_line_and_status_3(tmp_path):
         }
         file = tmp_path / "connection.json"
         file.write_text(json.dumps(connection | ports))
-        command = [sys.executable, "-m", "rehearsal.kernel", str(file)]
+        command = [sys.executable, "-m", "rehearsal.room.relay", str(file)]
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
         )

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from rehearsal.errors import CannotCheck
-from rehearsal.masks import Mask, Masked, as_text, first_difference, hidden, load_masks, needed
+from rehearsal.runbook.compare import (
+    Mask,
+    Masked,
+    as_text,
+    first_difference,
+    hidden,
+    load_masks,
+    needed,
+)
 
 MASKS = [mask for mask in load_masks(ROOT / "notebooks" / "masks.toml") if not mask.on]
 ONE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64

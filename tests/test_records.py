@@ -3,9 +3,9 @@ import json
 
 import pytest
 
+from rehearsal.cell.record import Record, to_markdown
+from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck
-from rehearsal.records import Record, to_markdown
-from rehearsal.shown import Shown
 
 
 def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):

@@ -1,8 +1,8 @@
 from datetime import date
 from xml.etree.ElementTree import fromstring
 
-from megalotron_images.board import Line, Moved
 from megalotron_images.convention import STACKS, Stack, parse_release
+from megalotron_images.status import Line, Moved
 from megalotron_images.timeline import Lane, draw
 
 NAME = "{http://www.w3.org/2000/svg}"

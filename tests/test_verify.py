@@ -11,9 +11,9 @@ import pytest
 
 from conftest import ORDINARY_USER, ROOT, rehearsal
 from rehearsal.errors import CannotCheck
-from rehearsal.notebooks import Pair
-from rehearsal.progress import Progress
-from rehearsal.verification import _Outcome
+from rehearsal.runbook.execute import _Outcome
+from rehearsal.runbook.model import Pair
+from rehearsal.runbook.progress import Progress
 
 HEADER = """---
 jupyter:

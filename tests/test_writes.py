@@ -1,6 +1,6 @@
 import pytest
 
-from rehearsal.writes import writes_in
+from rehearsal.room.writes import writes_in
 
 LINE = '127.0.0.1 - - [25/Nov/2026:01:51:34 +0000] "{} HTTP/2.0" {} 0 "" "curl"\n'
 WRITTEN = "docker.io/library/alpine:evil"

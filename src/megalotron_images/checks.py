@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from megalotron_images.convention import Reference, Release, parse_reference
 from megalotron_images.errors import RegistryFailed, RuleBroken
-from megalotron_images.plans import Asked, Facts, LocalImage, not_newer, platform_loss
-from megalotron_images.registry import Free, Registry, Taken
+from megalotron_images.plan import Asked, Facts, LocalImage, not_newer, platform_loss
+from megalotron_images.registry.client import Free, Registry, Taken
 from megalotron_images.release import gather
 
 _YOURS = "names your image already"

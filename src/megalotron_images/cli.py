@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from megalotron_images import show
+from megalotron_images import output as show
 from megalotron_images.convention import (
     REGISTRY,
     STACKS,
@@ -24,9 +24,9 @@ from megalotron_images.convention import (
     releases_among,
     split_reference,
 )
-from megalotron_images.credentials import find_credentials
 from megalotron_images.errors import CannotTell, ImageError, Refused
-from megalotron_images.registry import connect
+from megalotron_images.registry.client import connect
+from megalotron_images.registry.credentials import find_credentials
 
 app = typer.Typer(
     help="Megalotron's image process: check, publish and promote images without losing a release.",
@@ -93,7 +93,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show each stack's newest release, and what main and dev point to."""
-    from megalotron_images.board import read_days, read_line
+    from megalotron_images.status import read_days, read_line
 
     registry = connect()
     lines = [read_line(registry, one) for one in ([parse_stack(stack)] if stack else STACKS)]
@@ -151,7 +151,7 @@ def publish(
     """Push a local image under a tag, say what the tag was before, and prove it by reading back."""
     from megalotron_images import release
     from megalotron_images.engine import Engine
-    from megalotron_images.plans import Asked
+    from megalotron_images.plan import Asked
 
     reference = Reference(parse_stack(stack), parse_tag(tag))
     engine, credentials = Engine(), find_credentials(REGISTRY)
@@ -186,7 +186,7 @@ def promote(
 ) -> None:
     """Move main or dev to a release, in the registry itself; going back is the same."""
     from megalotron_images import release
-    from megalotron_images.plans import Asked
+    from megalotron_images.plan import Asked
 
     if expect and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
         raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")

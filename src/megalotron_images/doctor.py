@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from megalotron_images.checks import Finding, Verdict
 from megalotron_images.convention import REGISTRY, STACKS
-from megalotron_images.credentials import TOKEN, USERNAME, find_credentials
 from megalotron_images.errors import ImageError, RegistryFailed
-from megalotron_images.registry import Registry
-from megalotron_images.transport import Transport
+from megalotron_images.registry.client import Registry
+from megalotron_images.registry.credentials import TOKEN, USERNAME, find_credentials
+from megalotron_images.registry.transport import Transport
 
 
 def examine() -> Iterator[Finding]:

@@ -15,11 +15,11 @@ from docker.context import ContextAPI
 from docker.errors import APIError, ImageNotFound
 
 from megalotron_images import local_index
-from megalotron_images.credentials import Credentials
 from megalotron_images.errors import EngineFailed, NameTaken
-from megalotron_images.plans import LocalImage
-from megalotron_images.refusals import explain
-from megalotron_images.registry import PLATFORM, platform_in
+from megalotron_images.plan import LocalImage
+from megalotron_images.registry.client import PLATFORM, platform_in
+from megalotron_images.registry.credentials import Credentials
+from megalotron_images.registry.hints import explain
 
 Progress = Callable[[str, int, int], None]
 """Told a layer's id, the bytes sent of it, and its size."""

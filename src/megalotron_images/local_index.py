@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from megalotron_images.errors import EngineFailed
-from megalotron_images.plans import LocalImage
-from megalotron_images.registry import is_attestation, platform_in
+from megalotron_images.plan import LocalImage
+from megalotron_images.registry.client import is_attestation, platform_in
 
 Part = dict[str, Any]
 """One entry of `Manifests` in the engine's answer: `Descriptor`, `Kind`, `Available`,

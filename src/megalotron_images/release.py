@@ -33,8 +33,16 @@ from megalotron_images.errors import (
     RegistryFailed,
     RegistryRefused,
 )
-from megalotron_images.plans import Asked, Facts, LocalImage, Plan, plan_promote, plan_publish
-from megalotron_images.registry import NOT_THERE, Free, Manifest, Registry, State, Taken, Unknown
+from megalotron_images.plan import Asked, Facts, LocalImage, Plan, plan_promote, plan_publish
+from megalotron_images.registry.client import (
+    NOT_THERE,
+    Free,
+    Manifest,
+    Registry,
+    State,
+    Taken,
+    Unknown,
+)
 
 SETTLE = 1.0
 """Seconds between writing a tag and reading it back. Without any, 30 of 200 races had two winners;

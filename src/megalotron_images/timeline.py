@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from xml.sax.saxutils import escape
 
-from megalotron_images.board import Line, Moved, read_days, read_line
 from megalotron_images.convention import STACKS, Release
-from megalotron_images.registry import connect
+from megalotron_images.registry.client import connect
+from megalotron_images.status import Line, Moved, read_days, read_line
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 360, 10, 14, 8, 46
 _MOST_DAYS_FROM_EDGE = 14

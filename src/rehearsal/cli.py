@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from rehearsal.engines import NAME_VARIABLE, STORE_VARIABLE, choose_engine, masks_for
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-from rehearsal.options import STORES
-from rehearsal.settings import load_settings
+from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
+from rehearsal.runbook.compare import masks_for
+from rehearsal.settings import STORES, load_settings
 
 app = typer.Typer(
     help=(
@@ -88,7 +88,7 @@ def room(
     The practice credentials of the room's registries are shown first. Nothing in the room can reach
     anything outside, and nothing of it is left afterwards.
     """
-    from rehearsal.room import open_room
+    from rehearsal.room.sandbox import open_room
 
     settings = load_settings(Path.cwd())
     shell = [os.environ.get("SHELL", "/bin/bash")]
@@ -109,10 +109,10 @@ def verify(
     On an engine on which the pages were never recorded, outputs that differ are listed, and the
     status is 3.
     """
-    from rehearsal import verification
-    from rehearsal.evidence import is_recorded
-    from rehearsal.notebooks import find_pairs, part_of
-    from rehearsal.room import check_machine, probe
+    from rehearsal.room.sandbox import check_machine, probe
+    from rehearsal.runbook import execute as verification
+    from rehearsal.runbook.evidence import is_recorded
+    from rehearsal.runbook.model import find_pairs, part_of
 
     gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
     settings = load_settings(Path.cwd())
@@ -155,9 +155,9 @@ def verify(
 @app.command(epilog="Example: rehearsal refresh push-an-image")
 def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName = "") -> None:
     """Execute notebooks in rooms and write them, those whose outputs no longer match."""
-    from rehearsal.notebooks import find_pairs
-    from rehearsal.notebooks import refresh as refresh_pair
-    from rehearsal.room import probe
+    from rehearsal.room.sandbox import probe
+    from rehearsal.runbook.model import find_pairs
+    from rehearsal.runbook.model import refresh as refresh_pair
 
     settings = load_settings(Path.cwd())
     pairs, masks = (
@@ -183,8 +183,8 @@ def run(
 
     In production each write waits for its full reference, and runs/ gets a record.
     """
-    from rehearsal.notebooks import find_pairs
-    from rehearsal.walk import walk_through
+    from rehearsal.runbook.model import find_pairs
+    from rehearsal.step import walk_through
 
     pair = find_pairs(load_settings(Path.cwd()), [notebook])[0]
     if not walk_through(pair, "production" if production else "rehearsal"):
@@ -199,8 +199,8 @@ def coverage(
 
     Fail for one without a reason.
     """
-    from rehearsal import coverage as covering
-    from rehearsal.notebooks import find_pairs
+    from rehearsal.runbook import coverage as covering
+    from rehearsal.runbook.model import find_pairs
 
     settings = load_settings(Path.cwd())
     covered = covering.coverage(settings, find_pairs(settings, ()), settings.root / site)

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from rehearsal.errors import CannotCheck
-from rehearsal.masks import Mask, load_masks
 
 Right = Literal["push", "pull", "expired"]
 _KEYS = frozenset(
@@ -21,6 +20,10 @@ _NETWORK = "192.0.2"
 """Where registries are in a room (RFC 5737). Not below 127: Docker lets those do without TLS, and
 no real one.
 """
+KERNEL = "rehearsal"
+"""The kernel in which notebooks are executed and verified: the one that works in a room."""
+STORES = ("graph", "containerd")
+"""Where an engine keeps images: in its graph driver, or in containerd's image store."""
 RIGHTS = ("push", "pull", "expired")
 
 
@@ -69,10 +72,6 @@ class Settings:
     store: str = "containerd"
     engines: Path = Path("engines")
     evidence: Path | None = None
-
-    def masks(self) -> tuple[Mask, ...]:
-        """Return the project's masks; none without a file of them."""
-        return load_masks(self.mask_file) if self.mask_file else ()
 
 
 def load_settings(start: Path) -> Settings:

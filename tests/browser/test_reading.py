@@ -74,8 +74,8 @@ def test_everything_can_be_reached_by_keyboard(open_page):
     page = open_page("/guide/release-a-stack/")
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     wanted = page.evaluate(
-        """[...document.querySelectorAll("a[href], button, input:not([type=radio]):not([type=checkbox]), "
-             + "summary, [tabindex='0']")]
+        """[...document.querySelectorAll("a[href], button, summary, [tabindex='0'], "
+             + "input:not([type=radio]):not([type=checkbox])")]
             .filter((one) => one.checkVisibility({visibilityProperty: true}) && one.tabIndex >= 0
                     && one.getBoundingClientRect().width > 0 && !one.closest(".md-search__output"))
             .map((one, number) => (one.dataset.wanted = number)).length"""

@@ -11,9 +11,9 @@ from typer.main import get_command
 from conftest import ROOT
 from megalotron_images.cli import app as images_app
 from megalotron_images.convention import STACKS
-from megalotron_images.refusals import REFUSALS
+from megalotron_images.registry.hints import REFUSALS
 from rehearsal.cli import app as rehearsal_app
-from rehearsal.masks import as_text
+from rehearsal.runbook.compare import as_text
 
 COMMANDS = {
     "docker pull": "/guide/push-an-image/",

@@ -9,11 +9,11 @@ from functools import partial
 
 from megalotron_images import release
 from megalotron_images.convention import parse_reference
-from megalotron_images.credentials import Credentials
 from megalotron_images.engine import Engine
-from megalotron_images.plans import Asked
-from megalotron_images.registry import Registry
-from megalotron_images.transport import Transport
+from megalotron_images.plan import Asked
+from megalotron_images.registry.client import Registry
+from megalotron_images.registry.credentials import Credentials
+from megalotron_images.registry.transport import Transport
 
 
 def die():

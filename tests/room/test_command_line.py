@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from conftest_room import MAY_PUSH, put_image
 from megalotron_images.convention import STACKS, MovingTag, Reference, Release, parse_reference
-from megalotron_images.registry import Free, Taken
-from rehearsal.sealing import PROJECT, ROOM
+from megalotron_images.registry.client import Free, Taken
+from rehearsal.room.paths import PROJECT, ROOM
 from semver import Version
 
 IMAGE = "megalotron/backend"

@@ -7,9 +7,9 @@ import pytest
 from conftest_room import docker, put_index
 from megalotron_images.convention import parse_stack
 from megalotron_images.engine import Engine
-from megalotron_images.registry import Taken
-from rehearsal.engines import read_engine
-from rehearsal.sealing import ENGINE
+from megalotron_images.registry.client import Taken
+from rehearsal.room.engine import read_engine
+from rehearsal.room.paths import ENGINE
 
 IMAGE = parse_stack("backend").image
 BOTH = frozenset({"linux/amd64", "linux/arm64"})

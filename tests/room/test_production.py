@@ -18,8 +18,8 @@ import jupytext
 import nbformat
 import pytest
 
-from rehearsal.notebooks import script_of
-from rehearsal.sealing import PROJECT, ROOM
+from rehearsal.room.paths import PROJECT, ROOM
+from rehearsal.runbook.model import script_of
 
 BIN = Path(sys.executable).parent
 TOKEN = "practice-token-may-push"

@@ -13,12 +13,12 @@ import pytest
 from conftest_room import MAY_PUSH, digest_of, put_image
 from megalotron_images.convention import parse_reference
 from megalotron_images.errors import RegistryFailed
-from megalotron_images.plans import Plan
-from megalotron_images.registry import ACCEPT, Free, Manifest, Registry, Taken, Unknown
+from megalotron_images.plan import Plan
+from megalotron_images.registry.client import ACCEPT, Free, Manifest, Registry, Taken, Unknown
+from megalotron_images.registry.transport import Transport
 from megalotron_images.release import put
-from megalotron_images.transport import Transport
-from rehearsal.front import challenge, in_place_of, words
-from rehearsal.server import Reply, errors
+from rehearsal.room.scripted import challenge, in_place_of, words
+from rehearsal.room.server import Reply, errors
 
 IMAGE = "megalotron/backend"
 MANIFEST = json.dumps(

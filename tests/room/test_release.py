@@ -13,7 +13,6 @@ import pytest
 import race
 from conftest_room import MAY_PUSH, put_image, put_index
 from megalotron_images import release
-from megalotron_images.board import Moved, read_line
 from megalotron_images.convention import (
     MovingTag,
     Part,
@@ -25,9 +24,10 @@ from megalotron_images.convention import (
 )
 from megalotron_images.convention import parse_stack as stack_of
 from megalotron_images.errors import LostRace, Refused
-from megalotron_images.plans import Asked
-from megalotron_images.registry import Free, Taken
-from rehearsal.sealing import ROOM
+from megalotron_images.plan import Asked
+from megalotron_images.registry.client import Free, Taken
+from megalotron_images.status import Moved, read_line
+from rehearsal.room.paths import ROOM
 
 BACKEND = stack_of("backend")
 IMAGE = BACKEND.image

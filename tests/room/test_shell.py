@@ -8,9 +8,9 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from rehearsal.magic import Bash, CellFailed
-from rehearsal.placeholders import Placeholder
-from rehearsal.stages import Rehearsal
+from rehearsal.cell.magic import Bash, CellFailed
+from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.rehearsal import Rehearsal
 
 SPECIMENS = Path(__file__).parent.parent / "specimens" / "shell"
 HEADER = (
@@ -25,7 +25,7 @@ KNOWN = {
 
 @pytest.fixture
 def bash(monkeypatch, tmp_path):
-    monkeypatch.setattr("rehearsal.magic.declared_in", lambda folder: KNOWN)
+    monkeypatch.setattr("rehearsal.cell.magic.declared_in", lambda folder: KNOWN)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     shell = Bash(Rehearsal())
     yield shell

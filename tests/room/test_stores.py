@@ -9,10 +9,10 @@ from megalotron_images import release
 from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
 from megalotron_images.errors import EngineFailed, RegistryFailed
-from megalotron_images.plans import Asked
-from megalotron_images.registry import Manifest, Taken
-from rehearsal.engines import CONTAINERD, read_engine
-from rehearsal.sealing import ENGINE
+from megalotron_images.plan import Asked
+from megalotron_images.registry.client import Manifest, Taken
+from rehearsal.room.engine import CONTAINERD, read_engine
+from rehearsal.room.paths import ENGINE
 
 IMAGE = parse_stack("backend").image
 HERE = read_engine(ENGINE)

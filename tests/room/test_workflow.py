@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from conftest_room import MAY_PUSH, put_image
-from megalotron_images.registry import Free, Taken
-from rehearsal.sealing import PROJECT
+from megalotron_images.registry.client import Free, Taken
+from rehearsal.room.paths import PROJECT
 
 WORKFLOW = PROJECT / ".github" / "workflows" / "publish-image.yml"
 NOT_COVERED = {"Get the helper": "it installs the helper from GitHub, which no room can reach"}

@@ -1,0 +1,288 @@
+"""What is in a registry, and the one way to change it: put a manifest's own bytes at a tag.
+
+Source: OCI distribution specification 1.1 ("Pulling manifests", "Pushing manifests", "Content
+discovery").
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from megalotron_images.convention import REGISTRY
+from megalotron_images.errors import RegistryFailed
+from megalotron_images.registry.credentials import find_credentials
+from megalotron_images.registry.transport import Answer, Transport, seconds
+
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+ACCEPT = ", ".join(
+    (
+        *INDEXES,
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+"""Every kind of manifest there is: with fewer a registry answers 404 for a tag that exists."""
+NOT_THERE = ("manifest unknown", "name unknown")
+"""How a registry's words begin when it knows no such tag or repository."""
+PLATFORM = ("os", "architecture", "variant")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PAGE = 10_000
+_MOST_PAGES = 1_000
+
+
+@dataclass(frozen=True)
+class Free:
+    """Nothing has this tag: the registry says so itself."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The tag names what has this digest."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Whether the tag is free cannot be told, for this reason; so it counts as taken."""
+
+    reason: str
+
+
+State = Free | Taken | Unknown
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest or index, as the very bytes that its digest is computed from."""
+
+    digest: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the bytes say."""
+        document: dict[str, Any] = json.loads(self.content)
+        return document
+
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """The descriptors in an index; none in the manifest of one image."""
+        return list(self.document["manifests"]) if self.media_type in INDEXES else []
+
+    @property
+    def configuration(self) -> str | None:
+        """The digest of an image's configuration; None for an index."""
+        return None if self.media_type in INDEXES else str(self.document["config"]["digest"])
+
+
+def platform_name(system: str, architecture: str, variant: str = "") -> str:
+    """Return a platform as docker writes it.
+
+    The variant v8 of arm64 is the only one there is, and left out.
+    """
+    plain = (architecture, variant) == ("arm64", "v8") or not variant
+    return f"{system}/{architecture}" if plain else f"{system}/{architecture}/{variant}"
+
+
+def platform_in(said: object) -> Iterator[str]:
+    """Yield the platform that a descriptor or configuration states, if it states one."""
+    if isinstance(said, dict) and all(
+        said.get(key) not in (None, "", "unknown") for key in PLATFORM[:2]
+    ):
+        yield platform_name(*(str(said.get(key) or "") for key in PLATFORM))
+
+
+def is_attestation(part: dict[str, Any]) -> bool:
+    """Whether a descriptor in an index is of an attestation, as BuildKit writes them."""
+    unknown = part.get("platform") == {"architecture": "unknown", "os": "unknown"}
+    return unknown or "vnd.docker.reference.type" in (part.get("annotations") or {})
+
+
+class Registry:
+    """A registry's repositories, as far as the process needs them.
+
+    writes: ask at once for a token that may write, instead of for one to read and another to write.
+    """
+
+    def __init__(self, transport: Transport, writes: bool = False) -> None:
+        self._transport = transport
+        self._reads = "pull,push" if writes else "pull"
+
+    def state(self, repository: str, tag: str) -> State:
+        """Return whether a tag is free; only the registry's own `unknown` says that it is.
+
+        Asked with GET: a HEAD has no body, and so neither the registry's words nor bytes to check.
+        """
+        try:
+            answer = self._ask("GET", repository, f"manifests/{tag}")
+            if answer.status == 200:
+                return Taken(_manifest(answer).digest)
+        except RegistryFailed as error:
+            return Unknown(str(error))
+        if answer.status == 404 and answer.said.startswith(NOT_THERE):
+            return Free()
+        return Unknown(str(answer.failure()))
+
+    def manifest(self, repository: str, reference: str) -> Manifest:
+        """Return the manifest at a tag or digest, its bytes checked.
+
+        Raises RegistryFailed if there is none.
+        """
+        answer = self._ask("GET", repository, f"manifests/{reference}")
+        if answer.status != 200:
+            raise answer.failure()
+        manifest = _manifest(answer)
+        if _DIGEST.fullmatch(reference) and manifest.digest != reference:
+            raise RegistryFailed(
+                f"{answer.question}: the bytes have the digest {manifest.digest}. Trust none of it."
+            )
+        return manifest
+
+    def tags(self, repository: str) -> list[str]:
+        """Return all tags of a repository, in no order; none if there is no such repository."""
+        path, found = f"/v2/{repository}/tags/list?n={_PAGE}", dict[str, None]()
+        for _ in range(_MOST_PAGES):
+            answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
+            if answer.status == 404 and answer.said.startswith(NOT_THERE):
+                return []
+            if answer.status != 200:
+                raise answer.failure()
+            page, before = _tags(answer), len(found)
+            found.update(dict.fromkeys(page))
+            following = re.search(r'<([^>]+)>;\s*rel="?next"?', answer.headers.get("Link", ""))
+            if following is None:
+                return list(found)
+            if len(found) == before:
+                break
+            place = urlsplit(urljoin(f"https://x{path}", following[1]))
+            path = f"{place.path}?{place.query}"
+        raise RegistryFailed(
+            f"{answer.question}: the list of tags does not end. Nothing was read from it."
+        )
+
+    def put(self, repository: str, tag: str, manifest: Manifest) -> None:
+        """Put a manifest's bytes at a tag; raise RegistryFailed unless the registry took them."""
+        answer = self._transport.ask(
+            "PUT",
+            f"/v2/{repository}/manifests/{tag}",
+            f"repository:{repository}:pull,push",
+            body=manifest.content,
+            headers={"Content-Type": manifest.media_type},
+        )
+        if answer.status not in (200, 201):
+            raise answer.failure()
+
+    def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
+        """Return the platforms that a manifest or index is for, such as `linux/amd64`.
+
+        An index in an index is read too, as is an image that its index gives no platform; an
+        attestation has none.
+        """
+        return frozenset(self._platforms(repository, manifest, set()))
+
+    def _platforms(self, repository: str, manifest: Manifest, seen: set[str]) -> Iterator[str]:
+        if manifest.media_type not in INDEXES:
+            yield from platform_in(self._config(repository, manifest))
+        for part in manifest.parts:
+            named = list(platform_in(part.get("platform")))
+            if named or is_attestation(part) or part["digest"] in seen:
+                yield from named
+            else:
+                seen.add(part["digest"])
+                yield from self._platforms(
+                    repository, self.manifest(repository, part["digest"]), seen
+                )
+
+    def created(self, repository: str, manifest: Manifest) -> str:
+        """Return when an image, or the first part of an index, was built (ISO 8601), or nothing."""
+        if manifest.parts:
+            manifest = self.manifest(repository, manifest.parts[0]["digest"])
+        if manifest.media_type in INDEXES:
+            return ""
+        return str(self._config(repository, manifest).get("created") or "")
+
+    def check_push(self, repository: str) -> None:
+        """Raise RegistryFailed unless these credentials may push.
+
+        An upload is begun and taken back, nothing else.
+        """
+        scope = f"repository:{repository}:pull,push"
+        begun = self._transport.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
+        if begun.status != 202:
+            raise begun.failure()
+        place = urlsplit(begun.headers.get("Location", ""))
+        with contextlib.suppress(
+            RegistryFailed
+        ):  # not everybody may take back an upload; it ends by itself
+            self._transport.ask("DELETE", f"{place.path}?{place.query}", scope)
+
+    def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
+        """Return an image's configuration; nothing for what is no image, such as an attestation."""
+        with contextlib.suppress(ValueError):
+            found = json.loads(self._blob(repository, manifest.document["config"]["digest"]))
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def _blob(self, repository: str, digest: str) -> bytes:
+        answer = self._ask("GET", repository, f"blobs/{digest}")
+        if answer.status != 200:
+            raise answer.failure()
+        if _digest(answer.body) != digest:
+            raise RegistryFailed(
+                f"{answer.question}: the bytes have another digest. Trust none of it."
+            )
+        return answer.body
+
+    def _ask(self, method: str, repository: str, rest: str) -> Answer:
+        scope = f"repository:{repository}:{self._reads}"
+        return self._transport.ask(
+            method, f"/v2/{repository}/{rest}", scope, headers={"Accept": ACCEPT}
+        )
+
+
+def connect(writes: bool = False) -> Registry:
+    """Return the process's registry, as whom the environment or Docker's login says."""
+    return Registry(Transport(REGISTRY, find_credentials(REGISTRY), seconds()), writes=writes)
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _manifest(answer: Answer) -> Manifest:
+    digest = _digest(answer.body)
+    said = answer.headers.get("Docker-Content-Digest", digest)
+    if said != digest:
+        raise RegistryFailed(
+            f"{answer.question}: says the digest {said}, and sends {digest}. Trust none of it."
+        )
+    try:
+        document = json.loads(answer.body)
+        kind = str(document.get("mediaType") or answer.headers.get("Content-Type", ""))
+        parts = document["manifests"] if kind in INDEXES else [document["config"]]
+        if not all(_DIGEST.fullmatch(part["digest"]) for part in parts):
+            raise ValueError(parts)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise RegistryFailed(
+            f"{answer.question}: the answer is no manifest. Run it again later."
+        ) from None
+    return Manifest(digest, kind, answer.body)
+
+
+def _tags(answer: Answer) -> list[str]:
+    try:
+        return [str(tag) for tag in json.loads(answer.body)["tags"] or ()]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise RegistryFailed(
+            f"{answer.question}: the answer is no list of tags. Run it again later."
+        ) from None

@@ -1,0 +1,255 @@
+"""One strict bash for all cells of a kernel: what one exports, the next one has, as in a terminal.
+
+A cell ends well, or the shell is broken and no later cell runs. What bash itself would overlook is
+refused before (reading.py); what a cell leaves running is ended, and breaks the shell.
+"""
+
+import contextlib
+import os
+import secrets
+import selectors
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import Path
+
+import psutil
+
+from rehearsal.cell.syntax import last_statement
+from rehearsal.errors import Wrong
+from rehearsal.room import linux
+
+_SECONDS_TO_END = 2.0
+_NO_COMMAND = 127
+_HINTS = {
+    "127": " (no such command, or what it needs is missing)",
+    "141": " (the command after a | ended before it had read everything)",
+}
+Write = Callable[[bytes], None]
+
+
+class Ended(Wrong):
+    """A cell ended in another way than declared; `code` is its shell's."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.code = status
+
+
+class Shell:
+    """A running bash. It lives until it is closed, interrupted, or a cell fails.
+
+    Then `broken` says why.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        linux.adopt_orphans()
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.broken: str | None = None
+        self._scripts: dict[str, str] = {}
+        self._report, self._missing, self._last = (
+            self.folder / f"report{end}" for end in ("", ".missing", ".last")
+        )
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        self._output, output = os.pipe()
+        driver = resources.files("rehearsal.cell") / "driver.bash"
+        self._bash = subprocess.Popen(
+            [
+                "bash",
+                "--noprofile",
+                "--norc",
+                str(driver),
+                str(requests),
+                str(answers),
+                str(self._report),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(requests, answers),
+            start_new_session=True,
+        )
+        for theirs in (requests, answers, output):
+            os.close(theirs)
+        os.set_blocking(self._output, False)
+
+    def run(
+        self, script: str, write: Write, *, values: Mapping[str, str], fails: int | None = None
+    ) -> None:
+        """Run one cell, giving `write` what it prints as it comes.
+
+        Raises Wrong unless it ends as declared.
+
+        values: variables set before. fails: the exit status that the cell is expected to end with.
+        """
+        if self.broken:
+            raise Wrong(f"Not run: {self.broken} Restart the kernel and run all cells again.")
+        try:
+            self._run(script, write, values, fails)
+        except KeyboardInterrupt:
+            self._break("the shell was interrupted.")
+            raise Wrong(
+                "Interrupted: what the cell had started was ended. Restart the kernel to go on."
+            ) from None
+        except Wrong as error:
+            self._break(f"an earlier cell failed ({error}).")
+            raise
+
+    def fail(self, why: str) -> Wrong:
+        """Break the shell for something that its cell did, and return what to raise."""
+        self._break(f"an earlier cell failed ({why}).")
+        return Wrong(why)
+
+    def close(self) -> None:
+        """End the shell and everything it started."""
+        self._kill(signal.SIGKILL)
+        for number in (self._requests, self._answers, self._output):
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+    def _run(self, script: str, write: Write, values: Mapping[str, str], fails: int | None) -> None:
+        cell = self._write(script, fails is not None)
+        nonce = secrets.token_hex(16)
+        assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+        request = "\0".join(
+            (nonce, assignments, str(cell), "yes" if fails is not None else "no", "")
+        )
+        os.write(self._requests, request.encode())
+        status = self._answer(nonce, write)
+        self._end_leftovers()
+        if status is None:
+            ended = self._bash.wait()
+            raise Ended(self._failure(self._report, ended), ended)
+        if fails != _NO_COMMAND and self._missing.exists():
+            raise Ended(self._failure(self._missing, _NO_COMMAND), _NO_COMMAND)
+        if fails is not None and not self._last.exists():
+            why = self._failure(self._report, status)
+            raise Ended(
+                f"it failed before its last statement, the one that is declared to fail: {why}",
+                status,
+            )
+        if fails is not None and status != fails:
+            raise Ended(
+                f"it ended with status {status}, and is declared to fail with {fails}", status
+            )
+
+    def _write(self, script: str, fails: bool) -> Path:
+        """Write one cell to a file of its own.
+
+        The last statement of one that fails to another, on the same line.
+        """
+        cell = self.folder / f"cell-{len(self._scripts) // 2 + 1}"
+        self._scripts[str(cell)] = self._scripts[f"{cell}.last"] = script
+        cut = last_statement(script) if fails else len(script)
+        cell.write_text(f"{script[:cut]}\n")
+        if fails:
+            Path(f"{cell}.last").write_text("\n" * script.count("\n", 0, cut) + f"{script[cut:]}\n")
+        self._report.write_text("")
+        for stale in (self._missing, self._last):
+            stale.unlink(missing_ok=True)
+        return cell
+
+    def _failure(self, report: Path, status: int) -> str:
+        """Return the words for a cell that failed.
+
+        Its line, or that of a cell before, and its status.
+        """
+        lines = [
+            line
+            for line in report.read_text().splitlines()
+            if line.rpartition("\t")[2] in self._scripts
+        ]
+        if not lines:
+            return (
+                f"the shell ended with status {status if status >= 0 else 128 - status} before the"
+                " cell did"
+            )
+        said, number, source = lines[-1].split("\t")
+        text = self._scripts[source].splitlines()[int(number) - 1 :]
+        before = (
+            "" if source.removesuffix(".last") == list(self._scripts)[-2] else " of an earlier cell"
+        )
+        return (
+            f"line {number}{before}: status {said}:"
+            f" {text[0].strip() if text else source}{_HINTS.get(said, '')}"
+        )
+
+    def _answer(self, nonce: str, write: Write) -> int | None:
+        """Pass output on until the shell answers.
+
+        Return the status it gives, or None when it has ended.
+        """
+        answer = b""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._output, selectors.EVENT_READ)
+            ready.register(self._answers, selectors.EVENT_READ)
+            while not answer.endswith(b"\n"):
+                for key, _ in ready.select():
+                    if key.fd == self._output:
+                        self._pass_on(write)
+                    elif part := os.read(self._answers, 4096):
+                        answer += part
+                    else:
+                        self._pass_on(write)
+                        return None
+        self._pass_on(write)
+        said, _, status = answer.decode().strip().partition(" ")
+        return int(status) if said == nonce else None
+
+    def _pass_on(self, write: Write) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._output, 65536):
+                write(data)
+
+    def _end_leftovers(self) -> None:
+        """End what the cell left running, wherever it hides, and count it as a failure."""
+        left = self._descendants()
+        running = [words for process in left if (words := _command(process))]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=_SECONDS_TO_END)
+        if running:
+            raise Wrong(f"it left a job running ({'; '.join(running)}): wait for it in the cell")
+
+    def _descendants(self) -> list[psutil.Process]:
+        """Return the shell's processes but bash itself.
+
+        Children of it, and orphans that this process has adopted.
+        """
+        found = []
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(ProcessLookupError):
+                if process.pid != self._bash.pid and os.getsid(process.pid) != os.getsid(0):
+                    found.append(process)
+        return found
+
+    def _break(self, why: str) -> None:
+        self._kill(signal.SIGTERM)
+        self.broken = why
+
+    def _kill(self, first: signal.Signals) -> None:
+        """End bash's process group, and what has left it; first as asked, then for certain."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._bash.pid, first)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._bash.wait(_SECONDS_TO_END)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._bash.pid, signal.SIGKILL)
+        for process in self._descendants():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._bash.wait()
+
+
+def _command(process: psutil.Process) -> str:
+    """Return the words of a process, or nothing for one that has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return " ".join(process.cmdline()) or process.name()
+    return ""

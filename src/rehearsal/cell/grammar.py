@@ -1,0 +1,183 @@
+"""Read a shell cell before it runs, and refuse what would hide a failure from bash itself.
+
+`set -euo pipefail` alone lets failures pass in many places. The rules here stand beside the options
+that the shell sets (shell.py); together they make a cell that ends well mean that every command of
+it did.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile, zip_longest
+
+from tree_sitter import Node
+
+from rehearsal.cell.rules import RULES
+from rehearsal.cell.syntax import CONDITIONS, is_certain, parse, places, text, walk, words
+
+OTHER_SHELLS = (
+    "sh",
+    "script",
+    "system",
+    "sx",
+    "!",
+    "perl",
+    "ruby",
+    "python",
+    "python2",
+    "python3",
+    "pypy",
+)
+"""IPython's magics that start another program; each would pass by what is checked here."""
+_COMPOUND = {
+    "compound_statement",
+    "subshell",
+    "for_statement",
+    "c_style_for_statement",
+    "while_statement",
+}
+_COMPOUND |= {"if_statement", "case_statement"}
+_OVERLOOKED = (
+    "in a condition, or left of ||, bash overlooks failures inside this; run it before, and test"
+    " its result"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in a cell that is refused.
+
+    Its line (from 1, the magic line not counted) and why.
+    """
+
+    line: int
+    why: str
+
+
+def functions_of(script: str) -> frozenset[str]:
+    """Return the names of the functions that a script defines."""
+    names = (
+        child
+        for node in walk(parse(script))
+        if node.type == "function_definition"
+        for child in node.children
+    )
+    return frozenset(text(child) for child in names if child.type == "word")
+
+
+def check(script: str, functions: frozenset[str] = frozenset()) -> list[Finding]:
+    """Return what is wrong with `script` before it runs, by line; nothing in it is executed.
+
+    functions: those that earlier cells have defined.
+    """
+    syntax = subprocess.run(
+        ["bash", "-n"], input=script, capture_output=True, text=True, check=False
+    )
+    if syntax.returncode or syntax.stderr:
+        return [_syntax_error(syntax.stderr)]
+    tree = parse(script)
+    found = {
+        Finding(node.start_point.row + 1, why) for node in walk(tree) if (why := _refuse(node))
+    }
+    known = functions | functions_of(script)
+    found |= {Finding(node.start_point.row + 1, _OVERLOOKED) for node in _overlooked(tree, known)}
+    found |= set(_hidden_substitutions(script, tree)) | set(_unwaited(script, tree))
+    return sorted(found, key=lambda finding: (finding.line, finding.why))
+
+
+def _syntax_error(said: str) -> Finding:
+    first = said.strip().splitlines()[0]
+    _, _, rest = first.partition("line ")
+    line, _, message = rest.partition(": ")
+    return Finding(int(line) if line.isdigit() else 1, message or first)
+
+
+def _refuse(node: Node) -> str | None:
+    rule = RULES.get(node.type)
+    return rule(node) if rule else None
+
+
+def _conditions(tree: Node) -> Iterator[Node]:
+    """Yield what runs where bash overlooks failures.
+
+    Conditions, and the left sides of || and &&.
+    """
+    for node in walk(tree):
+        if node.type in CONDITIONS:
+            yield from _condition(node)
+        elif node.type == "list":
+            yield node.children[0]
+
+
+def _condition(node: Node) -> list[Node]:
+    """Return what stands between if, elif, while or until, and then or do."""
+    return list(takewhile(lambda child: child.type not in ("then", "do_group"), node.children))
+
+
+def _overlooked(tree: Node, known: frozenset[str]) -> Iterator[Node]:
+    for node in (inner for condition in _conditions(tree) for inner in walk(condition)):
+        calls = node.type == "command" and words(node)[0] in known
+        several = (
+            node.type == "command_substitution"
+            and sum(child.is_named for child in node.children) > 1
+        )
+        if node.type in _COMPOUND or calls or several:
+            yield node
+    for node in (node for node in walk(tree) if node.type in CONDITIONS):
+        yield from [
+            child for child in _condition(node) if child.is_named and child.type != "comment"
+        ][:-1]
+
+
+def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
+    """Find backticks, and any $( that the syntax tree shows as mere text.
+
+    Their failures would be lost unseen.
+    """
+    content = script.encode()
+    for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
+        node = tree.descendant_for_byte_range(match.start(), match.end())
+        shown = match[0] == b"$(" and node is not None and node.type == "$("
+        if not shown and not places(node) & {"literal", "comment"}:
+            line = content.count(b"\n", 0, match.start()) + 1
+            yield Finding(
+                line,
+                "the failure of this substitution would be lost; write name=$(…) on a line of"
+                " its own",
+            )
+
+
+def _unwaited(script: str, tree: Node) -> Iterator[Finding]:
+    """Find jobs without a `wait` of their own.
+
+    One that fails before its cell ends would not be missed.
+    """
+    found = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
+    for node in (node for node in found if node.parent != tree):
+        yield Finding(
+            node.start_point.row + 1,
+            "a job started in here cannot be waited for; start it in the cell",
+        )
+    jobs = [node for node in found if node.parent == tree]
+    waits = [
+        node
+        for node in walk(tree)
+        if node.type == "command" and words(node)[0] == "wait" and is_certain(node)
+    ]
+    for node, following in zip_longest(jobs, jobs[1:]):
+        until = following.start_byte if following else tree.end_byte
+        named = re.match(r"\s*(\w+)=\"?\$!", script.encode()[node.end_byte : until].decode())
+        once = named and len(re.findall(rf"\b{named[1]}=", text(tree))) == 1
+        later = [wait for wait in waits if wait.start_byte > node.end_byte]
+        own = any("$!" in text(wait) and wait.start_byte < until for wait in later)
+        if not own and not (
+            named and once and any(re.search(rf"\$\{{?{named[1]}\b", text(wait)) for wait in later)
+        ):
+            yield Finding(
+                node.start_point.row + 1, "nobody waits for this job; add a `wait $!` of its own"
+            )
+
+
+def _is_bit_operator(node: Node) -> bool:
+    return node.parent is not None and node.parent.type == "binary_expression"

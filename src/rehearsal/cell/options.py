@@ -1,0 +1,74 @@
+"""What a shell cell declares behind its `%%bash`."""
+
+import argparse
+import re
+import shlex
+from dataclasses import dataclass
+from typing import NoReturn
+
+from rehearsal.errors import Wrong
+from rehearsal.settings import STORES
+
+MAGIC = re.compile(r"%%bash(?:[ \t][^\n]*)?\n")
+NOBODY = "nothing"
+"""In place of words: the registry does not answer at all."""
+
+
+@dataclass(frozen=True)
+class ShellCell:
+    """One shell cell as it stands on the page, and what its options declare.
+
+    Attributes:
+        fails: the status that it must end with.
+        root: whether it runs containers.
+        writes: the references that it writes.
+        answers: the words in which the rehearsed registry refuses whatever this cell asks, or
+        `nothing`.
+        store: the image store with which alone it holds; empty for both.
+    """
+
+    script: str
+    fails: int | None = None
+    root: bool = False
+    writes: tuple[str, ...] = ()
+    answers: str = ""
+    store: str = ""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Wrong(f"The options after %%bash are not understood: {message}.")
+
+
+_PARSER = _Parser("%%bash", add_help=False, allow_abbrev=False)
+_PARSER.add_argument("--fails", type=int, choices=range(1, 256), metavar="STATUS")
+_PARSER.add_argument("--root", action="store_true")
+_PARSER.add_argument("--writes", action="append", default=[], metavar="REFERENCE")
+_PARSER.add_argument("--store", choices=STORES, default="")
+_PARSER.add_argument("--answers", default="", metavar="WORDS")
+
+
+def read_cell(line: str, script: str) -> ShellCell:
+    """Return the cell with these options; raise Wrong for options that there are not."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        _PARSER.error(str(error).lower())
+    read = _PARSER.parse_args(words)
+    return ShellCell(
+        script.removesuffix("\n"),
+        read.fails,
+        read.root,
+        tuple(read.writes),
+        read.answers,
+        read.store,
+    )
+
+
+def shell_cell(source: str) -> ShellCell | None:
+    """Return the cell that this source of a code cell is, or None for one in Python.
+
+    Raises Wrong as `read_cell`.
+    """
+    magic = MAGIC.match(f"{source}\n")
+    return read_cell(magic[0].removeprefix("%%bash"), source[magic.end() :]) if magic else None

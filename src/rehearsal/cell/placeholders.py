@@ -1,0 +1,163 @@
+"""Placeholders: `<your GH username>` in a command stands for a value that is not written down.
+
+A value reaches the shell as a variable, quoted, never as text pasted into the command: so it may
+hold anything, and no message that repeats the command can repeat the value.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from rehearsal.cell.grammar import Finding
+from rehearsal.cell.syntax import FORM, parse, places
+from rehearsal.errors import CannotCheck, Wrong
+
+_SHORTEST_FORM = 4
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """One declaration, from a notebook's metadata.
+
+    What it is for, and its value: in a rehearsal the declared one.
+    """
+
+    name: str
+    what: str
+    value: str
+    secret: bool = False
+
+
+def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
+    """Return the placeholders that a notebook's metadata declares, by name.
+
+    Raises Wrong for a declaration in part.
+    """
+    found = {}
+    try:
+        entries = dict(metadata.get("rehearsal", {}).get("placeholders", {}))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Wrong(
+            "What the header declares under `rehearsal: placeholders:` is no table of placeholders."
+        ) from error
+    for name, entry in entries.items():
+        try:
+            value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
+            found[name] = Placeholder(
+                name, str(entry["what"]), value, bool(entry.get("secret", False))
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Wrong(
+                f"The placeholder <{name}> is declared without {error}: give it `what` and"
+                " `rehearsal`."
+            ) from error
+        if not value:
+            raise Wrong(
+                f"The placeholder <{name}> has no value for the rehearsal: give it one under"
+                " `rehearsal`."
+            )
+    return found
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """Return what a Markdown file's header says of a notebook, or None.
+
+    Raises CannotCheck for one not readable.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        said = re.match(r"---[ \t]*\n(.*?\n)---[ \t]*\n", path.read_text(), re.DOTALL)
+        metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        first = str(error).partition("\n")[0]
+        raise CannotCheck(
+            f"{path.name} cannot be read as a notebook: {first}. Mend its text."
+        ) from error
+    found = metadata.get("jupyter") if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def runbooks(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the notebook texts of a folder, with what their headers say; hidden files are none."""
+    files = [path for path in sorted(folder.glob("[!.]*.md")) if path.is_file()]
+    return {path: said for path in files if (said := header(path)) is not None}
+
+
+def declared_in(folder: Path) -> dict[str, Placeholder]:
+    """Return what the notebook texts of a folder declare together.
+
+    A kernel is not told which of them it runs.
+    """
+    found: dict[str, Placeholder] = {}
+    for path, metadata in runbooks(folder).items():
+        for name, placeholder in declared(metadata).items():
+            if found.setdefault(name, placeholder) != placeholder:
+                raise Wrong(
+                    f"{path.name} declares <{name}> differently from another notebook: let them"
+                    " agree."
+                )
+    return found
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A script with variables in place of its placeholders."""
+
+    script: str
+    variables: Mapping[str, Placeholder]
+
+
+def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
+    """Return `script` with its placeholders filled in."""
+    names = [match[1] for match in FORM.finditer(script)]
+    if not names:
+        return Filled(script, {})
+    plain = FORM.sub(lambda match: "P" * len(match[0].encode()), script)
+    tree, found, parts, end = parse(plain), dict[str, Placeholder](), [], 0
+    for match in FORM.finditer(script):
+        line = script.count("\n", 0, match.start()) + 1
+        start = len(script[: match.start()].encode())
+        kinds = places(tree.descendant_for_byte_range(start, start + len(match[0].encode())))
+        if "comment" in kinds:
+            continue
+        if "literal" in kinds:
+            return Finding(
+                line,
+                f"{match[0]} stands inside quotes where nothing is filled in; use double quotes",
+            )
+        if match[1] not in known:
+            return Finding(
+                line,
+                f"{match[0]} is not declared; to bash it is two redirections. Declare the"
+                " placeholder",
+            )
+        variable = f"PLACEHOLDER_{list(known).index(match[1]) + 1}"
+        found[variable] = known[match[1]]
+        inside = "string" in kinds or "heredoc_body" in kinds
+        parts.append(
+            script[end : match.start()] + (f"${{{variable}}}" if inside else f'"${{{variable}}}"')
+        )
+        end = match.end()
+    return Filled("".join(parts) + script[end:], found)
+
+
+def forms(secret: str) -> set[str]:
+    """Return every form in which a secret could be printed.
+
+    As it is, in JSON, URL-encoded, in base64 at any offset.
+    """
+    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
+    found = {secret, json.dumps(secret)[1:-1]} | encoded | small
+    for offset in range(3):
+        data = b"\0" * offset + secret.encode()
+        text = base64.b64encode(data).decode()
+        found.add(text[(0, 2, 3)[offset] : len(text) - (0, 3, 2)[len(data) % 3]])
+    return {form for form in found if len(form) >= _SHORTEST_FORM}

@@ -1,0 +1,127 @@
+"""Where the cells of a notebook run.
+
+What a stage gives the strict shell, and the rehearsal, which is one.
+
+The same bytes run on every stage. What differs stands here and in production.py: where the shell
+is, what a placeholder's value is, and what is held around each cell.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from rehearsal.cell.bash import Shell
+from rehearsal.cell.options import NOBODY, ShellCell
+from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.redact import Shown
+from rehearsal.errors import CannotCheck
+from rehearsal.room.engine import read_engine
+from rehearsal.room.init import can_run_containers, wait_until_ready
+from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
+from rehearsal.room.writes import Seen, Watch
+from rehearsal.settings import Registry, load_settings
+
+NOT_HERE = "Not run on this engine: "
+"""How the one line begins that a cell prints when it holds with another image store alone."""
+
+
+class Rehearsal:
+    """The stage in a room.
+
+    After each cell the registries' logs must show just the writes that it declares.
+    """
+
+    folder = WORK
+
+    def __init__(self) -> None:
+        self._shell: Shell | None = None
+        self._watch: Watch | None = None
+        self._registries: tuple[Registry, ...] = ()
+
+    def shell(self) -> Shell:
+        """Return the shell, once the room's engine and registries answer."""
+        if not ROOM.is_dir():
+            raise CannotCheck(
+                "Not in a room: choose the kernel `rehearsal`, which runs shell cells in one."
+            )
+        wait_until_ready()
+        if self._shell is None:
+            self._registries = load_settings(PROJECT.resolve()).registries
+            self._watch = Watch(self._registries)
+            self._shell = Shell(ROOM / "shell")
+        return self._shell
+
+    def value(self, placeholder: Placeholder) -> str:
+        """Return the declared value."""
+        return placeholder.value
+
+    def secrets(self, known: Iterable[Placeholder]) -> set[str]:
+        """Return the practice secrets: all are known before any cell runs."""
+        return {placeholder.value for placeholder in known if placeholder.secret}
+
+    def passes_over(self, cell: ShellCell) -> str:
+        """Return why a cell is not run on this engine, or nothing."""
+        store = read_engine(ENGINE).store if cell.store else ""
+        return (
+            f"{NOT_HERE}this cell holds with the store {cell.store} alone"
+            if store != cell.store
+            else ""
+        )
+
+    def check(self, source: str) -> None:
+        """Let every cell run: nothing that it does leaves the room."""
+
+    @contextlib.contextmanager
+    def around(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+        """Let the registry answer as the cell declares, and hold the cell to its writes."""
+        if cell.root and not can_run_containers():
+            raise CannotCheck(
+                "This cell needs root: only a room that root has made can run containers."
+            )
+        try:
+            with self._answering(cell.answers):
+                yield
+        finally:
+            seen = self._watch.new() if self._watch else None
+        if seen and (why := disagreement(cell, seen)):
+            raise self.shell().fail(why)
+
+    def close(self) -> None:
+        """End the shell, and the connections to the registries."""
+        if self._shell:
+            self._shell.close()
+        if self._watch:
+            self._watch.close()
+
+    def _answering(self, said: str) -> AbstractContextManager[object]:
+        if not said:
+            return contextlib.nullcontext()
+        from rehearsal.room.scripted import (
+            in_place_of,
+            words,
+        )  # few cells ask for it, and a server takes long to load
+
+        return in_place_of(self._registries[0], None if said == NOBODY else words(said))
+
+
+def disagreement(cell: ShellCell, seen: Seen) -> str | None:
+    """Return how what a cell wrote, or was refused to, differs from what it declares, or None.
+
+    A cell that must fail declares what it would write: where its reader may write, it would. So it
+    may write less.
+    """
+    declared = frozenset(cell.writes)
+    repositories = {reference.rpartition(":")[0] for reference in declared}
+    if undeclared := sorted(seen.wrote - declared):
+        return f"it wrote {', '.join(undeclared)} without declaring it (%%bash --writes REFERENCE)"
+    if undeclared := sorted(seen.refused - repositories):
+        return (
+            f"it would have written to {', '.join(undeclared)}, without declaring it (%%bash"
+            " --writes REFERENCE)"
+        )
+    if cell.fails is None and (missing := sorted(declared - seen.wrote)):
+        return f"it declares to write {', '.join(missing)}, and did not"
+    tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}
+    if cell.answers != NOBODY and (missing := sorted(repositories - tried)):
+        return f"it declares to write to {', '.join(missing)}, and did not try to"
+    return None

@@ -1,0 +1,296 @@
+"""The first process of a room.
+
+Its certificates, registries, token services and engine, and its one command.
+
+`services.py PROJECT PID COMMAND…`: a kernel was started at once, as process PID, and its first
+shell cell waits for READY; with PID 0 the command is started when everything is there. Ends with
+the command's exit status, and everything in the room with it.
+"""
+
+import base64
+import errno
+import functools
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from rehearsal.errors import CannotCheck
+from rehearsal.room import linux
+from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
+from rehearsal.room.paths import (
+    BUNDLE,
+    CERTIFICATE,
+    DOCKER_SOCKET,
+    ENGINE,
+    KEY,
+    REFUSED,
+    ROOM,
+    STATE,
+)
+from rehearsal.settings import Registry, Settings, load_settings
+
+READY, FAILED = STATE / "ready", STATE / "failed"
+_LOG = ROOM / "log"
+_SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_SECONDS_TO_START = 30.0
+_PAUSE = 0.01
+
+
+def wait_until_ready() -> None:
+    """Return when this room's engine and registries answer.
+
+    Raises CannotCheck with the reason if they never will.
+    """
+    while not READY.exists():
+        if FAILED.exists():
+            raise CannotCheck(FAILED.read_text())
+        time.sleep(_PAUSE)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one room to its end; return its command's exit status."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _let_the_command_decide)
+    project, started_before, *command = arguments
+    kernel = int(started_before)
+    try:
+        settings = load_settings(Path(project))
+        started = _start_services(settings)
+        _seed(settings)
+        _wait_for_services(settings, started)
+    except (CannotCheck, OSError) as error:
+        FAILED.with_suffix(".new").write_text(_reason(error))
+        FAILED.with_suffix(".new").rename(FAILED)
+        if not kernel:
+            print(_reason(error), file=sys.stderr)
+            return CannotCheck.status
+    else:
+        READY.touch()
+    if not kernel:
+        _show_credentials(settings)
+    status = _reap_until(kernel or _start(command))
+    if kernel and status:
+        print(
+            f"The kernel in the room ended with status {status}: {_last_line('kernel')}",
+            file=sys.stderr,
+        )
+    return status
+
+
+def _let_the_command_decide(number: int, frame: FrameType | None) -> None:
+    """Not ignored but handled: so the command gets the signal's default back when it is started."""
+
+
+def _start(command: list[str]) -> int:
+    """Return the PID of the room's command.
+
+    Not a Popen: it could take the status that _reap_until waits for.
+    """
+    try:
+        return os.posix_spawnp(command[0], command, os.environ)
+    except OSError as error:
+        print(f"{command[0]} cannot be run in the room: {error.strerror}.", file=sys.stderr)
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _reason(error: Exception) -> str:
+    said = (
+        str(error) if isinstance(error, CannotCheck) else f"The room could not be set up: {error}."
+    )
+    full = os.strerror(errno.ENOSPC).lower() in said.lower()
+    return f"{said} The room is full: free memory, or set REHEARSAL_ROOM_SIZE." if full else said
+
+
+def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
+    """Start the slowest first: the engine comes up while the certificates are made."""
+    started = {"engine": _start_engine(read_engine(ENGINE))}
+    chain = _make_certificates(settings)
+    from rehearsal.room import server, tokens
+
+    for registry in settings.registries:
+        _configuration_file(registry).write_text(
+            json.dumps(_registry_configuration(registry, tokens.PORT))
+        )
+        started[registry.name] = _serve(registry)
+        if registry.tokens:
+            refuse = functools.partial(_note, _LOG / f"{registry.name}{REFUSED}")
+            server.start(
+                registry.address,
+                tokens.PORT,
+                tokens.Issuer(registry, KEY.read_bytes(), chain, refuse),
+            )
+
+    def start_again(number: int, frame: FrameType | None) -> None:
+        """Start each stopped registry again: a scripted server stood in its place for a while."""
+        for registry in settings.registries:
+            if started[registry.name].poll() is not None:
+                started[registry.name] = _serve(registry)
+
+    signal.signal(signal.SIGUSR1, start_again)
+    return started
+
+
+def _note(file: Path, line: str) -> None:
+    with open(file, "a") as log:
+        log.write(f"{line}\n")
+
+
+def _configuration_file(registry: Registry) -> Path:
+    return ROOM / f"{registry.name}.json"
+
+
+def _serve(registry: Registry) -> subprocess.Popen[bytes]:
+    return _daemon(registry.name, ["docker-registry", "serve", str(_configuration_file(registry))])
+
+
+def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[bytes]:
+    """Start what has no terminal; what it says goes to a file of the room."""
+    with open(_LOG / name, "ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | more,
+            start_new_session=True,
+        )
+
+
+def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
+    """Start dockerd.
+
+    The drivers vfs and native need nothing of the kernel, so outputs are the same everywhere.
+    """
+    folder = ROOM / "engine"
+    features = (
+        {}
+        if engine.series.startswith("20.")
+        else {"containerd-snapshotter": engine.store == CONTAINERD}
+    )
+    (folder / "daemon.json").write_text(json.dumps({"features": features}))
+    if engine.plugins:
+        (ROOM / "home/.docker").mkdir(mode=0o700)
+        (ROOM / "home/.docker/cli-plugins").symlink_to(engine.plugins)
+    places = {
+        "data-root": "data",
+        "exec-root": "exec",
+        "pidfile": "pid",
+        "config-file": "daemon.json",
+    }
+    command = ["dockerd", *(f"--{option}={folder / name}" for option, name in places.items())]
+    command += [f"--host=unix://{DOCKER_SOCKET}", "--group=0", "--iptables=false"]
+    command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
+    command += [] if can_run_containers() else ["--bridge=none"]
+    return _daemon("engine", command, container="rehearsal")
+
+
+def can_run_containers() -> bool:
+    """Return whether this room has a cgroup tree of its own, which containers need."""
+    return os.path.isdir("/sys/fs/cgroup/room")
+
+
+def _make_certificates(settings: Settings) -> tuple[str, ...]:
+    """Make a throw-away authority that the whole room trusts, and one certificate.
+
+    Return its chain for `x5c`.
+    """
+    import trustme
+
+    authority = trustme.CA()
+    leaf = authority.issue_cert(
+        *(host for registry in settings.registries for host in registry.hosts)
+    )
+    authority.cert_pem.write_to_path(str(BUNDLE))
+    leaf.private_key_pem.write_to_path(str(KEY))
+    CERTIFICATE.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    if os.path.exists(_SYSTEM_BUNDLE):
+        linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
+    chain = (ssl.PEM_cert_to_DER_cert(part.bytes().decode()) for part in leaf.cert_chain_pems)
+    return tuple(base64.b64encode(certificate).decode() for certificate in chain)
+
+
+def _registry_configuration(registry: Registry, token_port: int) -> dict[str, object]:
+    """Return Distribution's configuration; JSON is YAML, which it reads."""
+    configuration: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "info", "formatter": "json"},
+        "storage": {
+            "filesystem": {"rootdirectory": str(ROOM / "registries" / registry.name)},
+            "delete": {"enabled": True},
+        },
+        "http": {
+            "addr": f"{registry.address}:443",
+            "tls": {"certificate": str(CERTIFICATE), "key": str(KEY)},
+        },
+    }
+    if registry.tokens:
+        host = registry.hosts[0]
+        realm = f"https://{host}:{token_port}/token"
+        token = {"realm": realm, "service": host, "issuer": host, "rootcertbundle": str(BUNDLE)}
+        configuration["auth"] = {"token": token}
+    return configuration
+
+
+def _wait_for_services(settings: Settings, started: dict[str, subprocess.Popen[bytes]]) -> None:
+    end = time.monotonic() + _SECONDS_TO_START
+    addresses = {registry.name: (registry.address, 443) for registry in settings.registries}
+    waiting = set(started)
+    while waiting := {
+        name for name in waiting if not _answers(addresses.get(name, str(DOCKER_SOCKET)))
+    }:
+        for name in waiting:
+            if started[name].poll() is not None or time.monotonic() > end:
+                raise CannotCheck(f"The room's {name} does not start: {_last_line(name)}")
+        time.sleep(_PAUSE)
+
+
+def _answers(address: str | tuple[str, int]) -> bool:
+    kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(kind, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(address)
+            if isinstance(address, str):
+                client.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+                return b" 200 " in client.recv(64)
+        except OSError:
+            return False
+    return True
+
+
+def _last_line(name: str) -> str:
+    lines = (_LOG / name).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _seed(settings: Settings) -> None:
+    from rehearsal.room.images import Store, load_history
+
+    for registry in settings.registries:
+        history = load_history(settings.root / registry.history) if registry.history else {}
+        Store(ROOM / "registries" / registry.name).seed(registry.images, history)
+
+
+def _show_credentials(settings: Settings) -> None:
+    for registry in settings.registries:
+        for token, right in registry.tokens.items():
+            user = f"user {registry.user}" if registry.user else "any user name"
+            print(f"{registry.name}: {user}, token {token} ({right})", file=sys.stderr)
+
+
+def _reap_until(pid: int) -> int:
+    while True:
+        ended, status = os.wait()
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

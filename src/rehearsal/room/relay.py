@@ -1,0 +1,129 @@
+"""The kernel `rehearsal`.
+
+A relay that makes a room, starts ipykernel in it, and passes its five channels on.
+
+A room has no network to the outside, but unix sockets are files: in the room the kernel listens on
+five of them (`transport: ipc`), and this process copies bytes between those and the five TCP ports
+(or sockets) that Jupyter chose. ZMTP is the same over both. So every notebook tool is sealed by
+choosing the kernel, and there is no such kernel without a room.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rehearsal.errors import CannotCheck, RehearsalError
+from rehearsal.room.paths import PRIVATE, ROOM
+from rehearsal.room.sandbox import Room, open_room
+from rehearsal.settings import load_settings
+
+if TYPE_CHECKING:
+    import asyncio
+
+CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
+_STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
+"""Without its extension a kernel would run IPython's own, lax `%%bash`: so it does not start
+then.
+"""
+_CONNECTION = "connection.json"
+_PAUSE = 0.005
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run one kernel to its end; return its exit status, or 3 when there can be no room."""
+    try:
+        outer = _read_connection(Path(arguments[0]))
+        with contextlib.ExitStack() as cleanup:
+            room = _open(outer)
+            cleanup.callback(room.close)
+            import asyncio  # once the room is on its way: it takes as long as the room's walls
+
+            asyncio.run(_relay(outer, room))
+    except RehearsalError as error:
+        print(error, file=sys.stderr)
+        return error.status
+
+
+def _read_connection(file: Path) -> dict[str, Any]:
+    """Return what a connection file says, and remove one that only who started this needs.
+
+    Nobody else would.
+    """
+    try:
+        outer: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise CannotCheck(
+            f"The connection file {file} cannot be read: {error}. Start the kernel again."
+        ) from error
+    if outer["ip"].startswith(PRIVATE):
+        file.unlink()
+    return outer
+
+
+def _open(outer: dict[str, Any]) -> Room:
+    settings = load_settings(Path.cwd())
+    ports = {f"{name}_port": number for number, name in enumerate(CHANNELS, 1)}
+    inner = outer | ports | {"transport": "ipc", "ip": str(ROOM / "kernel")}
+    options = ["-f", str(ROOM / _CONNECTION), "--ext=rehearsal.cell.magic", _STRICT]
+    kernel = [sys.executable, "-m", "ipykernel_launcher", *options]
+    files = {_CONNECTION: json.dumps(inner).encode()}
+    return open_room(settings, kernel, files=files, at_once=True)
+
+
+async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
+    """Pass bytes on until the room ends, or whoever started this process does."""
+    import asyncio
+
+    parent = int(
+        os.environ.get("JPY_PARENT_PID", os.getppid())
+    )  # getppid alone could name who adopted an orphan
+    for number, name in enumerate(CHANNELS, 1):
+        join = functools.partial(_join, f"{room.path}{ROOM}/kernel-{number}")
+        port = outer[f"{name}_port"]
+        try:
+            if outer["transport"] == "ipc":
+                await asyncio.start_unix_server(join, f"{outer['ip']}-{port}".replace("@", "\0", 1))
+            else:
+                await asyncio.start_server(join, outer["ip"], port)
+        except OSError as error:
+            raise CannotCheck(
+                f"The kernel's port {port} is taken ({error.strerror}): start the kernel again."
+            ) from error
+    ended = asyncio.Event()
+    keeper = os.pidfd_open(room.keeper)
+    asyncio.get_running_loop().add_reader(keeper, ended.set)
+    while not ended.is_set() and os.getppid() == parent:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _SECONDS_BETWEEN_LOOKS)
+    room.close()
+    os._exit(0)  # connections that a client still opens would each leave a complaint
+
+
+async def _join(path: str, reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
+    """Connect one client with the kernel's socket, as soon as the kernel has made it."""
+    import asyncio
+
+    while True:
+        try:
+            inner_reader, inner_writer = await asyncio.open_unix_connection(path)
+            break
+        except OSError:
+            await asyncio.sleep(_PAUSE)
+    await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+
+
+async def _copy(reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

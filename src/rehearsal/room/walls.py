@@ -1,0 +1,194 @@
+"""The inside of a room.
+
+An allow-list of the machine's folders, read-only, and fresh ones to write in.
+
+Nothing is hidden by name: what is not listed here is not there. So a person's home, other sockets,
+disks and whatever else a machine has cannot be reached, on machines that nobody has seen yet too.
+"""
+
+import errno
+import os
+import shutil
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rehearsal.room import linux
+from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
+from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
+
+_OLD = "/mnt"
+_SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "sys")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_HOST_WIDE = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+_FRESH = MS_NOSUID | MS_NODEV
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What one room holds besides the machine's own programs.
+
+    Attributes:
+        visible: folders seen read-only at their own paths (the project, the Python in use).
+        sockets: unix sockets of the machine, to be covered where they are in a folder that is seen.
+        work: the folder whose copy the commands start in, or None for an empty one.
+        addresses: those of the registries, on its loopback interface.
+        hosts: lines of the hosts file.
+        size: how much each place to write may hold, in tmpfs's words (all of it is memory).
+        files: small files of /run/room, readable by their owner alone.
+    """
+
+    visible: tuple[Path, ...]
+    sockets: tuple[str, ...]
+    work: Path | None
+    addresses: tuple[str, ...]
+    hosts: str
+    size: str
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def seal(inside: Inside, containers: bool) -> None:
+    """Turn this process's new namespaces into a room.
+
+    Raises OSError, its text naming the step, where that fails.
+    """
+    socket.sethostname("rehearsal")
+    linux.raise_loopback(inside.addresses)
+    linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    trees = _trees(
+        inside
+    )  # before this process is nobody to the machine: it may have no way to them then
+    linux.become_root()
+    linux.die_with_parent()  # again: a change of user takes it back
+    _new_root(inside, trees)
+    _furnish(inside)
+    if os.path.isdir("/etc/docker"):
+        _fresh("/etc/docker", "1m")
+    _processes()
+    _devices()
+    if containers:
+        _containers()
+    linux.mount(str(ROOM / "hosts"), "/etc/hosts", flags=MS_BIND)
+    linux.detach(_OLD)
+    linux.make_read_only("/", below=False)
+    os.chdir(WORK)
+
+
+def _fresh(target: str, size: str, mode: str = "755") -> None:
+    linux.mount("tmpfs", target, "tmpfs", _FRESH, f"size={size},mode={mode}")
+
+
+def _trees(inside: Inside) -> dict[str, int]:
+    """Return a copy of each mount that the room sees of the machine, those of the system first."""
+    system = [
+        f"/{name}"
+        for name in _SYSTEM
+        if not os.path.islink(f"/{name}") and os.path.isdir(f"/{name}")
+    ]
+    seen = [str(path) for path in inside.visible]
+    new = [
+        path
+        for n, path in enumerate(seen)
+        if not any(_holds(other, path) for other in (*system, *seen[:n]))
+    ]
+    return {path: linux.clone_tree(path) for path in (*system, *new)}
+
+
+def _holds(folder: str, path: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _new_root(inside: Inside, trees: dict[str, int]) -> None:
+    """Build a root on memory; the machine's own is at _OLD until the end."""
+    linux.mount("tmpfs", "/tmp", "tmpfs", _FRESH, "mode=755")
+    os.mkdir(f"/tmp{_OLD}")
+    linux.pivot_root("/tmp", f"/tmp{_OLD}")
+    os.chdir("/")
+    for place, mode in (("/run", "755"), ("/tmp", "1777"), ("/var/tmp", "1777")):
+        os.makedirs(place, exist_ok=True)
+        _fresh(place, inside.size, mode)
+    for name in ("/proc", "/dev", "/root"):
+        os.mkdir(name)
+    os.symlink("/run", "/var/run")
+    for name in _SYSTEM:
+        if os.path.islink(f"{_OLD}/{name}"):
+            os.symlink(os.readlink(f"{_OLD}/{name}"), f"/{name}")
+    for path, tree in trees.items():
+        os.makedirs(path, exist_ok=True)
+        linux.attach(tree, path)
+        linux.make_read_only(path)
+    for socket_path in inside.sockets:
+        if os.path.exists(socket_path):
+            linux.mount(f"{_OLD}/dev/null", socket_path, flags=MS_BIND)
+
+
+def _furnish(inside: Inside) -> None:
+    for folder in (ROOM, ROOM / "home", ROOM / "log", ROOM / "engine", STATE):
+        folder.mkdir()
+    for place, size in ((STATE, "64k"), (ROOM / "log", "64m"), (ROOM / "home", inside.size)):
+        _fresh(str(place), size)
+    if inside.work is None:
+        WORK.mkdir()
+    else:
+        _copy_work(inside.work)
+    PROJECT.symlink_to(inside.visible[0] if inside.visible else "/")
+    (ROOM / "hosts").write_text(inside.hosts)
+    for name, content in inside.files.items():
+        with open(os.open(ROOM / name, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(content)
+
+
+def _copy_work(folder: Path) -> None:
+    try:
+        shutil.copytree(folder, WORK, symlinks=True)
+    except shutil.Error as error:
+        said = str(error.args[0][0][2])
+        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in said else errno.EIO
+        raise OSError(number, f"copy {folder}: {said}") from error
+
+
+def _processes() -> None:
+    """Mount the room's own /proc.
+
+    Of the kernel's settings only the network's stay open: those are the room's own.
+    """
+    linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
+    network = os.open("/proc/sys/net", os.O_PATH)
+    for name in _HOST_WIDE:
+        if os.path.exists(f"/proc/{name}"):
+            linux.mount(f"/proc/{name}", f"/proc/{name}", flags=MS_BIND)
+            linux.make_read_only(f"/proc/{name}")
+    linux.mount(f"/proc/self/fd/{network}", "/proc/sys/net", flags=MS_BIND)
+    os.close(network)
+    for scope in (
+        "all",
+        "default",
+    ):  # the engine's idle bridge would make a connection wait instead of fail
+        Path(f"/proc/sys/net/ipv4/conf/{scope}/ignore_routes_with_linkdown").write_text("1")
+
+
+def _devices() -> None:
+    linux.mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "size=1m,mode=755")
+    for name in _DEVICES:
+        Path("/dev", name).touch()
+        linux.mount(f"{_OLD}/dev/{name}", f"/dev/{name}", flags=MS_BIND)
+    for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        os.symlink(f"/proc/self/{target}", f"/dev/{name}")
+    os.mkdir("/dev/pts")
+    linux.mount(
+        "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"
+    )
+    os.symlink("pts/ptmx", "/dev/ptmx")
+    os.mkdir("/dev/shm")
+    _fresh("/dev/shm", "64m", "1777")
+
+
+def _containers() -> None:
+    """Give the engine a cgroup tree of its own, seen as the root.
+
+    Its root must hold no process (cgroups(7)).
+    """
+    linux.unshare(linux.CLONE_NEWCGROUP)
+    linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", _FRESH | MS_NOEXEC)
+    os.mkdir("/sys/fs/cgroup/room")
+    Path("/sys/fs/cgroup/room/cgroup.procs").write_text("0")

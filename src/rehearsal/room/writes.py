@@ -1,0 +1,130 @@
+"""What was written to the registries of a room, from their own logs.
+
+Tags set, and anything deleted.
+
+A PUT by digest names nothing that a person could pull by mistake, so it is no write. A declared
+write that did not happen, and one that was not declared, are both errors: production asks a person
+for exactly what is declared.
+"""
+
+import contextlib
+import http.client
+import posixpath
+import re
+import secrets
+import ssl
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from rehearsal.errors import CannotCheck
+from rehearsal.room.paths import BUNDLE, REFUSED, ROOM
+from rehearsal.settings import Registry
+
+_REQUEST = re.compile(r'"(PUT|DELETE) (\S+) HTTP/[^"]*" 2\d\d ')
+_OBJECT = re.compile(r"/v2/(\S+)/(manifests|blobs)/(?!uploads/)(\S+)")
+_SECONDS_TO_LOG = 5.0
+_PAUSE = 0.002
+
+
+def writes_in(log: str, registry: str) -> list[str]:
+    """Return the references that a registry's access log says were set or deleted."""
+    found = []
+    for method, target in _REQUEST.findall(log):
+        written = _OBJECT.fullmatch(posixpath.normpath(unquote(urlsplit(target).path)))
+        if written is not None:
+            repository, kind, reference = written.groups()
+            if method == "DELETE":
+                found.append(f"{registry}/{repository}@{reference} (deleted)")
+            elif kind == "manifests" and ":" not in reference:
+                found.append(f"{registry}/{repository}:{reference}")
+    return found
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a cell.
+
+    The references that it wrote, and the repositories to which it was refused to write.
+    """
+
+    wrote: frozenset[str]
+    refused: frozenset[str]
+
+
+class Watch:
+    """Follows the logs of a room's registries from the moment it is made."""
+
+    def __init__(self, registries: Iterable[Registry]) -> None:
+        context = ssl.create_default_context(cafile=BUNDLE)
+        self._connections = {
+            registry: http.client.HTTPSConnection(registry.hosts[0], context=context)
+            for registry in registries
+        }
+        self._read_of = dict[Path, int]()
+        self.new()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections.values():
+            connection.close()
+
+    def new(self) -> Seen:
+        """Return what was seen since the last call.
+
+        Raises CannotCheck if a registry does not answer any more.
+        """
+        wrote, refused = set[str](), set[str]()
+        for registry in self._connections:
+            wrote |= set(writes_in(self._logged(registry), registry.name))
+            lines = self._unread(Path(ROOM / "log" / f"{registry.name}{REFUSED}")).split()
+            refused |= {f"{registry.name}/{repository}" for repository in lines}
+        return Seen(frozenset(wrote), frozenset(refused))
+
+    def _logged(self, registry: Registry) -> str:
+        """Return the new part of a log, up to a request of our own.
+
+        What was answered before it has been logged.
+        """
+        mark, new = self._leave_mark(registry), ""
+        end = time.monotonic() + _SECONDS_TO_LOG
+        while mark not in new:
+            if time.monotonic() > end:
+                raise CannotCheck(
+                    f"The room's {registry.name} does not write its log: nobody knows what was"
+                    " written."
+                )
+            time.sleep(_PAUSE)
+            new += self._unread(ROOM / "log" / registry.name)
+        return new
+
+    def _unread(self, file: Path) -> str:
+        if not file.exists():
+            return ""
+        with open(file, errors="replace") as log:
+            log.seek(self._read_of.get(file, 0))
+            new = log.read()
+            self._read_of[file] = log.tell()
+        return new
+
+    def _leave_mark(self, registry: Registry) -> str:
+        mark = f"mark-{secrets.token_hex(8)}"
+        connection = self._connections[registry]
+        for attempt in (1, 2):
+            try:
+                connection.request("GET", "/v2/", headers={"User-Agent": mark})
+                connection.getresponse().read()
+                break
+            except (
+                OSError,
+                http.client.HTTPException,
+            ) as error:  # an idle connection may have been closed
+                with contextlib.suppress(OSError):
+                    connection.close()
+                if attempt == 2:
+                    raise CannotCheck(
+                        f"The room's {registry.name} does not answer any more: {error}"
+                    ) from error
+        return mark

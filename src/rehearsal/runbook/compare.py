@@ -1,0 +1,254 @@
+"""Masks: what may differ from run to run, and in which way.
+
+A mask of the kind `named` gives each value that it finds a number, in order of appearance: the
+first digest of a run is «digest 1», and stays it in every cell. Two runs agree when they agree
+after that, so a digest that should be the one of three cells before, and is not, shows. `digest` is
+the same for values of which one may be the beginning of the other, as a layer's short form is of
+its digest. `line` drops whole lines that come and go, `drop` any text that does; `text` puts its
+name in the place of what it finds. All else is compared exactly.
+"""
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rehearsal.errors import CannotCheck
+from rehearsal.room.engine import Engine
+from rehearsal.settings import Settings
+
+_UNMASKED = "¤ qZ7 ¤\n"
+"""What no mask has a part in, unless it has one in everything."""
+KINDS = ("named", "digest", "line", "text", "drop")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One rule; in a `named` one a group, where there is one, is the value that is compared.
+
+    on: the engines on which alone it holds, each as a series, a store, or both (`28`, `graph`, `28
+    graph`); empty for all. A run of all notebooks on one of those must need it.
+    """
+
+    name: str
+    kind: str
+    pattern: re.Pattern[str]
+    example: str
+    reason: str
+    on: tuple[str, ...] = ()
+
+    def holds_on(self, release: str, store: str) -> bool:
+        """Whether it holds on an engine of this release (`28.5.2`) with this store."""
+        if not self.on:
+            return True
+        return any(
+            all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split())
+            for spec in self.on
+        )
+
+
+class Masked:
+    """One side of a comparison, reference or run.
+
+    Remembers across its cells which value got which number.
+
+    follows: the other side, whose text is masked first. Then a digest has the number of the one
+    that stands there: so two of this side may be one of that side, and never the other way round.
+    (With the graph driver an image has a digest in the engine and another in the registry; with
+    containerd's store they are one.)
+    """
+
+    def __init__(self, masks: Sequence[Mask], follows: "Masked | None" = None) -> None:
+        self._masks = masks
+        self._follows = follows
+        self._numbers: dict[str, list[str]] = {}
+        self._there: dict[int, int] = {}
+        self._named: list[int] = []
+
+    def text(self, text: str) -> str:
+        """Return `text` with everything that may differ replaced by its name."""
+        self._named = []
+        for mask in self._masks:
+            if mask.kind == "line":
+                lines = text.splitlines(keepends=True)
+                text = "".join(
+                    line for line in lines if not mask.pattern.fullmatch(line.rstrip("\n"))
+                )
+            else:
+                text = mask.pattern.sub(partial(self._name, mask), text)
+        return text
+
+    def line_of(self, text: str, line: int) -> int:
+        """Return the line of the unmasked `text` that stands at `line` of the masked one."""
+        lines = text.splitlines(keepends=True)
+        for number in range(len(lines), 0, -1):
+            before = copy.deepcopy(self).text("".join(lines[: number - 1]))
+            if len(before.splitlines()) < line:
+                return number
+        return line
+
+    def _name(self, mask: Mask, match: re.Match[str]) -> str:
+        if mask.kind in ("text", "drop"):
+            return f"«{mask.name}»" if mask.kind == "text" else ""
+        group = match.lastindex or 0
+        value, known = match[group], self._numbers.setdefault(mask.name, [])
+        number = next((n for n, seen in enumerate(known) if _same(mask, seen, value)), len(known))
+        known[number : number + 1] = [max([value, *known[number : number + 1]], key=len)]
+        if mask.kind == "digest":
+            number = self._number_as_there(number)
+            self._named.append(number)
+        length = f":{len(value)}" if mask.kind == "digest" else ""
+        return f"{match[0][: match.start(group) - match.start()]}«{mask.name} {number + 1}{length}»"
+
+    def _number_as_there(self, number: int) -> int:
+        """Return the number on the other side of what is the n-th value on this side."""
+        if self._follows is None:
+            return number
+        there, place = self._follows._named, len(self._named)
+        return self._there.setdefault(number, there[place] if place < len(there) else -1)
+
+
+def _same(mask: Mask, seen: str, value: str) -> bool:
+    if mask.kind == "digest":
+        return seen.startswith(value) or value.startswith(seen)
+    return seen == value
+
+
+def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
+    """Return how masks keep each other from seeing what they name in a text.
+
+    A wrong value would not show there.
+
+    A dropped line may hold a named value if the text shows that elsewhere too.
+    """
+    found = []
+    for named in (mask for mask in masks if mask.kind in ("named", "digest")):
+        values = list(named.pattern.finditer(text))
+        for other in (
+            mask for mask in masks if mask.kind in ("line", "text", "drop") and not mask.on
+        ):
+            covered = [
+                match
+                for span in other.pattern.finditer(text)
+                for match in values
+                if _overlap(span, match)
+            ]
+            shown = {match[match.lastindex or 0] for match in values if match not in covered}
+            if any(
+                other.kind != "line" or match[match.lastindex or 0] not in shown
+                for match in covered
+            ):
+                found.append(
+                    f"{other.name} covers what {named.name} names, so a wrong {named.name} would"
+                    " not show"
+                )
+    return found
+
+
+def _overlap(left: re.Match[str], right: re.Match[str]) -> bool:
+    return left.start() < right.end() and right.start() < left.end()
+
+
+def needed(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
+    """Return the names of the engine-specific masks without which two outputs would differ."""
+    only = [mask for mask in masks if mask.on]
+    return [mask.name for mask in only if _found(mask, expected) != _found(mask, came)]
+
+
+def _found(mask: Mask, text: str) -> list[str]:
+    return [match[0] for match in mask.pattern.finditer(text)]
+
+
+def masks_of(settings: Settings) -> tuple[Mask, ...]:
+    """Return the project's masks; none without a file of them."""
+    return load_masks(settings.mask_file) if settings.mask_file else ()
+
+
+def masks_for(settings: Settings, engine: Engine) -> tuple[Mask, ...]:
+    """Return the project's masks that hold on an engine."""
+    return tuple(mask for mask in masks_of(settings) if mask.holds_on(engine.release, engine.store))
+
+
+def load_masks(file: Path) -> tuple[Mask, ...]:
+    """Return the masks of a file, in its order; raise CannotCheck for a malformed rule."""
+    try:
+        masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
+        _check_none_is_hidden(masks)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
+        raise CannotCheck(
+            f"The masks in {file} cannot be used: {error}. Mend the rule, or remove it."
+        ) from error
+    return masks
+
+
+def _check_none_is_hidden(masks: Sequence[Mask]) -> None:
+    for named in (mask for mask in masks if mask.kind in ("named", "digest")):
+        if said := hidden(named.example, masks):
+            raise ValueError(said[0])
+
+
+def _mask(entry: dict[str, Any]) -> Mask:
+    if (
+        set(entry) - {"on"} != {"name", "kind", "pattern", "example", "reason"}
+        or entry["kind"] not in KINDS
+    ):
+        raise ValueError(
+            f"{entry.get('name', entry)} needs name, kind ({', '.join(KINDS)}), pattern, example,"
+            " reason"
+        )
+    on = entry.pop("on", [])
+    if not isinstance(on, list) or not all(isinstance(spec, str) and spec.strip() for spec in on):
+        raise ValueError(f'{entry["name"]}: `on` is no list of engines, such as ["28 graph"]')
+    mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), on=tuple(on), **entry)
+    if not mask.pattern.search(mask.example):
+        raise ValueError(f"{mask.name} does not match its own example")
+    if mask.pattern.search("") or mask.pattern.search(_UNMASKED):
+        raise ValueError(f"{mask.name} matches anything, so nothing would be compared")
+    return mask
+
+
+def as_text(outputs: Iterable[Any]) -> str:
+    """Return a cell's outputs as one comparable text.
+
+    Streams joined, then each other output with its type.
+    """
+    parts, before = [], ""
+    for output in outputs:
+        kind = (
+            output.get("name", "") if output["output_type"] == "stream" else output["output_type"]
+        )
+        if kind not in (before, "stdout"):
+            parts.append(f"[{kind}]\n")
+        before = kind
+        if output["output_type"] == "stream":
+            parts.append(output["text"])
+        elif output["output_type"] == "error":
+            parts.append("\n".join(output["traceback"]) + "\n")
+        else:
+            parts.extend(
+                f"[{mime}]\n{content}\n" for mime, content in sorted(output["data"].items())
+            )
+    return "".join(parts)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first line in which two texts differ; a text that ends before has None there."""
+
+    line: int
+    expected: str | None
+    came: str | None
+
+
+def first_difference(expected: str, came: str) -> Difference | None:
+    """Return where two masked texts first differ (lines count from 1), or None."""
+    left, right = (text.removesuffix("\n").split("\n") if text else [] for text in (expected, came))
+    for number in range(max(len(left), len(right))):
+        pair = [lines[number] if number < len(lines) else None for lines in (left, right)]
+        if pair[0] != pair[1]:
+            return Difference(number + 1, *pair)
+    return None

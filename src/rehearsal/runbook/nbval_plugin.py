@@ -1,0 +1,88 @@
+"""A pytest plugin: nbval runs the notebooks, and compares through this project's masks.
+
+nbval's own sanitizers are passed over: they know nothing of a value that must stay the same from
+cell to cell.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import nbval.kernel
+import pytest
+from nbval.plugin import IPyNbCell, NbCellError
+
+from rehearsal.cell.rehearsal import NOT_HERE
+from rehearsal.errors import CannotCheck
+from rehearsal.room.engine import choose_engine
+from rehearsal.runbook.compare import Mask, Masked, as_text, first_difference, masks_for, needed
+from rehearsal.runbook.execute import FAILURE, NEEDED, PASSED_OVER
+from rehearsal.runbook.model import private_manager
+from rehearsal.settings import load_settings
+
+nbval.kernel.KernelManager = private_manager
+_SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give each cell this project's comparison in place of nbval's."""
+    if isinstance(item, IPyNbCell):
+        cell: Any = item
+        cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(
+            item, came, expected
+        )
+
+
+def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
+    parent: Any = item.parent
+    if _SIDES not in parent.stash:
+        parent.stash[_SIDES] = _sides(parent.path.parent)
+    masks, left, right = parent.stash[_SIDES]
+    before = copy.deepcopy(left)
+    shown, printed = as_text(expected), as_text(came)
+    masked = left.text(shown)
+    if printed.startswith(NOT_HERE):
+        item.user_properties.append((PASSED_OVER, printed))
+        return True
+    item.user_properties += [(NEEDED, name) for name in needed(masks, shown, printed)]
+    difference = first_difference(masked, right.text(printed))
+    if difference is None:
+        return True
+    line = before.line_of(shown, difference.line)
+    cell: Any = item
+    cell.comparison_traceback = [f"line {line} of the output differs"]
+    _record(item, line=line, expected=difference.expected, came=difference.came)
+    return False
+
+
+def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
+    settings = load_settings(folder)
+    engine = choose_engine(settings)
+    masks = masks_for(settings, engine)
+    left = Masked(masks)
+    return masks, left, Masked(masks, left if engine.store != settings.store else None)
+
+
+def _record(item: pytest.Item, **what: object) -> None:
+    item.user_properties.append((FAILURE, json.dumps(what)))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Put what a failed cell said into its report, which crosses from the worker."""
+    error = call.excinfo.value if call.excinfo else None
+    known = any(name == FAILURE for name, _ in item.user_properties)
+    if (
+        isinstance(item, IPyNbCell)
+        and isinstance(error, NbCellError | CannotCheck | RuntimeError)
+        and not known
+    ):
+        outputs = item.test_outputs or []
+        raised = next((output for output in outputs if output["output_type"] == "error"), None)
+        name, said = (
+            (raised["ename"], raised["evalue"]) if raised else (type(error).__name__, str(error))
+        )
+        printed = [output for output in outputs if output["output_type"] == "stream"]
+        _record(item, said=said, name=name, printed=as_text(printed))
+    yield
