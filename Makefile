@@ -111,7 +111,7 @@ refresh: setup ## execute the runbooks and write those that changed
 site: setup
 	mkdocs build --strict
 	@mkdir -p build
-	@rehearsal coverage >build/coverage || { status=$$?; cat build/coverage; exit $$status; }
+	@python tests/covered.py >build/coverage || { status=$$?; cat build/coverage; exit $$status; }
 	@tail -n 1 build/coverage
 
 offline: setup ## the site as a folder that needs no server, in build/offline
@@ -144,7 +144,7 @@ scores: test-packages site $(JUDGES) ## judge the built pages with Lighthouse an
 evidence: evidence-engines ## what takes long, run whole; its results are committed
 	$(MAKE) bench || echo "A ratio of make bench is missed: see bench/results.json"
 	$(MAKE) scores
-	python -m bench.record coverage rehearsal coverage
+	python -m bench.record coverage python tests/covered.py
 	python -m bench.record drift python tests/drift.py
 	python -m bench.record races rehearsal room -- python $(CURDIR)/tests/race.py 200
 	python -m bench.record steady python tests/steady.py 20

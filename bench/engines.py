@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from bench.measure import ROOT
 from bench.stamp import stamp
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, Engine, choose_engine
-from rehearsal.runbook import execute as verification
+from rehearsal.runbook import execute
 from rehearsal.runbook.compare import masks_for
 from rehearsal.runbook.evidence import Row, load_rows, write_rows
-from rehearsal.runbook.model import Pair, find_pairs, fingerprint
+from rehearsal.runbook.model import Runbook, find_runbooks
 from rehearsal.settings import Settings, load_settings
 
 PAIRS = (
@@ -34,62 +34,60 @@ def main(arguments: Sequence[str]) -> int:
     Return 1 if a notebook does not hold on an engine.
     """
     settings = load_settings(ROOT)
-    pairs = find_pairs(settings, ())
+    runbooks = find_runbooks(settings, ())
     if "--stale" in arguments:
-        print(_staleness(settings, pairs))
+        print(_staleness(settings, runbooks))
         return 0
     rows, wrong = list[Row](), 0
     for name, store in PAIRS:
         os.environ |= {NAME_VARIABLE: name, STORE_VARIABLE: store}
         engine = choose_engine(settings)
-        checked = verification.verify(settings, pairs, masks_for(settings, engine))
-        for problem in (*checked.problems, *checked.differences, *checked.unchecked):
-            print(problem)
+        outcome = execute.verify(settings, runbooks, masks_for(settings, engine))
+        for line in outcome.lines():
+            print(line)
         print(
-            f"{'Verified' if checked.holds else 'Not verified'} on {engine}: {checked}", flush=True
+            f"{'Verified' if outcome.holds else 'Not verified'} on {engine}: {outcome}", flush=True
         )
-        if any(problem.notebook == "masks" for problem in checked.problems):
+        found = (*outcome.problems, *outcome.differences, *outcome.unchecked)
+        failed = {problem.notebook for problem in found}
+        if "masks" in failed:
             print("The masks do not hold, so no row is written.")
             return 1
-        failed = {
-            found.notebook
-            for found in (*checked.problems, *checked.differences, *checked.unchecked)
-        }
         wrong += len(failed)
-        rows += [_row(settings, pair, engine, checked) for pair in pairs if pair.name not in failed]
+        held = [one for one in runbooks if one.name not in failed]
+        rows += [_row(settings, runbook, engine, outcome) for runbook in held]
     if settings.evidence:
         write_rows(settings.evidence, rows)
-    print(f"{len(rows)} rows of {len(pairs) * len(PAIRS)} written, {wrong} do not hold")
+    print(f"{len(rows)} rows of {len(runbooks) * len(PAIRS)} written, {wrong} do not hold")
     return int(bool(wrong))
 
 
-def _row(settings: Settings, pair: Pair, engine: Engine, checked: verification.Checked) -> Row:
+def _row(settings: Settings, runbook: Runbook, engine: Engine, outcome: execute.Outcome) -> Row:
     versions = json.loads((settings.engines / engine.name / "versions.json").read_text())
     when = stamp()
-    ran, passed_over = checked.by_notebook[pair.name]
     return Row(
-        notebook=pair.name,
+        notebook=runbook.name,
         engine=engine.name,
         store=engine.store,
         release=engine.release,
         versions=versions,
-        cells=ran,
-        passed_over=passed_over,
+        cells=outcome.held[runbook.name],
+        passed_over=outcome.passed_over[runbook.name],
         measured=when["measured"],
         commit=when["commit"],
-        state=fingerprint(pair),
+        state=runbook.fingerprint,
     )
 
 
-def _staleness(settings: Settings, pairs: Sequence[Pair]) -> str:
+def _staleness(settings: Settings, runbooks: Sequence[Runbook]) -> str:
     rows = load_rows(settings)
-    by_name = {pair.name: pair for pair in pairs}
+    by_name = {one.name: one for one in runbooks}
     fresh = {
         (row.notebook, row.engine, row.store)
         for row in rows
         if row.notebook in by_name and row.is_of(by_name[row.notebook])
     }
-    wanted = {(pair.name, *one) for pair in pairs for one in PAIRS}
+    wanted = {(runbook.name, *one) for runbook in runbooks for one in PAIRS}
     stale = sorted({name for name, _, _ in wanted - fresh})
     said = (
         f"bench/engines.json: {len(fresh & wanted)} of {len(wanted)} rows are of the notebooks as"

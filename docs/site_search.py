@@ -16,7 +16,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import Files
@@ -25,7 +24,7 @@ from mkdocs.structure.pages import Page
 
 from megalotron_images.convention import STACKS
 from megalotron_images.registry.hints import REFUSALS
-from rehearsal.runbook.model import script_of
+from rehearsal.runbook.model import Runbook
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
 BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
@@ -45,7 +44,7 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
 
 def commands(path: str) -> list[str]:
     """Return the docker commands that the cells of a notebook run, in their order."""
-    scripts = (script_of(cell) for cell in nbformat.read(path, as_version=4).cells)
+    scripts = (cell.script for cell in Runbook(Path(path)).executed.code)
     return [match[1] for script in scripts if script for match in _COMMAND.finditer(script)]
 
 

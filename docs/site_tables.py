@@ -15,7 +15,7 @@ from megalotron_images.convention import STACKS
 from megalotron_images.errors import RuleBroken
 from megalotron_images.tags_for import tags_for
 from rehearsal.runbook.evidence import load_rows
-from rehearsal.runbook.model import Pair
+from rehearsal.runbook.model import Runbook
 from rehearsal.settings import load_settings
 
 RUNS = {
@@ -135,7 +135,7 @@ def engines() -> str:
     rows = [
         row
         for row in load_rows(settings)
-        if row.is_of(Pair(settings.notebooks / f"{row.notebook}.md"))
+        if row.is_of(Runbook(settings.notebooks / f"{row.notebook}.md"))
     ]
     heads = sorted(
         {(tuple(map(int, row.release.split("."))), row.store, row.release) for row in rows}

@@ -8,11 +8,10 @@ import time
 import tomllib
 from pathlib import Path
 
-import jupytext
 import pytest
 
 from rehearsal.runbook.compare import as_text
-from rehearsal.runbook.model import Pair, script_of
+from rehearsal.runbook.model import Runbook
 
 signal.signal(
     signal.SIGINT, signal.default_int_handler
@@ -80,8 +79,8 @@ def project(tmp_path):
 
 def masks_of_the_runbook():
     """Return this project's masks that the one runbook has a use for: an idle one is an error."""
-    outputs = Pair(ROOT / "notebooks" / "push-an-image.md").read_executed().cells
-    text = "\n".join(as_text(cell.outputs) for cell in outputs if cell.cell_type == "code")
+    cells = Runbook(ROOT / "notebooks" / "push-an-image.md").executed.code
+    text = "\n".join(as_text(cell.outputs) for cell in cells)
     head, *rules = (ROOT / "notebooks" / "masks.toml").read_text().split("[[mask]]\n")
     used = [rule for rule in rules if re.search(tomllib.loads(rule)["pattern"], text, re.MULTILINE)]
     return head + "".join(f"[[mask]]\n{rule}" for rule in used)
@@ -142,5 +141,5 @@ def wait_until_nothing_is_left(marker, seconds=5.0, with_cgroups=True):
 
 
 def scripts_of(name):
-    notebook = jupytext.read(ROOT / "notebooks" / f"{name}.md")
-    return [script for cell in notebook.cells if (script := script_of(cell)) is not None]
+    cells = Runbook(ROOT / "notebooks" / f"{name}.md").text.code
+    return [cell.script for cell in cells if cell.script is not None]

@@ -7,7 +7,6 @@ for the rules that change one.
 """
 
 import argparse
-import copy
 import difflib
 import multiprocessing
 import os
@@ -28,7 +27,7 @@ import nbformat
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook.compare import as_text, masks_for
 from rehearsal.runbook.lint import problems
-from rehearsal.runbook.model import Pair, find_pairs, first_line, script_of
+from rehearsal.runbook.model import Runbook, find_runbooks
 from rehearsal.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -149,28 +148,31 @@ def output_changes(text: str, masks: tuple) -> Iterator[tuple[str, str]]:
         yield "the last digit of a digest", text[: digest.end()] + other + text[digest.end() + 1 :]
 
 
-def changes(pair: Pair, masks: tuple) -> list[Change]:
+def changes(runbook: Runbook, masks: tuple) -> list[Change]:
     """Return every change of a notebook that the rules make."""
     found = []
-    for number, cell in enumerate(pair.read_executed().cells):
-        if cell.cell_type != "code":
+    for number, cell in enumerate(runbook.executed.cells):
+        if cell.kind != "code":
             continue
-        script, place = script_of(cell), (number, first_line(cell.source))
+        script, place = cell.script, (number, cell.first_line)
         edits = python_changes(cell.source) if script is None else script_changes(script)
         before = cell.source if script is None else script
-        found += [Change(pair.name, rule, before, new, *place) for rule, new in edits]
+        found += [Change(runbook.name, rule, before, new, *place) for rule, new in edits]
         text = as_text(cell.outputs)
         for rule, new in output_changes(text, masks):
             apart = all(mask.pattern.findall(text) == mask.pattern.findall(new) for mask in masks)
             if new != text:
-                found.append(Change(pair.name, rule, text, new, *place, output=True, apart=apart))
+                found.append(
+                    Change(runbook.name, rule, text, new, *place, output=True, apart=apart)
+                )
     return found
 
 
 def apply(changes: Sequence[Change], folder: Path, name: str) -> None:
     """Write both files of the pair with these changes, each of another cell."""
-    pair = Pair(ROOT / "notebooks" / f"{changes[0].notebook}.md")
-    executed, text = copy.deepcopy(pair.read_executed()), pair.text.read_text()
+    runbook = Runbook(ROOT / "notebooks" / f"{changes[0].notebook}.md")
+    executed, text = runbook.executed.node, runbook.path.read_text()
+    was_shell = {n: cell.script is not None for n, cell in enumerate(runbook.executed.cells)}
     for change in changes:
         cell = executed.cells[change.cell]
         if change.output:
@@ -184,19 +186,19 @@ def apply(changes: Sequence[Change], folder: Path, name: str) -> None:
         text = (
             text[: fence.start(1)] + change.after + "\n" * bool(change.after) + text[fence.end(1) :]
         )
-        magic = f"{cell.source.partition(chr(10))[0]}\n" if script_of(cell) is not None else ""
+        magic = f"{cell.source.partition(chr(10))[0]}\n" if was_shell[change.cell] else ""
         cell.source = f"{magic}{change.after}"
     (folder / f"{name}.md").write_text(text)
     nbformat.write(executed, folder / f"{name}.ipynb")
 
 
 def refused(change: Change) -> bool:
-    """Return whether verify notices a change as it reads the pair (`proof.problems`), before
+    """Return whether verify notices a change as it reads the pair (`lint.problems`), before
     anything runs.
     """
     with tempfile.TemporaryDirectory(prefix="drift-") as place:
         apply([change], Path(place), "change")
-        found = problems(Pair(Path(place) / "change.md"), load_settings(ROOT))
+        found = problems(Runbook(Path(place) / "change.md"), load_settings(ROOT))
     return any(NOT_NOTICING not in str(problem) for problem in found)
 
 
@@ -271,7 +273,7 @@ def survivors(names: list[str], sample: int | None, seed: int) -> tuple[int, lis
     """Return how many changes were tried, and those that went unnoticed; some may be explained."""
     settings = load_settings(ROOT)
     masks = masks_for(settings, choose_engine(settings))
-    tried = [change for pair in find_pairs(settings, names) for change in changes(pair, masks)]
+    tried = [change for one in find_runbooks(settings, names) for change in changes(one, masks)]
     if sample is not None:
         tried = random.Random(seed).sample(tried, min(sample, len(tried)))  # noqa: S311  # a sample, no secret
     with multiprocessing.Pool() as pool:

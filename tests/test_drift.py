@@ -15,5 +15,5 @@ def test_a_stale_edit_is_noticed(seed):
 
 def test_every_notebook_has_enough_changes_to_try():
     settings = drift.load_settings(drift.ROOT)
-    for pair in drift.find_pairs(settings, ()):
-        assert len(drift.changes(pair, drift.masks_of(settings))) >= 30
+    for runbook in drift.find_runbooks(settings, ()):
+        assert len(drift.changes(runbook, drift.masks_of(settings))) >= 30

@@ -11,8 +11,7 @@ import typer
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
-from rehearsal.runbook.compare import masks_for
-from rehearsal.settings import STORES, load_settings
+from rehearsal.settings import KERNEL, STORES, load_settings
 
 app = typer.Typer(
     help=(
@@ -110,64 +109,45 @@ def verify(
     status is 3.
     """
     from rehearsal.room.sandbox import check_machine, probe
-    from rehearsal.runbook import execute as verification
+    from rehearsal.runbook import execute
+    from rehearsal.runbook.compare import masks_for
     from rehearsal.runbook.evidence import is_recorded
-    from rehearsal.runbook.model import find_pairs, part_of
+    from rehearsal.runbook.model import find_runbooks, part_of
 
     gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
     settings = load_settings(Path.cwd())
-    pairs = part_of(find_pairs(settings, notebooks or ()), shard)
+    runbooks = part_of(find_runbooks(settings, notebooks or ()), shard)
     chosen = choose_engine(settings)
     check_machine(chosen)
-    recorded = is_recorded(settings, chosen)
     if chosen.name != (engine or settings.engine):
         print(
             f"{settings.engine} is not here (make setup fetches it): this machine's engine serves.",
             file=sys.stderr,
         )
-    whole = not notebooks and not shard
-    checked = verification.verify(
-        settings, pairs, masks_for(settings, chosen) if whole else (), recorded
-    )
-    for problem in (*checked.problems, *checked.differences, *checked.unchecked):
-        print(problem)
-    if checked.not_run:
-        print(f"{checked.not_run} cells after a failed one were not run.")
-    if checked.passed_over:
-        print(
-            f"{checked.passed_over} cells hold with another image store alone: not run, and not"
-            " verified here."
-        )
-    print(f"{'Verified' if checked.holds else 'Not verified'} on {chosen}: {checked}")
-    if checked.unchecked:
+    recorded = is_recorded(settings, chosen)
+    masks = () if notebooks or shard else masks_for(settings, chosen)
+    outcome = execute.verify(settings, runbooks, masks, recorded)
+    for line in outcome.lines():
+        print(line)
+    print(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
+    if outcome.unchecked:
         probe(settings)  # it says why, where no room can be made here
-        raise CannotCheck(f"{len(checked.unchecked)} could not be checked.")
-    wrong = len(checked.problems) + (len(checked.differences) if recorded else 0)
-    if wrong:
-        raise Wrong(f"{wrong} of what the pages show does not hold.")
-    if checked.differences:
-        raise CannotCheck(
-            f"{chosen} is not a recorded engine: every cell ends as it should, and"
-            f" {len(checked.differences)} print other words than the pages show."
-        )
+    outcome.judge(chosen, recorded)
 
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
 def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName = "") -> None:
     """Execute notebooks in rooms and write them, those whose outputs no longer match."""
     from rehearsal.room.sandbox import probe
-    from rehearsal.runbook.model import find_pairs
-    from rehearsal.runbook.model import refresh as refresh_pair
+    from rehearsal.runbook import execute
+    from rehearsal.runbook.model import find_runbooks
 
     settings = load_settings(Path.cwd())
-    pairs, masks = (
-        find_pairs(settings, notebooks or ()),
-        masks_for(settings, choose_engine(settings)),
-    )
+    runbooks = find_runbooks(settings, notebooks or ())
     probe(settings)
-    for pair in pairs:
-        written = refresh_pair(pair, masks)
-        print(f"{pair.executed.name}: {'written' if written else 'still matches, left as it is'}")
+    for runbook, written in execute.refresh(runbooks):
+        said = "written" if written else "still matches, left as it is"
+        print(f"{runbook.executed_path.name}: {said}")
 
 
 @app.command(epilog="Example: rehearsal run push-an-image")
@@ -183,34 +163,22 @@ def run(
 
     In production each write waits for its full reference, and runs/ gets a record.
     """
-    from rehearsal.runbook.model import find_pairs
+    from rehearsal.runbook.model import find_runbooks
     from rehearsal.step import walk_through
 
-    pair = find_pairs(load_settings(Path.cwd()), [notebook])[0]
-    if not walk_through(pair, "production" if production else "rehearsal"):
-        raise Wrong(f"{pair.name} did not go through.")
+    runbook = find_runbooks(load_settings(Path.cwd()), [notebook])[0]
+    if not walk_through(runbook, "production" if production else KERNEL):
+        raise Wrong(f"{runbook.name} did not go through.")
 
 
-@app.command(epilog="Example: rehearsal coverage")
-def coverage(
-    site: Annotated[Path, typer.Option(metavar="FOLDER", help="The built site.")] = Path("site"),
+@app.command(epilog="Example: rehearsal record runs/20260101T120000.000Z-123-push-an-image.jsonl")
+def record(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The record of a production run.")],
 ) -> None:
-    """Say for every shell block that a reader can meet why it can be trusted.
+    """Print the record of a production run as a page to read, in Markdown."""
+    from rehearsal.cell.record import read_record, to_markdown
 
-    Fail for one without a reason.
-    """
-    from rehearsal.runbook import coverage as covering
-    from rehearsal.runbook.model import find_pairs
-
-    settings = load_settings(Path.cwd())
-    covered = covering.coverage(settings, find_pairs(settings, ()), settings.root / site)
-    for entry in covered:
-        print(entry)
-    missing = [entry for entry in covered if entry.why is None]
-    print(f"{len(covered) - len(missing)} of {len(covered)} shell blocks are covered")
-    if missing:
-        places = ", ".join(f"{entry.block.page}:{entry.block.line}" for entry in missing)
-        raise Wrong(f"Not run, not an output, and not listed with a reason: {places}.")
+    print(to_markdown(read_record(file)), end="")
 
 
 def main() -> None:
@@ -227,12 +195,14 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        known = isinstance(error, RehearsalError)
-        said = (
-            error
-            if known
-            else f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
+        status, said = (
+            CannotCheck.status,
+            f"it could not be checked ({type(error).__name__}: {error})",
         )
+        if isinstance(error, RehearsalError):
+            status, said = error.status, str(error)
+        else:
+            said += ". See where: --debug"
         print(f"rehearsal: {said}", file=sys.stderr)
         sys.stdout = None  # what cannot be written would be tried again at the end
-        sys.exit(error.status if isinstance(error, RehearsalError) else CannotCheck.status)
+        sys.exit(status)

@@ -11,10 +11,8 @@ from typing import Any, Literal, cast
 from rehearsal.errors import CannotCheck
 
 Right = Literal["push", "pull", "expired"]
-_KEYS = frozenset(
-    {"notebooks", "masks", "unrun", "registries", "readers", "writers", "modules", "digest"}
-)
-_KEYS |= {"engine", "engines", "store", "evidence"}
+_KEYS = frozenset({"notebooks", "masks", "registries", "readers", "modules", "digest", "engine"})
+_KEYS |= {"engines", "store", "evidence"}
 _KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
 _NETWORK = "192.0.2"
 """Where registries are in a room (RFC 5737). Not below 127: Docker lets those do without TLS, and
@@ -62,10 +60,8 @@ class Settings:
     root: Path
     notebooks: Path
     mask_file: Path | None
-    unrun_file: Path | None
     registries: tuple[Registry, ...]
     readers: tuple[str, ...] = ()
-    writers: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     digest: str = ""
     engine: str = "machine"
@@ -105,16 +101,11 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
         registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
         if not registries:
             raise ValueError("it names no `registries`")
-        masks, unrun = (
-            root / table[name] if name in table else None for name in ("masks", "unrun")
-        )
-        notebooks = root / table.get("notebooks", "notebooks")
-        said = {name: _words(table, name) for name in ("readers", "writers", "modules")}
+        said = {name: _words(table, name) for name in ("readers", "modules")}
         return Settings(
             root,
-            notebooks,
-            masks,
-            unrun,
+            root / table.get("notebooks", "notebooks"),
+            root / table["masks"] if "masks" in table else None,
             registries,
             **said,
             digest=str(table.get("digest", "")),

@@ -8,19 +8,21 @@ import os
 import queue
 import sys
 import termios
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
-from nbformat import NotebookNode
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 
-from rehearsal.cell.placeholders import declared
 from rehearsal.cell.production import NOTEBOOK
 from rehearsal.errors import CannotCheck
-from rehearsal.runbook.model import Pair, private_manager, script_of
+from rehearsal.runbook.kernel import private_manager
+from rehearsal.runbook.model import Cell, Runbook
+from rehearsal.settings import KERNEL
 
 _SECONDS_TO_START = 60
 _PAUSE = 0.05
@@ -35,8 +37,8 @@ _CHOICES = {
 }
 
 
-def walk_through(pair: Pair, kernel: str) -> bool:
-    """Run a notebook's cells one by one as the person says; return whether all that ran ended well.
+def walk_through(runbook: Runbook, kernel: str) -> bool:
+    """Run a runbook's cells one by one as the person says; return whether all that ran ended well.
 
     Raises CannotCheck without a terminal to ask in. What a cell asks for itself is asked here too.
     """
@@ -44,22 +46,20 @@ def walk_through(pair: Pair, kernel: str) -> bool:
         raise CannotCheck(
             "Each step is asked for, and nobody is there to ask: run it in a terminal."
         )
-    notebook = pair.read_text()
     manager = private_manager(kernel_name=kernel)
-    manager.start_kernel(cwd=str(pair.text.parent), env=os.environ | {NOTEBOOK: pair.name})
+    manager.start_kernel(cwd=str(runbook.path.parent), env=os.environ | {NOTEBOOK: runbook.name})
     client: BlockingKernelClient = manager.client()
     client.start_channels()
     try:
         _wait_until_ready(client, kernel)
-        stage = "PRODUCTION: " if kernel == "production" else ""
-        if not stage:
-            values = ", ".join(
-                f"<{one.name}> is {one.value}" for one in declared(notebook.metadata).values()
-            )
-            Console().print(
-                f"A rehearsal, in a sealed room: nothing leaves it. {values}", highlight=False
-            )
-        return _Walk(manager, client, Console(), stage).through(notebook)
+        console = Console()
+        if kernel == KERNEL:
+            known = runbook.placeholders.values()
+            values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
+            said = f"A rehearsal, in a sealed room: nothing leaves it. {values}"
+            console.print(said, highlight=False)
+        place = "" if kernel == KERNEL else "PRODUCTION: "
+        return _Walk(manager, client, console, place).through(runbook.text.cells)
     except RuntimeError as error:
         raise CannotCheck(f"The kernel {kernel} has ended. What it said stands above.") from error
     finally:
@@ -76,47 +76,40 @@ def _wait_until_ready(client: BlockingKernelClient, kernel: str) -> None:
         ) from error
 
 
+@dataclass(frozen=True)
 class _Walk:
-    """One person's way through one notebook."""
+    """One person's way through one runbook; `place` stands before each question."""
 
-    def __init__(
-        self, manager: KernelManager, client: BlockingKernelClient, console: Console, stage: str
-    ) -> None:
-        self._stage = stage
-        self._manager = manager
-        self._client = client
-        self._console = console
+    manager: KernelManager
+    client: BlockingKernelClient
+    console: Console
+    place: str
 
-    def through(self, notebook: NotebookNode) -> bool:
+    def through(self, cells: Iterable[Cell]) -> bool:
         done = {"run": 0, "skip": 0}
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                self._console.print(Markdown(cell.source), "")
-            elif cell.cell_type == "code":
+        for cell in cells:
+            if cell.kind == "markdown":
+                self.console.print(Markdown(cell.source), "")
+            elif cell.kind == "code":
                 choice = self._step(cell)
                 if choice in ("stop", "failed"):
-                    self._console.print(
-                        f"{'Stopped' if choice == 'stop' else 'Failed'} after {done['run']} cells."
-                    )
+                    said = "Stopped" if choice == "stop" else "Failed"
+                    self.console.print(f"{said} after {done['run']} cells.")
                     return choice == "stop"
                 done[choice] += 1
-        self._console.print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
+        self.console.print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
         return True
 
-    def _step(self, cell: NotebookNode) -> str:
-        script = script_of(cell)
-        shown = cell.source if script is None else script
-        language = "python" if script is None else "bash"
-        self._console.print(Syntax(shown, language, background_color="default", word_wrap=True))
+    def _step(self, cell: Cell) -> str:
+        shown = cell.source if cell.script is None else cell.script
+        colours = Syntax(shown, cell.language, background_color="default", word_wrap=True)
+        self.console.print(colours)
         choice = None
         while choice is None:
             try:
-                termios.tcflush(
-                    sys.stdin, termios.TCIFLUSH
-                )  # an Enter too many must not run what nobody has read
-                choice = _CHOICES.get(
-                    input(f"{self._stage}[Enter] run, s skip, q stop: ").strip().lower()
-                )
+                _forget_what_was_typed()
+                typed = input(f"{self.place}[Enter] run, s skip, q stop: ")
+                choice = _CHOICES.get(typed.strip().lower())
             except (EOFError, KeyboardInterrupt):
                 choice = "stop"
         if choice == "run" and not self._run(cell.source):
@@ -125,19 +118,19 @@ class _Walk:
 
     def _run(self, source: str) -> bool:
         """Run one cell, passing on what it prints and asks; return whether it ended well."""
-        identifier = self._client.execute(source, allow_stdin=True)
+        identifier = self.client.execute(source, allow_stdin=True)
         well = True
         while True:
             try:
-                if self._client.stdin_channel.msg_ready():
-                    self._answer(self._client.get_stdin_msg(timeout=1)["content"])
-                message = self._client.get_iopub_msg(timeout=_PAUSE)
+                if self.client.stdin_channel.msg_ready():
+                    self._answer(self.client.get_stdin_msg(timeout=1)["content"])
+                message = self.client.get_iopub_msg(timeout=_PAUSE)
             except queue.Empty:
-                if not self._manager.is_alive():
+                if not self.manager.is_alive():
                     raise RuntimeError("it has ended.") from None
                 continue
             except KeyboardInterrupt:
-                self._manager.interrupt_kernel()
+                self.manager.interrupt_kernel()
                 continue
             if message["parent_header"].get("msg_id") == identifier:
                 well = self._show(message) and well
@@ -146,19 +139,24 @@ class _Walk:
 
     def _answer(self, asked: dict[str, Any]) -> None:
         try:
-            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+            _forget_what_was_typed()
             ask = getpass.getpass if asked["password"] else input
-            self._client.input(ask(asked["prompt"]))
+            self.client.input(ask(asked["prompt"]))
         except (EOFError, KeyboardInterrupt):
-            self._manager.interrupt_kernel()
+            self.manager.interrupt_kernel()
 
     def _show(self, message: dict[str, Any]) -> bool:
         content = message["content"]
         if message["msg_type"] == "stream":
-            self._console.out(content["text"], end="", highlight=False)
+            self.console.out(content["text"], end="", highlight=False)
         elif message["msg_type"] in ("display_data", "execute_result"):
-            self._console.out(content["data"].get("text/plain", ""), highlight=False)
+            self.console.out(content["data"].get("text/plain", ""), highlight=False)
         elif message["msg_type"] == "error":
-            self._console.out(content["evalue"], style="red", highlight=False)
+            self.console.out(content["evalue"], style="red", highlight=False)
             return False
         return True
+
+
+def _forget_what_was_typed() -> None:
+    """An Enter too many must not run what nobody has read."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)

@@ -19,7 +19,7 @@ import nbformat
 import pytest
 
 from rehearsal.room.paths import PROJECT, ROOM
-from rehearsal.runbook.model import script_of
+from rehearsal.runbook.model import Runbook
 
 BIN = Path(sys.executable).parent
 TOKEN = "practice-token-may-push"
@@ -103,8 +103,8 @@ def records(machine):
 
 
 def scripts(machine, notebook):
-    cells = jupytext.read(machine / "notebooks" / f"{notebook}.md").cells
-    return [script for cell in cells if (script := script_of(cell)) is not None]
+    cells = Runbook(machine / "notebooks" / f"{notebook}.md").text.code
+    return [cell.script for cell in cells if cell.script is not None]
 
 
 def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
@@ -128,7 +128,9 @@ def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
     assert {event["status"] for event in record if event["event"] == "end"} == {0}
     assert record[0]["notebook"] == "push-an-image"
     assert record[0]["engine"]["name"]
-    page = next(machine.glob("runs/*.md")).read_text()
+    page = subprocess.run(
+        ["rehearsal", "record", *machine.glob("runs/*")], capture_output=True, text=True, check=True
+    ).stdout
     assert f"- {TEST}, after: {digest}, as octocat" in page
     assert all(script in page for script in scripts(machine, "push-an-image"))
 
@@ -269,12 +271,8 @@ def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(change, machine):
 
 
 def test_a_python_cell_that_was_rehearsed_runs(machine):
-    cells = [
-        one
-        for one in jupytext.read(machine / "notebooks" / "add-a-stack.md").cells
-        if one.cell_type == "code"
-    ]
-    before = next(number for number, cell in enumerate(cells) if script_of(cell) is None)
+    cells = Runbook(machine / "notebooks" / "add-a-stack.md").text.code
+    before = next(number for number, cell in enumerate(cells) if cell.script is None)
     shown = walk(machine, "add-a-stack", {STEP: [*["s"] * before, "", "q"]})[1]
     assert "Stack(title='Collector', name='collector')" in shown
 

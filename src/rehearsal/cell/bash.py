@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from rehearsal.cell.syntax import last_statement
+from rehearsal.cell.placeholders import Filled
 from rehearsal.errors import Wrong
 from rehearsal.room import linux
 
@@ -79,31 +79,34 @@ class Shell:
         os.set_blocking(self._output, False)
 
     def run(
-        self, script: str, write: Write, *, values: Mapping[str, str], fails: int | None = None
+        self, filled: Filled, write: Write, *, values: Mapping[str, str], fails: int | None = None
     ) -> None:
         """Run one cell, giving `write` what it prints as it comes.
 
-        Raises Wrong unless it ends as declared.
-
         values: variables set before. fails: the exit status that the cell is expected to end with.
+        Raises Wrong unless it ends as declared; then no later cell runs.
         """
-        if self.broken:
-            raise Wrong(f"Not run: {self.broken} Restart the kernel and run all cells again.")
+        self.check()
         try:
-            self._run(script, write, values, fails)
+            self._run(filled, write, values, fails)
         except KeyboardInterrupt:
-            self._break("the shell was interrupted.")
+            self.fail("the shell was interrupted.")
             raise Wrong(
                 "Interrupted: what the cell had started was ended. Restart the kernel to go on."
             ) from None
         except Wrong as error:
-            self._break(f"an earlier cell failed ({error}).")
+            self.fail(f"an earlier cell failed ({error}).")
             raise
 
-    def fail(self, why: str) -> Wrong:
-        """Break the shell for something that its cell did, and return what to raise."""
-        self._break(f"an earlier cell failed ({why}).")
-        return Wrong(why)
+    def check(self) -> None:
+        """Raise Wrong if an earlier cell has broken the shell."""
+        if self.broken:
+            raise Wrong(f"Not run: {self.broken} Restart the kernel and run all cells again.")
+
+    def fail(self, why: str) -> None:
+        """End the shell, and say why to each later cell."""
+        self._kill(signal.SIGTERM)
+        self.broken = why
 
     def close(self) -> None:
         """End the shell and everything it started."""
@@ -112,8 +115,10 @@ class Shell:
             with contextlib.suppress(OSError):
                 os.close(number)
 
-    def _run(self, script: str, write: Write, values: Mapping[str, str], fails: int | None) -> None:
-        cell = self._write(script, fails is not None)
+    def _run(
+        self, filled: Filled, write: Write, values: Mapping[str, str], fails: int | None
+    ) -> None:
+        cell = self._write(filled, fails is not None)
         nonce = secrets.token_hex(16)
         assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
         request = "\0".join(
@@ -138,14 +143,15 @@ class Shell:
                 f"it ended with status {status}, and is declared to fail with {fails}", status
             )
 
-    def _write(self, script: str, fails: bool) -> Path:
+    def _write(self, filled: Filled, fails: bool) -> Path:
         """Write one cell to a file of its own.
 
         The last statement of one that fails to another, on the same line.
         """
         cell = self.folder / f"cell-{len(self._scripts) // 2 + 1}"
+        script = filled.script
         self._scripts[str(cell)] = self._scripts[f"{cell}.last"] = script
-        cut = last_statement(script) if fails else len(script)
+        cut = filled.last if fails else len(script)
         cell.write_text(f"{script[:cut]}\n")
         if fails:
             Path(f"{cell}.last").write_text("\n" * script.count("\n", 0, cut) + f"{script[cut:]}\n")
@@ -228,10 +234,6 @@ class Shell:
                 if process.pid != self._bash.pid and os.getsid(process.pid) != os.getsid(0):
                     found.append(process)
         return found
-
-    def _break(self, why: str) -> None:
-        self._kill(signal.SIGTERM)
-        self.broken = why
 
     def _kill(self, first: signal.Signals) -> None:
         """End bash's process group, and what has left it; first as asked, then for certain."""

@@ -7,14 +7,15 @@ it did.
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
 from tree_sitter import Node
 
 from rehearsal.cell.rules import RULES
-from rehearsal.cell.syntax import CONDITIONS, is_certain, parse, places, text, walk, words
+from rehearsal.cell.syntax import CONDITIONS, Script, is_certain, places, text, walk, words
+from rehearsal.errors import Wrong
 
 OTHER_SHELLS = (
     "sh",
@@ -55,35 +56,40 @@ class Finding:
     why: str
 
 
-def functions_of(script: str) -> frozenset[str]:
+class Refused(Wrong):
+    """A cell that is not run; `findings` says why, by line."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(f"line {finding.line}: {finding.why}" for finding in findings))
+        self.findings = tuple(findings)
+
+
+def functions_of(script: Script) -> frozenset[str]:
     """Return the names of the functions that a script defines."""
-    names = (
-        child
-        for node in walk(parse(script))
-        if node.type == "function_definition"
-        for child in node.children
-    )
-    return frozenset(text(child) for child in names if child.type == "word")
+    defined = (node for node in walk(script.tree) if node.type == "function_definition")
+    names = (child for node in defined for child in node.children if child.type == "word")
+    return frozenset(map(text, names))
 
 
-def check(script: str, functions: frozenset[str] = frozenset()) -> list[Finding]:
-    """Return what is wrong with `script` before it runs, by line; nothing in it is executed.
+def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
+    """Raise Refused for a script in which bash would overlook a failure; nothing of it is executed.
 
     functions: those that earlier cells have defined.
     """
     syntax = subprocess.run(
-        ["bash", "-n"], input=script, capture_output=True, text=True, check=False
+        ["bash", "-n"], input=script.text, capture_output=True, text=True, check=False
     )
     if syntax.returncode or syntax.stderr:
-        return [_syntax_error(syntax.stderr)]
-    tree = parse(script)
+        raise Refused([_syntax_error(syntax.stderr)])
+    tree = script.tree
     found = {
         Finding(node.start_point.row + 1, why) for node in walk(tree) if (why := _refuse(node))
     }
     known = functions | functions_of(script)
     found |= {Finding(node.start_point.row + 1, _OVERLOOKED) for node in _overlooked(tree, known)}
-    found |= set(_hidden_substitutions(script, tree)) | set(_unwaited(script, tree))
-    return sorted(found, key=lambda finding: (finding.line, finding.why))
+    found |= {*_hidden_substitutions(script), *_unwaited(script)}
+    if found:
+        raise Refused(sorted(found, key=lambda finding: (finding.line, finding.why)))
 
 
 def _syntax_error(said: str) -> Finding:
@@ -130,12 +136,12 @@ def _overlooked(tree: Node, known: frozenset[str]) -> Iterator[Node]:
         ][:-1]
 
 
-def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
+def _hidden_substitutions(script: Script) -> Iterator[Finding]:
     """Find backticks, and any $( that the syntax tree shows as mere text.
 
     Their failures would be lost unseen.
     """
-    content = script.encode()
+    content, tree = script.text.encode(), script.tree
     for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
         node = tree.descendant_for_byte_range(match.start(), match.end())
         shown = match[0] == b"$(" and node is not None and node.type == "$("
@@ -148,11 +154,12 @@ def _hidden_substitutions(script: str, tree: Node) -> Iterator[Finding]:
             )
 
 
-def _unwaited(script: str, tree: Node) -> Iterator[Finding]:
+def _unwaited(script: Script) -> Iterator[Finding]:
     """Find jobs without a `wait` of their own.
 
     One that fails before its cell ends would not be missed.
     """
+    tree = script.tree
     found = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
     for node in (node for node in found if node.parent != tree):
         yield Finding(
@@ -167,7 +174,7 @@ def _unwaited(script: str, tree: Node) -> Iterator[Finding]:
     ]
     for node, following in zip_longest(jobs, jobs[1:]):
         until = following.start_byte if following else tree.end_byte
-        named = re.match(r"\s*(\w+)=\"?\$!", script.encode()[node.end_byte : until].decode())
+        named = re.match(r"\s*(\w+)=\"?\$!", script.text.encode()[node.end_byte : until].decode())
         once = named and len(re.findall(rf"\b{named[1]}=", text(tree))) == 1
         later = [wait for wait in waits if wait.start_byte > node.end_byte]
         own = any("$!" in text(wait) and wait.start_byte < until for wait in later)

@@ -8,21 +8,19 @@ import functools
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import Shell
-from rehearsal.cell.grammar import OTHER_SHELLS, Finding, check, functions_of
+from rehearsal.cell.grammar import OTHER_SHELLS, Refused, check, functions_of
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
 from rehearsal.cell.redact import Shown
 from rehearsal.cell.rehearsal import Rehearsal
 from rehearsal.cell.syntax import FORM
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-
-if TYPE_CHECKING:
-    from rehearsal.cell.production import Production
 
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room, or not at all."""
@@ -42,39 +40,29 @@ class RoomUnavailable(CellFailed):
 class Bash:
     """`%%bash` of one kernel."""
 
-    def __init__(self, stage: "Rehearsal | Production") -> None:
-        self._stage = stage
-        self._shell: Shell | None = None
-        self._refused: str | None = None
-        self._known: dict[str, Placeholder] = {}
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._known: dict[str, Placeholder] | None = None
         self._secrets: set[str] = set()
         self._functions: frozenset[str] = frozenset()
 
     def __call__(self, line: str, script: str) -> None:
-        """Run one shell cell.
-
-        Raises CellFailed with one line for a person when it does not end as it should.
-        """
+        """Run one shell cell; raise CellFailed, one line for a person, where it ends otherwise."""
         shown = Shown(self._secrets)
         try:
-            shell = self._open()
+            shell = self._backend.shell()
+            shell.check()
             cell = self._with_values(read_cell(line, script))
-            filled = self._read(cell.script)
-            if why := self._stage.passes_over(cell):
+            filled = self._read(cell, shell)
+            if why := self._backend.passes_over(cell):
                 shown.write(f"{why}.\n".encode())
                 shown.end()
                 return
-            values = {
-                name: self._stage.value(placeholder)
-                for name, placeholder in filled.variables.items()
-            }
-            self._secrets |= {
-                values[name] for name, placeholder in filled.variables.items() if placeholder.secret
-            }
-            shown = Shown(self._secrets | self._stage.secrets(self._known.values()))
-            with self._stage.around(cell, shown):
+            values = self._values(filled)
+            shown = Shown(self._secrets | self._backend.secrets(self._placeholders().values()))
+            with self._backend.running(cell, shown):
                 try:
-                    shell.run(filled.script, shown.write, values=values, fails=cell.fails)
+                    shell.run(filled, shown.write, values=values, fails=cell.fails)
                 finally:
                     shown.end()
         except CannotCheck as error:
@@ -84,66 +72,66 @@ class Bash:
 
     def close(self) -> None:
         """End the shell."""
-        if self._shell:
-            self._shell.close()
-        self._stage.close()
+        self._backend.close()
+
+    def _placeholders(self) -> dict[str, Placeholder]:
+        if self._known is None:
+            self._known = declared_in(self._backend.folder)
+        return self._known
 
     def _with_values(self, cell: ShellCell) -> ShellCell:
-        """Return the cell with its placeholders filled in where it declares what it writes."""
+        """Return the cell with the values of placeholders in what it declares to write."""
+        known = self._placeholders()
 
         def value(match: re.Match[str]) -> str:
-            if match[1] not in self._known or self._known[match[1]].secret:
+            if match[1] not in known or known[match[1]].secret:
                 raise Wrong(f"--writes names {match[0]}, which is not declared, or is a secret.")
-            return self._stage.value(self._known[match[1]])
+            return self._backend.value(known[match[1]])
 
         return replace(cell, writes=tuple(FORM.sub(value, reference) for reference in cell.writes))
 
-    def _open(self) -> Shell:
-        shell = self._stage.shell()
-        if self._shell is None:
-            self._known = declared_in(self._stage.folder)
-            self._shell = shell
-        return shell
-
-    def _read(self, cell: str) -> Filled:
-        if self._refused:
-            raise Wrong(f"Not run: {self._refused} Restart the kernel and run all cells again.")
-        filled = fill(cell, self._known)
-        findings = (
-            [filled] if isinstance(filled, Finding) else check(filled.script, self._functions)
-        )
-        if findings or isinstance(filled, Finding):
-            self._refused = f"an earlier cell was refused (line {findings[0].line})."
-            raise Wrong("; ".join(f"line {finding.line}: {finding.why}" for finding in findings))
-        self._functions |= functions_of(filled.script)
+    def _read(self, cell: ShellCell, shell: Shell) -> Filled:
+        try:
+            filled = fill(cell.parsed, self._placeholders())
+            check(cell.parsed, self._functions)
+        except Refused as refused:
+            shell.fail(f"an earlier cell was refused (line {refused.findings[0].line}).")
+            raise
+        self._functions |= functions_of(cell.parsed)
         return filled
+
+    def _values(self, filled: Filled) -> dict[str, str]:
+        """Return what each variable holds, and remember which of it is secret."""
+        values = {name: self._backend.value(one) for name, one in filled.variables.items()}
+        self._secrets |= {values[name] for name, one in filled.variables.items() if one.secret}
+        return values
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Put the strict `%%bash` in place of IPython's, and refuse every other way to a shell."""
-    stage = _stage()
-    bash = Bash(stage)
+    backend = _backend()
+    bash = Bash(backend)
     register: Any = ipython.register_magic_function
     register(bash, "cell", "bash")
     for name in OTHER_SHELLS:
         register(_refuse, "line_cell", name)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse
-    ipython.input_transformers_cleanup.append(functools.partial(_check, stage))
+    ipython.input_transformers_cleanup.append(functools.partial(_check, backend))
     atexit.register(bash.close)
 
 
-def _check(stage: "Rehearsal | Production", lines: list[str]) -> list[str]:
-    """Return a cell as it is; raise CellFailed if the stage does not let it run."""
+def _check(backend: Backend, lines: list[str]) -> list[str]:
+    """Return a cell as it is; raise CellFailed if it may not run there."""
     try:
         if lines:
-            stage.check("".join(lines))
+            backend.check("".join(lines))
     except RehearsalError as error:
         raise CellFailed(f"This cell failed: {error}.") from None
     return lines
 
 
-def _stage() -> "Rehearsal | Production":
+def _backend() -> Backend:
     if PRODUCTION not in os.environ:
         return Rehearsal()
     from rehearsal.cell.production import Production

@@ -1,15 +1,17 @@
 """What a shell cell declares behind its `%%bash`."""
 
 import argparse
+import functools
 import re
 import shlex
 from dataclasses import dataclass
 from typing import NoReturn
 
+from rehearsal.cell.syntax import Script
 from rehearsal.errors import Wrong
 from rehearsal.settings import STORES
 
-MAGIC = re.compile(r"%%bash(?:[ \t][^\n]*)?\n")
+_MAGIC = re.compile(r"%%bash(?=[ \t\n])([^\n]*)\n")
 NOBODY = "nothing"
 """In place of words: the registry does not answer at all."""
 
@@ -33,6 +35,11 @@ class ShellCell:
     writes: tuple[str, ...] = ()
     answers: str = ""
     store: str = ""
+
+    @functools.cached_property
+    def parsed(self) -> Script:
+        """The script with its syntax tree."""
+        return Script(self.script)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,7 +75,13 @@ def read_cell(line: str, script: str) -> ShellCell:
 def shell_cell(source: str) -> ShellCell | None:
     """Return the cell that this source of a code cell is, or None for one in Python.
 
-    Raises Wrong as `read_cell`.
+    Raises Wrong for options that there are not.
     """
-    magic = MAGIC.match(f"{source}\n")
-    return read_cell(magic[0].removeprefix("%%bash"), source[magic.end() :]) if magic else None
+    line, script = split_magic(source)
+    return None if line is None else read_cell(line, script)
+
+
+def split_magic(source: str) -> tuple[str | None, str]:
+    """Return what stands behind `%%bash`, and the script below; None and the source without it."""
+    magic = _MAGIC.match(f"{source}\n")
+    return (magic[1], source[magic.end() :]) if magic else (None, source)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from rehearsal.cell.grammar import Finding
-from rehearsal.cell.syntax import FORM, parse, places
+from rehearsal.cell.grammar import Finding, Refused
+from rehearsal.cell.syntax import FORM, Script, places
 from rehearsal.errors import CannotCheck, Wrong
 
 _SHORTEST_FORM = 4
@@ -108,44 +108,53 @@ def declared_in(folder: Path) -> dict[str, Placeholder]:
 
 @dataclass(frozen=True)
 class Filled:
-    """A script with variables in place of its placeholders."""
+    """A script with variables in place of its placeholders.
+
+    Attributes:
+        script: what bash runs.
+        last: where its last statement begins.
+        variables: what each variable stands for.
+    """
 
     script: str
+    last: int
     variables: Mapping[str, Placeholder]
 
 
-def fill(script: str, known: Mapping[str, Placeholder]) -> Filled | Finding:
-    """Return `script` with its placeholders filled in."""
-    names = [match[1] for match in FORM.finditer(script)]
-    if not names:
-        return Filled(script, {})
-    plain = FORM.sub(lambda match: "P" * len(match[0].encode()), script)
-    tree, found, parts, end = parse(plain), dict[str, Placeholder](), [], 0
-    for match in FORM.finditer(script):
-        line = script.count("\n", 0, match.start()) + 1
-        start = len(script[: match.start()].encode())
-        kinds = places(tree.descendant_for_byte_range(start, start + len(match[0].encode())))
+def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
+    """Return a script with its placeholders filled in; raise Refused for one that cannot be."""
+    found, parts, end, last = dict[str, Placeholder](), list[str](), 0, script.last_statement
+    grown = 0
+    for match in FORM.finditer(script.source):
+        kinds = _kinds(script, match)
         if "comment" in kinds:
             continue
-        if "literal" in kinds:
-            return Finding(
-                line,
-                f"{match[0]} stands inside quotes where nothing is filled in; use double quotes",
-            )
-        if match[1] not in known:
-            return Finding(
-                line,
-                f"{match[0]} is not declared; to bash it is two redirections. Declare the"
-                " placeholder",
-            )
-        variable = f"PLACEHOLDER_{list(known).index(match[1]) + 1}"
-        found[variable] = known[match[1]]
-        inside = "string" in kinds or "heredoc_body" in kinds
-        parts.append(
-            script[end : match.start()] + (f"${{{variable}}}" if inside else f'"${{{variable}}}"')
-        )
+        placeholder = _known(script, match, kinds, known)
+        variable = f"PLACEHOLDER_{list(known).index(placeholder.name) + 1}"
+        found[variable] = placeholder
+        quote = "" if kinds & {"string", "heredoc_body"} else '"'
+        parts += [script.source[end : match.start()], f"{quote}${{{variable}}}{quote}"]
         end = match.end()
-    return Filled("".join(parts) + script[end:], found)
+        grown += (len(parts[-1]) - len(match[0])) * (match.start() < last)
+    return Filled("".join(parts) + script.source[end:], last + grown, found)
+
+
+def _kinds(script: Script, match: re.Match[str]) -> set[str]:
+    """Return of what a placeholder is a part: a string, a heredoc, a comment."""
+    start = len(script.source[: match.start()].encode())
+    return places(script.tree.descendant_for_byte_range(start, start + len(match[0].encode())))
+
+
+def _known(
+    script: Script, match: re.Match[str], kinds: set[str], known: Mapping[str, Placeholder]
+) -> Placeholder:
+    if "literal" in kinds:
+        why = f"{match[0]} stands inside quotes where nothing is filled in; use double quotes"
+    elif match[1] not in known:
+        why = f"{match[0]} is not declared; to bash it is two redirections. Declare the placeholder"
+    else:
+        return known[match[1]]
+    raise Refused([Finding(script.source.count("\n", 0, match.start()) + 1, why)])
 
 
 def forms(secret: str) -> set[str]:

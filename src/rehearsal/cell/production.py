@@ -24,7 +24,7 @@ from typing import Any
 
 from rehearsal.cell.bash import Ended, Shell
 from rehearsal.cell.options import ShellCell
-from rehearsal.cell.placeholders import Placeholder, runbooks
+from rehearsal.cell.placeholders import Filled, Placeholder, runbooks
 from rehearsal.cell.record import Record
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import Wrong
@@ -57,11 +57,7 @@ class Production:
             self._record.add("start", notebook=_notebook(), person=getpass.getuser(), engine=engine)
             self._shell = shell
             said = ", ".join(engine.values())
-            print(
-                f"PRODUCTION: your own engine ({said}). Record:"
-                f" {self._record.file.with_suffix('.md')}",
-                flush=True,
-            )
+            print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file}", flush=True)
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
@@ -80,7 +76,7 @@ class Production:
         return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
 
     @contextlib.contextmanager
-    def around(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+    def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Ask before a write, and record what the cell does, as it happens."""
         try:
             self._guard(cell)
@@ -176,7 +172,7 @@ class Production:
                     f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program}"
                     " here'; fi"
                 )
-                shell.run(there, said.extend, values={})
+                shell.run(Filled(there, 0, {}), said.extend, values={})
             return json.loads(said)
         except (OSError, ValueError, Wrong, subprocess.TimeoutExpired) as error:
             return {"unknown": said.decode(errors="replace").strip() or str(error)}

@@ -1,7 +1,4 @@
-"""The record of a production run.
-
-Appended as it happens, one JSON object a line, and the same as a page to read.
-"""
+"""The record of a production run: appended as it happens, one JSON object a line."""
 
 import json
 import os
@@ -21,32 +18,33 @@ def now() -> str:
 
 
 class Record:
-    """One run's record, `<time>-<notebook>.jsonl`, for its owner alone.
-
-    The page beside it is made anew each time.
-    """
+    """One run's record, `<time>-<process>-<notebook>.jsonl`, for its owner alone."""
 
     def __init__(self, folder: Path, notebook: str) -> None:
         moment = now().replace(":", "").replace("-", "")
         self.file = folder / f"{moment}-{os.getpid()}-{notebook}.jsonl"
-        self._events: list[Event] = []
 
     def add(self, event: str, **what: object) -> None:
         """Append one event.
 
         Raises CannotCheck where it cannot be written: a run without a record does not go on.
         """
-        self._events.append({"event": event, "time": now(), **what})
+        said = {"event": event, "time": now(), **what}
         try:
             self.file.parent.mkdir(mode=0o700, exist_ok=True)
-            _append(self.file, json.dumps(self._events[-1], ensure_ascii=False) + "\n")
-            page = self.file.with_suffix(".md")
-            page.touch(mode=0o600)
-            page.write_text(to_markdown(self._events))
+            _append(self.file, json.dumps(said, ensure_ascii=False) + "\n")
         except OSError as error:
             raise CannotCheck(
                 f"The record {self.file} cannot be written ({error.strerror}), so nothing runs."
             ) from error
+
+
+def read_record(file: Path) -> list[Event]:
+    """Return the events of a record; raise CannotCheck where it cannot be read."""
+    try:
+        return [json.loads(line) for line in file.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise CannotCheck(f"{file} cannot be read as a record: {error}.") from error
 
 
 def _append(file: Path, line: str) -> None:

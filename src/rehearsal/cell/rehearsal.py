@@ -14,7 +14,7 @@ from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import NOBODY, ShellCell
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.redact import Shown
-from rehearsal.errors import CannotCheck
+from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
 from rehearsal.room.init import can_run_containers, wait_until_ready
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
@@ -72,7 +72,7 @@ class Rehearsal:
         """Let every cell run: nothing that it does leaves the room."""
 
     @contextlib.contextmanager
-    def around(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+    def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as the cell declares, and hold the cell to its writes."""
         if cell.root and not can_run_containers():
             raise CannotCheck(
@@ -84,7 +84,8 @@ class Rehearsal:
         finally:
             seen = self._watch.new() if self._watch else None
         if seen and (why := disagreement(cell, seen)):
-            raise self.shell().fail(why)
+            self.shell().fail(f"an earlier cell failed ({why}).")
+            raise Wrong(why)
 
     def close(self) -> None:
         """End the shell, and the connections to the registries."""
@@ -96,10 +97,8 @@ class Rehearsal:
     def _answering(self, said: str) -> AbstractContextManager[object]:
         if not said:
             return contextlib.nullcontext()
-        from rehearsal.room.scripted import (
-            in_place_of,
-            words,
-        )  # few cells ask for it, and a server takes long to load
+        # few cells ask for it, and a server takes long to load
+        from rehearsal.room.scripted import in_place_of, words
 
         return in_place_of(self._registries[0], None if said == NOBODY else words(said))
 

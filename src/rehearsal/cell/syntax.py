@@ -1,8 +1,10 @@
 """The syntax of cells: trees of bash and of Python, and how to find one's way in them."""
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import dropwhile
 
 import tree_sitter_bash
@@ -16,14 +18,41 @@ _BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 
 
+@dataclass(frozen=True)
+class Script:
+    """A shell cell's script, parsed once.
+
+    To bash a placeholder is two redirections, so in `text`, and in the tree, each stands as a
+    variable of as many bytes: places in the tree are places in the source.
+    """
+
+    source: str
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The source with a variable in place of each placeholder."""
+        return FORM.sub(lambda match: "$" + "P" * (len(match[0].encode()) - 1), self.source)
+
+    @functools.cached_property
+    def tree(self) -> Node:
+        """The root of the syntax tree."""
+        return parse(self.text)
+
+    @functools.cached_property
+    def last_statement(self) -> int:
+        """Where, in characters, the last statement begins."""
+        named = [child for child in self.tree.children if child.is_named]
+        last = [child for child in named if child.type != "comment"][-1:]
+        return len(self.source.encode()[: last[0].start_byte].decode()) if last else 0
+
+    def said(self, node: Node) -> str:
+        """Return what stands in the source where a node is."""
+        return self.source.encode()[node.start_byte : node.end_byte].decode()
+
+
 def parse(script: str) -> Node:
-    """Return the syntax tree of a bash script."""
+    """Return the syntax tree of a bash script without placeholders."""
     return _PARSER.parse(script.encode()).root_node
-
-
-def one_word(script: str) -> str:
-    """Return a script with its placeholders as words: to bash they are redirections."""
-    return FORM.sub(lambda match: re.sub(r"\W", "_", match[1]), script)
 
 
 def python_tree(source: str) -> ast.Module:
@@ -72,14 +101,15 @@ def places(node: Node | None) -> set[str]:
     return found | ({"literal"} if found & {"raw_string", "ansi_c_string"} else set())
 
 
-def words(command: Node) -> list[str]:
+def words(command: Node, said: Callable[[Node], str] = text) -> list[str]:
     """Return a command's words as bash would see them, without quotes.
 
-    What only calls it is passed over.
+    What only calls it is passed over. said: gives a node's text; `Script.said` for that of the
+    page, placeholders and all.
     """
     kinds = ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect")
     found = [
-        re.sub(r"[\"'\\]", "", text(child)) for child in command.children if child.type not in kinds
+        re.sub(r"[\"'\\]", "", said(child)) for child in command.children if child.type not in kinds
     ]
     while found and found[0] in ("command", "builtin", "time"):
         rest = list(dropwhile(("-p", "--").__contains__, found[1:]))
@@ -87,14 +117,6 @@ def words(command: Node) -> list[str]:
             break
         found = rest
     return found or [""]
-
-
-def last_statement(script: str) -> int:
-    """Return where, in characters, the last statement of a script begins."""
-    named = [
-        child for child in parse(script).children if child.is_named and child.type != "comment"
-    ]
-    return len(script.encode()[: named[-1].start_byte].decode()) if named else 0
 
 
 def in_condition(node: Node) -> bool:

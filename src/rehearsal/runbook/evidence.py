@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import Engine
-from rehearsal.runbook.model import Pair, fingerprint
+from rehearsal.runbook.model import Runbook
 from rehearsal.settings import Settings
 
 
@@ -23,7 +23,7 @@ class Row:
         versions: of its parts, by name.
         cells: how many ran there, and held.
         passed_over: how many hold with another image store alone.
-        measured: the day. commit: the code's. state: the notebook's `fingerprint`.
+        measured: the day. commit: the code's. state: its `fingerprint` then.
     """
 
     notebook: str
@@ -37,9 +37,9 @@ class Row:
     commit: str
     state: str
 
-    def is_of(self, pair: Pair) -> bool:
+    def is_of(self, runbook: Runbook) -> bool:
         """Whether the notebook is still what held then."""
-        return pair.executed.exists() and self.state == fingerprint(pair)
+        return runbook.executed_path.exists() and self.state == runbook.fingerprint
 
 
 def load_rows(settings: Settings) -> tuple[Row, ...]:

@@ -1,252 +1,332 @@
-"""Verify notebooks.
+"""Run notebooks, each in a room of its own: to verify what they show, or to refresh it.
 
-Nbval runs each in a room of its own, and what it finds becomes lines for people.
+nbval is the runner of both. It compares each cell's outputs with those recorded (nbval_plugin);
+what it finds becomes an outcome, and lines for people.
 """
 
 import contextlib
+import copy
+import functools
 import io
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from nbformat import NotebookNode
 
-from rehearsal.errors import CannotCheck
+from rehearsal.errors import CannotCheck, Wrong
+from rehearsal.room.engine import Engine
 from rehearsal.runbook.compare import Mask
-from rehearsal.runbook.model import CELL_SECONDS, Pair, Problem, check_kernel, first_line
+from rehearsal.runbook.kernel import check_kernel
+from rehearsal.runbook.lint import Problem, count_commands, drift, problems, unused_masks
+from rehearsal.runbook.model import Notebook, Runbook
 from rehearsal.runbook.progress import Progress
 from rehearsal.settings import Settings
 
-NBVAL = [
-    "--disable-plugin-autoload",
-    "--assert=plain",
-    "-p",
-    "nbval.plugin",
-    "-p",
-    "rehearsal.runbook.nbval_plugin",
-]
-NBVAL += ["-p", "no:cacheprovider", "--nbval", "-c", os.devnull, "--color=no"]
+CELL_SECONDS = 300
+NBVAL = ["--disable-plugin-autoload", "--assert=plain", "-p", "nbval.plugin"]
+NBVAL += ["-p", "rehearsal.runbook.nbval_plugin", "-p", "no:cacheprovider", "--nbval"]
+NBVAL += ["-c", os.devnull, "--color=no"]
 """How pytest is called: no plugin that happens to be installed has a say in what is verified."""
 FAILURE, NEEDED, PASSED_OVER = "rehearsal-failure", "rehearsal-needed", "rehearsal-passed-over"
-"""What a cell's report holds: why it failed, the masks for some engines that it needed, that it was
-not run here.
+OUTPUTS = "rehearsal-outputs"
+"""What a cell's report holds: why it failed, the engine-specific masks that it needed, that it was
+not run on this engine; what it printed, as nbformat has it.
 """
 _OURS = ("CellFailed", "RoomUnavailable", "NbCellError")
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What a verification did.
+@dataclass
+class Outcome:
+    """What came of a run, by name of its notebooks where it is counted.
 
     Attributes:
-        cells: those that ran, and whose output was compared.
+        held: cells that ran, and whose output is the recorded one.
         passed_over: cells that hold with another image store alone.
         not_run: cells after one that failed.
-        problems: what is wrong: a cell that ends otherwise than it should, or what the texts
-        themselves lack.
+        problems: cells that end otherwise than they should, and what the texts lack.
         differences: cells whose output differs from the recorded one.
         unchecked: what could not be run.
-        needed: the masks for some engines that these outputs needed.
-        by_notebook: how many cells of each ran and held, and how many were passed over.
+        needed: the engine-specific masks that these outputs needed.
+        outputs: what each cell printed, where it was run, by notebook and number.
     """
 
-    notebooks: int
-    cells: int
-    commands: int
-    seconds: float
-    passed_over: int
-    not_run: int
-    problems: tuple[Problem, ...]
-    differences: tuple[Problem, ...]
-    unchecked: tuple[Problem, ...]
-    needed: frozenset[str]
-    by_notebook: Mapping[str, tuple[int, int]]
+    held: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    not_run: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    differences: list[Problem] = field(default_factory=list)
+    unchecked: list[Problem] = field(default_factory=list)
+    needed: set[str] = field(default_factory=set)
+    outputs: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    notebooks: int = 0
+    commands: int = 0
+    seconds: float = 0.0
 
     @property
     def holds(self) -> bool:
         """Whether everything that was asked for ran, and is as recorded."""
         return not (self.problems or self.differences or self.unchecked)
 
+    @property
+    def cells(self) -> int:
+        """How many cells were run, or had their reason not to be."""
+        found = (self.problems, self.differences, self.unchecked)
+        return self.held.total() + self.passed_over.total() + self.not_run + sum(map(len, found))
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a person has to know, a line each."""
+        yield from map(str, (*self.problems, *self.differences, *self.unchecked))
+        if self.not_run:
+            yield f"{self.not_run} cells after a failed one were not run."
+        if over := self.passed_over.total():
+            alone = "hold with another image store alone: not run, and not verified here."
+            yield f"{over} cells {alone}"
+
+    def judge(self, engine: Engine, recorded: bool) -> None:
+        """Raise CannotCheck or Wrong unless the runbooks hold on an engine."""
+        if self.unchecked:
+            raise CannotCheck(f"{len(self.unchecked)} could not be checked.")
+        if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
+            raise Wrong(f"{wrong} of what the pages show does not hold.")
+        if self.differences:
+            raise CannotCheck(
+                f"{engine} is not a recorded engine: every cell ends as it should, and"
+                f" {len(self.differences)} print other words than the pages show."
+            )
+
     def __str__(self) -> str:
-        counts = (self.notebooks, "notebook"), (self.cells, "cell"), (self.commands, "command")
-        return (
-            ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
-            + f", {self.seconds:.1f} s"
+        counts = (
+            (self.notebooks, "notebook"),
+            (self.held.total(), "cell"),
+            (self.commands, "command"),
         )
+        said = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+        return f"{said}, {self.seconds:.1f} s"
 
 
 def verify(
-    settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask] = (), recorded: bool = True
-) -> Checked:
-    """Run all pairs against their recorded outputs.
+    settings: Settings,
+    runbooks: Sequence[Runbook],
+    masks: Sequence[Mask] = (),
+    recorded: bool = True,
+) -> Outcome:
+    """Run all runbooks against their recorded outputs.
 
+    masks: those that these runbooks must between them have a use for. recorded: whether each word
+    must hold on this engine, so that its own masks are needed.
     Raises CannotCheck where that is not possible at all.
-
-    masks: those that these pairs must between them have a use for. recorded: whether each word must
-    hold on this engine, so that its own masks are needed.
     """
     begin = time.monotonic()
-    runnable = [pair for pair in pairs if pair.executed.exists()]
-    for pair in runnable:
-        check_kernel(pair)
+    executed = {one.name: one.executed for one in runbooks if one.executed_path.exists()}
+    for name, notebook in executed.items():
+        check_kernel(notebook.kernel, name)
+    paths = {one.executed_path: executed[one.name] for one in runbooks if one.name in executed}
     with ThreadPoolExecutor(1) as beside:
-        outcome = _Outcome(
-            runnable,
-            Progress(_cells(runnable)),
-            lambda: beside.submit(_read, settings, pairs, masks),
-        )
-        if runnable:
-            _run_nbval(runnable, outcome)
-        outcome.progress.close()
-        found, commands = (
-            outcome.reading.result() if outcome.reading else _read(settings, pairs, masks)
-        )
-    if not found:
-        outcome.check_complete()
+        lint = functools.partial(beside.submit, _lint, settings, runbooks, masks)
+        outcome, linted = _run(paths, lint)
+        found = linted.result() if linted else _lint(settings, runbooks, masks)
+    if not found and outcome.cells < (held := sum(len(one.code) for one in executed.values())):
+        raise CannotCheck(f"nbval ran {outcome.cells} cells, but the notebooks hold {held}.")
     if recorded and not (outcome.unchecked or outcome.not_run):
         found += _idle(masks, outcome.needed)
-    return Checked(
-        notebooks=len(pairs),
-        cells=outcome.held.total(),
-        commands=commands,
-        seconds=time.monotonic() - begin,
-        passed_over=outcome.over.total(),
-        not_run=outcome.not_run,
-        problems=(*found, *outcome.problems),
-        differences=tuple(outcome.differences),
-        unchecked=tuple(outcome.unchecked),
-        needed=frozenset(outcome.needed),
-        by_notebook={
-            pair.name: (outcome.held[pair.name], outcome.over[pair.name]) for pair in pairs
-        },
-    )
+    outcome.problems = found + outcome.problems
+    outcome.notebooks = len(runbooks)
+    outcome.commands = sum(count_commands(one.text) for one in runbooks)
+    outcome.seconds = time.monotonic() - begin
+    return outcome
+
+
+def _lint(settings: Settings, runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
+    found = [problem for one in runbooks for problem in problems(one, settings)]
+    return found + unused_masks(runbooks, masks)
 
 
 def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
     idle = [mask.name for mask in masks if mask.on and mask.name not in needed]
-    return [
-        Problem(
-            "masks", None, f"«{name}» is for this engine, and no output needs it: narrow its `on`"
-        )
-        for name in idle
-    ]
+    what = "is for this engine, and no output needs it: narrow its `on`"
+    return [Problem("masks", None, f"«{name}» {what}") for name in idle]
 
 
-def _cells(pairs: Sequence[Pair]) -> dict[str, int]:
-    """Return how many cells that run each notebook holds."""
-    cells = {pair.name: pair.read_executed().cells for pair in pairs}
-    return {name: sum(cell.cell_type == "code" for cell in found) for name, found in cells.items()}
+def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
+    """Execute texts in rooms; yield each runbook, and whether its executed notebook was written.
+
+    One whose cells and (masked) outputs still match is left as it is. Raises Wrong at a runbook of
+    which a cell failed, CannotCheck at one that could not be run: nothing of that is written.
+    """
+    for one in runbooks:
+        check_kernel(one.text.kernel, one.name)
+    drafts = {one: _with_recorded_outputs(one) for one in runbooks}
+    with contextlib.ExitStack() as files:
+        paths = {files.enter_context(_draft(*each)): each[0].text for each in drafts.items()}
+        outcome, _ = _run(paths, None)
+    for runbook, draft in drafts.items():
+        _check_that_it_ran(runbook, outcome)
+        holds = _holds(runbook, outcome)
+        if not holds:
+            code = (cell for cell in draft.cells if cell.cell_type == "code")
+            for number, cell in enumerate(code):
+                cell.execution_count = number + 1
+                cell.outputs = nbformat.from_dict(outcome.outputs[runbook.name, number])
+            _write(runbook.executed_path, nbformat.writes(draft) + "\n")
+        yield runbook, not holds
 
 
-def _read(
-    settings: Settings, pairs: Sequence[Pair], masks: Sequence[Mask]
-) -> tuple[list[Problem], int]:
-    from rehearsal.runbook.lint import count_commands, problems, unused_masks
+def _with_recorded_outputs(runbook: Runbook) -> NotebookNode:
+    from jupytext.combine import combine_inputs_with_outputs
 
-    found = [problem for pair in pairs for problem in problems(pair, settings)] + unused_masks(
-        pairs, masks
-    )
-    return found, sum(count_commands(pair.read_text()) for pair in pairs)
+    draft = copy.deepcopy(runbook.text.node)
+    if runbook.executed_path.exists():
+        draft = combine_inputs_with_outputs(draft, runbook.executed.node, "md")
+    for name in ("language_info", "jupytext"):
+        draft.metadata.pop(name, None)
+    return draft
+
+
+def _check_that_it_ran(runbook: Runbook, outcome: Outcome) -> None:
+    for found in outcome.unchecked:
+        if found.notebook == runbook.name:
+            raise CannotCheck(f"{found} What it said stands above.")
+    for found in outcome.problems:
+        if found.notebook == runbook.name:
+            raise Wrong(str(found))
+
+
+def _holds(runbook: Runbook, outcome: Outcome) -> bool:
+    """Whether the executed notebook is still what a run of the text has just given."""
+    if not runbook.executed_path.exists():
+        return False
+    executed = all(cell.executed for cell in runbook.executed.code)
+    differs = any(found.notebook == runbook.name for found in outcome.differences)
+    return executed and not differs and drift(runbook.text, runbook.executed) is None
+
+
+@contextlib.contextmanager
+def _draft(runbook: Runbook, draft: NotebookNode) -> Iterator[Path]:
+    """Give the path of a notebook to be run, hidden beside the runbook, as its room copies that."""
+    path = runbook.path.with_name(f".{runbook.name}.ipynb")
+    try:
+        try:
+            path.write_text(nbformat.writes(draft))
+        except OSError as error:
+            raise _unwritable(runbook.executed_path, error) from error
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a whole file in place of the one before, or leave that as it was."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text(text)
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CannotCheck:
+    said = f"{path.name} cannot be written ({error.strerror}); it is as it was before."
+    return CannotCheck(said)
+
+
+Lint = Callable[[], Future[list[Problem]]]
+
+
+def _run(
+    notebooks: Mapping[Path, Notebook], lint: Lint | None
+) -> tuple[Outcome, Future[list[Problem]] | None]:
+    """Run executed notebooks, given with their paths; return the outcome, and what `lint` began."""
+    counts = {_name(path): len(notebook.code) for path, notebook in notebooks.items()}
+    collector = _Collector(notebooks, Progress(counts), lint)
+    if notebooks:
+        _run_nbval([*notebooks], collector)
+    collector.progress.close()
+    return collector.outcome, collector.linting
 
 
 @dataclass
-class _Outcome:
+class _Collector:
     """A pytest plugin that collects what each cell's run said."""
 
-    pairs: Sequence[Pair]
+    notebooks: Mapping[Path, Notebook]
     progress: Progress
-    read: Callable[[], Future[tuple[list[Problem], int]]]
-    reading: Future[tuple[list[Problem], int]] | None = None
-    held: Counter[str] = field(default_factory=Counter)
-    over: Counter[str] = field(default_factory=Counter)
-    not_run: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    differences: list[Problem] = field(default_factory=list)
-    needed: set[str] = field(default_factory=set)
-    unchecked: list[Problem] = field(default_factory=list)
+    lint: Lint | None
+    linting: Future[list[Problem]] | None = None
+    outcome: Outcome = field(default_factory=Outcome)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
-        """Read the texts beside the first cell.
-
-        Before, the room that comes up has use for both processors.
-        """
-        self.reading = self.reading or self.read()
+        """Lint beside the first cell: before, a room comes up, and uses both processors."""
+        self._begin_to_lint()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Read them at once where this process only waits for workers."""
+        """Lint at once where this process only waits for workers."""
         if session.config.pluginmanager.hasplugin("dsession"):
-            self.reading = self.read()
+            self._begin_to_lint()
+
+    def _begin_to_lint(self) -> None:
+        if self.lint and self.linting is None:
+            self.linting = self.lint()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.needed |= {str(name) for key, name in report.user_properties if key == NEEDED}
+        outcome, (name, number) = self.outcome, _place(report)
+        said = [(key, str(value)) for key, value in report.user_properties]
+        outcome.needed |= {value for key, value in said if key == NEEDED}
         if report.when == "call":
-            self.progress.advance(_path_of(report).stem)
-        if report.when == "call" and any(key == PASSED_OVER for key, _ in report.user_properties):
-            self.over[_path_of(report).stem] += 1
+            self.progress.advance(name)
+            for printed in (value for key, value in said if key == OUTPUTS):
+                outcome.outputs[name, number] = json.loads(printed)
+        if report.when == "call" and any(key == PASSED_OVER for key, _ in said):
+            outcome.passed_over[name] += 1
         elif report.when == "call" and report.passed:
-            self.held[_path_of(report).stem] += 1
+            outcome.held[name] += 1
         elif report.failed:
-            self._add(report)
+            self._add(report, name, number)
 
-    def _add(self, report: pytest.TestReport) -> None:
-        path, cell = _path_of(report), report.nodeid.partition("::")[2]
-        pair = next((pair for pair in self.pairs if path.name == pair.executed.name), None)
-        name = pair.name if pair else str(path)
-        said = next(
-            (json.loads(str(text)) for key, text in report.user_properties if key == FAILURE), None
-        )
-        source = _source(pair, cell) if pair else cell
+    def _add(self, report: pytest.TestReport, name: str, number: int) -> None:
+        """Keep a failure; of errors a notebook's first alone, as then its shell or room is gone."""
+        notebook = next((one for path, one in self.notebooks.items() if _name(path) == name), None)
+        cell = notebook.code[number].first_line if notebook else None
+        said = next((json.loads(str(v)) for k, v in report.user_properties if k == FAILURE), None)
+        outcome = self.outcome
         if said is None:
-            self.unchecked.append(
-                Problem(name, source, report.longreprtext.strip().splitlines()[-1])
-            )
+            last = report.longreprtext.strip().splitlines()[-1]
+            outcome.unchecked.append(Problem(name, cell, last))
         elif "line" in said:
-            what = (
-                f"line {said['line']} of its output: expected {_quoted(said['expected'])}, came"
-                f" {_quoted(said['came'])}"
-            )
-            self.differences.append(Problem(name, source, what))
-        else:
-            self._add_error(name, source, said)
-
-    def _add_error(self, name: str, source: str, said: dict[str, str]) -> None:
-        """Keep the first error of a notebook.
-
-        Those after it only say that its shell or room is gone.
-        """
-        follows = "Not run:" in said["said"] or any(
-            problem.notebook == name for problem in self.unchecked
-        )
-        if follows:
-            self.not_run += 1
+            came = f"expected {_quoted(said['expected'])}, came {_quoted(said['came'])}"
+            what = f"line {said['line']} of its output: {came}"
+            outcome.differences.append(Problem(name, cell, what))
+        elif "Not run:" in said["said"] or name in {one.notebook for one in outcome.unchecked}:
+            outcome.not_run += 1
         elif said["name"] in ("RoomUnavailable", "RuntimeError"):
-            self.unchecked.append(Problem(name, source, _meaning(said)))
+            outcome.unchecked.append(Problem(name, cell, _meaning(said)))
         else:
-            self.problems.append(Problem(name, source, _meaning(said)))
-
-    def check_complete(self) -> None:
-        """Raise CannotCheck if fewer cells were run than the notebooks hold."""
-        held = sum(
-            cell.cell_type == "code" for pair in self.pairs for cell in pair.read_executed().cells
-        )
-        run = self.held.total() + len(self.problems) + len(self.differences) + len(self.unchecked)
-        run += self.not_run + self.over.total()
-        if run < held:
-            raise CannotCheck(f"nbval ran {run} cells, but the notebooks hold {held}.")
+            outcome.problems.append(Problem(name, cell, _meaning(said)))
 
 
-def _path_of(report: pytest.TestReport) -> Path:
-    return Path(report.nodeid.partition("::")[0])
+def _place(report: pytest.TestReport) -> tuple[str, int]:
+    """Return of which notebook and which of its code cells a report is."""
+    path, _, cell = report.nodeid.partition("::")
+    return _name(Path(path)), int(cell.rpartition(" ")[2])
 
 
-def _meaning(said: dict[str, str]) -> str:
+def _name(path: Path) -> str:
+    """Return the name of the runbook of an executed notebook, or of a draft of one."""
+    return path.stem.removeprefix(".")
+
+
+def _meaning(said: Mapping[str, str]) -> str:
     """Return an error's line, with the last thing that the cell printed before it."""
     printed = [line for line in said["printed"].splitlines() if line.strip()]
     named = "" if said["name"] in _OURS else f"{said['name']}: "
@@ -257,34 +337,14 @@ def _quoted(line: str | None) -> str:
     return "the end" if line is None else f"`{line}`"
 
 
-def _source(pair: Pair, cell: str) -> str:
-    number = int(cell.rpartition(" ")[2])
-    codes = [one for one in pair.read_executed().cells if one.cell_type == "code"]
-    return first_line(codes[number].source)
-
-
-def _run_nbval(pairs: Sequence[Pair], outcome: _Outcome) -> None:
-    arguments = [
-        *NBVAL,
-        f"--rootdir={pairs[0].text.parent}",
-        f"--nbval-cell-timeout={CELL_SECONDS}",
-    ]
-    if len(pairs) > 1:
-        arguments += [
-            "-p",
-            "xdist.plugin",
-            "--dist",
-            "loadfile",
-            "-n",
-            str(min(len(pairs), 2 * (os.cpu_count() or 1))),
-        ]
+def _run_nbval(paths: Sequence[Path], collector: _Collector) -> None:
+    arguments = [*NBVAL, f"--rootdir={paths[0].parent}", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    if len(paths) > 1:
+        workers = min(len(paths), 2 * (os.cpu_count() or 1))
+        arguments += ["-p", "xdist.plugin", "--dist", "loadfile", "-n", str(workers)]
     os.environ.pop("PYTEST_ADDOPTS", None)  # it could say that outputs are not compared
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        status = pytest.main(
-            [*arguments, *(str(pair.executed) for pair in pairs)], plugins=[outcome]
-        )
+        status = pytest.main([*arguments, *map(str, paths)], plugins=[collector])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        for pair in pairs:
-            pair.read_executed()  # says more than nbval of one that does not parse
         raise CannotCheck(f"nbval could not run: {output.getvalue().strip().splitlines()[-1]}")

@@ -1,200 +1,248 @@
-"""What must hold of a notebook before it is run: else a green run would prove nothing."""
+"""What must hold of a runbook before it is run: else a green run would prove nothing."""
 
 import ast
-import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
-from nbformat import NotebookNode
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
-from rehearsal.cell.grammar import Finding, check, functions_of
-from rehearsal.cell.options import shell_cell
-from rehearsal.cell.placeholders import Placeholder, declared, fill
-from rehearsal.cell.syntax import FORM, parse, python_tree
+from rehearsal.cell.grammar import Finding, Refused, check, functions_of
+from rehearsal.cell.options import ShellCell
+from rehearsal.cell.placeholders import Placeholder, fill
+from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, python_tree, walk, words
 from rehearsal.errors import Wrong
-from rehearsal.runbook import effects
 from rehearsal.runbook.compare import Mask, as_text, hidden
-from rehearsal.runbook.model import Pair, Problem, drift, first_line, script_of
+from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.settings import Settings
 
-_CALLS = {
-    "run_cell_magic",
-    "run_line_magic",
-    "system",
-    "getoutput",
-    "popen",
-    "posix_spawn",
-    "posix_spawnp",
-}
-_CALLS |= {"execv", "execvp", "__import__"}
+_CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
+_CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
+_ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
+_READS = (
+    ("docker", "pull"),
+    ("docker", "manifest", "inspect"),
+    ("docker", "buildx", "imagetools", "inspect"),
+    ("skopeo", "inspect"),
+)
 
 
-def problems(pair: Pair, settings: Settings) -> list[Problem]:
-    """Return what is wrong with a pair before anything runs.
+@dataclass(frozen=True)
+class Problem:
+    """Why a runbook is not true, and where: the cell by its first line, and what is wrong."""
 
-    Raises CannotCheck if one of the two does not parse.
+    notebook: str
+    cell: str | None
+    what: str
+
+    def __str__(self) -> str:
+        where = (self.notebook, f"cell «{self.cell}»" if self.cell else None, self.what)
+        return ": ".join(part for part in where if part)
+
+
+def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
+    """Return what is wrong with a runbook before anything runs.
+
+    Raises CannotCheck if its text or its executed notebook does not parse.
     """
-    text = pair.read_text()
     try:
-        executed, known = pair.read_executed(), declared(text.metadata)
+        text, executed, known = runbook.text, runbook.executed, runbook.placeholders
     except Wrong as error:
-        return [Problem(pair.name, None, str(error))]
-    functions = frozenset(
-        name for cell in text.cells for name in functions_of(script_of(cell) or "")
-    )
-    found = [
-        Problem(pair.name, first_line(cell.source), what)
-        for cell in text.cells
-        for what in _of_cell(cell, known, functions, settings.modules)
-    ]
-    used = {match[1] for cell in text.cells for match in FORM.finditer(script_of(cell) or "")}
-    for name in sorted(set(known) - used):
-        found.append(
-            Problem(
-                pair.name,
-                None,
-                f"declares <{name}>, which no cell uses: a cell has lost it, or remove it",
-            )
-        )
+        return [Problem(runbook.name, None, str(error))]
+    found = [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
-        found.append(
-            Problem(
-                pair.name,
-                None,
-                f"text and executed notebook have drifted: {difference}. {_again(pair)}",
-            )
-        )
-    for cell in executed.cells:
-        if cell.cell_type == "code" and cell.execution_count is None:
-            found.append(
-                Problem(pair.name, first_line(cell.source), f"was never executed. {_again(pair)}")
-            )
-    with contextlib.suppress(Wrong, SyntaxError):  # a cell that cannot be read was named above
-        found += [
-            Problem(pair.name, line, what)
-            for line, what in effects.problems(_cells(executed), settings.readers, settings.writers)
-        ]
-    return found
-
-
-def unused_masks(pairs: Sequence[Pair], masks: Sequence[Mask]) -> list[Problem]:
-    """Return a problem for each mask that matches no recorded output.
-
-    Nobody would notice if it hid too much.
-    """
-    cells = [
-        cell for pair in pairs if pair.executed.exists() for cell in pair.read_executed().cells
+        found.append((None, f"text and executed notebook have drifted: {difference}. {{again}}"))
+    found += [(cell, "was never executed. {again}") for cell in executed.code if not cell.executed]
+    readable = [cell for cell in executed.code if _is_readable(cell)]
+    found += _unchecked(readable) if len(readable) == len(executed.code) else ()
+    found += _not_read_back(readable, settings.readers)
+    again = f"Run `rehearsal refresh {runbook.name}`."
+    return [
+        Problem(runbook.name, cell.first_line if cell else None, what.replace("{again}", again))
+        for cell, what in found
     ]
-    texts = [as_text(cell.outputs) for cell in cells if cell.cell_type == "code"]
-    recorded = [
-        mask for mask in masks if not mask.on
-    ]  # the others are held by a run on such an engine
-    unused = [mask for mask in recorded if not any(mask.pattern.search(text) for text in texts)]
-    found = [
-        Problem("masks", None, f"«{mask.name}» matches no output of any notebook: remove it")
-        for mask in unused
-    ]
-    said = {line for text in texts for line in hidden(text, masks)}
-    return found + [Problem("masks", None, f"{line}. Make it narrower.") for line in sorted(said)]
 
 
-def _cells(notebook: NotebookNode) -> list[effects.Cell]:
-    cells = []
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        printed = any(
-            output.get("text", "").strip() or output.get("data") for output in cell.outputs
-        )
-        declared = shell_cell(cell.source)
-        text = cell.source if declared is None else declared.script
-        cells.append(effects.Cell(first_line(cell.source), declared, text, printed))
-    return cells
+Found = tuple[Cell | None, str]
+"""What is wrong, and with which cell; None for the whole runbook."""
 
 
-def _again(pair: Pair) -> str:
-    return f"Run `rehearsal refresh {pair.name}`."
+def _of_cells(
+    text: Notebook, known: dict[str, Placeholder], modules: Sequence[str]
+) -> Iterator[Found]:
+    """Find what is wrong with each cell for itself."""
+    shells = [cell.shell for cell in text.code if _is_readable(cell)]
+    functions = frozenset(name for one in shells if one for name in functions_of(one.parsed))
+    for cell in text.code:
+        yield from ((cell, what) for what in _would_hide(cell))
+        try:
+            if cell.shell is None:
+                _check_python(cell.source, modules)
+            else:
+                fill(cell.shell.parsed, known)
+                check(cell.shell.parsed, functions)
+        except Refused as refused:
+            yield from ((cell, f"line {one.line}: {one.why}") for one in refused.findings)
+        except Wrong as error:
+            yield cell, str(error)
 
 
-def count_commands(notebook: NotebookNode) -> int:
-    """Return how many shell commands the cells of a notebook hold."""
-
-    def count(node: Node) -> int:
-        return int(node.type == "command") + sum(count(child) for child in node.children)
-
-    return sum(
-        count(parse(script)) for cell in notebook.cells if (script := script_of(cell)) is not None
-    )
-
-
-def _of_cell(
-    cell: NotebookNode,
-    known: dict[str, Placeholder],
-    functions: frozenset[str],
-    modules: Sequence[str],
-) -> Iterator[str]:
-    if cell.cell_type != "code":
-        return
-    for tag in set(cell.metadata.get("tags", ())) & (set(metadata_tags) | {"skip-execution"}):
-        yield f"has the tag {tag}: what it ends with would not be checked"
-    for line in cell.source.splitlines():
-        if line.strip().lstrip("#").strip() in comment_markers and line.strip().startswith("#"):
-            yield f"holds the comment {line.strip()}: what it ends with would not be checked"
+def _is_readable(cell: Cell) -> bool:
+    """Whether a cell's options, or its Python, can be read; what cannot be is named elsewhere."""
     try:
-        shell = shell_cell(cell.source)
-    except Wrong as error:
-        yield str(error)
-        return
-    for finding in (
-        _of_python(cell.source, modules)
-        if shell is None
-        else _of_script(shell.script, known, functions)
-    ):
-        yield f"line {finding.line}: {finding.why}"
+        return cell.shell is not None or bool(python_tree(cell.source))
+    except (Wrong, SyntaxError):
+        return False
 
 
-def _of_script(
-    script: str, known: dict[str, Placeholder], functions: frozenset[str]
-) -> list[Finding]:
-    filled = fill(script, known)
-    return [filled] if isinstance(filled, Finding) else check(filled.script, functions)
+def _would_hide(cell: Cell) -> Iterator[str]:
+    """Find by what nbval would be told not to check a cell."""
+    for tag in set(cell.tags) & {*metadata_tags, "skip-execution"}:
+        yield f"has the tag {tag}: what it ends with would not be checked"
+    for line in map(str.strip, cell.source.splitlines()):
+        if line.startswith("#") and line.lstrip("#").strip() in comment_markers:
+            yield f"holds the comment {line}: what it ends with would not be checked"
 
 
-def _of_python(source: str, modules: Sequence[str]) -> list[Finding]:
-    """Find ways from a Python cell to a shell.
+def _check_python(source: str, modules: Sequence[str]) -> None:
+    """Raise Refused for ways from a Python cell to a shell.
 
-    As IPython reads the cell, so that no spelling of them is missed.
+    It is read as IPython reads it, so that no spelling of them is missed.
     """
     try:
         tree = python_tree(source)
     except SyntaxError as error:
-        return [Finding(error.lineno or 1, f"is no Python: {error.msg}")]
-    return [
-        Finding(line, f"{way}: only a ```bash fence may run commands")
-        for line, way in _ways_out(tree, modules)
-    ]
+        raise Refused([Finding(error.lineno or 1, f"is no Python: {error.msg}")]) from error
+    ways = [way for node in ast.walk(tree) for way in _ways_out(node, modules)]
+    if ways:
+        reason = "only a ```bash fence may run commands"
+        raise Refused([Finding(line, f"{way}: {reason}") for line, way in ways])
 
 
-def _ways_out(tree: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-            argument = (
-                node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+def _ways_out(node: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        first = node.args[0] if node.args else None
+        argument = first.value if isinstance(first, ast.Constant) else None
+        if name in _CALLS:
+            yield (
+                node.lineno,
+                f"a magic, or a shell command that %%bash does not see ({name} {argument!r})",
             )
-            if name in _CALLS:
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        aliases = [alias.name for alias in node.names]
+        for module in [node.module] if isinstance(node, ast.ImportFrom) else aliases:
+            if not any(f"{module}.".startswith(f"{known}.") for known in modules):
                 yield (
                     node.lineno,
-                    f"a magic, or a shell command that %%bash does not see ({name} {argument!r})",
+                    f"imports {module}, which is none of the modules in [tool.rehearsal]",
                 )
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = (
-                [node.module]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
-            )
-            for module in names:
-                if not any(f"{module}.".startswith(f"{known}.") for known in modules):
-                    yield (
-                        node.lineno,
-                        f"imports {module}, which is none of the modules in [tool.rehearsal]",
-                    )
+
+
+def _unused(text: Notebook, known: dict[str, Placeholder]) -> Iterator[Found]:
+    """Find placeholders that are declared, and that no cell uses."""
+    used = {match[1] for cell in text.code for match in FORM.finditer(cell.script or "")}
+    for name in sorted(set(known) - used):
+        yield None, f"declares <{name}>, which no cell uses: a cell has lost it, or remove it"
+
+
+def drift(text: Notebook, executed: Notebook) -> str | None:
+    """Return how two notebooks differ in their cells or declarations, or None; not by outputs."""
+    if text.declares != executed.declares:
+        return "the declarations (metadata `rehearsal`) differ"
+    if text.kernel != executed.kernel:
+        return "the kernels differ"
+    for ours, theirs in zip(text.cells, executed.cells, strict=False):
+        if (ours.kind, ours.source) != (theirs.kind, theirs.source):
+            return f"the cell «{ours.first_line}» is not the same in both"
+        if ours.tags != theirs.tags:
+            return f"the tags of the cell «{ours.first_line}» differ"
+    if len(text.cells) != len(executed.cells):
+        return f"the text has {len(text.cells)} cells, the executed notebook {len(executed.cells)}"
+    return None
+
+
+def _unchecked(cells: Sequence[Cell]) -> Iterator[Found]:
+    """Find cells of which nobody sees what they do, as neither they nor the next one show it."""
+    for cell, following in zip_longest(cells, cells[1:]):
+        if not any(_shows(one) or _asserts(one) for one in (cell, following) if one):
+            yield cell, "neither prints nor asserts, and nor does the next cell: let one of them"
+
+
+def _shows(cell: Cell) -> bool:
+    return any(output.get("text", "").strip() or output.get("data") for output in cell.outputs)
+
+
+def _asserts(cell: Cell) -> bool:
+    """Whether a cell could fail for what it finds."""
+    shell = cell.shell
+    if shell is None:
+        tree = python_tree(cell.source)
+        return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree))
+    nodes = [node for node in walk(shell.parsed.tree) if node.type in ("command", "test_command")]
+    asserting = (node for node in nodes if _first_word(node) in _ASSERTS and not in_condition(node))
+    return shell.fails is not None or any(asserting)
+
+
+def _first_word(node: Node) -> str:
+    return words(node)[0] if node.type == "command" else "["
+
+
+def _not_read_back(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[Found]:
+    """Find a last write that no later cell reads back from the registry, and shows.
+
+    readers: the project's own programs that read a registry.
+    """
+    reads = (*_READS, *((reader,) for reader in readers))
+    writing = [(n, cell.shell) for n, cell in enumerate(cells) if _writes(cell.shell)]
+    if not writing or (last := writing[-1])[1] is None:
+        return
+    for reference in last[1].writes:
+        if not any(_reads_back(cell, reference, reads) for cell in cells[last[0] + 1 :]):
+            what = f"{reference} is not read back from the registry by a later cell that shows it"
+            yield cells[last[0]], what
+
+
+def _writes(shell: ShellCell | None) -> bool:
+    """Whether a cell writes what it declares: one that must fail is refused to."""
+    return shell is not None and bool(shell.writes) and shell.fails is None
+
+
+def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a cell asks the registry for a reference, and shows what it says."""
+    shell = cell.shell
+    if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
+        return False
+    script = shell.parsed
+    commands = [node for node in walk(script.tree) if node.type == "command"]
+    certain = [node for node in commands if is_certain(node) and is_shown(node)]
+    asked = [said for node in certain if _asks(said := words(node, script.said), reads)]
+    return any(reference == word.removeprefix("docker://") for said in asked for word in said)
+
+
+def _asks(said: Sequence[str], reads: Sequence[tuple[str, ...]]) -> bool:
+    return any(tuple(said[: len(read)]) == read for read in reads)
+
+
+def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
+    """Return a problem for each mask that matches no recorded output, or hides what another names.
+
+    Nobody would notice if it hid too much. Masks for some engines are held by a run on one of them.
+    """
+    executed = [one.executed for one in runbooks if one.executed_path.exists()]
+    texts = [as_text(cell.outputs) for notebook in executed for cell in notebook.code]
+    found = [
+        f"«{mask.name}» matches no output of any notebook: remove it"
+        for mask in masks
+        if not mask.on and not any(mask.pattern.search(text) for text in texts)
+    ]
+    said = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
+    return [Problem("masks", None, what) for what in (*found, *sorted(said))]
+
+
+def count_commands(notebook: Notebook) -> int:
+    """Return how many shell commands the cells of a notebook hold."""
+    shells = [cell.shell for cell in notebook.code if _is_readable(cell)]
+    trees = [shell.parsed.tree for shell in shells if shell]
+    return sum(node.type == "command" for tree in trees for node in walk(tree))

@@ -17,8 +17,8 @@ from rehearsal.cell.rehearsal import NOT_HERE
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook.compare import Mask, Masked, as_text, first_difference, masks_for, needed
-from rehearsal.runbook.execute import FAILURE, NEEDED, PASSED_OVER
-from rehearsal.runbook.model import private_manager
+from rehearsal.runbook.execute import FAILURE, NEEDED, OUTPUTS, PASSED_OVER
+from rehearsal.runbook.kernel import private_manager
 from rehearsal.settings import load_settings
 
 nbval.kernel.KernelManager = private_manager
@@ -70,19 +70,21 @@ def _record(item: pytest.Item, **what: object) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Put what a failed cell said into its report, which crosses from the worker."""
-    error = call.excinfo.value if call.excinfo else None
-    known = any(name == FAILURE for name, _ in item.user_properties)
-    if (
-        isinstance(item, IPyNbCell)
-        and isinstance(error, NbCellError | CannotCheck | RuntimeError)
-        and not known
-    ):
+    """Put what a cell printed, and why it failed, into its report: it crosses from the worker."""
+    if isinstance(item, IPyNbCell):
         outputs = item.test_outputs or []
-        raised = next((output for output in outputs if output["output_type"] == "error"), None)
-        name, said = (
-            (raised["ename"], raised["evalue"]) if raised else (type(error).__name__, str(error))
-        )
-        printed = [output for output in outputs if output["output_type"] == "stream"]
-        _record(item, said=said, name=name, printed=as_text(printed))
+        if call.when == "call":
+            item.user_properties.append((OUTPUTS, json.dumps(outputs)))
+        error = call.excinfo.value if call.excinfo else None
+        differs = any(name == FAILURE for name, _ in item.user_properties)
+        if isinstance(error, NbCellError | CannotCheck | RuntimeError) and not differs:
+            printed = as_text([one for one in outputs if one["output_type"] == "stream"])
+            _record(item, printed=printed, **_raised(outputs, error))
     yield
+
+
+def _raised(outputs: list[Any], error: BaseException) -> dict[str, str]:
+    for output in outputs:
+        if output["output_type"] == "error":
+            return {"name": output["ename"], "said": output["evalue"]}
+    return {"name": type(error).__name__, "said": str(error)}

@@ -6,16 +6,16 @@ Read are the runbooks, the other Markdown pages, and the built HTML itself, as t
 copy from.
 """
 
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.cell.syntax import FORM
-from rehearsal.errors import CannotCheck
 from rehearsal.runbook.compare import as_text
-from rehearsal.runbook.model import Pair, script_of
-from rehearsal.settings import Settings
+from rehearsal.runbook.model import Runbook, find_runbooks
+from rehearsal.settings import Settings, load_settings
 
 _NO_SHELLS = ("python", "py", "toml", "yaml", "json", "dockerfile", "html", "css", "javascript")
 _SHELLS = ("bash", "sh", "shell", "zsh")
@@ -73,15 +73,15 @@ class Catalogue:
         return f"listed: {self.listed[text]}" if text in self.listed else None
 
 
-def coverage(settings: Settings, pairs: Iterable[Pair], site: Path) -> list[Covered]:
+def coverage(settings: Settings, runbooks: Iterable[Runbook], site: Path) -> list[Covered]:
     """Return all blocks with the reason for each.
 
-    Raises CannotCheck without a built site or with a list too long.
+    Ends the program without a built site or with a list too long.
     """
     pages = sorted(site.glob("**/*.html"))
     if not pages:
-        raise CannotCheck(f"There is no built site in {site}: run `make site`.")
-    catalogue = _catalogue(settings, pairs)
+        raise SystemExit(f"There is no built site in {site}: run `make site`.")
+    catalogue = _catalogue(settings, runbooks)
     texts = [
         *sorted(settings.notebooks.glob("*.md")),
         *sorted((settings.root / "docs").glob("**/*.md")),
@@ -90,37 +90,33 @@ def coverage(settings: Settings, pairs: Iterable[Pair], site: Path) -> list[Cove
     blocks = [block for path in texts for block in _in_markdown(path, settings.root)]
     blocks += [block for path in pages for block in _in_html(path, settings.root)]
     if unused := set(catalogue.listed) - {block.text.strip() for block in blocks}:
-        raise CannotCheck(
+        raise SystemExit(
             f"Listed as not run, but on no page: {'; '.join(sorted(unused))}. Remove it from the"
             " list."
         )
     return [Covered(block, catalogue.why(block)) for block in blocks]
 
 
-def _catalogue(settings: Settings, pairs: Iterable[Pair]) -> Catalogue:
-    scripts, outputs = set(), set()
-    for cell in (
-        cell for pair in pairs for cell in pair.read_executed().cells if cell.cell_type == "code"
-    ):
-        script = script_of(cell)
-        scripts.add((cell.source if script is None else script).strip())
-        outputs.add(as_text(cell.outputs).strip())
-    return Catalogue(frozenset(scripts), frozenset(outputs), _listed(settings.unrun_file))
+def _catalogue(settings: Settings, runbooks: Iterable[Runbook]) -> Catalogue:
+    cells = [cell for runbook in runbooks for cell in runbook.executed.code]
+    scripts = {(cell.source if cell.script is None else cell.script).strip() for cell in cells}
+    outputs = {as_text(cell.outputs).strip() for cell in cells}
+    return Catalogue(
+        frozenset(scripts), frozenset(outputs), _listed(settings.notebooks / "unrun.toml")
+    )
 
 
-def _listed(file: Path | None) -> dict[str, str]:
-    if file is None:
-        return {}
+def _listed(file: Path) -> dict[str, str]:
     try:
         entries = tomllib.loads(file.read_text())["unrun"]
         listed = {entry["block"].strip(): entry["reason"] for entry in entries}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CannotCheck(
+        raise SystemExit(
             f"{file} cannot be used: {error}. Each entry needs `block` and `reason`."
         ) from error
     others = [block for block in listed if not block.startswith("make ")]
     if len(others) > _MOST_LISTED:
-        raise CannotCheck(
+        raise SystemExit(
             f"{file} lists {len(others)} blocks besides make targets; {_MOST_LISTED} is the most."
         )
     return listed
@@ -153,3 +149,20 @@ def _in_html(path: Path, root: Path) -> Iterator[Block]:
             yield Block(
                 str(path.relative_to(root)), code.sourceline or 0, code.get_text(), language
             )
+
+
+def main() -> int:
+    """Print all blocks of the project in this folder; return 1 if one has no reason."""
+    settings = load_settings(Path.cwd())
+    covered = coverage(settings, find_runbooks(settings, ()), settings.root / "site")
+    missing = [entry for entry in covered if entry.why is None]
+    print(*covered, sep="\n")
+    print(f"{len(covered) - len(missing)} of {len(covered)} shell blocks are covered")
+    for entry in missing:
+        place = f"{entry.block.page}:{entry.block.line}"
+        print(f"{place}: not run, not an output, and not listed with a reason", file=sys.stderr)
+    return int(bool(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
