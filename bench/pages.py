@@ -125,9 +125,8 @@ def scores(address: str) -> Iterator[Score]:
     Performance, which is a time, is the median of three where it misses.
     """
     pages = sorted(str(page.parent.relative_to(SITE)) for page in SITE.glob("**/index.html"))
-    pages = [
-        f"{page}/".removeprefix("./") for page in pages if page != "guide"
-    ]  # which only leads on
+    # which only leads on
+    pages = [f"{page}/".removeprefix("./") for page in pages if page != "guide"]
     for kind, bars in BARS.items():
         found = {page: lighthouse(address + page, kind) for page in pages}
         for page in (page for page in pages if found[page][0] < bars[0]):

@@ -13,9 +13,8 @@ import pytest
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.model import Runbook
 
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # who starts this in the background may have it ignored
+# who starts this in the background may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "site"
 PAGES = [
@@ -111,7 +110,7 @@ def left_of_rooms(marker, with_cgroups=True):
 
 
 def cgroups_of_rooms():
-    """Return the cgroup folders of rooms whose keeper is gone."""
+    """Return the cgroup folders of rooms whose supervisor is gone."""
     return [
         path
         for path in cgroups("rehearsal-")

@@ -246,7 +246,7 @@ def test_a_failing_cell_leaves_the_executed_notebook_as_it_is(project):
     )
     before = executed.read_bytes()
     text.write_text(text.read_text().replace("docker pull alpine\n", "docker pull alpin\n", 1))
-    told(rehearsal("refresh", cwd=project), 1, "the cell «docker pull alpin»", "line 1: status 1")
+    told(rehearsal("refresh", cwd=project), 1, "cell «docker pull alpin»", "line 1: status 1")
     assert executed.read_bytes() == before
     assert len(list((project / "notebooks").iterdir())) == 3
 

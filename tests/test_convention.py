@@ -53,9 +53,8 @@ def test_a_version_that_is_invalid(text):
         parse_version(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["v1.2.3\n", "v1.2.3 ", "v１.2.3", "v1.2.3-é"]
-)  # meant to look right
+# meant to look right
+@pytest.mark.parametrize("text", ["v1.2.3\n", "v1.2.3 ", "v１.2.3", "v1.2.3-é"])
 def test_what_only_looks_like_a_release(text):
     with pytest.raises(RuleBroken):
         parse_release(text)

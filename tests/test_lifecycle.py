@@ -81,16 +81,15 @@ def test_nothing_is_left_of_running_containers_when_the_runner_is_killed(marker)
     assert wait_until_nothing_is_left(marker) == []
 
 
-def test_nothing_is_left_when_the_keeper_is_killed_too(marker):
+def test_nothing_is_left_when_the_supervisor_is_killed_too(marker):
     runner = start(marker)
     children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     runner.wait(10)
     assert wait_until_nothing_is_left(marker, with_cgroups=False) == []
-    assert (
-        rehearsal("room", "--", "true").returncode == 0
-    )  # the next room removes the cgroup of the one before
+    # the next room removes the cgroup of the one before
+    assert rehearsal("room", "--", "true").returncode == 0
     assert wait_until_nothing_is_left(marker) == []
 
 

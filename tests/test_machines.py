@@ -81,7 +81,7 @@ def test_a_room_keeps_the_two_ranges_of_users_that_rootlesskit_gives():
 
 @pytest.fixture
 def room_elsewhere():
-    """A room that runs in another PID namespace, whose keeper has no process id of this one."""
+    """A room that runs in another PID namespace, whose supervisor has no process id of this one."""
     program = str(Path(sys.executable).parent / "rehearsal")
     command = [
         *ELSEWHERE,

@@ -48,7 +48,7 @@ def test_the_runbook_holds(project):
     done = verified(project)
     assert done.returncode == 0, done.stdout
     assert re.search(
-        r"Verified on Docker [\d.]+ with .+: 1 notebook, 10 cells, \d+ commands, [\d.]+ s",
+        r"Verified on Docker [\d.]+ with .+: 1 notebook, 11 cells, \d+ commands, [\d.]+ s",
         done.stdout,
     )
 
@@ -168,7 +168,7 @@ def test_the_runbook_holds_for_an_ordinary_user(project):
 
 def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold(project, monkeypatch):
     monkeypatch.setattr(execute, "_run", lambda notebooks, lint: (execute.Outcome(), None))
-    with pytest.raises(CannotCheck, match="nbval ran 0 cells, but the notebooks hold 10"):
+    with pytest.raises(CannotCheck, match="nbval ran 0 cells, but the notebooks hold 11"):
         execute.verify(load_settings(project), [Runbook(project / "notebooks/push-an-image.md")])
 
 
@@ -179,4 +179,4 @@ def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
         )
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 0, done.stdout
-    assert ": 4 notebooks, 13 cells" in done.stdout
+    assert ": 4 notebooks, 14 cells" in done.stdout

@@ -38,9 +38,8 @@ def partly(both, cli):
     docker("login", "ghcr.io", "--username", "octocat", "--password", "practice-token-may-push")
     docker("tag", both, name)
     docker("push", "--quiet", name)
-    docker(
-        "builder", "prune", "--all", "--force"
-    )  # its cache may hold the other platform's layers on
+    # its cache may hold the other platform's layers on
+    docker("builder", "prune", "--all", "--force")
     docker("image", "rm", name, both)
     docker("pull", "--quiet", name)
     yield name

@@ -17,8 +17,8 @@ from megalotron_images.plan import Plan
 from megalotron_images.registry.client import ACCEPT, Free, Manifest, Registry, Taken, Unknown
 from megalotron_images.registry.transport import Transport
 from megalotron_images.release import put
-from rehearsal.room.scripted import challenge, in_place_of, words
-from rehearsal.room.server import Reply, errors
+from rehearsal.room.registry import in_place_of
+from rehearsal.room.scripted import Reply, challenge, errors, words
 
 IMAGE = "megalotron/backend"
 MANIFEST = json.dumps(
@@ -30,6 +30,25 @@ SAYS = {
     "Content-Type": "application/vnd.oci.image.manifest.v1+json",
 }
 UNKNOWN = errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+
+
+class Cut(Reply):
+    """A reply whose connection breaks before its body is complete."""
+
+    def send(self, file):
+        file.write(self.body[:5])
+        raise ConnectionError
+
+
+class Dripping(Reply):
+    """A reply that comes byte by byte."""
+
+    def send(self, file):
+        for byte in self.body:
+            file.write(bytes([byte]))
+            time.sleep(0.2)
+
+
 TAGS = Reply(200, json.dumps({"name": IMAGE, "tags": ["v1.0.0"]}).encode())
 GHCR_WORDS = {
     "denied: denied": "wrong, expired or revoked",
@@ -66,9 +85,8 @@ def in_turn(*replies):
 
 def written(asked):
     writes = [one for one in asked if one.method in ("PUT", "POST", "PATCH", "DELETE")]
-    return [
-        one for one in writes if "Authorization" in one.headers
-    ]  # without, it was only asked for a token
+    # without, it was only asked for a token
+    return [one for one in writes if "Authorization" in one.headers]
 
 
 FAULTS = {
@@ -87,7 +105,7 @@ FAULTS = {
         "It asks you to wait 5400 s.",
     ),
     "connection cut in mid-body": (
-        with_token(lambda asked: Reply(200, MANIFEST, SAYS, cut=9)),
+        with_token(lambda asked: Cut(200, MANIFEST, SAYS)),
         "has no answer",
     ),
     "wrong digest": (
@@ -194,12 +212,12 @@ def test_the_waiting_time_of_the_header_is_kept(played):
 
 
 def test_a_read_that_fails_for_a_moment_is_asked_again(played):
-    cut = Reply(200, MANIFEST, SAYS, cut=9)
+    cut = Cut(200, MANIFEST, SAYS)
     with in_place_of(played, in_turn(Reply(500), cut, Reply(200, MANIFEST, SAYS))):
         assert client().manifest(IMAGE, "v1.0.0").content == MANIFEST
 
 
-@pytest.mark.parametrize("reply", [Reply(500), Reply(201, b"x" * 10, cut=5)], ids=["500", "cut"])
+@pytest.mark.parametrize("reply", [Reply(500), Cut(201, b"x" * 10)], ids=["500", "cut"])
 def test_a_write_is_sent_once(reply, played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     with in_place_of(played, with_token(lambda asked: reply)) as asked:
@@ -290,7 +308,7 @@ def test_answers_that_are_late_each_time_end_at_the_time_limit(played):
 
 
 def test_a_drip_of_bytes_ends_at_the_time_limit(played):
-    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, SAYS, drip=0.2))):
+    with in_place_of(played, with_token(lambda asked: Dripping(200, MANIFEST, SAYS))):
         begin = time.monotonic()
         with pytest.raises(RegistryFailed, match="took too long"):
             client(seconds=1.0).manifest(IMAGE, "v1.0.0")

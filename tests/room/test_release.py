@@ -211,9 +211,8 @@ def test_two_pushes_from_one_engine_do_not_mix_their_images(publish, registry, m
 
     def push(wanted, repository, tag):
         pushes.append(wanted)
-        given = (
-            other if len(pushes) == 1 else wanted
-        )  # the first time, the other process's name is pushed
+        # the first time, the other process's name is pushed
+        given = other if len(pushes) == 1 else wanted
         return engine.push(
             given, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print
         )

@@ -345,9 +345,8 @@ def _unreachable(method: str, url: str, error: Exception) -> str:
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
     if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
-        inner = ValueError(
-            "a header or an address cannot be used"
-        )  # its own words repeat it, a secret in it too
+        # its own words repeat it, a secret in it too
+        inner = ValueError("a header or an address cannot be used")
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
     return f"{_question(method, url)} has no answer ({said}). {advice}"

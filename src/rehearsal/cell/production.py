@@ -123,9 +123,8 @@ class Production:
                 " (rehearsal refresh)"
             )
             self.shell()
-            self._record.add(
-                "refused", why=why
-            )  # not its text, which may hold what somebody put in for a placeholder
+            # not its text, which may hold what somebody put in for a placeholder
+            self._record.add("refused", why=why)
             raise Wrong(why)
 
     def close(self) -> None:

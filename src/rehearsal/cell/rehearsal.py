@@ -98,7 +98,8 @@ class Rehearsal:
         if not said:
             return contextlib.nullcontext()
         # few cells ask for it, and a server takes long to load
-        from rehearsal.room.scripted import in_place_of, words
+        from rehearsal.room.registry import in_place_of
+        from rehearsal.room.scripted import words
 
         return in_place_of(self._registries[0], None if said == NOBODY else words(said))
 

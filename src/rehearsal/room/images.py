@@ -22,23 +22,8 @@ from pathlib import Path
 from rehearsal.errors import CannotCheck
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_APPLETS = (
-    "sh",
-    "cat",
-    "echo",
-    "env",
-    "grep",
-    "id",
-    "ls",
-    "mkdir",
-    "ps",
-    "sed",
-    "sleep",
-    "test",
-    "true",
-    "false",
-    "wc",
-)
+_PROGRAMS = ("cat", "echo", "env", "grep", "id", "ls", "mkdir", "ps", "sed", "sleep", "wc")
+_OF_A_SHELL = ("sh", "test", "true", "false")
 _CREATED = "2026-01-01T00:00:00Z"
 _VERSION = "org.opencontainers.image.version"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -87,33 +72,30 @@ class Store:
         if not (images or history):
             return
         layer = _layer()
-        compressed = gzip.compress(layer, compresslevel=1, mtime=0)
         for image in images:
             architecture, _, reference = image.rpartition(" ")
             name, _, tag = reference.rpartition(":")
-            self._tag(
-                name, tag, self._image(name, compressed, _config(layer, _CREATED, {}, architecture))
-            )
+            self._tag(name, tag, self._image(name, layer, _CREATED, {}, architecture))
         for name, tags in history.items():
-            made = {
-                tag: self._image(name, compressed, _config(layer, said, {_VERSION: tag}))
-                for tag, said in tags.items()
-                if said not in tags
-            }
+            built = [tag for tag, said in tags.items() if said not in tags]
+            made = {tag: self._image(name, layer, tags[tag], {_VERSION: tag}) for tag in built}
             for tag, said in tags.items():
                 self._tag(name, tag, made[said if said in tags else tag])
 
-    def _image(self, name: str, compressed: bytes, config: bytes) -> str:
-        blob = self._blob(compressed)
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": _MANIFEST,
-            "config": {"mediaType": _CONFIG, "size": len(config), "digest": self._blob(config)},
-            "layers": [{"mediaType": _LAYER, "size": len(compressed), "digest": blob}],
+    def _image(
+        self, name: str, layer: bytes, created: str, labels: dict[str, str], architecture: str = ""
+    ) -> str:
+        packed = _compressed(layer)
+        config = _config(layer, created, labels, architecture)
+        parts = {"config": (_CONFIG, config), "layer": (_LAYER, packed)}
+        described = {
+            part: {"mediaType": kind, "size": len(content), "digest": self._blob(content)}
+            for part, (kind, content) in parts.items()
         }
-        digest = self._blob(json.dumps(manifest).encode())
-        for part in (_digest(config), blob):
-            self._link(name, f"_layers/{_path(part)}", part)
+        manifest = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": described["config"]}
+        digest = self._blob(json.dumps(manifest | {"layers": [described["layer"]]}).encode())
+        for part in described.values():
+            self._link(name, f"_layers/{_path(str(part['digest']))}", str(part["digest"]))
         self._link(name, f"_manifests/revisions/{_path(digest)}", digest)
         return digest
 
@@ -137,6 +119,11 @@ class Store:
 
 
 @functools.cache  # the one layer is asked for with every image of a history
+def _compressed(layer: bytes) -> bytes:
+    return gzip.compress(layer, compresslevel=1, mtime=0)
+
+
+@functools.cache
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -154,34 +141,30 @@ def _layer() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in ("bin", "etc", "tmp"):
-            tar.addfile(_member(name, tarfile.DIRTYPE, 0o755))
+            tar.addfile(_member(name, type=tarfile.DIRTYPE))
         program = Path(busybox).read_bytes()
-        tar.addfile(
-            _member("bin/busybox", tarfile.REGTYPE, 0o755, len(program)), io.BytesIO(program)
-        )
-        for name in _APPLETS:
-            link = _member(f"bin/{name}", tarfile.SYMTYPE, 0o777)
-            link.linkname = "busybox"
-            tar.addfile(link)
+        tar.addfile(_member("bin/busybox", size=len(program)), io.BytesIO(program))
+        for name in (*_OF_A_SHELL, *_PROGRAMS):
+            tar.addfile(_member(f"bin/{name}", type=tarfile.SYMTYPE, linkname="busybox"))
     return buffer.getvalue()
 
 
-def _member(name: str, kind: bytes, mode: int, size: int = 0) -> tarfile.TarInfo:
+def _member(name: str, **more: object) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
-    member.type, member.mode, member.size = kind, mode, size
+    member.mode = 0o755
+    for attribute, value in more.items():
+        setattr(member, attribute, value)
     return member
 
 
-def _config(layer: bytes, created: str, labels: dict[str, str], architecture: str = "") -> bytes:
-    return json.dumps(
-        {
-            "architecture": (
-                architecture or _ARCHITECTURES.get(platform.machine(), platform.machine())
-            ),
-            "os": "linux",
-            "created": created,
-            "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "Labels": labels or None},
-            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
-            "history": [{"created": created, "created_by": "stand-in with busybox"}],
-        }
-    ).encode()
+def _config(layer: bytes, created: str, labels: dict[str, str], architecture: str) -> bytes:
+    machine = platform.machine()
+    config = {
+        "architecture": architecture or _ARCHITECTURES.get(machine, machine),
+        "os": "linux",
+        "created": created,
+        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "Labels": labels or None},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+        "history": [{"created": created, "created_by": "stand-in with busybox"}],
+    }
+    return json.dumps(config).encode()

@@ -9,7 +9,6 @@ the command's exit status, and everything in the room with it.
 
 import base64
 import errno
-import functools
 import json
 import os
 import signal
@@ -24,16 +23,7 @@ from types import FrameType
 from rehearsal.errors import CannotCheck
 from rehearsal.room import linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
-from rehearsal.room.paths import (
-    BUNDLE,
-    CERTIFICATE,
-    DOCKER_SOCKET,
-    ENGINE,
-    KEY,
-    REFUSED,
-    ROOM,
-    STATE,
-)
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM, STATE
 from rehearsal.settings import Registry, Settings, load_settings
 
 READY, FAILED = STATE / "ready", STATE / "failed"
@@ -77,10 +67,8 @@ def main(arguments: list[str]) -> int:
         _show_credentials(settings)
     status = _reap_until(kernel or _start(command))
     if kernel and status:
-        print(
-            f"The kernel in the room ended with status {status}: {_last_line('kernel')}",
-            file=sys.stderr,
-        )
+        said = _last_line("kernel")
+        print(f"The kernel in the room ended with status {status}: {said}", file=sys.stderr)
     return status
 
 
@@ -101,9 +89,8 @@ def _start(command: list[str]) -> int:
 
 
 def _reason(error: Exception) -> str:
-    said = (
-        str(error) if isinstance(error, CannotCheck) else f"The room could not be set up: {error}."
-    )
+    ours = isinstance(error, CannotCheck)
+    said = str(error) if ours else f"The room could not be set up: {error}."
     full = os.strerror(errno.ENOSPC).lower() in said.lower()
     return f"{said} The room is full: free memory, or set REHEARSAL_ROOM_SIZE." if full else said
 
@@ -112,42 +99,29 @@ def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
     """Start the slowest first: the engine comes up while the certificates are made."""
     started = {"engine": _start_engine(read_engine(ENGINE))}
     chain = _make_certificates(settings)
-    from rehearsal.room import server, tokens
+    from rehearsal.room import registry, scripted, tokens
 
-    for registry in settings.registries:
-        _configuration_file(registry).write_text(
-            json.dumps(_registry_configuration(registry, tokens.PORT))
-        )
-        started[registry.name] = _serve(registry)
-        if registry.tokens:
-            refuse = functools.partial(_note, _LOG / f"{registry.name}{REFUSED}")
-            server.start(
-                registry.address,
-                tokens.PORT,
-                tokens.Issuer(registry, KEY.read_bytes(), chain, refuse),
-            )
+    for one in settings.registries:
+        registry.write_configuration(one)
+        started[one.name] = _serve(one)
+        if one.tokens:
+            issuer = tokens.Issuer(one, KEY.read_bytes(), chain, registry.note_refused)
+            scripted.start(one.address, tokens.PORT, issuer)
 
     def start_again(number: int, frame: FrameType | None) -> None:
         """Start each stopped registry again: a scripted server stood in its place for a while."""
-        for registry in settings.registries:
-            if started[registry.name].poll() is not None:
-                started[registry.name] = _serve(registry)
+        for one in settings.registries:
+            if started[one.name].poll() is not None:
+                started[one.name] = _serve(one)
 
     signal.signal(signal.SIGUSR1, start_again)
     return started
 
 
-def _note(file: Path, line: str) -> None:
-    with open(file, "a") as log:
-        log.write(f"{line}\n")
+def _serve(one: Registry) -> subprocess.Popen[bytes]:
+    from rehearsal.room.registry import configuration_file
 
-
-def _configuration_file(registry: Registry) -> Path:
-    return ROOM / f"{registry.name}.json"
-
-
-def _serve(registry: Registry) -> subprocess.Popen[bytes]:
-    return _daemon(registry.name, ["docker-registry", "serve", str(_configuration_file(registry))])
+    return _daemon(one.name, ["docker-registry", "serve", str(configuration_file(one))])
 
 
 def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[bytes]:
@@ -169,21 +143,14 @@ def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
     The drivers vfs and native need nothing of the kernel, so outputs are the same everywhere.
     """
     folder = ROOM / "engine"
-    features = (
-        {}
-        if engine.series.startswith("20.")
-        else {"containerd-snapshotter": engine.store == CONTAINERD}
-    )
+    old = engine.series.startswith("20.")
+    features = {} if old else {"containerd-snapshotter": engine.store == CONTAINERD}
     (folder / "daemon.json").write_text(json.dumps({"features": features}))
     if engine.plugins:
         (ROOM / "home/.docker").mkdir(mode=0o700)
         (ROOM / "home/.docker/cli-plugins").symlink_to(engine.plugins)
-    places = {
-        "data-root": "data",
-        "exec-root": "exec",
-        "pidfile": "pid",
-        "config-file": "daemon.json",
-    }
+    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+    places["config-file"] = "daemon.json"
     command = ["dockerd", *(f"--{option}={folder / name}" for option, name in places.items())]
     command += [f"--host=unix://{DOCKER_SOCKET}", "--group=0", "--iptables=false"]
     command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
@@ -214,28 +181,6 @@ def _make_certificates(settings: Settings) -> tuple[str, ...]:
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
     chain = (ssl.PEM_cert_to_DER_cert(part.bytes().decode()) for part in leaf.cert_chain_pems)
     return tuple(base64.b64encode(certificate).decode() for certificate in chain)
-
-
-def _registry_configuration(registry: Registry, token_port: int) -> dict[str, object]:
-    """Return Distribution's configuration; JSON is YAML, which it reads."""
-    configuration: dict[str, object] = {
-        "version": "0.1",
-        "log": {"level": "info", "formatter": "json"},
-        "storage": {
-            "filesystem": {"rootdirectory": str(ROOM / "registries" / registry.name)},
-            "delete": {"enabled": True},
-        },
-        "http": {
-            "addr": f"{registry.address}:443",
-            "tls": {"certificate": str(CERTIFICATE), "key": str(KEY)},
-        },
-    }
-    if registry.tokens:
-        host = registry.hosts[0]
-        realm = f"https://{host}:{token_port}/token"
-        token = {"realm": realm, "service": host, "issuer": host, "rootcertbundle": str(BUNDLE)}
-        configuration["auth"] = {"token": token}
-    return configuration
 
 
 def _wait_for_services(settings: Settings, started: dict[str, subprocess.Popen[bytes]]) -> None:

@@ -79,9 +79,8 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     """Pass bytes on until the room ends, or whoever started this process does."""
     import asyncio
 
-    parent = int(
-        os.environ.get("JPY_PARENT_PID", os.getppid())
-    )  # getppid alone could name who adopted an orphan
+    # getppid alone could name who adopted an orphan
+    parent = int(os.environ.get("JPY_PARENT_PID", os.getppid()))
     for number, name in enumerate(CHANNELS, 1):
         join = functools.partial(_join, f"{room.path}{ROOM}/kernel-{number}")
         port = outer[f"{name}_port"]
@@ -95,8 +94,7 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
                 f"The kernel's port {port} is taken ({error.strerror}): start the kernel again."
             ) from error
     ended = asyncio.Event()
-    keeper = os.pidfd_open(room.keeper)
-    asyncio.get_running_loop().add_reader(keeper, ended.set)
+    asyncio.get_running_loop().add_reader(os.pidfd_open(room.supervisor), ended.set)
     while not ended.is_set() and os.getppid() == parent:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), _SECONDS_BETWEEN_LOOKS)

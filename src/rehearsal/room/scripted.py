@@ -1,44 +1,78 @@
-"""A scripted server in a registry's place.
+"""An HTTPS server of a room that answers as a script says.
 
-For words and faults that the real one does not produce on demand.
-
-While it stands, the registry itself is stopped, so nothing can reach it; afterwards it runs again
-with all it had.
+It is a registry's token service, or stands in a registry's place: for words and faults that the
+real one does not produce on demand.
 """
 
 import contextlib
-import os
-import signal
-import socket
+import json
+import ssl
+import threading
 import time
-from collections.abc import Iterator
-
-import psutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import REFUSED, ROOM
-from rehearsal.room.server import Asked, Reply, Script, as_json, errors, start
-from rehearsal.room.tokens import pushes
-from rehearsal.settings import Registry
+from rehearsal.room.paths import CERTIFICATE, KEY
 
-_SECONDS = 10.0
+_SECONDS_TO_BIND = 10.0
 _PAUSE = 0.005
-_STATUSES = {
-    "unauthorized": 401,
-    "denied": 403,
-    "name_unknown": 404,
-    "manifest_unknown": 404,
-    "toomanyrequests": 429,
-}
+_PAUSE_TO_STOP = 0.05
+_STATUSES = {"unauthorized": 401, "denied": 403, "name_unknown": 404, "manifest_unknown": 404}
+_STATUSES |= {"toomanyrequests": 429}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: method, path with query, headers (their names in any case)."""
+
+    method: str
+    path: str
+    headers: Message
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def send(self, file: BufferedIOBase) -> None:
+        """Write the body."""
+        file.write(self.body)
+
+
+Script = Callable[[Request], Reply]
+
+
+def as_json(status: int, data: object, **headers: str) -> Reply:
+    """Return an answer that is JSON."""
+    body = json.dumps(data).encode()
+    return Reply(status, body, {"Content-Type": "application/json", **headers})
+
+
+def errors(status: int, code: str, message: str, **headers: str) -> Reply:
+    """Return an error in the form of the OCI distribution specification."""
+    return as_json(status, {"errors": [{"code": code, "message": message}]}, **headers)
+
+
+def challenge(host: str = "ghcr.io") -> Reply:
+    """Return what asks for a token, which the same server gives; like GHCR's it names no scope."""
+    realm = f'Bearer realm="https://{host}/token",service="{host}"'
+    asked = {"WWW-Authenticate": realm}
+    return errors(401, "UNAUTHORIZED", "authentication required", **asked)
 
 
 def words(said: str) -> Script:
-    """Return a script by which a registry refuses in these words (`denied.
+    """Return a script by which a registry refuses in these words.
 
-    Permission_denied: write_package`).
-
-    A wrong token is refused where tokens are given, a missing right where an upload begins, all
-    else at once.
+    `denied: permission_denied: write_package`, for one. A wrong token is refused where tokens are
+    given, a missing right where an upload begins, all else at once.
     """
     code, _, message = said.partition(": ")
     kind = code.strip().replace(" ", "_")
@@ -46,75 +80,82 @@ def words(said: str) -> Script:
         raise CannotCheck(f"{said!r} begins with none of: {', '.join(_STATUSES)}.")
     refusal = errors(_STATUSES[kind], kind.upper(), message or code)
 
-    def script(asked: Asked) -> Reply:
-        if asked.path.startswith("/token") and asked.method != "GET":
+    def script(request: Request) -> Reply:
+        if request.path.startswith("/token") and request.method != "GET":
             return Reply(405)  # as GHCR: engines then ask in the older way
-        if asked.path.startswith("/token"):
+        if request.path.startswith("/token"):
             return refusal if said == "denied: denied" else as_json(200, {"token": "practice"})
-        if "Bearer" not in asked.headers.get("Authorization", ""):
+        if "Bearer" not in request.headers.get("Authorization", ""):
             return challenge()
-        if asked.path == "/v2/":
+        if request.path == "/v2/":
             return Reply(200)
-        reads = asked.method in ("GET", "HEAD")
-        return (
-            errors(404, "NAME_UNKNOWN", "repository name not known")
-            if kind == "denied" and reads
-            else refusal
-        )
+        reads = request.method in ("GET", "HEAD")
+        unknown = errors(404, "NAME_UNKNOWN", "repository name not known")
+        return unknown if kind == "denied" and reads else refusal
 
     return script
 
 
-def challenge(host: str = "ghcr.io") -> Reply:
-    """Return what asks for a token, which the same server gives; like GHCR's it names no scope."""
-    realm = f'Bearer realm="https://{host}/token",service="{host}"'
-    return errors(401, "UNAUTHORIZED", "authentication required", **{"WWW-Authenticate": realm})
+class Server(ThreadingHTTPServer):
+    """Answers at one address, in threads of this process."""
+
+    daemon_threads = True
+    script: Script
+
+    def handle_error(self, *arguments: object) -> None:
+        """Say nothing: a broken connection is the client's affair."""
 
 
-@contextlib.contextmanager
-def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Asked]]:
-    """Let `script` answer for a registry of this room, or nobody.
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection's requests."""
 
-    Give the list to which each request is added.
-    """
-    asked: list[Asked] = []
-    refused = ROOM / "log" / f"{registry.name}{REFUSED}"
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two packets: a client would wait 40 ms
+    server: Server
 
-    def noted(request: Asked) -> Reply:
-        asked.append(request)
-        with open(refused, "a") as log:
-            log.writelines(f"{repository}\n" for repository in pushes(request.path))
-        return script(request) if script else Reply(500)
+    def answer(self) -> None:
+        """Read a request to its end, and send what the script gives."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        reply = self.server.script(Request(self.command, self.path, self.headers))
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            reply.send(self.wfile)
 
-    _stop(registry)
-    try:
-        with contextlib.ExitStack() as standing:
-            if script:
-                standing.callback(start(registry.address, 443, noted))
-            yield asked
-    finally:
-        _start_again(registry)
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *arguments: object) -> None:
+        """Log nothing: a request may hold what a person typed."""
 
 
-def _stop(registry: Registry) -> None:
-    wanted = str(ROOM / f"{registry.name}.json")
-    for process in psutil.process_iter(["cmdline"]):
-        if wanted in (process.info["cmdline"] or []):
-            process.send_signal(signal.SIGKILL)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.wait(_SECONDS)
-            return
-    raise CannotCheck(
-        f"The room's {registry.name} does not run, so nothing can stand in its place."
+def start(address: str, port: int, script: Script) -> Callable[[], None]:
+    """Answer at an address of the room; return what ends that."""
+    server = _bound(address, port)
+    server.script = script
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
     )
+    thread = threading.Thread(target=server.serve_forever, args=(_PAUSE_TO_STOP,), daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    return stop
 
 
-def _start_again(registry: Registry) -> None:
-    """Ask the room's first process (services.py) to start again what does not run."""
-    os.kill(1, signal.SIGUSR1)
-    end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection((registry.address, 443), 1):
-            return
+def _bound(address: str, port: int) -> Server:
+    """Return a server there; a registry that has just ended may hold the address for a moment."""
+    end = time.monotonic() + _SECONDS_TO_BIND
+    while True:
+        with contextlib.suppress(OSError):
+            return Server((address, port), Handler)
+        if time.monotonic() > end:
+            raise CannotCheck(f"{address}:{port} does not become free in the room.")
         time.sleep(_PAUSE)
-    raise CannotCheck(f"The room's {registry.name} does not start again.")

@@ -1,11 +1,9 @@
-"""The keeper of a room.
+"""The supervisor of a room: a process outside it that ends it with the runner, and cleans up.
 
-A process outside it that ends it with the runner and removes what it leaves on the machine.
-
-The runner may be killed at any moment, so it cannot clean up. The keeper holds the other end of a
-pipe: when the runner is gone, for whatever reason, it kills the room's first process (and with that
-every process in it), and removes the room's cgroup. All else of a room is in its mount namespace,
-and ends with it.
+The runner may be killed at any moment, so it cannot clean up. The supervisor holds the other end of
+a pipe: when the runner is gone, for whatever reason, it kills the room's first process (and with
+that every process in it), and removes the room's cgroup. All else of a room is in its mount
+namespace, and ends with it.
 """
 
 import contextlib
@@ -18,99 +16,98 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from rehearsal.room import linux
 
-_CGROUP_PREFIX = "rehearsal-"
+_PREFIX = "rehearsal-"
 _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 """What its owner must be able to write in a cgroup of their own: cgroups(7), "Delegation"."""
 _SECONDS_TO_EMPTY = 3.0
+Enter = Callable[[bool], NoReturn]
+"""Becomes the room's first process; told if there is a cgroup."""
 
 
-def keep(
-    enter: Callable[[bool], NoReturn], first_user: int, alive: int, report: int, mapped: int
-) -> NoReturn:
+@dataclass(frozen=True)
+class Pipes:
+    """Our ends of the pipes between runner and supervisor.
+
+    Attributes:
+        alive: ends when the runner does.
+        report: gets one JSON object a line: `unshared`, then `pid` or `error`.
+        mapped: gives a byte once the runner has mapped the users.
+    """
+
+    alive: int
+    report: int
+    mapped: int
+
+    def tell(self, **what: object) -> None:
+        """Report one line; the runner may be gone, which _watch sees."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.report, json.dumps(what).encode() + b"\n")
+
+    def tell_error(self, error: BaseException) -> None:
+        """Report what went wrong, and the system's number for it."""
+        if isinstance(error, OSError):
+            self.tell(error=str(error.strerror or error), number=error.errno or 0)
+        else:
+            self.tell(error=f"{type(error).__name__}: {error}", number=0)
+
+
+def supervise(enter: Enter, first_user: int, pipes: Pipes) -> NoReturn:
     """Make a room, start `enter` as its first process, end with its exit status; never return.
 
-    first_user: who the room's root is outside. alive: a pipe that ends when the runner does.
-    report: gets one JSON object a line: `unshared`, then `pid` or `error`. mapped: gets a byte once
-    the runner has mapped the users. `enter` is told if there is a cgroup.
+    first_user: who the room's root is outside.
     """
     status = 3
     try:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        parent = _cgroup_root()
-        own = _make_cgroup(parent, first_user)
-        maker = (
-            os.fork()
-        )  # it gives its rights on the machine away, and the cgroup can be removed with them only
+        cgroup = _make_cgroup(first_user)
+        maker = os.fork()  # it gives up the rights that removing the cgroup needs
         if not maker:
-            status = _make(enter, own, parent, alive, report, mapped)
+            status = _make(enter, cgroup, pipes)
         else:
-            for ours in (alive, report, mapped):
+            for ours in (pipes.alive, pipes.report, pipes.mapped):
                 os.close(ours)
             status = os.waitstatus_to_exitcode(os.waitpid(maker, 0)[1]) & 0xFF
-            _remove_cgroup(parent, own)
+            if cgroup:
+                cgroup.remove(_SECONDS_TO_EMPTY)
     finally:  # whatever happens: this process must not run on as a copy of the runner
         os._exit(status)
 
 
-def _make(
-    enter: Callable[[bool], NoReturn],
-    own: str | None,
-    parent: int,
-    alive: int,
-    report: int,
-    mapped: int,
-) -> int:
+def _make(enter: Enter, cgroup: "_Cgroup | None", pipes: Pipes) -> int:
     """Make the namespaces and their first process; return its exit status."""
     try:
         linux.unshare(linux.CLONE_ROOM)
         linux.die_with_parent()
-        tell(report, unshared=os.getpid())
-        if not os.read(mapped, 1):  # the runner could not map the users, and says so
+        pipes.tell(unshared=os.getpid())
+        if not os.read(pipes.mapped, 1):  # the runner could not map the users, and says so
             return 1
         first = os.fork()
         if not first:
-            _begin(enter, own, parent, alive, report)
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # the runner is gone: _watch sees it, and ends the room
-            tell(report, pid=first)
-        os.close(report)
-        return _watch(first, alive)
+            _begin(enter, cgroup, pipes)
+        pipes.tell(pid=first)
+        os.close(pipes.report)
+        return _watch(first, pipes.alive)
     except OSError as error:
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # the runner is gone, and nobody reads the report
-            tell(report, error=str(error.strerror or error), number=error.errno)
+        pipes.tell_error(error)
         return 1
 
 
-def tell(report: int, **what: object) -> None:
-    """Write one line for the runner."""
-    os.write(report, json.dumps(what).encode() + b"\n")
-
-
-def _begin(
-    enter: Callable[[bool], NoReturn], own: str | None, parent: int, alive: int, report: int
-) -> NoReturn:
+def _begin(enter: Enter, cgroup: "_Cgroup | None", pipes: Pipes) -> NoReturn:
     try:
         linux.die_with_parent()
-        if own is not None:
-            procs = os.open(f"{own}/cgroup.procs", os.O_WRONLY, dir_fd=parent)
-            os.write(procs, b"0")
+        if cgroup:
+            cgroup.enter()
         linux.leave_keyring()
         linux.refuse_ways_out()
-        enter(own is not None)
-    except OSError as error:
-        tell(report, error=str(error.strerror or error), number=error.errno)
-    except (
-        BaseException
-    ) as error:  # the first process of a PID namespace must not run on as a copy of the runner
-        tell(report, error=f"{type(error).__name__}: {error}", number=0)
+        enter(cgroup is not None)
+    except BaseException as error:  # it must not run on as a copy of the runner
+        pipes.tell_error(error)
     os._exit(3)
 
 
@@ -125,74 +122,77 @@ def _watch(first: int, alive: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF
 
 
-def _cgroup_root() -> int:
-    """Return an open folder of the machine's cgroup tree (version 2), or -1 if none is writable."""
-    if os.geteuid() != 0:
-        return -1
-    with open("/proc/self/mountinfo") as mounts:
-        for line in mounts:
-            before, _, after = line.partition(" - ")
-            if after.startswith("cgroup2 "):
-                return os.open(before.split()[4], os.O_RDONLY | os.O_DIRECTORY)
-    return -1
+@dataclass(frozen=True)
+class _Cgroup:
+    """One folder of the machine's cgroup tree (version 2), in the open folder `parent`."""
+
+    parent: int
+    name: str
+
+    def enter(self) -> None:
+        procs = os.open(f"{self.name}/cgroup.procs", os.O_WRONLY, dir_fd=self.parent)
+        os.write(procs, b"0")
+
+    def remove(self, patience: float) -> None:
+        """Remove it, the engine's folders in it first; they may need a moment to be empty."""
+        end = time.monotonic() + patience
+        while True:
+            try:
+                for folder, _, _, _ in os.fwalk(self.name, topdown=False, dir_fd=self.parent):
+                    os.rmdir(folder, dir_fd=self.parent)
+                return
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if time.monotonic() > end:
+                    with contextlib.suppress(OSError):
+                        said = f"A cgroup of a room stays behind: {self.name}: {error.strerror}"
+                        print(said, file=sys.stderr)
+                    return
+                time.sleep(0.02)
 
 
-def _make_cgroup(parent: int, owner: int) -> str | None:
-    if parent == -1:
+def _make_cgroup(owner: int) -> _Cgroup | None:
+    """Return a cgroup for its owner; None where there is no tree to write to.
+
+    A container may have its cgroups read-only: then the room is like an ordinary user's.
+    """
+    parent = _tree()
+    if parent is None:
         return None
-    own = f"{_CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    own = _Cgroup(parent, f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        fcntl.flock(
-            parent, fcntl.LOCK_EX
-        )  # so that no other sweep comes between a folder and its lock
+        fcntl.flock(parent, fcntl.LOCK_EX)  # so that no sweep comes between a folder and its lock
         _sweep(parent)
-        os.mkdir(own, dir_fd=parent)
-        fcntl.flock(
-            os.open(own, os.O_RDONLY, dir_fd=parent), fcntl.LOCK_SH
-        )  # held until this process ends
+        os.mkdir(own.name, dir_fd=parent)
+        # held until this process ends
+        fcntl.flock(os.open(own.name, os.O_RDONLY, dir_fd=parent), fcntl.LOCK_SH)
         for name in _DELEGATED:
-            os.chown(f"{own}/{name}", owner, owner, dir_fd=parent)
+            os.chown(f"{own.name}/{name}", owner, owner, dir_fd=parent)
     except OSError:
-        return None  # a container with its cgroups read-only: a room like an ordinary user's
+        return None
     finally:
         fcntl.flock(parent, fcntl.LOCK_UN)
     return own
 
 
-def _sweep(parent: int) -> None:
-    """Remove what keepers that were killed have left.
+def _tree() -> int | None:
+    if os.geteuid() == 0:
+        with open("/proc/self/mountinfo") as mounts:
+            for before, _, after in (line.partition(" - ") for line in mounts):
+                if after.startswith("cgroup2 "):
+                    return os.open(before.split()[4], os.O_RDONLY | os.O_DIRECTORY)
+    return None
 
-    Their locks are gone, whatever PID namespace they were in.
-    """
+
+def _sweep(parent: int) -> None:
+    """Remove what killed supervisors have left: their locks are gone, whatever namespace it was."""
     for name in os.listdir(parent):
-        if name.startswith(_CGROUP_PREFIX):
+        if name.startswith(_PREFIX):
             with contextlib.suppress(OSError):  # locked, or gone meanwhile
                 folder = os.open(name, os.O_RDONLY, dir_fd=parent)
                 try:
                     fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _remove_cgroup(parent, name, patience=0)
+                    _Cgroup(parent, name).remove(patience=0)
                 finally:
                     os.close(folder)
-
-
-def _remove_cgroup(parent: int, own: str | None, patience: float = _SECONDS_TO_EMPTY) -> None:
-    """Remove a room's cgroup, the engine's folders in it first.
-
-    The kernel may need a moment to empty them.
-    """
-    end = time.monotonic() + patience
-    while own is not None:
-        try:
-            for folder, _, _, _ in os.fwalk(own, topdown=False, dir_fd=parent):
-                os.rmdir(folder, dir_fd=parent)
-            return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if time.monotonic() > end:
-                with contextlib.suppress(OSError):
-                    print(
-                        f"A cgroup of a room stays behind: {own}: {error.strerror}", file=sys.stderr
-                    )
-                return
-            time.sleep(0.02)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlparse
 
 import jwt
 
-from rehearsal.room.server import Asked, Reply, as_json, errors
+from rehearsal.room.scripted import Reply, Request, as_json, errors
 from rehearsal.settings import Registry, Right
 
 PORT = 8443
@@ -25,29 +25,29 @@ _ALLOWED: Mapping[Right | None, frozenset[str]] = {
 class Issuer:
     """Signs tokens for one registry with its certificate's key; `x5c` holds the chain.
 
-    refuse: told each repository to which somebody asked to push, and may not.
+    refuse: told each registry and repository to which somebody asked to push, and may not.
     """
 
     registry: Registry
     key: bytes
     chain: tuple[str, ...]
-    refuse: Callable[[str], None]
+    refuse: Callable[[Registry, str], None]
 
-    def __call__(self, asked: Asked) -> Reply:
+    def __call__(self, request: Request) -> Reply:
         """Answer a request: with a token for what this login may do, or 403 for a wrong one."""
-        if asked.method != "GET":
+        if request.method != "GET":
             return Reply(405)
-        login = _login(asked.headers.get("Authorization", ""))
+        login = _login(request.headers.get("Authorization", ""))
         user, password = login or ("", "")
         right = self.registry.tokens.get(password) if login else None
         stranger = self.registry.user not in ("", user)
         wrong = login is not None and (stranger or right in (None, "expired"))
         if wrong or right != "push":
-            for repository in pushes(asked.path):
-                self.refuse(repository)
+            for repository in pushes(request.path):
+                self.refuse(self.registry, repository)
         if wrong:
             return errors(403, "DENIED", "denied")
-        scopes = _scopes(asked.path)
+        scopes = _scopes(request.path)
         return as_json(200, {"token": self._token(right, scopes), "expires_in": _SECONDS_VALID})
 
     def _token(self, right: Right | None, scopes: list[str]) -> str:

@@ -55,13 +55,12 @@ def seal(inside: Inside, containers: bool) -> None:
     socket.sethostname("rehearsal")
     linux.raise_loopback(inside.addresses)
     linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    trees = _trees(
-        inside
-    )  # before this process is nobody to the machine: it may have no way to them then
+    # before this process is nobody to the machine: it may have no way to them then
+    trees = _trees(inside)
     linux.become_root()
     linux.die_with_parent()  # again: a change of user takes it back
     _new_root(inside, trees)
-    _furnish(inside)
+    _make_folders(inside)
     if os.path.isdir("/etc/docker"):
         _fresh("/etc/docker", "1m")
     _processes()
@@ -80,22 +79,12 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
 
 def _trees(inside: Inside) -> dict[str, int]:
     """Return a copy of each mount that the room sees of the machine, those of the system first."""
-    system = [
-        f"/{name}"
-        for name in _SYSTEM
-        if not os.path.islink(f"/{name}") and os.path.isdir(f"/{name}")
-    ]
-    seen = [str(path) for path in inside.visible]
-    new = [
-        path
-        for n, path in enumerate(seen)
-        if not any(_holds(other, path) for other in (*system, *seen[:n]))
-    ]
-    return {path: linux.clone_tree(path) for path in (*system, *new)}
-
-
-def _holds(folder: str, path: str) -> bool:
-    return f"{path}/".startswith(f"{folder}/")
+    system = [f"/{name}" for name in _SYSTEM if os.path.isdir(f"/{name}")]
+    places = [path for path in system if not os.path.islink(path)]
+    for path in map(str, inside.visible):
+        if not any(f"{path}/".startswith(f"{other}/") for other in places):
+            places.append(path)
+    return {path: linux.clone_tree(path) for path in places}
 
 
 def _new_root(inside: Inside, trees: dict[str, int]) -> None:
@@ -122,7 +111,7 @@ def _new_root(inside: Inside, trees: dict[str, int]) -> None:
             linux.mount(f"{_OLD}/dev/null", socket_path, flags=MS_BIND)
 
 
-def _furnish(inside: Inside) -> None:
+def _make_folders(inside: Inside) -> None:
     for folder in (ROOM, ROOM / "home", ROOM / "log", ROOM / "engine", STATE):
         folder.mkdir()
     for place, size in ((STATE, "64k"), (ROOM / "log", "64m"), (ROOM / "home", inside.size)):

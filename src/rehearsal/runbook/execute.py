@@ -214,10 +214,10 @@ def _draft(runbook: Runbook, draft: NotebookNode) -> Iterator[Path]:
     """Give the path of a notebook to be run, hidden beside the runbook, as its room copies that."""
     path = runbook.path.with_name(f".{runbook.name}.ipynb")
     try:
-        try:
-            path.write_text(nbformat.writes(draft))
-        except OSError as error:
-            raise _unwritable(runbook.executed_path, error) from error
+        path.write_text(nbformat.writes(draft))
+    except OSError as error:
+        raise _unwritable(runbook.executed_path, error) from error
+    try:
         yield path
     finally:
         path.unlink(missing_ok=True)
