@@ -30,7 +30,7 @@ from megalotron_images.convention import (
     releases_among,
 )
 from megalotron_images.engine import Engine
-from megalotron_images.plan import Asked
+from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.registry.transport import Transport
@@ -85,7 +85,9 @@ VERSIONS = itertools.cycle(("v1.0.0", "v1.1.0"))
 def promote() -> None:
     """Move `main` to the other one of two releases."""
     registry, version = client(), next(VERSIONS)
-    found = release.promote_plan(registry, STACK, parse_release(version), MovingTag.MAIN, Asked())
+    found = release.promote_plan(
+        registry, STACK, parse_release(version), MovingTag.MAIN, Overrides()
+    )
     release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
 
 
@@ -159,7 +161,7 @@ def publish(tag: str, name: str) -> None:
     credentials = find_credentials("ghcr.io")
     engine, registry = Engine(), client()
     image, reference = engine.image(name), parse_reference(f"{NAME}:{tag}")
-    plan = release.publish_plan(registry, reference, image, Asked())
+    plan = release.publish_plan(registry, reference, image, Overrides())
     push = partial(engine.push, credentials=credentials, progress=lambda *layer: None, say=print)
     release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
 

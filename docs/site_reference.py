@@ -20,17 +20,7 @@ import rehearsal.cli
 import rehearsal.errors
 from megalotron_images.registry.hints import REFUSALS
 
-MODULES = (
-    "convention",
-    "tags_for",
-    "registry.client",
-    "plan",
-    "release",
-    "checks",
-    "status",
-    "timeline",
-    "engine",
-)
+MODULES = ("convention", "registry.client", "plan", "release", "status", "timeline", "engine")
 _PLACE = re.compile(r"^<!-- reference: (\w+) -->$", re.MULTILINE)
 
 

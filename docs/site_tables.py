@@ -11,9 +11,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-from megalotron_images.convention import STACKS
+from megalotron_images.convention import STACKS, tags_for
 from megalotron_images.errors import RuleBroken
-from megalotron_images.tags_for import tags_for
 from rehearsal.runbook.evidence import load_rows
 from rehearsal.runbook.model import Runbook
 from rehearsal.settings import load_settings

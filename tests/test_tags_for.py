@@ -3,8 +3,8 @@ import tomllib
 import pytest
 
 from conftest import ROOT
+from megalotron_images.convention import tags_for
 from megalotron_images.errors import RuleBroken
-from megalotron_images.tags_for import tags_for
 
 CASES = tomllib.loads((ROOT / "docs" / "tags-for.toml").read_text())["case"]
 

@@ -10,23 +10,27 @@ from typing import Annotated
 
 import typer
 
-from megalotron_images import output as show
+from megalotron_images import output
 from megalotron_images.convention import (
     REGISTRY,
     STACKS,
+    Bump,
     MovingTag,
-    Part,
     Reference,
     next_release,
+    parse_reference,
     parse_release,
     parse_stack,
     parse_tag,
     releases_among,
     split_reference,
+    tags_for,
 )
-from megalotron_images.errors import CannotTell, ImageError, Refused
-from megalotron_images.registry.client import connect
+from megalotron_images.errors import CannotTell, ImageError, Refused, RegistryFailed, RuleBroken
+from megalotron_images.plan import Finding, LocalImage, Overrides, Plan, Verdict
+from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
+from megalotron_images.release import publish_plan
 
 app = typer.Typer(
     help="Megalotron's image process: check, publish and promote images without losing a release.",
@@ -70,16 +74,26 @@ def check(
 
     Its name and tag, whether that is free and newer, its platform.
     """
-    from megalotron_images import checks
-
     local = None
     if image:
         from megalotron_images.engine import Engine
 
         local = Engine().image(image)
-    found = checks.check(connect(), reference, local)
-    show.findings(found, as_json)
-    raise typer.Exit(checks.status_of(found))
+    raise typer.Exit(output.findings(_findings(reference, local), as_json))
+
+
+def _findings(text: str, image: LocalImage | None) -> list[Finding]:
+    """Return what is found about publishing an image; a broken name ends the questions."""
+    try:
+        reference = parse_reference(text)
+    except RuleBroken as error:
+        return [Finding("name", Verdict.NO, str(error))]
+    name = Finding("name", Verdict.YES, f"{reference} follows the convention")
+    try:
+        plan = publish_plan(connect(), reference, image, Overrides())
+    except RegistryFailed as error:
+        return [name, Finding("registry", Verdict.UNKNOWN, str(error))]
+    return [name, *plan.findings]
 
 
 @app.command(epilog="Example: megalotron-images status backend")
@@ -98,10 +112,17 @@ def status(
     registry = connect()
     lines = [read_line(registry, one) for one in ([parse_stack(stack)] if stack else STACKS)]
     if releases:
-        show.releases([(line, read_days(registry, line)) for line in lines], as_json)
+        head = ("STACK", "RELEASE", "BUILT", "DIGEST")
+        rows = [one.row for line in lines for one in read_days(registry, line)]
+        data = [dict(zip(("stack", "release", "day", "digest"), r, strict=True)) for r in rows]
+        output.answer(output.table([head, *rows]), data, as_json)
     else:
-        show.board(lines, as_json)
-    if unknown := [reason for line in lines for reason in show.unknown(line)]:
+        table = [
+            ("STACK", "TAG", "RELEASE", "DIGEST"),
+            *(row for line in lines for row in line.rows),
+        ]
+        output.answer(output.table(table), [line.data for line in lines], as_json)
+    if unknown := [reason for line in lines for reason in line.unknown]:
         raise CannotTell(" ".join(unknown))
 
 
@@ -109,7 +130,12 @@ def status(
 def digest(reference: ImageReference, as_json: AsJson = False) -> None:
     """Print what the registry says a reference names: its digest, or `nothing`."""
     state = connect().state(*split_reference(reference))
-    show.digest(reference, state, find_credentials(REGISTRY), as_json)
+    if isinstance(state, Unknown):
+        raise CannotTell(f"Nobody can tell what {reference} names: {state.reason}")
+    credentials = find_credentials(REGISTRY)
+    user = credentials.username if credentials else None
+    data = {"reference": reference, "digest": state.digest, "user": user}
+    output.answer(state, data, as_json)
 
 
 @app.command("next", epilog="Example: megalotron-images next backend --minor")
@@ -125,10 +151,11 @@ def next_version(
     """Print the next version of a stack, alone on the line."""
     if patch + minor + major > 1:
         raise typer.BadParameter("Give one of --patch, --minor and --major.")
-    part = Part.MAJOR if major else Part.MINOR if minor else Part.PATCH
+    bump = Bump.MAJOR if major else Bump.MINOR if minor else Bump.PATCH
     one = parse_stack(stack)
     newest = next(releases_among(connect().tags(one.image)), None)
-    show.version(one, next_release(newest, part), as_json)
+    version = next_release(newest, bump)
+    output.answer(version, {"stack": one.name, "version": str(version)}, as_json)
 
 
 @app.command(epilog="Example: megalotron-images publish backend v1.4.0 --image backend")
@@ -151,22 +178,17 @@ def publish(
     """Push a local image under a tag, say what the tag was before, and prove it by reading back."""
     from megalotron_images import release
     from megalotron_images.engine import Engine
-    from megalotron_images.plan import Asked
 
     reference = Reference(parse_stack(stack), parse_tag(tag))
     engine, credentials = Engine(), find_credentials(REGISTRY)
     local, registry = engine.image(image or str(reference)), connect(writes=not dry_run)
-    plan = release.publish_plan(registry, reference, local, Asked(backport, fewer_platforms))
-    show.plan(plan)
-    plan.check()
-    if dry_run:
-        return show.dry_run(plan, as_json)
-    if not plan.done:
-        _confirm(reference, yes)
-    with show.progress() as progress:
-        push = partial(engine.push, credentials=credentials, progress=progress, say=show.step)
-        done = release.publish(plan, local, registry, push, say=show.step)
-    return show.written(done, as_json)
+    asked = Overrides(backport=backport, fewer_platforms=fewer_platforms)
+    plan = publish_plan(registry, reference, local, asked)
+    if _may_write(plan, dry_run, yes, as_json):
+        with output.progress() as progress:
+            push = partial(engine.push, credentials=credentials, progress=progress, say=output.step)
+            done = release.publish(plan, local, registry, push, say=output.step)
+        output.answer(done, done.data, as_json)
 
 
 @app.command(epilog="Example: megalotron-images promote backend v1.4.0 --to main")
@@ -186,26 +208,34 @@ def promote(
 ) -> None:
     """Move main or dev to a release, in the registry itself; going back is the same."""
     from megalotron_images import release
-    from megalotron_images.plan import Asked
 
     if expect and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
         raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
-    registry, asked = connect(writes=not dry_run), Asked(prerelease=prerelease, expect=expect)
-    one, which = parse_stack(stack), parse_release(version)
-    promotion = release.promote_plan(registry, one, which, to, asked)
-    show.plan(promotion.plan)
-    promotion.plan.check()
+    asked = Overrides(prerelease=prerelease, expect=expect)
+    registry, one = connect(writes=not dry_run), parse_stack(stack)
+    promotion = release.promote_plan(registry, one, parse_release(version), to, asked)
+    if _may_write(promotion.plan, dry_run, yes, as_json):
+        done = release.put(promotion.plan, promotion.manifest, registry, say=output.step)
+        output.answer(done, done.data, as_json)
+
+
+def _may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
+    """Say what a change is about, and ask before it; return whether to go on.
+
+    Raises Refused or CannotTell where it must not happen.
+    """
+    for note in plan.notes:
+        output.step(note)
+    plan.check()
     if dry_run:
-        return show.dry_run(promotion.plan, as_json)
-    if not promotion.plan.done:
-        _confirm(promotion.plan.reference, yes)
-    return show.written(
-        release.put(promotion.plan, promotion.manifest, registry, say=show.step), as_json
-    )
+        output.dry_run(plan, as_json)
+    elif not plan.done:
+        _confirm(plan.reference, yes)
+    return not dry_run
 
 
 @app.command("tags-for", epilog="Example: megalotron-images tags-for refs/heads/main")
-def tags_for(
+def tag_of(
     ref: Annotated[
         str, typer.Argument(metavar="REF", help="A full git reference, such as refs/heads/main.")
     ],
@@ -218,20 +248,17 @@ def tags_for(
     as_json: AsJson = False,
 ) -> None:
     """Print the tag that a git reference writes, or `none`; refuse a git tag that is no release."""
-    from megalotron_images import tags_for as rule
-
-    show.tag(ref, event, rule.tags_for(ref, event), as_json=as_json, as_output=github_output)
+    found = tags_for(ref, event)
+    text = f"tag={found or ''}" if github_output else found or "none"
+    output.answer(text, {"ref": ref, "event": event, "tag": str(found) if found else None}, as_json)
 
 
 @app.command(epilog="Example: megalotron-images doctor")
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine's engine, login, token and network, and say what to do next."""
-    from megalotron_images import checks
     from megalotron_images.doctor import examine
 
-    found = list(examine())
-    show.findings(found, as_json)
-    raise typer.Exit(checks.status_of(found))
+    raise typer.Exit(output.findings(list(examine()), as_json))
 
 
 def _confirm(reference: Reference, yes: bool) -> None:

@@ -27,6 +27,8 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_TAG = 128
 """Of a tag, in characters: OCI distribution specification, "Pulling manifests"."""
+WRITING_EVENTS = ("push", "workflow_dispatch")
+"""GitHub's events that may write; a pull request's code is not yet the repository's."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ convention.
 """
 
 
-class Part(StrEnum):
+class Bump(StrEnum):
     """The part of a version that the next release raises."""
 
     PATCH = "patch"
@@ -197,13 +199,13 @@ def releases_among(tags: Iterable[str]) -> Iterator[Release]:
         yield from sorted(found, reverse=True)
 
 
-def next_release(newest: Release | None, part: Part) -> Release:
+def next_release(newest: Release | None, bump: Bump) -> Release:
     """Return the release that follows the newest one; v1.0.0 where there is none.
 
-    After a pre-release that is the release it prepares, where raising `part` leads to that (SemVer,
+    After a pre-release that is the release it prepares, where raising `bump` leads to that (SemVer,
     rule 11).
     """
-    return Release(newest.version.next_version(part)) if newest else Release(SemVer(1))
+    return Release(newest.version.next_version(bump)) if newest else Release(SemVer(1))
 
 
 def parse_tag(text: str) -> Tag:
@@ -252,3 +254,20 @@ def parse_reference(text: str) -> Reference:
             " dev."
         )
     return Reference(stack, parse_tag(tag))
+
+
+def tags_for(ref: str, event: str = "push") -> Tag | None:
+    """Return the tag that an event on a git reference (`refs/heads/main`) writes, or None.
+
+    Raises RuleBroken for a git tag that is no release, and for what is no full reference.
+    """
+    kind, _, name = ref.removeprefix("refs/").partition("/")
+    if not ref.startswith("refs/") or not name:
+        raise RuleBroken(
+            f"{ref!r} is no full git reference: write it as refs/heads/main or refs/tags/v1.0.0."
+        )
+    if event not in WRITING_EVENTS or kind not in ("heads", "tags"):
+        return None
+    if kind == "tags":
+        return parse_release(name)
+    return MovingTag(name) if name in set(MovingTag) else None

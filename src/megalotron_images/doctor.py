@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from megalotron_images.checks import Finding, Verdict
 from megalotron_images.convention import REGISTRY, STACKS
 from megalotron_images.errors import ImageError, RegistryFailed
+from megalotron_images.plan import Finding, Verdict
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import TOKEN, USERNAME, find_credentials
 from megalotron_images.registry.transport import Transport

@@ -9,10 +9,11 @@ has released.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from megalotron_images.convention import MovingTag, Reference, Release
 from megalotron_images.errors import CannotTell, Refused
-from megalotron_images.registry.client import Manifest, State, Taken, Unknown
+from megalotron_images.registry.client import Free, Manifest, State, Taken, Unknown
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,16 @@ class LocalImage:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RepositoryState:
     """What is known of a repository before a change.
 
-    before: what the tag to write names now. present: the manifest there, if any. releases: the
-    newest first. newest_platforms: those of the newest release; empty where there is none. main:
-    what production's tag names. current: the release that a moving tag names now, if it is one.
+    Attributes:
+        before: what the tag to write points to now.
+        present: the manifest there, if any.
+        releases: the newest first.
+        newest_platforms: those of the newest release; empty where there is none.
+        main: what production's tag points to.
+        current: the release that a moving tag points to now, if it is one.
     """
 
     before: State
@@ -58,18 +63,37 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Overrides:
     """What a person asks for in spite of a rule.
 
-    An older version, fewer platforms, a pre-release in production.
-
-    expect: the digest that a person says the tag names now, or nothing.
+    Attributes:
+        backport: an older version than the newest.
+        fewer_platforms: fewer than the newest release has.
+        prerelease: one in production.
+        expect: the digest that the tag must point to now, or nothing.
     """
 
     backport: bool = False
     fewer_platforms: bool = False
     prerelease: bool = False
     expect: str = ""
+
+
+class Verdict(StrEnum):
+    """What came out of one question."""
+
+    YES = "ok"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question, its verdict, and a line that says why."""
+
+    about: str
+    verdict: Verdict
+    text: str
 
 
 @dataclass(frozen=True)
@@ -79,13 +103,15 @@ class Plan:
     Attributes:
         before: what the tag points to before.
         done: the digest that it points to already, if nothing is left to do.
+        findings: what was asked about the change, each with its answer.
+        notes: what else a person should know.
         needs: the platforms that what is written must have.
     """
 
     reference: Reference
     before: State
     done: str | None
-    refusals: tuple[str, ...]
+    findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     needs: frozenset[str] = frozenset()
 
@@ -98,106 +124,113 @@ class Plan:
             raise CannotTell(
                 f"Nobody can tell what {self.reference} names now: {self.before.reason}"
             )
-        if self.refusals:
-            raise Refused(" ".join(self.refusals))
+        if refusals := [one.text for one in self.findings if one.verdict is Verdict.NO]:
+            raise Refused(" ".join(refusals))
 
 
-def plan_publish(reference: Reference, image: LocalImage, facts: Facts, asked: Asked) -> Plan:
-    """Return the plan to put a local image at a tag."""
-    if facts.present is not None and image.is_in(facts.present):
-        return Plan(
-            reference,
-            facts.before,
-            facts.present.digest,
-            (),
-            (f"{reference} is this image already.",),
-        )
-    refusals = [*platform_loss(image.platforms, facts, asked)]
-    notes = [_was(reference, facts.before), *_absent(image)]
+def plan_publish(
+    reference: Reference, image: LocalImage | None, state: RepositoryState, asked: Overrides
+) -> Plan:
+    """Return the plan to put a local image, or one that nobody knows yet, at a tag."""
+    if image and state.present and image.is_in(state.present):
+        told = _yes("tag", f"names your image already, as {state.present.digest}")
+        notes = [f"{reference} is this image already."]
+        return Plan(reference, state.before, state.present.digest, (told,), tuple(notes))
+    findings = [_tag(reference, image, state.before)]
+    notes = [_was(reference, state.before)]
     if isinstance(reference.tag, Release):
-        refusals += [*_taken(reference, image, facts), *not_newer(reference.tag, facts, asked)]
-        notes += _backport(reference.tag, facts, asked)
-    needs = frozenset() if asked.fewer_platforms else facts.newest_platforms
-    return Plan(reference, facts.before, None, tuple(refusals), tuple(notes), needs)
+        findings.append(_version(reference.tag, state, asked))
+        notes += _backport(reference.tag, state, asked)
+    if image:
+        findings.append(_platform(image.platforms, state, asked))
+        notes += _absent(image)
+    needs = frozenset() if asked.fewer_platforms else state.newest_platforms
+    return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
 
 
 def plan_promote(
-    reference: Reference, release: Release, digest: str, facts: Facts, asked: Asked
+    reference: Reference, release: Release, digest: str, state: RepositoryState, asked: Overrides
 ) -> Plan:
-    """Return the plan to put what `release` names, with this digest, at a moving tag."""
-    refusals = [*_not_expected(reference, facts.before, asked.expect)]
-    if facts.before == Taken(digest):
-        return Plan(
-            reference,
-            facts.before,
-            digest,
-            tuple(refusals),
-            (f"{reference} is {release} already.",),
-        )
+    """Return the plan to put what `release` points to, with this digest, at a moving tag."""
+    before, findings = state.before, list[Finding]()
+    if asked.expect and before.digest != asked.expect:
+        why = f"and not {asked.expect}, as you expect: somebody has moved it."
+        findings.append(_no("tag", f"{reference} names {before}, {why}"))
+    if before == Taken(digest):
+        notes = [f"{reference} is {release} already."]
+        return Plan(reference, before, digest, tuple(findings), tuple(notes))
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
-        refusals.append(
-            f"{release} is a pre-release, and {MovingTag.MAIN} is production: ask for it"
-            " (--prerelease)."
-        )
-    notes = [_was(reference, facts.before)]
-    if facts.current is not None:
-        way = "goes back" if release < facts.current else "goes forward"
-        notes.append(f"This {way} from {facts.current} to {release}.")
-    elif isinstance(facts.before, Taken):
+        why = f"and {MovingTag.MAIN} is production: ask for it (--prerelease)."
+        findings.append(_no("version", f"{release} is a pre-release, {why}"))
+    notes = [_was(reference, before)]
+    if state.current is not None:
+        way = "goes back" if release < state.current else "goes forward"
+        notes.append(f"This {way} from {state.current} to {release}.")
+    elif isinstance(before, Taken):
         notes.append(f"What {reference} names now is no release.")
-    return Plan(reference, facts.before, None, tuple(refusals), tuple(notes))
+    return Plan(reference, before, None, tuple(findings), tuple(notes))
 
 
-def not_newer(release: Release, facts: Facts, asked: Asked) -> Iterator[str]:
-    """Yield why a release is too old: it must be newer than every other (the seed's convention)."""
-    newer = [other for other in facts.releases if other > release]
+def _yes(about: str, text: str) -> Finding:
+    return Finding(about, Verdict.YES, text)
+
+
+def _no(about: str, text: str) -> Finding:
+    return Finding(about, Verdict.NO, text)
+
+
+def _tag(reference: Reference, image: LocalImage | None, before: State) -> Finding:
+    """A release's tag must be free; a moving tag may be taken."""
+    if isinstance(before, Unknown):
+        return Finding("tag", Verdict.UNKNOWN, before.reason)
+    if isinstance(before, Free):
+        return _yes("tag", "free")
+    if not isinstance(reference.tag, Release):
+        return _yes("tag", f"a moving tag, now {before}")
+    yours = f", and your image is {image.id}" if image else ""
+    never = "A release is never replaced: publish yours as a newer version."
+    return _no("tag", f"{reference} is taken by {before}{yours}. {never}")
+
+
+def _version(release: Release, state: RepositoryState, asked: Overrides) -> Finding:
+    """A release must be newer than every other (the seed's convention)."""
+    newest = state.releases[0] if state.releases else None
+    newer = [other for other in state.releases if other > release]
     if newer and not asked.backport:
-        yield (
-            f"{release} is older than {newer[0]}, and a new release is newer than those before: "
-            "take the next version, or ask for it (--backport)."
-        )
+        rule = "a new release is newer than those before"
+        what = "take the next version, or ask for it (--backport)."
+        return _no("version", f"{release} is older than {newer[0]}, and {rule}: {what}")
+    if newest is None:
+        return _yes("version", "the first release")
+    return _yes("version", f"newer than {newest}" if newest < release else "the newest")
 
 
-def platform_loss(platforms: frozenset[str], facts: Facts, asked: Asked) -> Iterator[str]:
-    """Yield which platforms of the newest release an image does not have."""
-    lost = sorted(facts.newest_platforms - platforms)
+def _platform(platforms: frozenset[str], state: RepositoryState, asked: Overrides) -> Finding:
+    """An image must run wherever the newest release does."""
+    newest, own = state.releases[0] if state.releases else None, ", ".join(sorted(platforms))
+    lost = sorted(state.newest_platforms - platforms)
     if lost and not asked.fewer_platforms:
-        yield (
-            f"{facts.releases[0]} runs on {', '.join(lost)}, and your image only on"
-            f" {', '.join(sorted(platforms))}: build it for that too, or ask for it"
-            " (--fewer-platforms)."
-        )
+        runs = f"{newest} runs on {', '.join(lost)}, and your image only on {own}"
+        return _no("platform", f"{runs}: build it for that too, or ask for it (--fewer-platforms).")
+    return _yes(
+        "platform", f"{own}, as {newest}" if newest else f"{own}, with no release to compare"
+    )
 
 
 def _absent(image: LocalImage) -> Iterator[str]:
     if image.absent:
-        yield (
-            f"{image.name} is for {', '.join(sorted(image.absent))} too, and your engine does not"
-            f" hold that: only {', '.join(sorted(image.platforms))} is published."
-        )
+        other = f"{image.name} is for {', '.join(sorted(image.absent))} too"
+        only = f"only {', '.join(sorted(image.platforms))} is published."
+        yield f"{other}, and your engine does not hold that: {only}"
 
 
-def _taken(reference: Reference, image: LocalImage, facts: Facts) -> Iterator[str]:
-    if isinstance(facts.before, Taken):
-        yield (
-            f"{reference} is taken by {facts.before.digest}, and your image is {image.id}. A"
-            " release is never replaced: publish yours as a newer version."
-        )
-
-
-def _backport(release: Release, facts: Facts, asked: Asked) -> Iterator[str]:
-    if asked.backport and any(other > release for other in facts.releases):
-        names = facts.main.digest if isinstance(facts.main, Taken) else "nothing"
-        yield f"{release} is a backport: {MovingTag.MAIN} stays as it is ({names})."
-
-
-def _not_expected(reference: Reference, before: State, expect: str) -> Iterator[str]:
-    names = before.digest if isinstance(before, Taken) else "nothing"
-    if expect and names != expect:
-        yield f"{reference} names {names}, and not {expect}, as you expect: somebody has moved it."
+def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:
+    if asked.backport and any(other > release for other in state.releases):
+        main = state.main.digest or "nothing"
+        yield f"{release} is a backport: {MovingTag.MAIN} stays as it is ({main})."
 
 
 def _was(reference: Reference, before: State) -> str:
     if isinstance(before, Unknown):
         return f"Nobody can tell what {reference} names now."
-    return f"{reference} names {before.digest if isinstance(before, Taken) else 'nothing'} now."
+    return f"{reference} names {before} now."

@@ -33,16 +33,15 @@ from megalotron_images.errors import (
     RegistryFailed,
     RegistryRefused,
 )
-from megalotron_images.plan import Asked, Facts, LocalImage, Plan, plan_promote, plan_publish
-from megalotron_images.registry.client import (
-    NOT_THERE,
-    Free,
-    Manifest,
-    Registry,
-    State,
-    Taken,
-    Unknown,
+from megalotron_images.plan import (
+    LocalImage,
+    Overrides,
+    Plan,
+    RepositoryState,
+    plan_promote,
+    plan_publish,
 )
+from megalotron_images.registry.client import NOT_THERE, Manifest, Registry, State, Taken, Unknown
 
 SETTLE = 1.0
 """Seconds between writing a tag and reading it back. Without any, 30 of 200 races had two winners;
@@ -67,8 +66,17 @@ class Written:
     before: State
     digest: str
 
+    def __str__(self) -> str:
+        return f"{self.reference}@{self.digest}"
 
-def gather(registry: Registry, reference: Reference) -> Facts:
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        before, now = self.before.digest, self.digest
+        return {"reference": str(self.reference), "before": before, "digest": now}
+
+
+def gather(registry: Registry, reference: Reference) -> RepositoryState:
     """Return what is known of a tag and its repository.
 
     Raises CannotTell where the registry does not say.
@@ -78,7 +86,7 @@ def gather(registry: Registry, reference: Reference) -> Facts:
     newest = registry.manifest(repository, str(releases[0])) if releases else None
     before = registry.state(repository, str(reference.tag))
     main = before if reference.tag is MovingTag.MAIN else registry.state(repository, MovingTag.MAIN)
-    return Facts(
+    return RepositoryState(
         before=before,
         present=registry.manifest(repository, before.digest) if isinstance(before, Taken) else None,
         releases=releases,
@@ -87,7 +95,9 @@ def gather(registry: Registry, reference: Reference) -> Facts:
     )
 
 
-def publish_plan(registry: Registry, reference: Reference, image: LocalImage, asked: Asked) -> Plan:
+def publish_plan(
+    registry: Registry, reference: Reference, image: LocalImage | None, asked: Overrides
+) -> Plan:
     """Return the plan to put a local image at a tag."""
     return plan_publish(reference, image, gather(registry, reference), asked)
 
@@ -101,7 +111,7 @@ class Promotion:
 
 
 def promote_plan(
-    registry: Registry, stack: Stack, release: Release, to: MovingTag, asked: Asked
+    registry: Registry, stack: Stack, release: Release, to: MovingTag, asked: Overrides
 ) -> Promotion:
     """Return the plan to put a release at a moving tag, with the bytes to put.
 
@@ -122,9 +132,9 @@ def promote_plan(
     current = None
     if isinstance(before, Taken) and before.digest != manifest.digest:
         current = _release_of(registry, stack, tags.result(), before.digest, release)
-    facts = Facts(before, None, (), frozenset(), before, current)
+    state = RepositoryState(before, None, (), frozenset(), before, current)
     return Promotion(
-        manifest, plan_promote(Reference(stack, to), release, manifest.digest, facts, asked)
+        manifest, plan_promote(Reference(stack, to), release, manifest.digest, state, asked)
     )
 
 
@@ -256,7 +266,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} Nothing was written.", error.said) from None
         raise RegistryFailed(
-            f"{error} It names {_named(now)} now; what was sent may still arrive."
+            f"{error} It names {now} now; what was sent may still arrive."
         ) from None
 
 
@@ -273,24 +283,13 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
         if isinstance(state, Taken) and state != plan.before:
             raise LostRace(_lost(plan.reference, state, digest))
         if time.monotonic() > end:
-            said = f"{plan.reference} was written, and still names {_named(state)}"
+            said = f"{plan.reference} was written, and still names {state}"
             raise CannotTell(f"{said}. Look again: megalotron-images digest {plan.reference}")
         time.sleep(_PAUSE)
 
 
-def _named(state: State) -> str:
-    if isinstance(state, Taken):
-        return state.digest
-    return "nothing" if isinstance(state, Free) else "what nobody can tell"
-
-
 def _lost(reference: Reference, now: State, digest: str) -> str:
-    then = (
-        "Publish yours as a newer version"
-        if isinstance(reference.tag, Release)
-        else "Agree who moves it"
-    )
-    return (
-        f"Somebody else wrote {reference} at the same moment: it names {_named(now)}, and yours is"
-        f" {digest}. {then}."
-    )
+    release = isinstance(reference.tag, Release)
+    then = "Publish yours as a newer version" if release else "Agree who moves it"
+    names = f"it names {now}, and yours is {digest}"
+    return f"Somebody else wrote {reference} at the same moment: {names}. {then}."

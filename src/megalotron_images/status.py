@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from megalotron_images.convention import MovingTag, Release, Stack, releases_among
-from megalotron_images.registry.client import Registry, State, Taken, Unknown
+from megalotron_images.registry.client import Free, Registry, State, Taken, Unknown
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,9 @@ class Moved:
 
     digest: str
     release: Release | None
+
+    def __str__(self) -> str:
+        return str(self.release or "-")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,38 @@ class Line:
     newest: Moved | Unknown | None
     main: Moved | Unknown | None
     dev: Moved | Unknown | None
+
+    @property
+    def tags(self) -> dict[str, Moved | Unknown | None]:
+        """What each tag of the board points to, by its name."""
+        return {"newest": self.newest, "main": self.main, "dev": self.dev}
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The rows of the board: stack, tag, release, digest."""
+        return [(self.stack.name, name, *_cells(moved)) for name, moved in self.tags.items()]
+
+    @property
+    def data(self) -> dict[str, object]:
+        """The same for programs."""
+        return {"stack": self.stack.name} | {n: _data(moved) for n, moved in self.tags.items()}
+
+    @property
+    def unknown(self) -> list[str]:
+        """Why a tag could not be read."""
+        return [one.reason for one in self.tags.values() if isinstance(one, Unknown)]
+
+
+def _cells(moved: Moved | Unknown | None) -> tuple[str, str]:
+    if isinstance(moved, Moved):
+        return str(moved), moved.digest
+    return ("unknown" if moved else "-", "-")
+
+
+def _data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:
+    if isinstance(moved, Moved):
+        return {"digest": moved.digest, "release": str(moved.release) if moved.release else None}
+    return {"unknown": moved.reason} if moved else None
 
 
 def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
@@ -44,15 +79,9 @@ def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
         named = newest if release is releases[0] else registry.state(stack.image, str(release))
         if isinstance(named, Taken):
             found.setdefault(named.digest, release)
-    shown = (
-        Moved(newest.digest, releases[0]) if isinstance(newest, Taken) else _moved(newest, found)
-    )
-    return Line(
-        stack,
-        releases,
-        shown,
-        *(_moved(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV)),
-    )
+    shown = Moved(newest.digest, releases[0]) if isinstance(newest, Taken) else newest
+    main, dev = (_moved(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV))
+    return Line(stack, releases, shown if not isinstance(shown, Free) else None, main, dev)
 
 
 def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | None:
@@ -65,9 +94,15 @@ def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | 
 class Dated:
     """A release, the day on which its image was built if it says so, and its digest."""
 
+    stack: Stack
     release: Release
     day: date | None
     digest: str
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Stack, release, day and digest."""
+        return (self.stack.name, str(self.release), str(self.day or "-"), self.digest)
 
 
 def read_days(registry: Registry, line: Line) -> list[Dated]:
@@ -78,5 +113,5 @@ def read_days(registry: Registry, line: Line) -> list[Dated]:
         day = None
         with contextlib.suppress(ValueError):
             day = date.fromisoformat(registry.created(line.stack.image, manifest)[:10])
-        found.append(Dated(release, day, manifest.digest))
+        found.append(Dated(line.stack, release, day, manifest.digest))
     return found

@@ -10,7 +10,7 @@ from functools import partial
 from megalotron_images import release
 from megalotron_images.convention import parse_reference
 from megalotron_images.engine import Engine
-from megalotron_images.plan import Asked
+from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.transport import Transport
@@ -35,7 +35,7 @@ def main(name, tag, when):
     credentials = Credentials("octocat", "practice-token-may-push", "a test")
     engine, registry = Engine(), Registry(Transport("ghcr.io", credentials))
     image, reference = engine.image(name), parse_reference(f"ghcr.io/megalotron/backend:{tag}")
-    plan = release.publish_plan(registry, reference, image, Asked())
+    plan = release.publish_plan(registry, reference, image, Overrides())
     push = partial(engine.push, credentials=credentials, progress=progress, say=print)
     release.publish(plan, image, registry, push, say=say, settle=0)
 

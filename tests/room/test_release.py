@@ -14,8 +14,8 @@ import race
 from conftest_room import MAY_PUSH, put_image, put_index
 from megalotron_images import release
 from megalotron_images.convention import (
+    Bump,
     MovingTag,
-    Part,
     Reference,
     next_release,
     parse_reference,
@@ -24,7 +24,7 @@ from megalotron_images.convention import (
 )
 from megalotron_images.convention import parse_stack as stack_of
 from megalotron_images.errors import LostRace, Refused
-from megalotron_images.plan import Asked
+from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Free, Taken
 from megalotron_images.status import Moved, read_line
 from rehearsal.room.paths import ROOM
@@ -39,7 +39,7 @@ def publish(registry, engine):
 
     def run(tag, image, asked=None, say=lambda step: None):
         reference = parse_reference(f"ghcr.io/{IMAGE}:{tag}")
-        plan = release.publish_plan(registry, reference, image, asked or Asked())
+        plan = release.publish_plan(registry, reference, image, asked or Overrides())
         push = partial(engine.push, credentials=MAY_PUSH, progress=lambda *layer: None, say=say)
         return release.publish(plan, image, registry, push, say=say, settle=0)
 
@@ -47,7 +47,7 @@ def publish(registry, engine):
 
 
 def promote(registry, version, to=MovingTag.MAIN, **asked):
-    found = release.promote_plan(registry, BACKEND, parse_release(version), to, Asked(**asked))
+    found = release.promote_plan(registry, BACKEND, parse_release(version), to, Overrides(**asked))
     return (
         release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0),
         found.plan,
@@ -87,7 +87,7 @@ def test_an_older_release_is_refused_unless_asked_for_and_main_stays(publish, re
     with pytest.raises(Refused, match=r"older than v1\.1\.0"):
         publish("v1.0.1", make_image("two"))
     assert registry.state(IMAGE, "v1.0.1") == Free()
-    publish("v1.0.1", make_image("two"), Asked(backport=True))
+    publish("v1.0.1", make_image("two"), Overrides(backport=True))
     assert registry.state(IMAGE, "main") == main
 
 
@@ -97,7 +97,7 @@ def test_a_loss_of_platforms_is_refused_unless_asked_for(publish, registry, make
         Refused, match=r"v1\.0\.0 runs on linux/arm64, and your image only on linux/amd64"
     ):
         publish("v1.1.0", make_image("one"))
-    publish("v1.1.0", make_image("one"), Asked(fewer_platforms=True))
+    publish("v1.1.0", make_image("one"), Overrides(fewer_platforms=True))
 
 
 def test_a_moving_tag_may_be_published_over(publish, registry, make_image):
@@ -164,7 +164,7 @@ def test_a_release_that_is_not_there_cannot_be_promoted(registry):
 def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
     put_image(registry, IMAGE, "v1.0.0")
     found = release.promote_plan(
-        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked()
+        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Overrides()
     )
     other = put_image(registry, IMAGE, "main")
     with pytest.raises(LostRace) as lost:
@@ -177,7 +177,7 @@ def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
 def test_who_is_overwritten_in_the_meantime_is_told_both_digests_and_restores_nothing(registry):
     mine = put_image(registry, IMAGE, "v1.0.0")
     found = release.promote_plan(
-        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked()
+        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Overrides()
     )
     others = []
 
@@ -194,7 +194,7 @@ def test_a_read_that_still_shows_what_was_there_before_is_no_lost_race(registry,
     put_image(registry, IMAGE, "v1.0.0")
     old = put_image(registry, IMAGE, "main")
     found = release.promote_plan(
-        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Asked()
+        registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Overrides()
     )
     stale = [
         Taken(old.digest)
@@ -218,7 +218,7 @@ def test_two_pushes_from_one_engine_do_not_mix_their_images(publish, registry, m
         )
 
     plan = release.publish_plan(
-        registry, Reference(BACKEND, parse_release("v1.0.0")), image, Asked()
+        registry, Reference(BACKEND, parse_release("v1.0.0")), image, Overrides()
     )
     written = release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
     assert len(pushes) == 2
@@ -237,12 +237,12 @@ def test_the_board_names_main_and_dev_by_digest_and_release(registry):
 
 def test_the_next_version_follows_the_newest(registry):
     assert (
-        str(next_release(next(releases_among(registry.tags(IMAGE)), None), Part.PATCH)) == "v1.0.0"
+        str(next_release(next(releases_among(registry.tags(IMAGE)), None), Bump.PATCH)) == "v1.0.0"
     )
     for tag in ("v1.9.0", "v1.10.0", "main", "staging", "v2"):
         put_image(registry, IMAGE, tag)
     assert (
-        str(next_release(next(releases_among(registry.tags(IMAGE)), None), Part.MINOR)) == "v1.11.0"
+        str(next_release(next(releases_among(registry.tags(IMAGE)), None), Bump.MINOR)) == "v1.11.0"
     )
 
 

@@ -9,7 +9,7 @@ from megalotron_images import release
 from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
 from megalotron_images.errors import EngineFailed, RegistryFailed
-from megalotron_images.plan import Asked
+from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Manifest, Taken
 from rehearsal.room.engine import CONTAINERD, read_engine
 from rehearsal.room.paths import ENGINE
@@ -63,7 +63,7 @@ def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(
     monkeypatch.setattr(release, "_PAUSE", 0)
     image = Engine().image(built)
     plan = release.publish_plan(
-        registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked()
+        registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Overrides()
     )
 
     def push(image, repository, tag):
@@ -83,7 +83,7 @@ def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(
 def test_a_tag_that_takes_a_moment_to_be_readable_is_waited_for(registry, cli, built, monkeypatch):
     image, read, pushes = Engine().image(built), registry.manifest, []
     plan = release.publish_plan(
-        registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Asked()
+        registry, parse_reference(f"ghcr.io/{IMAGE}:v1.0.0"), image, Overrides()
     )
 
     def push(image, repository, tag):

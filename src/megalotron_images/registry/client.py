@@ -42,12 +42,20 @@ _MOST_PAGES = 1_000
 class Free:
     """Nothing has this tag: the registry says so itself."""
 
+    digest: None = None
+
+    def __str__(self) -> str:
+        return "nothing"
+
 
 @dataclass(frozen=True)
 class Taken:
-    """The tag names what has this digest."""
+    """The tag points to what has this digest."""
 
     digest: str
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class Unknown:
     """Whether the tag is free cannot be told, for this reason; so it counts as taken."""
 
     reason: str
+    digest: None = None
+
+    def __str__(self) -> str:
+        return "what nobody can tell"
 
 
 State = Free | Taken | Unknown
