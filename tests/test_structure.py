@@ -34,7 +34,7 @@ BUDGETS = {
     "src/rehearsal/room": 1600,
     "src/rehearsal": 450,
     "src/megalotron_images": 1850,
-    "docs": 500,
+    "docs/hooks": 350,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts."""
 LONGEST, LONGEST_OF_MOST = 50, 22

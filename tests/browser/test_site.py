@@ -144,4 +144,4 @@ def test_the_search_finds_each_command_once_and_no_ornament():
 
 def test_the_notebook_can_be_downloaded():
     assert (SITE / "guide" / "push-an-image" / "push-an-image.ipynb").is_file()
-    assert not list(Path(SITE).glob("**/site_hook*"))
+    assert not list(Path(SITE).glob("**/hooks*"))

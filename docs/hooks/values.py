@@ -19,7 +19,7 @@ from mkdocs.structure.pages import Page
 from megalotron_images.convention import ORGANISATION, REGISTRY, RELEASE, STACKS, MovingTag
 from rehearsal.cell.placeholders import declared_in
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _COMMAND = re.compile(
     r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL
 )
@@ -27,26 +27,18 @@ _PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
 _BAR = '<details class="nb-values"><summary>Fill in your own values</summary></details>'
 _RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
 _MARKED = re.compile(r'<var class="p">&lt;(.*?)&gt;</var>')
+_STACKS = [stack.name for stack in STACKS]
 RULES = {
-    "stack": (
-        "|".join(re.escape(stack.name) for stack in STACKS),
-        f"One of {', '.join(s.name for s in STACKS)}.",
-    ),
-    "version": _RELEASE,
-    "release before": _RELEASE,
-    "release that dev named": _RELEASE,
+    "stack": ("|".join(map(re.escape, _STACKS)), f"One of {', '.join(_STACKS)}."),
+    **dict.fromkeys(("version", "release before", "release that dev named"), _RELEASE),
     "name": ("[a-z0-9]+(?:-[a-z0-9]+)*", "Lowercase letters, digits and -."),
     "your GH username": ("[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", "Letters, digits and -."),
     "folder of your code": (r"[A-Za-z0-9_.~][A-Za-z0-9_./~-]*", "Letters, digits and . _ - / ~."),
 }
-"""What may be typed for each placeholder: a pattern for the whole value, and what to say of
-another.
-"""
-
-
+"""What may be typed for each placeholder: a pattern for the whole value, and a hint otherwise."""
 NAMES = {
     "start": f"{REGISTRY}/{ORGANISATION}/",
-    "stacks": [stack.name for stack in STACKS],
+    "stacks": _STACKS,
     "moving": list(MovingTag),
     "release": RELEASE,
     "hint": _RELEASE[1],
@@ -56,34 +48,21 @@ NAMES = {
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Write the script, with what may be typed for each placeholder of any notebook."""
-    known = declared_in(NOTEBOOKS)
-    fields = [
-        {
-            "name": one.name,
-            "what": one.what,
-            "pattern": RULES[one.name][0],
-            "hint": RULES[one.name][1],
-        }
-        for one in known.values()
-        if not one.secret and one.name in RULES
-    ]
-    script = (Path(__file__).parent / "assets" / "values.js").read_text()
-    content = (
-        f"const PLACEHOLDERS = {json.dumps(fields)};\nconst NAMES = {json.dumps(NAMES)};\n{script}"
-    )
-    files.append(File.generated(config, "assets/fill.js", content=content))
+    known = [one for one in declared_in(NOTEBOOKS).values() if not one.secret and one.name in RULES]
+    keys = ("name", "what", "pattern", "hint")
+    fields = [dict(zip(keys, (one.name, one.what, *RULES[one.name]), strict=True)) for one in known]
+    data = {"PLACEHOLDERS": fields, "NAMES": NAMES}
+    constants = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in data.items())
+    script = (Path(__file__).parents[1] / "assets" / "values.js").read_text()
+    files.append(File.generated(config, "assets/fill.js", content=constants + script))
     return files
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Mark the placeholders in a page's commands, and put the values bar below the title."""
     html = _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
-    marked = set(_MARKED.findall(html))
-    return (
-        html.replace("</h1>", f"</h1>\n{_BAR}", 1)
-        if marked & {escape(name) for name in RULES}
-        else html
-    )
+    filled_in = set(_MARKED.findall(html)) & {escape(name) for name in RULES}
+    return html.replace("</h1>", f"</h1>\n{_BAR}", 1) if filled_in else html
 
 
 def _mark(match: re.Match[str]) -> str:

@@ -1,0 +1,153 @@
+"""Publish the executed notebooks as pages: MkDocs' own Markdown, made from their cells.
+
+mkdocs-jupyter makes a notebook an entry of the navigation and a link target, and copies it for
+download; its own HTML (25 times as large, with links that nobody checks) is set aside.
+"""
+
+import base64
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import CombinedEvent, event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from rehearsal.runbook.compare import Mask, load_masks
+from rehearsal.runbook.model import Cell, Notebook, Runbook
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_TO_DOCS = re.compile(r"(\]\(|\]: )\.\./docs/")
+_TO_NOTEBOOKS = re.compile(r"(\]\(|\]: )\.\./notebooks/")
+_LONG = 24
+_OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
+_DRAWING = re.compile(r'<img [^>]*src="([^"]+\.svg)"[^>]*>')
+_PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
+
+
+def fence(text: str, attributes: str) -> str:
+    """Return a fenced block whose fence is longer than any run of backticks in it."""
+    ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks} {{ {attributes} }}\n{text.rstrip()}\n{ticks}"
+
+
+def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: Files) -> str:
+    """Return a notebook as Markdown; pictures among its outputs are added to `files`."""
+    blocks: list[str] = []
+    for number, cell in enumerate(notebook.cells):
+        if cell.kind == "markdown":
+            blocks.append(_TO_DOCS.sub(r"\1../", cell.source))
+        elif cell.kind == "code":
+            if "remove-input" not in cell.tags:
+                shown = cell.source if cell.script is None else cell.script
+                blocks.append(fence(shown, f".{cell.language} .nb-in"))
+            if "remove-output" not in cell.tags:
+                blocks.extend(_outputs(cell, f"{name}-{number}", config, files))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _outputs(cell: Cell, name: str, config: MkDocsConfig, files: Files) -> Iterator[str]:
+    """Yield a cell's outputs as Markdown; text that follows text is one block."""
+    text = ""
+    for number, output in enumerate(cell.outputs):
+        data = output.get("data", {})
+        kind = next((kind for kind in _PICTURES if kind in data), None)
+        if kind or "text/markdown" in data:
+            yield from _text(text)
+            text = ""
+            picture = f"{name}-{number}"
+            yield _picture(output, kind, picture, config, files) if kind else data["text/markdown"]
+        else:
+            printed = "\n".join(output.get("traceback", [data.get("text/plain", "")])) + "\n"
+            text += output.get("text", printed)
+    yield from _text(text)
+
+
+def _text(text: str) -> Iterator[str]:
+    """Yield a text output; a long one folded, with its count of lines."""
+    if text.strip():
+        block = fence(_TERMINAL_CODES.sub("", text), ".text .nb-out .no-copy")
+        lines = len(text.strip().splitlines())
+        summary = f"<summary>{lines} lines of output</summary>"
+        long = f'<details class="nb-long" markdown="1">{summary}\n\n{block}\n\n</details>'
+        yield long if lines > _LONG else block
+
+
+def _picture(
+    output: Mapping[str, Any], kind: str, name: str, config: MkDocsConfig, files: Files
+) -> str:
+    file, content = f"{name}.{_PICTURES[kind]}", output["data"][kind]
+    data = base64.b64decode(content) if kind == "image/png" else content
+    files.append(File.generated(config, f"guide/{file}", content=data))
+    return f"![{output['metadata'].get('alt', 'Output')}]({file})"
+
+
+@event_priority(100)  # before mkdocs-jupyter, which turns each .ipynb file into a page
+def _add(files: Files, config: MkDocsConfig) -> Files:
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
+    files.append(
+        File.generated(
+            config, "contributing.md", abs_src_path=str(NOTEBOOKS.parent / "CONTRIBUTING.md")
+        )
+    )
+    return files
+
+
+@event_priority(-100)  # after mkdocs-jupyter, which forgets where they came from
+def _restore(files: Files, config: MkDocsConfig) -> Files:
+    for file in files:
+        if file.src_uri.endswith(".ipynb"):
+            file.abs_src_path = str(NOTEBOOKS / Path(file.src_uri).name)
+            file.edit_uri = f"../notebooks/{Path(file.src_uri).stem}.md"
+    return files
+
+
+on_files = CombinedEvent(_add, _restore)
+
+
+@event_priority(-100)
+def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
+    """Give a notebook's page MkDocs' own rendering back."""
+    page.__dict__.pop("render", None)
+    page.edit_url = page.edit_url and page.edit_url.replace("/docs/../", "/")
+    return page
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Return the page's Markdown with the repository's links turned into links of the site."""
+    if page.file.src_uri.endswith(".ipynb"):
+        runbook = Runbook(Path(str(page.file.abs_src_path)).with_suffix(".md"))
+        return to_markdown(runbook.executed, runbook.name, config, files)
+    return _TO_NOTEBOOKS.sub(r"\1guide/", markdown)
+
+
+def mark(output: str, masks: Sequence[Mask]) -> str:
+    """Return an output's HTML with what differs at the reader's marked.
+
+    The script says why (labels.js).
+    """
+    for mask in (mask for mask in masks if mask.kind in ("named", "digest", "text")):
+        kind = f' class="{mask.name}"' if mask.name in ("time", "size") else ""
+        output = mask.pattern.sub(lambda match, kind=kind: f"<var{kind}>{match[0]}</var>", output)
+    return output
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put drawings into the page itself, where they take the colours of the scheme.
+
+    Mark what differs in outputs.
+    """
+    masks = load_masks(NOTEBOOKS / "masks.toml")
+    html = _OUTPUT.sub(lambda match: mark(match[0], masks), html)
+
+    def inline(match: re.Match[str]) -> str:
+        path = posixpath.join(posixpath.dirname(page.file.url), match[1])
+        file = files.get_file_from_path(posixpath.normpath(path))
+        return file.content_string.strip() if file else match[0]
+
+    return _DRAWING.sub(inline, html)
