@@ -49,7 +49,7 @@ with 0.05 none.
 """
 _SECONDS_TO_READ_BACK = 15.0
 _PAUSE = 0.2
-_TRIES_TO_PUSH = 5
+_TRIES_TO_PUSH = 8
 _MOST_LOOKED_AT = 100
 
 Say = Callable[[str], None]

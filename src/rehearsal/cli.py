@@ -33,7 +33,7 @@ Names = Annotated[
 
 
 def _export(variable: str) -> Callable[[str], str]:
-    """Return what hands an option on to the kernels and rooms that this process starts."""
+    """Return a callback that passes an option to child processes, by an environment variable."""
 
     def export(value: str) -> str:
         if value:
@@ -137,7 +137,7 @@ def verify(
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
 def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName = "") -> None:
-    """Execute notebooks in rooms and write them, those whose outputs no longer match."""
+    """Execute notebooks in rooms, and write those whose outputs no longer match."""
     from rehearsal.room.sandbox import probe
     from rehearsal.runbook import execute
     from rehearsal.runbook.model import find_runbooks
@@ -159,9 +159,8 @@ def run(
 ) -> None:
     """Go through a notebook step by step: read, then run, skip or stop.
 
-    In a room unless told otherwise.
-
-    In production each write waits for its full reference, and runs/ gets a record.
+    It runs in a room, or with --production on your own engine: then each write waits for its full
+    reference, and runs/ gets a record.
     """
     from rehearsal.runbook.model import find_runbooks
     from rehearsal.step import walk_through
@@ -175,7 +174,7 @@ def run(
 def record(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The record of a production run.")],
 ) -> None:
-    """Print the record of a production run as a page to read, in Markdown."""
+    """Print the record of a production run as a page, in Markdown."""
     from rehearsal.cell.record import read_record, to_markdown
 
     print(to_markdown(read_record(file)), end="")

@@ -1,8 +1,8 @@
-"""What can go wrong, as one family.
+"""The errors of this package.
 
 RehearsalError     a line for a person, and an exit status (2 is the command line's own)
-├── Wrong          checked, and it is wrong (1)
-└── CannotCheck    it could not be checked (3)
+├── Wrong          a check failed (1)
+└── CannotCheck    a check could not be made (3)
 """
 
 
@@ -13,10 +13,10 @@ class RehearsalError(Exception):
 
 
 class Wrong(RehearsalError):
-    """Something was checked and does not hold."""
+    """A check failed."""
 
 
 class CannotCheck(RehearsalError):
-    """The check itself could not be made: nothing is known about what was to be checked."""
+    """A check could not be made, so nothing is known about its subject."""
 
     status = 3

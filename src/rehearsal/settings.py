@@ -1,4 +1,4 @@
-"""What a project says in `[tool.rehearsal]` of its pyproject.toml."""
+"""The settings of a project: `[tool.rehearsal]` of its pyproject.toml."""
 
 import re
 import tomllib
@@ -15,27 +15,30 @@ _KEYS = frozenset({"notebooks", "masks", "registries", "readers", "modules", "di
 _KEYS |= {"engines", "store", "evidence"}
 _KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
 _NETWORK = "192.0.2"
-"""Where registries are in a room (RFC 5737). Not below 127: Docker lets those do without TLS, and
-no real one.
+"""Network of the registries in a room (RFC 5737).
+
+Not 127.0.0.0/8: Docker lets those do without TLS.
 """
 KERNEL = "rehearsal"
-"""The kernel in which notebooks are executed and verified: the one that works in a room."""
+"""The kernel that executes and verifies notebooks, in a room."""
 STORES = ("graph", "containerd")
-"""Where an engine keeps images: in its graph driver, or in containerd's image store."""
+"""An engine's image stores: its graph driver, or containerd's."""
 RIGHTS = ("push", "pull", "expired")
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that every room plays.
+    """A registry of every room.
 
-    How references name it, the hosts that lead to it, who may do what, its images.
-
-    history: a file below the project, of what others are made to have released (images.py).
-    user: whose the tokens are; with another name they are refused. Empty for anybody's.
-
-    Without tokens it is anonymous: everybody may pull and push, as nobody can reach it but the room
-    itself.
+    Attributes:
+        name: how references begin.
+        address: in the room.
+        hosts: the host names that lead to it.
+        tokens: each practice token's right. Without any, everybody may pull and push: nobody can
+            reach it but the room itself.
+        images: stand-ins that it holds from the start, as `name:tag`.
+        history: a file below the project, of releases that it holds from the start (images.py).
+        user: the owner of the tokens; with another name they are refused. Empty for anybody.
     """
 
     name: str
@@ -49,12 +52,20 @@ class Registry:
 
 @dataclass(frozen=True)
 class Settings:
-    """One project: its root, the folder of its runbooks, and the registries of its rooms.
+    """One project.
 
-    readers: programs that read a registry. writers: commands that write to one. modules: what a
-    Python cell may import. digest: the command that says what a reference names. engine, store: on
-    which the outputs are recorded (engines.py). engines: the folder of the sets. evidence: which
-    notebook held on which engine.
+    Attributes:
+        root: its folder.
+        notebooks: the folder of its runbooks.
+        mask_file: its masks, if it has any.
+        registries: those of its rooms.
+        readers: programs of its own that read a registry.
+        modules: what a Python cell may import.
+        digest: the command that says what a reference points to.
+        engine: the name of the engine on which outputs are recorded.
+        store: that engine's image store.
+        engines: the folder of the engine sets.
+        evidence: the table of which notebook held on which engine.
     """
 
     root: Path

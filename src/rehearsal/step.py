@@ -1,7 +1,4 @@
-"""Go through a runbook in a terminal, step by step: the prose, the command, then run, skip or stop.
-
-No editing.
-"""
+"""Step through a runbook in a terminal: the prose, the command, then run, skip or stop."""
 
 import getpass
 import os
@@ -38,9 +35,9 @@ _CHOICES = {
 
 
 def walk_through(runbook: Runbook, kernel: str) -> bool:
-    """Run a runbook's cells one by one as the person says; return whether all that ran ended well.
+    """Run a runbook's cells one at a time; return whether all that ran ended well.
 
-    Raises CannotCheck without a terminal to ask in. What a cell asks for itself is asked here too.
+    A cell's own questions are asked here too. Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
         raise CannotCheck(
@@ -78,7 +75,7 @@ def _wait_until_ready(client: BlockingKernelClient, kernel: str) -> None:
 
 @dataclass(frozen=True)
 class _Walk:
-    """One person's way through one runbook; `place` stands before each question."""
+    """The session of one person with one runbook; `place` is a prefix of each question."""
 
     manager: KernelManager
     client: BlockingKernelClient
@@ -117,7 +114,7 @@ class _Walk:
         return choice
 
     def _run(self, source: str) -> bool:
-        """Run one cell, passing on what it prints and asks; return whether it ended well."""
+        """Run one cell, showing its output and answering its questions; return its success."""
         identifier = self.client.execute(source, allow_stdin=True)
         well = True
         while True:
@@ -158,5 +155,5 @@ class _Walk:
 
 
 def _forget_what_was_typed() -> None:
-    """An Enter too many must not run what nobody has read."""
+    """Drop typed-ahead input: a second Enter must not run a cell that nobody has read."""
     termios.tcflush(sys.stdin, termios.TCIFLUSH)

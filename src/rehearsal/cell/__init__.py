@@ -1,8 +1,8 @@
 """One cell of a runbook: how it is read, checked and run. Runs inside the kernel.
 
-`magic` is the IPython extension that puts the strict `%%bash` in place; `bash` is the one shell of
-a kernel (`driver.bash` its loop); `grammar` refuses what bash would overlook; `placeholders` and
-`redact` keep values and secrets out of texts. `backend` says what differs between `rehearsal` and
-`production`. The host reads cells with the same code, to check them before a kernel starts. May
-import `room`, `settings` and `errors`.
+`magic` is the IPython extension that installs the strict `%%bash`; `bash` is a kernel's one shell
+(`driver.bash` its loop); `options`, `syntax`, `rules` and `grammar` read a cell and refuse what
+bash would overlook; `placeholders` and `redact` keep values and secrets out of texts. `backend` is
+what `rehearsal` and `production` have in common; `record` is the log of the latter. The host checks
+cells with the same code before a kernel starts. May import `room`, `settings` and `errors`.
 """

@@ -1,7 +1,4 @@
-"""What the strict shell asks of the place where its cells run: a rehearsal's room, or production.
-
-The same bytes run on both. What differs stands behind this protocol.
-"""
+"""The protocol of the places where cells run: a rehearsal's room, and production."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -15,28 +12,28 @@ from rehearsal.cell.redact import Shown
 
 
 class Backend(Protocol):
-    """Where cells run."""
+    """A place where cells run."""
 
     folder: Path
-    """The folder of the runbooks, whose placeholders are known."""
+    """The folder of the runbooks, whose placeholders are declared."""
 
     def shell(self) -> Shell:
-        """Return the one shell; raise CannotCheck where there can be none."""
+        """Return the kernel's shell; raise CannotCheck if there can be none."""
 
     def value(self, placeholder: Placeholder) -> str:
-        """Return what a placeholder stands for; raise Wrong where nobody says."""
+        """Return a placeholder's value; raise Wrong if nobody gives one."""
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
-        """Return what must never be printed, besides the values already given."""
+        """Return secrets to hide, besides the values of placeholders."""
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return why a cell is not run here, or nothing."""
 
     def check(self, source: str) -> None:
-        """Raise Wrong for a cell that may not run here."""
+        """Raise Wrong for a cell that must not run here."""
 
     def running(self, cell: ShellCell, shown: Shown) -> AbstractContextManager[None]:
-        """Return what holds around a cell that runs: what is asked before, checked after."""
+        """Return the context in which a cell runs: what is asked before it and checked after it."""
 
     def close(self) -> None:
         """End the shell."""

@@ -1,7 +1,7 @@
-"""One strict bash for all cells of a kernel: what one exports, the next one has, as in a terminal.
+"""The one strict bash of a kernel: what a cell exports, the next one has, as in a terminal.
 
-A cell ends well, or the shell is broken and no later cell runs. What bash itself would overlook is
-refused before (reading.py); what a cell leaves running is ended, and breaks the shell.
+A cell that fails ends the shell, and no later cell runs. Processes that a cell leaves behind are
+killed, and count as a failure.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ Write = Callable[[bytes], None]
 
 
 class Ended(Wrong):
-    """A cell ended in another way than declared; `code` is its shell's."""
+    """A cell ended otherwise than declared; `code` is the shell's exit status."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -40,10 +40,7 @@ class Ended(Wrong):
 
 
 class Shell:
-    """A running bash. It lives until it is closed, interrupted, or a cell fails.
-
-    Then `broken` says why.
-    """
+    """A running bash, until it is closed, interrupted, or a cell fails; then `broken` says why."""
 
     def __init__(self, folder: Path | None = None) -> None:
         linux.adopt_orphans()
@@ -81,10 +78,10 @@ class Shell:
     def run(
         self, filled: Filled, write: Write, *, values: Mapping[str, str], fails: int | None = None
     ) -> None:
-        """Run one cell, giving `write` what it prints as it comes.
+        """Run one cell, passing its output to `write` as it comes.
 
-        values: variables set before. fails: the exit status that the cell is expected to end with.
-        Raises Wrong unless it ends as declared; then no later cell runs.
+        values: variables to set first. fails: the exit status that the cell must end with. Raises
+        Wrong unless it ends as declared; then no later cell runs.
         """
         self.check()
         try:
@@ -104,7 +101,7 @@ class Shell:
             raise Wrong(f"Not run: {self.broken} Restart the kernel and run all cells again.")
 
     def fail(self, why: str) -> None:
-        """End the shell, and say why to each later cell."""
+        """End the shell; `why` is what later cells say."""
         self._kill(signal.SIGTERM)
         self.broken = why
 
@@ -144,9 +141,9 @@ class Shell:
             )
 
     def _write(self, filled: Filled, fails: bool) -> Path:
-        """Write one cell to a file of its own.
+        """Write a cell to a file; of one that must fail, the last statement to another.
 
-        The last statement of one that fails to another, on the same line.
+        It keeps its line number there.
         """
         cell = self.folder / f"cell-{len(self._scripts) // 2 + 1}"
         script = filled.script
@@ -161,10 +158,7 @@ class Shell:
         return cell
 
     def _failure(self, report: Path, status: int) -> str:
-        """Return the words for a cell that failed.
-
-        Its line, or that of a cell before, and its status.
-        """
+        """Return a failure as text: its line, or an earlier cell's, its status and command."""
         lines = [
             line
             for line in report.read_text().splitlines()
@@ -186,10 +180,7 @@ class Shell:
         )
 
     def _answer(self, nonce: str, write: Write) -> int | None:
-        """Pass output on until the shell answers.
-
-        Return the status it gives, or None when it has ended.
-        """
+        """Pass output on until the cell has ended; return its status, None if the shell ended."""
         answer = b""
         with selectors.DefaultSelector() as ready:
             ready.register(self._output, selectors.EVENT_READ)
@@ -213,7 +204,7 @@ class Shell:
                 write(data)
 
     def _end_leftovers(self) -> None:
-        """End what the cell left running, wherever it hides, and count it as a failure."""
+        """Kill what the cell left running; raise Wrong if there was anything."""
         left = self._descendants()
         running = [words for process in left if (words := _command(process))]
         for process in left:
@@ -224,10 +215,7 @@ class Shell:
             raise Wrong(f"it left a job running ({'; '.join(running)}): wait for it in the cell")
 
     def _descendants(self) -> list[psutil.Process]:
-        """Return the shell's processes but bash itself.
-
-        Children of it, and orphans that this process has adopted.
-        """
+        """Return the shell's processes except bash: its children, and orphans that we adopted."""
         found = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(ProcessLookupError):
@@ -236,7 +224,7 @@ class Shell:
         return found
 
     def _kill(self, first: signal.Signals) -> None:
-        """End bash's process group, and what has left it; first as asked, then for certain."""
+        """Kill bash's process group and all that left it: politely first, then for certain."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._bash.pid, first)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -250,7 +238,7 @@ class Shell:
 
 
 def _command(process: psutil.Process) -> str:
-    """Return the words of a process, or nothing for one that has ended."""
+    """Return a process's command line, or nothing if it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         if process.status() != psutil.STATUS_ZOMBIE:
             return " ".join(process.cmdline()) or process.name()

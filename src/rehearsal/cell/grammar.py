@@ -1,8 +1,7 @@
-"""Read a shell cell before it runs, and refuse what would hide a failure from bash itself.
+"""Check a shell cell before it runs, and refuse what would hide a failure from bash.
 
-`set -euo pipefail` alone lets failures pass in many places. The rules here stand beside the options
-that the shell sets (shell.py); together they make a cell that ends well mean that every command of
-it did.
+`set -euo pipefail` alone misses many failures. With these rules and the shell's options (bash.py),
+a cell that ends well means that every one of its commands did.
 """
 
 import re
@@ -30,7 +29,7 @@ OTHER_SHELLS = (
     "python3",
     "pypy",
 )
-"""IPython's magics that start another program; each would pass by what is checked here."""
+"""IPython's magics that start another program, which nothing would check."""
 _COMPOUND = {
     "compound_statement",
     "subshell",
@@ -47,17 +46,14 @@ _OVERLOOKED = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in a cell that is refused.
-
-    Its line (from 1, the magic line not counted) and why.
-    """
+    """Why a cell is refused, and its line: from 1, the magic line not counted."""
 
     line: int
     why: str
 
 
 class Refused(Wrong):
-    """A cell that is not run; `findings` says why, by line."""
+    """A cell that must not run."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("; ".join(f"line {finding.line}: {finding.why}" for finding in findings))
@@ -72,9 +68,9 @@ def functions_of(script: Script) -> frozenset[str]:
 
 
 def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
-    """Raise Refused for a script in which bash would overlook a failure; nothing of it is executed.
+    """Raise Refused if bash would overlook a failure of a script; nothing of it is executed.
 
-    functions: those that earlier cells have defined.
+    functions: those that earlier cells define.
     """
     syntax = subprocess.run(
         ["bash", "-n"], input=script.text, capture_output=True, text=True, check=False
@@ -105,10 +101,7 @@ def _refuse(node: Node) -> str | None:
 
 
 def _conditions(tree: Node) -> Iterator[Node]:
-    """Yield what runs where bash overlooks failures.
-
-    Conditions, and the left sides of || and &&.
-    """
+    """Yield what runs where errexit is off: conditions, and left sides of || and &&."""
     for node in walk(tree):
         if node.type in CONDITIONS:
             yield from _condition(node)
@@ -117,7 +110,7 @@ def _conditions(tree: Node) -> Iterator[Node]:
 
 
 def _condition(node: Node) -> list[Node]:
-    """Return what stands between if, elif, while or until, and then or do."""
+    """Return the nodes of a condition: those before `then` or `do`."""
     return list(takewhile(lambda child: child.type not in ("then", "do_group"), node.children))
 
 
@@ -137,10 +130,7 @@ def _overlooked(tree: Node, known: frozenset[str]) -> Iterator[Node]:
 
 
 def _hidden_substitutions(script: Script) -> Iterator[Finding]:
-    """Find backticks, and any $( that the syntax tree shows as mere text.
-
-    Their failures would be lost unseen.
-    """
+    """Find backticks, and each $( that the tree shows as text: their failures would be lost."""
     content, tree = script.text.encode(), script.tree
     for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
         node = tree.descendant_for_byte_range(match.start(), match.end())
@@ -155,10 +145,7 @@ def _hidden_substitutions(script: Script) -> Iterator[Finding]:
 
 
 def _unwaited(script: Script) -> Iterator[Finding]:
-    """Find jobs without a `wait` of their own.
-
-    One that fails before its cell ends would not be missed.
-    """
+    """Find background jobs without a `wait` of their own: their failures could be missed."""
     tree = script.tree
     found = [node for node in walk(tree) if node.type == "&" and not _is_bit_operator(node)]
     for node in (node for node in found if node.parent != tree):

@@ -1,6 +1,6 @@
-"""The IPython extension that makes shell cells strict.
+"""The IPython extension that installs the strict `%%bash`.
 
-Loaded by the kernelspec, so no notebook holds a set-up cell.
+The kernelspec loads it, so no notebook needs a set-up cell.
 """
 
 import atexit
@@ -23,11 +23,11 @@ from rehearsal.cell.syntax import FORM
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 
 PRODUCTION = "REHEARSAL_PRODUCTION"
-"""Set by the kernelspec `production` alone; without it a kernel works in a room, or not at all."""
+"""Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
 
 class CellFailed(Exception):
-    """Shown in the notebook as its one line, without a traceback of this package's own code."""
+    """An error shown as its one line, without a traceback through this package."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -47,7 +47,10 @@ class Bash:
         self._functions: frozenset[str] = frozenset()
 
     def __call__(self, line: str, script: str) -> None:
-        """Run one shell cell; raise CellFailed, one line for a person, where it ends otherwise."""
+        """Run one shell cell.
+
+        Raises CellFailed, with one line for a person, unless it ends as declared.
+        """
         shown = Shown(self._secrets)
         try:
             shell = self._backend.shell()
@@ -80,7 +83,7 @@ class Bash:
         return self._known
 
     def _with_values(self, cell: ShellCell) -> ShellCell:
-        """Return the cell with the values of placeholders in what it declares to write."""
+        """Return the cell with values for the placeholders in its declared writes."""
         known = self._placeholders()
 
         def value(match: re.Match[str]) -> str:
@@ -101,14 +104,14 @@ class Bash:
         return filled
 
     def _values(self, filled: Filled) -> dict[str, str]:
-        """Return what each variable holds, and remember which of it is secret."""
+        """Return the variables' values, remembering the secret ones."""
         values = {name: self._backend.value(one) for name, one in filled.variables.items()}
         self._secrets |= {values[name] for name, one in filled.variables.items() if one.secret}
         return values
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
-    """Put the strict `%%bash` in place of IPython's, and refuse every other way to a shell."""
+    """Install the strict `%%bash`, and refuse every other way to a shell."""
     backend = _backend()
     bash = Bash(backend)
     register: Any = ipython.register_magic_function
@@ -122,7 +125,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
 
 
 def _check(backend: Backend, lines: list[str]) -> list[str]:
-    """Return a cell as it is; raise CellFailed if it may not run there."""
+    """Return a cell unchanged; raise CellFailed if it must not run here."""
     try:
         if lines:
             backend.check("".join(lines))

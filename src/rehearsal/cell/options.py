@@ -1,4 +1,4 @@
-"""What a shell cell declares behind its `%%bash`."""
+"""The options of a shell cell, behind its `%%bash`."""
 
 import argparse
 import functools
@@ -13,20 +13,20 @@ from rehearsal.settings import STORES
 
 _MAGIC = re.compile(r"%%bash(?=[ \t\n])([^\n]*)\n")
 NOBODY = "nothing"
-"""In place of words: the registry does not answer at all."""
+"""Instead of words: the registry does not answer at all."""
 
 
 @dataclass(frozen=True)
 class ShellCell:
-    """One shell cell as it stands on the page, and what its options declare.
+    """A shell cell and its options.
 
     Attributes:
-        fails: the status that it must end with.
+        script: what stands on the page.
+        fails: the exit status that it must end with.
         root: whether it runs containers.
         writes: the references that it writes.
-        answers: the words in which the rehearsed registry refuses whatever this cell asks, or
-        `nothing`.
-        store: the image store with which alone it holds; empty for both.
+        answers: the words in which the room's registry refuses every request, or `nothing`.
+        store: the only image store with which it holds; empty for both.
     """
 
     script: str
@@ -56,7 +56,7 @@ _PARSER.add_argument("--answers", default="", metavar="WORDS")
 
 
 def read_cell(line: str, script: str) -> ShellCell:
-    """Return the cell with these options; raise Wrong for options that there are not."""
+    """Parse a shell cell; raise Wrong for unknown options."""
     try:
         words = shlex.split(line)
     except ValueError as error:
@@ -73,15 +73,15 @@ def read_cell(line: str, script: str) -> ShellCell:
 
 
 def shell_cell(source: str) -> ShellCell | None:
-    """Return the cell that this source of a code cell is, or None for one in Python.
+    """Return a code cell's source as a shell cell, or None for Python.
 
-    Raises Wrong for options that there are not.
+    Raises Wrong for unknown options.
     """
     line, script = split_magic(source)
     return None if line is None else read_cell(line, script)
 
 
 def split_magic(source: str) -> tuple[str | None, str]:
-    """Return what stands behind `%%bash`, and the script below; None and the source without it."""
+    """Return the options after `%%bash` and the script; None and the source without a magic."""
     magic = _MAGIC.match(f"{source}\n")
     return (magic[1], source[magic.end() :]) if magic else (None, source)

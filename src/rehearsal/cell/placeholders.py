@@ -1,7 +1,7 @@
-"""Placeholders: `<your GH username>` in a command stands for a value that is not written down.
+"""Placeholders, such as `<your GH username>`, stand in commands for values.
 
-A value reaches the shell as a variable, quoted, never as text pasted into the command: so it may
-hold anything, and no message that repeats the command can repeat the value.
+A value reaches bash as a quoted variable, never as text in the script: so it may hold anything, and
+no message that quotes the script can leak it.
 """
 
 import base64
@@ -22,9 +22,13 @@ _SHORTEST_FORM = 4
 
 @dataclass(frozen=True)
 class Placeholder:
-    """One declaration, from a notebook's metadata.
+    """A declared placeholder.
 
-    What it is for, and its value: in a rehearsal the declared one.
+    Attributes:
+        name: what stands between the angle brackets.
+        what: the question for a person.
+        value: in a rehearsal.
+        secret: whether it must never be printed.
     """
 
     name: str
@@ -36,7 +40,7 @@ class Placeholder:
 def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
     """Return the placeholders that a notebook's metadata declares, by name.
 
-    Raises Wrong for a declaration in part.
+    Raises Wrong for an incomplete declaration.
     """
     found = {}
     try:
@@ -65,9 +69,9 @@ def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
 
 
 def header(path: Path) -> dict[str, Any] | None:
-    """Return what a Markdown file's header says of a notebook, or None.
+    """Return the `jupyter` table of a Markdown file's header, or None.
 
-    Raises CannotCheck for one not readable.
+    Raises CannotCheck for a header that is no YAML.
     """
     import yaml
 
@@ -85,16 +89,13 @@ def header(path: Path) -> dict[str, Any] | None:
 
 
 def runbooks(folder: Path) -> dict[Path, dict[str, Any]]:
-    """Return the notebook texts of a folder, with what their headers say; hidden files are none."""
+    """Return the notebook texts of a folder with their headers, without hidden files."""
     files = [path for path in sorted(folder.glob("[!.]*.md")) if path.is_file()]
     return {path: said for path in files if (said := header(path)) is not None}
 
 
 def declared_in(folder: Path) -> dict[str, Placeholder]:
-    """Return what the notebook texts of a folder declare together.
-
-    A kernel is not told which of them it runs.
-    """
+    """Return the placeholders of all texts of a folder: a kernel is not told which one it runs."""
     found: dict[str, Placeholder] = {}
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata).items():
@@ -112,8 +113,8 @@ class Filled:
 
     Attributes:
         script: what bash runs.
-        last: where its last statement begins.
-        variables: what each variable stands for.
+        last: where its last statement begins, in characters.
+        variables: the placeholder of each variable.
     """
 
     script: str
@@ -122,7 +123,7 @@ class Filled:
 
 
 def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
-    """Return a script with its placeholders filled in; raise Refused for one that cannot be."""
+    """Fill in a script's placeholders; raise Refused for one that cannot be filled in."""
     found, parts, end, last = dict[str, Placeholder](), list[str](), 0, script.last_statement
     grown = 0
     for match in FORM.finditer(script.source):
@@ -140,7 +141,7 @@ def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
 
 
 def _kinds(script: Script, match: re.Match[str]) -> set[str]:
-    """Return of what a placeholder is a part: a string, a heredoc, a comment."""
+    """Return the types of nodes around a placeholder: a string, a heredoc, a comment."""
     start = len(script.source[: match.start()].encode())
     return places(script.tree.descendant_for_byte_range(start, start + len(match[0].encode())))
 
@@ -158,10 +159,7 @@ def _known(
 
 
 def forms(secret: str) -> set[str]:
-    """Return every form in which a secret could be printed.
-
-    As it is, in JSON, URL-encoded, in base64 at any offset.
-    """
+    """Return the forms in which a secret could be printed: plain, JSON, URL-encoded, base64."""
     encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
     found = {secret, json.dumps(secret)[1:-1]} | encoded | small

@@ -1,10 +1,7 @@
-"""The stage `production`.
+"""The backend `production`: the person's own engine and registries, guarded and recorded.
 
-The person's own engine and registries, behind a guard, with a record of what was done.
-
-Only what a rehearsal has run runs here: the same bytes, options and all. What a cell wrote there,
-or was refused to, it declares; before it runs here, the person types each full reference. Without a
-person to ask, or with another answer, nothing is sent.
+Only cells that a rehearsal has run, byte for byte, run here. Before a cell that declares writes,
+the person types each full reference; without a person, or with another answer, nothing is sent.
 """
 
 import base64
@@ -31,7 +28,7 @@ from rehearsal.errors import Wrong
 from rehearsal.settings import KERNEL, load_settings
 
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
-"""Names the notebook that a kernel runs; JupyterLab says it in JPY_SESSION_NAME."""
+"""Variable with the notebook's name; JupyterLab sets JPY_SESSION_NAME."""
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
 _SHORTEST_SECRET = 6
 _SECONDS = 90
@@ -61,7 +58,7 @@ class Production:
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
-        """Return what the person gives, asked for once in a run; a secret without showing it."""
+        """Return the person's value, asked for once a run; a secret is not echoed."""
         if placeholder.name not in self._values:
             ask = getpass.getpass if placeholder.secret else input
             answer = _ask(ask, f"{placeholder.what}\n<{placeholder.name}>: ").strip()
@@ -71,13 +68,13 @@ class Production:
         return self._values[placeholder.name]
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
-        """Return the secrets in environment variables, by their names, and in Docker's logins."""
+        """Return passwords and tokens of the environment and of Docker's logins."""
         long = {name: value for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET}
         return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
 
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
-        """Ask before a write, and record what the cell does, as it happens."""
+        """Ask before a write, and record the cell as it runs."""
         try:
             self._guard(cell)
         except Wrong as error:
@@ -109,14 +106,11 @@ class Production:
                 self._record.add("after", after=self._digests(cell))
 
     def passes_over(self, cell: ShellCell) -> str:
-        """Return nothing: on a person's own engine the cell itself says what that cannot do."""
+        """Return nothing: the cell itself says what this engine cannot do."""
         return ""
 
     def check(self, source: str) -> None:
-        """Raise Wrong for a cell that no rehearsal has run as it stands.
-
-        What it does, nobody has verified.
-        """
+        """Raise Wrong for a cell that no rehearsal has run as it is: nobody has verified it."""
         if source.strip() not in self._rehearsed:
             why = (
                 "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it"
@@ -134,10 +128,7 @@ class Production:
             shutil.rmtree(self._shell.folder, ignore_errors=True)
 
     def _guard(self, cell: ShellCell) -> None:
-        """Return if the person confirms each reference.
-
-        Raises Wrong, before anything was sent, if not.
-        """
+        """Ask for each reference; raise Wrong, before anything is sent, for another answer."""
         if not cell.writes:
             return
         if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
@@ -148,7 +139,7 @@ class Production:
                 raise Wrong(f"that is not {reference}: nothing was sent")
 
     def _digests(self, cell: ShellCell) -> dict[str, object]:
-        """Return what the project's command says that each reference points to."""
+        """Return what the project's digest command says of each reference."""
         return (
             {reference: self._digest(reference) for reference in cell.writes}
             if self._command
@@ -178,7 +169,7 @@ class Production:
 
 
 def _ask(ask: object, prompt: str) -> str:
-    """Return what a person types; raise Wrong where nobody can be asked."""
+    """Return a person's answer; raise Wrong if nobody can be asked."""
     from IPython.core.error import StdinNotImplementedError
 
     try:
@@ -192,7 +183,7 @@ def _ask(ask: object, prompt: str) -> str:
 
 
 def _rehearsed(folder: Path) -> Iterator[str]:
-    """Yield the cells of a folder that a rehearsal ran well, and that stand in the text as well."""
+    """Yield the sources of a folder's cells that a rehearsal ran well, and that are in the text."""
     import jupytext
 
     for path in runbooks(folder):
@@ -225,10 +216,7 @@ def _notebook() -> str:
 
 
 def _engine() -> dict[str, str]:
-    """Return which engine the commands reach.
-
-    Its address where it is set, its name and version if it answers.
-    """
+    """Return the engine's address, and its name and version if it answers."""
     found = {"address": os.environ.get("DOCKER_HOST", "the default")}
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         command = ["docker", "info", "--format", "{{.Name}} {{.ServerVersion}}"]

@@ -1,4 +1,4 @@
-"""The record of a production run: appended as it happens, one JSON object a line."""
+"""Records of production runs: one JSON object a line, appended as things happen."""
 
 import json
 import os
@@ -13,7 +13,7 @@ Event = Mapping[str, Any]
 
 
 def now() -> str:
-    """Return this moment, in UTC, as ISO 8601."""
+    """Return the time now, in UTC, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -27,7 +27,7 @@ class Record:
     def add(self, event: str, **what: object) -> None:
         """Append one event.
 
-        Raises CannotCheck where it cannot be written: a run without a record does not go on.
+        Raises CannotCheck if it cannot be written: no run goes on without its record.
         """
         said = {"event": event, "time": now(), **what}
         try:
@@ -59,10 +59,7 @@ def _append(file: Path, line: str) -> None:
 
 
 def to_markdown(events: Iterable[Event]) -> str:
-    """Return a record as a page.
-
-    Who, when, which engine, then each command with its output, status and digests.
-    """
+    """Return a record as a page: who, when, which engine; then each command and its outcome."""
     return "\n\n".join(part for event in events for part in _parts(event)) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What a cell prints, on its way to the notebook: as it comes, as text, without the secrets."""
+"""A cell's output on its way to the notebook: decoded as it comes, without secrets."""
 
 import codecs
 import re
@@ -8,17 +8,14 @@ from collections.abc import Iterable
 from rehearsal.cell.placeholders import forms
 
 _GITHUB = r"\b(?:gh[pousr]_|github_pat_)\w{16,}"
-"""What a token of GitHub looks like: hidden even where nobody said that it is one."""
+"""A GitHub token's form, hidden even if nobody declared it."""
 _BEGUN = re.compile(r"\b(?:gh[pousr]_|github_pat_)\w*$")
 _PREFIXES = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_")
 _LONG = 16
 
 
 class Shown:
-    """The text that one cell prints, without the secrets in any form that `forms` names.
-
-    `text` holds all of it.
-    """
+    """One cell's output without secrets, in any form of `forms`; `text` holds all of it."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         found = sorted(
@@ -31,7 +28,7 @@ class Shown:
         self._kept = ""
 
     def write(self, data: bytes) -> None:
-        """Print what cannot be a part of a secret that goes on."""
+        """Print what cannot be the beginning of a secret."""
         text = self._kept + self._decoder.decode(data)
         cut = self._end_of_what_is_whole(text)
         if begun := _BEGUN.search(text):
@@ -43,10 +40,7 @@ class Shown:
         self._print(self.hide(text[:cut]))
 
     def _end_of_what_is_whole(self, text: str) -> int:
-        """Return where the beginning of a secret may stand at the end of a text.
-
-        A long one may be wrapped over several lines.
-        """
+        """Return where a secret may begin at the end of a text; a long one may be wrapped."""
         letters = [number for number, letter in enumerate(text) if letter not in "\r\n"]
         joined = "".join(text[number] for number in letters)
         cut = len(text)
@@ -73,9 +67,6 @@ class Shown:
 
 
 def _pattern(form: str) -> str:
-    """Return a pattern for one form of a secret.
-
-    A long one may be wrapped, as base64 wraps its lines.
-    """
+    """Return a pattern for a form of a secret; a long one may be wrapped, as base64 is."""
     parts = map(re.escape, form)
     return r"\r?\n?".join(parts) if len(form) > _LONG else "".join(parts)

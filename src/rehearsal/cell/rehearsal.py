@@ -1,10 +1,4 @@
-"""Where the cells of a notebook run.
-
-What a stage gives the strict shell, and the rehearsal, which is one.
-
-The same bytes run on every stage. What differs stands here and in production.py: where the shell
-is, what a placeholder's value is, and what is held around each cell.
-"""
+"""The backend `rehearsal`: cells run in a room, and write what they declare, no more."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -22,14 +16,11 @@ from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
 
 NOT_HERE = "Not run on this engine: "
-"""How the one line begins that a cell prints when it holds with another image store alone."""
+"""Beginning of the line that a cell prints if it holds with another image store alone."""
 
 
 class Rehearsal:
-    """The stage in a room.
-
-    After each cell the registries' logs must show just the writes that it declares.
-    """
+    """A room, whose registries' logs are checked after each cell."""
 
     folder = WORK
 
@@ -56,7 +47,7 @@ class Rehearsal:
         return placeholder.value
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
-        """Return the practice secrets: all are known before any cell runs."""
+        """Return all practice secrets: they are known before any cell runs."""
         return {placeholder.value for placeholder in known if placeholder.secret}
 
     def passes_over(self, cell: ShellCell) -> str:
@@ -69,11 +60,11 @@ class Rehearsal:
         )
 
     def check(self, source: str) -> None:
-        """Let every cell run: nothing that it does leaves the room."""
+        """Accept every cell: nothing leaves the room."""
 
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
-        """Let the registry answer as the cell declares, and hold the cell to its writes."""
+        """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
         if cell.root and not can_run_containers():
             raise CannotCheck(
                 "This cell needs root: only a room that root has made can run containers."
@@ -105,10 +96,9 @@ class Rehearsal:
 
 
 def disagreement(cell: ShellCell, seen: Seen) -> str | None:
-    """Return how what a cell wrote, or was refused to, differs from what it declares, or None.
+    """Return how a cell's writes differ from those it declares, or None.
 
-    A cell that must fail declares what it would write: where its reader may write, it would. So it
-    may write less.
+    A cell that must fail declares what it would write if it could, so it may write less.
     """
     declared = frozenset(cell.writes)
     repositories = {reference.rpartition(":")[0] for reference in declared}

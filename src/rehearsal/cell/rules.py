@@ -1,7 +1,4 @@
-"""What bash itself would overlook in one statement or command.
-
-A rule says why it is refused, or returns None.
-"""
+"""What bash overlooks in one statement: a rule returns why it is refused, or None."""
 
 import re
 from collections.abc import Callable
@@ -27,9 +24,7 @@ _PLAIN = {
 }
 _PLAIN |= {"concatenation", "variable_assignment", "variable_name", "simple_expansion", "expansion"}
 _PLAIN |= {"special_variable_name", "redirected_statement", "file_redirect", "file_descriptor"}
-"""What a script for another shell may be made of: nothing in which that would go on after a
-failure.
-"""
+"""Nodes of a script for another shell in which a failure cannot be skipped."""
 _TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
 _SAYS = ("echo", "printf")
 _STATUS = re.compile(r"\"?\$\?\"? (=|==|-eq) [1-9]\d{0,2}")
@@ -260,7 +255,7 @@ def _find(node: Node, arguments: list[str]) -> str | None:
 
 
 def _other_shell(node: Node, arguments: list[str]) -> str | None:
-    """Let another shell run a file, or plain commands, each of which ends it if it fails."""
+    """Allow another shell for a file, or for plain commands with -e."""
     flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
     strict = re.fullmatch("-[a-z]*e[a-z]*", flags[0]) if flags else None
     if strict and not any(flag.startswith("+") for flag in flags):

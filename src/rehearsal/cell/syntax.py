@@ -1,4 +1,4 @@
-"""The syntax of cells: trees of bash and of Python, and how to find one's way in them."""
+"""Syntax trees of shell and Python cells, and questions about their nodes."""
 
 import ast
 import functools
@@ -11,7 +11,7 @@ import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
-"""What is taken for a placeholder: words in angle brackets that touch them."""
+"""A placeholder: words in angle brackets, without spaces next to them."""
 CONDITIONS = {"if_statement", "elif_clause", "while_statement"}
 _LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
@@ -22,8 +22,8 @@ _PARSER = Parser(Language(tree_sitter_bash.language()))
 class Script:
     """A shell cell's script, parsed once.
 
-    To bash a placeholder is two redirections, so in `text`, and in the tree, each stands as a
-    variable of as many bytes: places in the tree are places in the source.
+    For bash a placeholder is two redirections. So `text`, which is parsed, has a variable of as
+    many bytes in its place: positions in the tree are positions in the source.
     """
 
     source: str
@@ -40,13 +40,13 @@ class Script:
 
     @functools.cached_property
     def last_statement(self) -> int:
-        """Where, in characters, the last statement begins."""
+        """Offset of the last statement, in characters."""
         named = [child for child in self.tree.children if child.is_named]
         last = [child for child in named if child.type != "comment"][-1:]
         return len(self.source.encode()[: last[0].start_byte].decode()) if last else 0
 
     def said(self, node: Node) -> str:
-        """Return what stands in the source where a node is."""
+        """Return the source of a node, placeholders and all."""
         return self.source.encode()[node.start_byte : node.end_byte].decode()
 
 
@@ -73,21 +73,21 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def text(node: Node) -> str:
-    """Return the source of a node."""
+    """Return a node's source."""
     return node.text.decode() if node.text is not None else ""
 
 
 def ancestors(node: Node) -> Iterator[Node]:
-    """Yield what a node is part of, the nearest first."""
+    """Yield a node's ancestors, the nearest first."""
     while (parent := node.parent) is not None:
         yield parent
         node = parent
 
 
 def places(node: Node | None) -> set[str]:
-    """Return the types of a node and of what it is part of, up to a `$(…)`.
+    """Return the types of a node and its ancestors, up to a `$(…)`.
 
-    `literal` where nothing is expanded.
+    `literal` is among them where bash expands nothing.
     """
     found = set[str]()
     while node is not None and node.type != "command_substitution":
@@ -101,15 +101,16 @@ def places(node: Node | None) -> set[str]:
     return found | ({"literal"} if found & {"raw_string", "ansi_c_string"} else set())
 
 
-def words(command: Node, said: Callable[[Node], str] = text) -> list[str]:
-    """Return a command's words as bash would see them, without quotes.
+def words(command: Node, source: Callable[[Node], str] = text) -> list[str]:
+    """Return a command's words without quotes, and without `command`, `builtin` or `time`.
 
-    What only calls it is passed over. said: gives a node's text; `Script.said` for that of the
-    page, placeholders and all.
+    source: gives a node's text; Script.said gives it with placeholders.
     """
     kinds = ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect")
     found = [
-        re.sub(r"[\"'\\]", "", said(child)) for child in command.children if child.type not in kinds
+        re.sub(r"[\"'\\]", "", source(child))
+        for child in command.children
+        if child.type not in kinds
     ]
     while found and found[0] in ("command", "builtin", "time"):
         rest = list(dropwhile(("-p", "--").__contains__, found[1:]))
@@ -120,7 +121,7 @@ def words(command: Node, said: Callable[[Node], str] = text) -> list[str]:
 
 
 def in_condition(node: Node) -> bool:
-    """Return whether the result of `node` is what an if, elif, while or until asks for."""
+    """Whether a node's status is the condition of an if, elif, while or until."""
     parent = node.parent
     while parent is not None and parent.type in {
         "list",
@@ -136,10 +137,7 @@ def in_condition(node: Node) -> bool:
 
 
 def is_certain(node: Node) -> bool:
-    """Return whether a statement runs for certain when its script does.
-
-    It is in no branch, loop or function.
-    """
+    """Whether a statement always runs: it is in no branch, loop or function."""
     while (parent := node.parent) is not None and parent.type not in {
         "function_definition",
         *CONDITIONS,
@@ -152,7 +150,7 @@ def is_certain(node: Node) -> bool:
 
 
 def is_shown(node: Node) -> bool:
-    """Return whether what a statement prints is not thrown away."""
+    """Whether a statement's output is not discarded."""
     redirections = [
         child
         for one in (node, *ancestors(node))

@@ -1,8 +1,6 @@
-"""Which Docker a room runs.
+"""The Docker engine of a room: a set unpacked by scripts/engines, or the machine's own.
 
-One unpacked from a Debian suite (scripts/engines), or the machine's own.
-
-Runs on the host, which chooses, and in the room, which reads what was chosen.
+The host chooses it; the room reads which one was chosen.
 """
 
 import json
@@ -17,10 +15,10 @@ from rehearsal.errors import CannotCheck
 from rehearsal.settings import STORES, Settings
 
 MACHINE = "machine"
-"""The engine found in PATH."""
+"""Name of the engine found in PATH."""
 GRAPH, CONTAINERD = STORES
 NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
-"""How a command line tells its choice to the kernels that it starts."""
+"""Environment variables that pass the choice on to kernels."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OLDEST_OF_MACHINE = (24, 0)
 _VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
@@ -28,13 +26,13 @@ _VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
 
 @dataclass(frozen=True)
 class Engine:
-    """A Docker engine and the store in which it keeps images.
+    """A Docker engine and its image store.
 
     Attributes:
-        name: of its set, or MACHINE.
+        name: its set's, or MACHINE.
         store: one of STORES.
         version: dockerd's own, such as `26.1.5+dfsg1`.
-        folder: of its set; empty for the machine's.
+        folder: its set's; empty for the machine's.
     """
 
     name: str
@@ -61,24 +59,20 @@ class Engine:
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """The folders of its programs, to stand first in PATH."""
+        """Folders of its programs, to be put before PATH."""
         return (f"{self.folder}/usr/bin", f"{self.folder}/usr/sbin") if self.folder else ()
 
     @property
     def plugins(self) -> str:
-        """The folder of its command line's plugins.
-
-        Empty for the machine's, which finds its own.
-        """
+        """Folder of the docker command's plugins; empty for the machine's, which finds its own."""
         return f"{self.folder}/usr/libexec/docker/cli-plugins" if self.folder else ""
 
 
 def choose_engine(settings: Settings) -> Engine:
-    """Return the engine that the command line asks for, or the recorded one.
+    """Return the engine that was asked for, or else the recorded one.
 
-    Raises CannotCheck without it.
-
-    Where the recorded set was never fetched, a new enough engine of the machine serves.
+    Where the recorded set was never fetched, a machine's engine that is new enough serves. Raises
+    CannotCheck without either.
     """
     asked = os.environ.get(NAME_VARIABLE, "")
     name = asked or settings.engine
@@ -139,7 +133,7 @@ def _series(version: str) -> tuple[int, int]:
 
 
 def _store(settings: Settings, version: str) -> str:
-    """Return the store asked for; without one the recorded, where this engine has it."""
+    """Return the store that was asked for, or the recorded one if this engine has it."""
     asked = os.environ.get(STORE_VARIABLE, "")
     if asked not in ("", *STORES):
         raise CannotCheck(f"There is no image store {asked}: {' or '.join(STORES)}.")
@@ -152,7 +146,7 @@ def _store(settings: Settings, version: str) -> str:
 
 
 def as_file(engine: Engine) -> bytes:
-    """Return what tells a room which engine it has (see `read_engine`)."""
+    """Return the file that tells a room its engine; `read_engine` reads it."""
     return json.dumps(asdict(engine)).encode()
 
 

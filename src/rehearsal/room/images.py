@@ -1,8 +1,7 @@
-"""Stand-in images for a rehearsed registry: small, runnable, and the same to the byte on every run.
+"""Stand-in images for a room's registry: small, runnable, and byte-identical on every run.
 
-A stand-in holds the machine's static busybox. It is put into the registry's storage as Distribution
-lays it out (its "filesystem" driver, version 2), so a registry has what others are made to have
-released before it starts.
+An image holds the machine's static busybox. It is written into the registry's storage as
+Distribution lays it out (its "filesystem" driver, version 2) before the registry starts.
 """
 
 import datetime
@@ -32,12 +31,10 @@ _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def load_history(file: Path) -> dict[str, dict[str, str]]:
-    """Return what a history file says was released.
+    """Return each repository's tags, with the time of the image or the tag it repeats.
 
-    By repository, each tag's moment, or the tag that it repeats.
-
-    The file has a table for each repository; a date makes an image, a word repeats one. Raises
-    CannotCheck otherwise.
+    The file has a table for each repository; a date makes an image, a word repeats another tag.
+    Raises CannotCheck otherwise.
     """
     try:
         tables = tomllib.loads(file.read_text())
@@ -59,15 +56,14 @@ def _moment(value: object, table: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The storage of one registry, below the folder that its configuration names."""
+    """The storage of one registry, in the folder that its configuration names."""
 
     root: Path
 
     def seed(self, images: Iterable[str], history: Mapping[str, Mapping[str, str]]) -> None:
         """Put a stand-in at each `name:tag` of `images` and at each tag of the history.
 
-        An image with an architecture before it (`arm64 name:tag`) is for that one instead of this
-        machine's.
+        An architecture may stand before a name (`arm64 name:tag`); the default is this machine's.
         """
         if not (images or history):
             return

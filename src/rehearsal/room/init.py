@@ -1,10 +1,8 @@
-"""The first process of a room.
+"""Process 1 of a room: starts its services, then its command, and reaps every process.
 
-Its certificates, registries, token services and engine, and its one command.
-
-`services.py PROJECT PID COMMAND…`: a kernel was started at once, as process PID, and its first
-shell cell waits for READY; with PID 0 the command is started when everything is there. Ends with
-the command's exit status, and everything in the room with it.
+`init PROJECT PID COMMAND…`: PID is a kernel that was started before the services, whose first shell
+cell waits for READY; with PID 0 the command is started once the services answer. Ends with the
+command's exit status, and the whole room with it.
 """
 
 import base64
@@ -34,9 +32,9 @@ _PAUSE = 0.01
 
 
 def wait_until_ready() -> None:
-    """Return when this room's engine and registries answer.
+    """Wait until the room's engine and registries answer.
 
-    Raises CannotCheck with the reason if they never will.
+    Raises CannotCheck, with the reason, if they failed to start.
     """
     while not READY.exists():
         if FAILED.exists():
@@ -73,13 +71,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _let_the_command_decide(number: int, frame: FrameType | None) -> None:
-    """Not ignored but handled: so the command gets the signal's default back when it is started."""
+    """A handler, not SIG_IGN: exec resets handlers, so the child gets the default."""
 
 
 def _start(command: list[str]) -> int:
-    """Return the PID of the room's command.
+    """Start the room's command and return its PID.
 
-    Not a Popen: it could take the status that _reap_until waits for.
+    posix_spawn, as a Popen could take the status that _reap_until waits for.
     """
     try:
         return os.posix_spawnp(command[0], command, os.environ)
@@ -96,7 +94,7 @@ def _reason(error: Exception) -> str:
 
 
 def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
-    """Start the slowest first: the engine comes up while the certificates are made."""
+    """Start engine, registries and token services, the slowest first."""
     started = {"engine": _start_engine(read_engine(ENGINE))}
     chain = _make_certificates(settings)
     from rehearsal.room import registry, scripted, tokens
@@ -109,7 +107,7 @@ def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
             scripted.start(one.address, tokens.PORT, issuer)
 
     def start_again(number: int, frame: FrameType | None) -> None:
-        """Start each stopped registry again: a scripted server stood in its place for a while."""
+        """Restart the registries that a scripted server replaced."""
         for one in settings.registries:
             if started[one.name].poll() is not None:
                 started[one.name] = _serve(one)
@@ -125,7 +123,7 @@ def _serve(one: Registry) -> subprocess.Popen[bytes]:
 
 
 def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[bytes]:
-    """Start what has no terminal; what it says goes to a file of the room."""
+    """Start a service without a terminal; its output goes to a log of the room."""
     with open(_LOG / name, "ab") as log:
         return subprocess.Popen(
             command,
@@ -138,10 +136,7 @@ def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[byte
 
 
 def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
-    """Start dockerd.
-
-    The drivers vfs and native need nothing of the kernel, so outputs are the same everywhere.
-    """
+    """Start dockerd, with storage drivers that need nothing of the kernel: outputs do not vary."""
     folder = ROOM / "engine"
     old = engine.series.startswith("20.")
     features = {} if old else {"containerd-snapshotter": engine.store == CONTAINERD}
@@ -159,14 +154,14 @@ def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
 
 
 def can_run_containers() -> bool:
-    """Return whether this room has a cgroup tree of its own, which containers need."""
+    """Whether this room has a cgroup tree of its own, which containers need."""
     return os.path.isdir("/sys/fs/cgroup/room")
 
 
 def _make_certificates(settings: Settings) -> tuple[str, ...]:
-    """Make a throw-away authority that the whole room trusts, and one certificate.
+    """Make a certificate authority that the whole room trusts, and one certificate.
 
-    Return its chain for `x5c`.
+    Return its chain, for tokens' `x5c`.
     """
     import trustme
 

@@ -1,4 +1,4 @@
-"""The few calls of the Linux kernel that a room is made of, and that Python 3.11 does not have."""
+"""System calls that a room needs, and that Python 3.11 lacks."""
 
 import ctypes
 import errno
@@ -49,7 +49,7 @@ def _checked(result: int | bool, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Move this process (for PIDs, its next children) into new namespaces."""
+    """Move this process, and for PIDs its next children, into new namespaces."""
     _checked(_libc.unshare(flags), "make namespaces")
 
 
@@ -107,10 +107,7 @@ def attach(tree: int, target: str) -> None:
 
 
 def leave_keyring() -> None:
-    """Get a fresh session keyring.
-
-    That of the person who started this may hold keys (keyrings(7)).
-    """
+    """Join a new session keyring: the caller's own may hold keys (keyrings(7))."""
     if numbers := _SYSTEM_CALLS.get(
         platform.machine()
     ):  # where this is refused, nothing in the room can ask either
@@ -118,12 +115,10 @@ def leave_keyring() -> None:
 
 
 def refuse_ways_out() -> None:
-    """Refuse, from here on, what no namespace walls off.
+    """Forbid what no namespace prevents: typing into a terminal, sockets to a hypervisor.
 
-    To type into a terminal, and sockets to a hypervisor.
-
-    A seccomp(2) filter of classic BPF; each line: what to do, where to go on if so, if not (lines
-    further), a number.
+    A seccomp(2) filter in classic BPF. Each line: operation, lines to jump if true, if false, a
+    number.
     """
     if not (numbers := _SYSTEM_CALLS.get(platform.machine())):
         return
@@ -152,7 +147,7 @@ def refuse_ways_out() -> None:
 
 
 def become_root() -> None:
-    """Become the root that this user namespace maps; outside, that is somebody who owns nothing."""
+    """Become the namespace's root, who outside owns nothing."""
     if os.geteuid() != 0:
         os.setgroups([])
         os.setgid(0)
@@ -171,13 +166,13 @@ def raise_loopback(addresses: Iterable[str] = ()) -> None:
 
 
 def die_with_parent() -> None:
-    """Have this process killed when the thread that made it ends (lost by a change of credentials.
+    """Have this process killed when its parent thread ends.
 
-    Call it after).
+    A change of credentials takes that back: call it afterwards.
     """
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL), "ask to end with the parent")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends, so that none can hide."""
+    """Become the parent of orphaned descendants, so that none escapes."""
     _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1), "ask to be the parent of orphans")

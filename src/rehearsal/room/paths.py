@@ -1,4 +1,4 @@
-"""Where things are in a room, and how what belongs to it is called."""
+"""Paths inside a room, and names that mark what belongs to one."""
 
 from pathlib import Path
 
@@ -6,18 +6,14 @@ ROOM = Path("/run/room")
 WORK = ROOM / "work"
 PROJECT = ROOM / "project"
 STATE = ROOM / "state"
-"""A file system of its own, as the logs and the home are: the last word must fit when the room is
-full.
-"""
+"""A tmpfs of its own, so that status files can be written when the room is full."""
 DOCKER_SOCKET = ROOM / "docker.sock"
 ENGINE = ROOM / "engine.json"
-"""Which engine the room has (engines.py)."""
+"""The room's engine (engine.py)."""
 BUNDLE = ROOM / "ca.pem"
 CERTIFICATE, KEY = ROOM / "leaf.pem", ROOM / "leaf.key"
-"""The one certificate for every name of the room, its chain with it."""
+"""One certificate with all host names of the room, and its chain."""
 REFUSED = ".refused"
-"""How the log of a registry's token service ends: the repositories to which it let somebody not
-push.
-"""
+"""Suffix of the log of refused pushes."""
 PRIVATE = "@rehearsal-"
-"""How the address of a kernel begins that only its starter talks to."""
+"""Prefix of the address of a kernel that only its starter uses."""

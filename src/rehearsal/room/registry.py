@@ -1,7 +1,7 @@
-"""The registries of a room: Distribution, one process each; a scripted server may stand in for one.
+"""The registries of a room, a Distribution process each, and their replacement by a script.
 
-While that stands, the registry itself is stopped, so nothing can reach it; afterwards it runs again
-with all it had.
+A scripted server replaces a registry for a while: the process is stopped, so nothing can reach it,
+and restarted with all its data afterwards.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _PAUSE = 0.005
 
 
 def configuration_file(registry: Registry) -> Path:
-    """Return where a registry's configuration stands."""
+    """Return the path of a registry's configuration."""
     return ROOM / f"{registry.name}.json"
 
 
@@ -46,22 +46,19 @@ def write_configuration(registry: Registry) -> None:
 
 
 def refused_log(registry: Registry) -> Path:
-    """Return the file of the repositories to which somebody asked to push, and may not."""
+    """Return the path of the log of refused pushes, a repository a line."""
     return ROOM / "log" / f"{registry.name}{REFUSED}"
 
 
 def note_refused(registry: Registry, repository: str) -> None:
-    """Add a repository to that file."""
+    """Log a refused push."""
     with open(refused_log(registry), "a") as log:
         log.write(f"{repository}\n")
 
 
 @contextlib.contextmanager
 def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
-    """Let `script` answer for a registry of this room, or nobody.
-
-    Give the list to which each request is added.
-    """
+    """Replace a registry by `script`, or by nothing; yield the list of the requests that come."""
     asked: list[Request] = []
 
     def noted(request: Request) -> Reply:
@@ -96,7 +93,7 @@ def _stop(registry: Registry) -> None:
 
 
 def _start_again(registry: Registry) -> None:
-    """Ask the room's first process (init.py) to start again what does not run."""
+    """Have init.py restart what is stopped."""
     os.kill(1, signal.SIGUSR1)
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:

@@ -1,11 +1,9 @@
-"""The kernel `rehearsal`.
+"""The kernel `rehearsal`: opens a room, starts ipykernel in it, and relays its five channels.
 
-A relay that makes a room, starts ipykernel in it, and passes its five channels on.
-
-A room has no network to the outside, but unix sockets are files: in the room the kernel listens on
-five of them (`transport: ipc`), and this process copies bytes between those and the five TCP ports
-(or sockets) that Jupyter chose. ZMTP is the same over both. So every notebook tool is sealed by
-choosing the kernel, and there is no such kernel without a room.
+A room has no network to the outside, but unix sockets are files: inside, the kernel listens on five
+of them (`transport: ipc`), and this process copies bytes between those and the five TCP ports (or
+sockets) that Jupyter chose. ZMTP is the same over both. So choosing the kernel seals any notebook
+tool, and there is no such kernel without a room.
 """
 
 import contextlib
@@ -26,16 +24,14 @@ if TYPE_CHECKING:
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 _STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
-"""Without its extension a kernel would run IPython's own, lax `%%bash`: so it does not start
-then.
-"""
+"""Without the extension the kernel must not start: it would run IPython's own, lax `%%bash`."""
 _CONNECTION = "connection.json"
 _PAUSE = 0.005
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one kernel to its end; return its exit status, or 3 when there can be no room."""
+    """Run one kernel; return its exit status, or 3 where no room can be made."""
     try:
         outer = _read_connection(Path(arguments[0]))
         with contextlib.ExitStack() as cleanup:
@@ -50,10 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _read_connection(file: Path) -> dict[str, Any]:
-    """Return what a connection file says, and remove one that only who started this needs.
-
-    Nobody else would.
-    """
+    """Return a connection file's content; delete a private one, which only its starter needs."""
     try:
         outer: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError) as error:
@@ -76,7 +69,7 @@ def _open(outer: dict[str, Any]) -> Room:
 
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
-    """Pass bytes on until the room ends, or whoever started this process does."""
+    """Relay until the room or the process that started this one ends."""
     import asyncio
 
     # getppid alone could name who adopted an orphan
@@ -103,7 +96,7 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
 
 
 async def _join(path: str, reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
-    """Connect one client with the kernel's socket, as soon as the kernel has made it."""
+    """Connect one client to the kernel's socket, as soon as that exists."""
     import asyncio
 
     while True:

@@ -32,26 +32,22 @@ PROGRAMS = {
     "runc": "runc",
     "docker-registry": "docker-registry",
 }
-"""What a room runs, each with the Debian package that has it; an engine's own set may have it
-too.
-"""
+"""Programs that a room runs, each with its Debian package; an engine set may have some."""
 _USERS = 65536
 _FIRST_USER = 2_100_000_000
-"""Who root's rooms run as on the machine: nobody there has these numbers, so nothing there is
-theirs.
-"""
+"""Root's rooms run as this user, a number that nobody has: nothing on the machine is theirs."""
 _LARGE = (".venv", "node_modules")
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
-"""Files by which Docker and Podman mark what they start."""
+"""Files that mark a container of Docker's or Podman's."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """A room that runs.
+    """An open room.
 
     Attributes:
         supervisor: the process that ends it.
-        pid: its first process, as the machine outside sees it.
+        pid: its process 1, as the machine outside sees it.
         alive: our end of the pipe by which the supervisor knows that this process lives.
     """
 
@@ -61,15 +57,15 @@ class Room:
 
     @property
     def path(self) -> Path:
-        """The room's root folder, seen from outside; gone with the room."""
+        """The room's root directory, seen from outside."""
         return Path(f"/proc/{self.pid}/root")
 
     def wait(self) -> int:
-        """Return the exit status of the room's command once all of the room has ended."""
+        """Wait for the end of the room; return its command's exit status."""
         return os.waitstatus_to_exitcode(os.waitpid(self.supervisor, 0)[1])
 
     def close(self) -> None:
-        """End the room and all in it, and wait until nothing of it is left."""
+        """End the room, and wait until nothing of it is left."""
         os.close(self.alive)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.supervisor, 0)
@@ -83,11 +79,11 @@ def open_room(
     in_terminal: bool = False,
     at_once: bool = False,
 ) -> Room:
-    """Start a room that runs `command` and ends with it.
+    """Open a room that runs `command`, and ends with it.
 
-    files: small files the command finds in /run/room. in_terminal: leave the room its place in
-    this terminal. at_once: start the command beside the services, and let it wait for them
-    (init.py), its output in a log. Raises CannotCheck where the machine cannot make a room.
+    files: small files for /run/room. in_terminal: keep the room in this terminal's session.
+    at_once: start the command before the services, its output in a log; it waits for them itself
+    (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
     check_machine(engine)
@@ -113,7 +109,7 @@ def _start_beside(command: list[str], environment: dict[str, str]) -> int:
 
 
 def probe(settings: Settings) -> None:
-    """Make the walls of a room and run nothing in it; raise CannotCheck where that fails."""
+    """Make a room's walls and run nothing; raise CannotCheck where that fails."""
     engine = choose_engine(settings)
     check_machine(engine)
     inside = _inside(settings, engine, {})
@@ -126,7 +122,7 @@ def probe(settings: Settings) -> None:
 
 
 def check_machine(engine: Engine) -> None:
-    """Raise CannotCheck where what a room is made of is missing."""
+    """Raise CannotCheck if a program that a room needs is missing."""
     if sys.platform != "linux":
         walls = "its walls are the Linux kernel's namespaces"
         raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
@@ -137,9 +133,9 @@ def check_machine(engine: Engine) -> None:
 
 
 def _first_user(inside: Inside) -> int:
-    """Return who the room's root is on the machine: this user.
+    """Return the user that the room's root is outside: this user; for root nobody.
 
-    For root it is nobody, if nobody may read what the room needs.
+    Root stays root where nobody may not read what the room needs.
     """
     if os.geteuid() != 0:
         return os.geteuid()
@@ -151,7 +147,7 @@ def _first_user(inside: Inside) -> int:
 
 
 def _may_map_nobody(kind: str) -> bool:
-    """Whether this process may map those numbers; not in a container with a few of its own."""
+    """Whether those numbers can be mapped; a container may have only a few of its own."""
     return any(
         first <= _FIRST_USER and first + count >= _FIRST_USER + _USERS
         for first, count in _ranges_here(kind)
@@ -159,7 +155,7 @@ def _may_map_nobody(kind: str) -> bool:
 
 
 def _ranges_here(kind: str) -> list[tuple[int, int]]:
-    """Return the first number and the count of each range of users, or groups, that is here."""
+    """Return the ranges of user or group numbers of this namespace: first number and count."""
     lines = Path(f"/proc/self/{kind}_map").read_text().splitlines()
     return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
@@ -193,7 +189,7 @@ def _fork(enter: Callable[[bool], NoReturn], first_user: int, in_terminal: bool)
 
 
 def _first_process(first_user: int, report: int, say_mapped: int) -> int:
-    """Follow the supervisor's report to its end; return the PID of the room's first process."""
+    """Follow the supervisor's report; return the PID of the room's process 1."""
     pid = 0
     with open(report) as lines:
         for message in map(json.loads, lines):
@@ -209,10 +205,10 @@ def _first_process(first_user: int, report: int, say_mapped: int) -> int:
 
 
 def _map_users(maker: int, first: int) -> None:
-    """Map the room's root; for root the other users too, as images hold files of theirs.
+    """Map the room's root, and for root other users too, as images hold files of theirs.
 
-    Where nobody else can be mapped, each number is itself, range by range as they are here: one may
-    not span two (as rootlesskit does).
+    Where nobody cannot be mapped, each number maps to itself, range by range: one line may not span
+    two ranges (as in rootlesskit).
     """
     root = os.geteuid() == 0
     try:
@@ -227,7 +223,7 @@ def _map_users(maker: int, first: int) -> None:
 
 
 def _path(engine: Engine) -> str:
-    """Return the person's PATH between this Python's and the engine's folders and the system's."""
+    """Return PATH: this Python's and the engine's folders, the person's, the system's."""
     folders = [str(Path(sys.executable).parent), *engine.programs]
     folders += os.environ.get("PATH", "").split(os.pathsep) + SYSTEM_PATH.split(":")
     return os.pathsep.join(dict.fromkeys(folders))
@@ -254,7 +250,7 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Insi
 
 
 def _reachable_sockets(project: Path) -> tuple[str, ...]:
-    """Return the machine's unix sockets, and sockets and pipes in the project: a room sees them."""
+    """Return the machine's unix sockets, and sockets and pipes in the project: all are visible."""
     with open("/proc/net/unix") as table:
         paths = {line.rstrip("\n").split(" ", 7)[-1].strip() for line in table}
     for folder, folders, names in os.walk(project):
@@ -275,7 +271,7 @@ def _size() -> str:
 
 
 def _environment(engine: Engine) -> dict[str, str]:
-    """The whole environment of a room: an allow-list, so no token of the person's is in it."""
+    """Return the environment of a room: an allow-list, so that no token gets in."""
     kept = {name: os.environ[name] for name in ("TERM",) if name in os.environ}
     certificates = {"SSL_CERT_FILE": str(BUNDLE), "REQUESTS_CA_BUNDLE": str(BUNDLE)}
     docker = {"DOCKER_CONFIG": str(ROOM / "home/.docker"), "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
@@ -299,7 +295,7 @@ _NO_NAMESPACES = (
 
 
 def _advice(error: str, number: int) -> str:
-    """Return what to do about a step that the machine refused with this error number."""
+    """Return the advice for a step that failed with this errno."""
     refused = number in (errno.EPERM, errno.EACCES)
     space = number == errno.ENOSPC and not error.startswith("make namespaces")
     if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:

@@ -1,7 +1,7 @@
-"""An HTTPS server of a room that answers as a script says.
+"""An HTTPS server whose answers a script decides.
 
-It is a registry's token service, or stands in a registry's place: for words and faults that the
-real one does not produce on demand.
+It is a registry's token service, or replaces a registry: for words and faults that the real one
+does not produce on demand.
 """
 
 import contextlib
@@ -62,17 +62,17 @@ def errors(status: int, code: str, message: str, **headers: str) -> Reply:
 
 
 def challenge(host: str = "ghcr.io") -> Reply:
-    """Return what asks for a token, which the same server gives; like GHCR's it names no scope."""
+    """Return a 401 that demands a token of the same server; like GHCR's it names no scope."""
     realm = f'Bearer realm="https://{host}/token",service="{host}"'
     asked = {"WWW-Authenticate": realm}
     return errors(401, "UNAUTHORIZED", "authentication required", **asked)
 
 
 def words(said: str) -> Script:
-    """Return a script by which a registry refuses in these words.
+    """Return a script that refuses with a registry's words (`denied: permission_denied`).
 
-    `denied: permission_denied: write_package`, for one. A wrong token is refused where tokens are
-    given, a missing right where an upload begins, all else at once.
+    A wrong token is refused where tokens are issued, a missing right where an upload begins,
+    everything else at once. Raises CannotCheck for an unknown error code.
     """
     code, _, message = said.partition(": ")
     kind = code.strip().replace(" ", "_")
@@ -97,24 +97,24 @@ def words(said: str) -> Script:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers at one address, in threads of this process."""
+    """The server at one address; requests run in threads."""
 
     daemon_threads = True
     script: Script
 
     def handle_error(self, *arguments: object) -> None:
-        """Say nothing: a broken connection is the client's affair."""
+        """Stay silent: a broken connection is the client's affair."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one connection's requests."""
+    """Handles one connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body are two packets: a client would wait 40 ms
     server: Server
 
     def answer(self) -> None:
-        """Read a request to its end, and send what the script gives."""
+        """Read one request completely, and send the script's reply."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         reply = self.server.script(Request(self.command, self.path, self.headers))
         self.send_response(reply.status)
@@ -131,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def start(address: str, port: int, script: Script) -> Callable[[], None]:
-    """Answer at an address of the room; return what ends that."""
+    """Serve a script at an address of the room; return a function that stops it."""
     server = _bound(address, port)
     server.script = script
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -151,7 +151,7 @@ def start(address: str, port: int, script: Script) -> Callable[[], None]:
 
 
 def _bound(address: str, port: int) -> Server:
-    """Return a server there; a registry that has just ended may hold the address for a moment."""
+    """Bind, waiting for a registry that has just ended to release the address."""
     end = time.monotonic() + _SECONDS_TO_BIND
     while True:
         with contextlib.suppress(OSError):

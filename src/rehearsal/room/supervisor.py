@@ -1,9 +1,8 @@
-"""The supervisor of a room: a process outside it that ends it with the runner, and cleans up.
+"""The supervisor of a room: a process outside that ends the room when its runner ends.
 
-The runner may be killed at any moment, so it cannot clean up. The supervisor holds the other end of
-a pipe: when the runner is gone, for whatever reason, it kills the room's first process (and with
-that every process in it), and removes the room's cgroup. All else of a room is in its mount
-namespace, and ends with it.
+The runner may be killed at any moment, so it cannot clean up. When the supervisor's pipe from it
+closes, it kills the room's process 1, and so every process in it, and removes the room's cgroup.
+Everything else is in the room's mount namespace, and ends with that.
 """
 
 import contextlib
@@ -23,19 +22,19 @@ from rehearsal.room import linux
 
 _PREFIX = "rehearsal-"
 _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
-"""What its owner must be able to write in a cgroup of their own: cgroups(7), "Delegation"."""
+"""Files that the owner of a delegated cgroup must be able to write (cgroups(7), "Delegation")."""
 _SECONDS_TO_EMPTY = 3.0
 Enter = Callable[[bool], NoReturn]
-"""Becomes the room's first process; told if there is a cgroup."""
+"""Becomes the room's process 1; its argument says whether there is a cgroup."""
 
 
 @dataclass(frozen=True)
 class Pipes:
-    """Our ends of the pipes between runner and supervisor.
+    """The supervisor's ends of its pipes.
 
     Attributes:
-        alive: ends when the runner does.
-        report: gets one JSON object a line: `unshared`, then `pid` or `error`.
+        alive: closes when the runner ends.
+        report: takes one JSON object a line: `unshared`, then `pid` or `error`.
         mapped: gives a byte once the runner has mapped the users.
     """
 
@@ -44,12 +43,12 @@ class Pipes:
     mapped: int
 
     def tell(self, **what: object) -> None:
-        """Report one line; the runner may be gone, which _watch sees."""
+        """Report one line to the runner, if it still lives."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.report, json.dumps(what).encode() + b"\n")
 
     def tell_error(self, error: BaseException) -> None:
-        """Report what went wrong, and the system's number for it."""
+        """Report an error with its errno."""
         if isinstance(error, OSError):
             self.tell(error=str(error.strerror or error), number=error.errno or 0)
         else:
@@ -57,9 +56,9 @@ class Pipes:
 
 
 def supervise(enter: Enter, first_user: int, pipes: Pipes) -> NoReturn:
-    """Make a room, start `enter` as its first process, end with its exit status; never return.
+    """Make a room whose process 1 is `enter`, and exit with its status; never return.
 
-    first_user: who the room's root is outside.
+    first_user: the user that the room's root is outside.
     """
     status = 3
     try:
@@ -80,7 +79,7 @@ def supervise(enter: Enter, first_user: int, pipes: Pipes) -> NoReturn:
 
 
 def _make(enter: Enter, cgroup: "_Cgroup | None", pipes: Pipes) -> int:
-    """Make the namespaces and their first process; return its exit status."""
+    """Make the namespaces and process 1; return its exit status."""
     try:
         linux.unshare(linux.CLONE_ROOM)
         linux.die_with_parent()
@@ -112,7 +111,7 @@ def _begin(enter: Enter, cgroup: "_Cgroup | None", pipes: Pipes) -> NoReturn:
 
 
 def _watch(first: int, alive: int) -> int:
-    """Wait for the first process, and end it when the runner is gone; return its exit status."""
+    """Wait for process 1, or kill it when the runner is gone; return its exit status."""
     first_ended = os.pidfd_open(first)
     poll = select.poll()
     poll.register(first_ended, select.POLLIN)
@@ -124,7 +123,7 @@ def _watch(first: int, alive: int) -> int:
 
 @dataclass(frozen=True)
 class _Cgroup:
-    """One folder of the machine's cgroup tree (version 2), in the open folder `parent`."""
+    """A cgroup (version 2): its name in the open folder `parent`."""
 
     parent: int
     name: str
@@ -134,7 +133,7 @@ class _Cgroup:
         os.write(procs, b"0")
 
     def remove(self, patience: float) -> None:
-        """Remove it, the engine's folders in it first; they may need a moment to be empty."""
+        """Remove it with the engine's cgroups below, which may need a moment to be empty."""
         end = time.monotonic() + patience
         while True:
             try:
@@ -153,9 +152,9 @@ class _Cgroup:
 
 
 def _make_cgroup(owner: int) -> _Cgroup | None:
-    """Return a cgroup for its owner; None where there is no tree to write to.
+    """Return a new cgroup for its owner; None where there is no writable tree.
 
-    A container may have its cgroups read-only: then the room is like an ordinary user's.
+    A container may have its cgroups read-only: then a room is like an ordinary user's.
     """
     parent = _tree()
     if parent is None:
@@ -186,7 +185,7 @@ def _tree() -> int | None:
 
 
 def _sweep(parent: int) -> None:
-    """Remove what killed supervisors have left: their locks are gone, whatever namespace it was."""
+    """Remove the cgroups of killed supervisors: their locks are free, in whatever PID namespace."""
     for name in os.listdir(parent):
         if name.startswith(_PREFIX):
             with contextlib.suppress(OSError):  # locked, or gone meanwhile

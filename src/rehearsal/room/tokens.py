@@ -23,9 +23,13 @@ _ALLOWED: Mapping[Right | None, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Issuer:
-    """Signs tokens for one registry with its certificate's key; `x5c` holds the chain.
+    """Signs the tokens of one registry.
 
-    refuse: told each registry and repository to which somebody asked to push, and may not.
+    Attributes:
+        registry: whose tokens.
+        key: of its certificate.
+        chain: that certificate's, for `x5c`.
+        refuse: called with the registry and the repository of each refused push.
     """
 
     registry: Registry
@@ -34,7 +38,7 @@ class Issuer:
     refuse: Callable[[Registry, str], None]
 
     def __call__(self, request: Request) -> Reply:
-        """Answer a request: with a token for what this login may do, or 403 for a wrong one."""
+        """Reply with a token for what this login may do, or 403 for a wrong login."""
         if request.method != "GET":
             return Reply(405)
         login = _login(request.headers.get("Authorization", ""))
@@ -65,7 +69,7 @@ def _scopes(path: str) -> list[str]:
 
 
 def pushes(path: str) -> list[str]:
-    """Return the repositories to which a request for a token asks to push."""
+    """Return the repositories to which a token request asks to push."""
     parts = [scope.split(":") for scope in _scopes(path)]
     return [
         ":".join(name)

@@ -1,9 +1,7 @@
-"""The inside of a room.
+"""The walls of a room: read-only views of a list of the machine's folders, and new ones.
 
-An allow-list of the machine's folders, read-only, and fresh ones to write in.
-
-Nothing is hidden by name: what is not listed here is not there. So a person's home, other sockets,
-disks and whatever else a machine has cannot be reached, on machines that nobody has seen yet too.
+An allow-list: what is not listed does not exist inside. So a person's home, other sockets and disks
+cannot be reached, on machines that nobody has tried yet too.
 """
 
 import errno
@@ -26,15 +24,15 @@ _FRESH = MS_NOSUID | MS_NODEV
 
 @dataclass(frozen=True)
 class Inside:
-    """What one room holds besides the machine's own programs.
+    """What one room shows.
 
     Attributes:
-        visible: folders seen read-only at their own paths (the project, the Python in use).
-        sockets: unix sockets of the machine, to be covered where they are in a folder that is seen.
-        work: the folder whose copy the commands start in, or None for an empty one.
-        addresses: those of the registries, on its loopback interface.
+        visible: folders shown read-only at their own paths (the project, the Python in use).
+        sockets: unix sockets below those, to be covered.
+        work: the folder whose copy commands start in, or None for an empty one.
+        addresses: the registries', on its loopback interface.
         hosts: lines of the hosts file.
-        size: how much each place to write may hold, in tmpfs's words (all of it is memory).
+        size: the limit of each writable place, in tmpfs's words (all of it is memory).
         files: small files of /run/room, readable by their owner alone.
     """
 
@@ -50,7 +48,7 @@ class Inside:
 def seal(inside: Inside, containers: bool) -> None:
     """Turn this process's new namespaces into a room.
 
-    Raises OSError, its text naming the step, where that fails.
+    Raises OSError, whose text names the step that failed.
     """
     socket.sethostname("rehearsal")
     linux.raise_loopback(inside.addresses)
@@ -78,7 +76,7 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
 
 
 def _trees(inside: Inside) -> dict[str, int]:
-    """Return a copy of each mount that the room sees of the machine, those of the system first."""
+    """Return copies of the mounts that the room shows, the system's first."""
     system = [f"/{name}" for name in _SYSTEM if os.path.isdir(f"/{name}")]
     places = [path for path in system if not os.path.islink(path)]
     for path in map(str, inside.visible):
@@ -88,7 +86,7 @@ def _trees(inside: Inside) -> dict[str, int]:
 
 
 def _new_root(inside: Inside, trees: dict[str, int]) -> None:
-    """Build a root on memory; the machine's own is at _OLD until the end."""
+    """Build a root file system in memory; the machine's own stays at _OLD until the end."""
     linux.mount("tmpfs", "/tmp", "tmpfs", _FRESH, "mode=755")
     os.mkdir(f"/tmp{_OLD}")
     linux.pivot_root("/tmp", f"/tmp{_OLD}")
@@ -137,10 +135,7 @@ def _copy_work(folder: Path) -> None:
 
 
 def _processes() -> None:
-    """Mount the room's own /proc.
-
-    Of the kernel's settings only the network's stay open: those are the room's own.
-    """
+    """Mount the room's own /proc; of the kernel's settings only the network's are writable."""
     linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
     network = os.open("/proc/sys/net", os.O_PATH)
     for name in _HOST_WIDE:
@@ -173,10 +168,7 @@ def _devices() -> None:
 
 
 def _containers() -> None:
-    """Give the engine a cgroup tree of its own, seen as the root.
-
-    Its root must hold no process (cgroups(7)).
-    """
+    """Give the engine a cgroup tree of its own, whose root must hold no process (cgroups(7))."""
     linux.unshare(linux.CLONE_NEWCGROUP)
     linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", _FRESH | MS_NOEXEC)
     os.mkdir("/sys/fs/cgroup/room")

@@ -1,10 +1,6 @@
-"""What was written to the registries of a room, from their own logs.
+"""What was written to a room's registries, read from their logs: tags set, and deletions.
 
-Tags set, and anything deleted.
-
-A PUT by digest names nothing that a person could pull by mistake, so it is no write. A declared
-write that did not happen, and one that was not declared, are both errors: production asks a person
-for exactly what is declared.
+A PUT by digest creates nothing that anybody could pull by mistake, so it is no write.
 """
 
 import contextlib
@@ -45,9 +41,11 @@ def writes_in(log: str, registry: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a cell.
+    """What a cell did.
 
-    The references that it wrote, and the repositories to which it was refused to write.
+    Attributes:
+        wrote: the references that it set or deleted.
+        refused: the repositories that refused its push.
     """
 
     wrote: frozenset[str]
@@ -55,7 +53,7 @@ class Seen:
 
 
 class Watch:
-    """Follows the logs of a room's registries from the moment it is made."""
+    """Follows the logs of a room's registries from now on."""
 
     def __init__(self, registries: Iterable[Registry]) -> None:
         context = ssl.create_default_context(cafile=BUNDLE)
@@ -72,9 +70,9 @@ class Watch:
             connection.close()
 
     def new(self) -> Seen:
-        """Return what was seen since the last call.
+        """Return what was done since the last call.
 
-        Raises CannotCheck if a registry does not answer any more.
+        Raises CannotCheck if a registry no longer answers.
         """
         wrote, refused = set[str](), set[str]()
         for registry in self._connections:
@@ -84,10 +82,7 @@ class Watch:
         return Seen(frozenset(wrote), frozenset(refused))
 
     def _logged(self, registry: Registry) -> str:
-        """Return the new part of a log, up to a request of our own.
-
-        What was answered before it has been logged.
-        """
+        """Return a log's new part, up to a request of our own: earlier answers are logged then."""
         mark, new = self._leave_mark(registry), ""
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:

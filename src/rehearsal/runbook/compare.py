@@ -1,11 +1,10 @@
-"""Masks: what may differ from run to run, and in which way.
+"""Masks: what may differ from run to run, and how.
 
-A mask of the kind `named` gives each value that it finds a number, in order of appearance: the
-first digest of a run is «digest 1», and stays it in every cell. Two runs agree when they agree
-after that, so a digest that should be the one of three cells before, and is not, shows. `digest` is
-the same for values of which one may be the beginning of the other, as a layer's short form is of
-its digest. `line` drops whole lines that come and go, `drop` any text that does; `text` puts its
-name in the place of what it finds. All else is compared exactly.
+A `named` mask numbers the values that it finds, in order: the first digest of a run is «digest 1»
+in every cell. Two runs agree if they agree after that, so a digest that should be that of an
+earlier cell, and is not, shows. `digest` also treats a value and its beginning as the same, as for
+a layer's short ID. `line` drops whole lines, `drop` any text; `text` replaces what it finds by its
+name. Everything else is compared exactly.
 """
 
 import copy
@@ -22,16 +21,22 @@ from rehearsal.room.engine import Engine
 from rehearsal.settings import Settings
 
 _UNMASKED = "¤ qZ7 ¤\n"
-"""What no mask has a part in, unless it has one in everything."""
+"""Sample text that no mask should match; one that does matches anything."""
 KINDS = ("named", "digest", "line", "text", "drop")
 
 
 @dataclass(frozen=True)
 class Mask:
-    """One rule; in a `named` one a group, where there is one, is the value that is compared.
+    """One mask.
 
-    on: the engines on which alone it holds, each as a series, a store, or both (`28`, `graph`, `28
-    graph`); empty for all. A run of all notebooks on one of those must need it.
+    Attributes:
+        name: what replaces a match.
+        kind: one of KINDS.
+        pattern: of a `named` mask, a group, if there is one, is the compared value.
+        example: a text that it matches.
+        reason: why that may differ.
+        on: the engines that need it, each a series, a store, or both (`28`, `graph`, `28 graph`);
+            empty for all. A run of all notebooks on one of those must need it.
     """
 
     name: str
@@ -42,7 +47,7 @@ class Mask:
     on: tuple[str, ...] = ()
 
     def holds_on(self, release: str, store: str) -> bool:
-        """Whether it holds on an engine of this release (`28.5.2`) with this store."""
+        """Whether it applies on an engine of this release (`28.5.2`) with this store."""
         if not self.on:
             return True
         return any(
@@ -52,14 +57,11 @@ class Mask:
 
 
 class Masked:
-    """One side of a comparison, reference or run.
+    """One side of a comparison, recorded or new: remembers each value's number across cells.
 
-    Remembers across its cells which value got which number.
-
-    follows: the other side, whose text is masked first. Then a digest has the number of the one
-    that stands there: so two of this side may be one of that side, and never the other way round.
-    (With the graph driver an image has a digest in the engine and another in the registry; with
-    containerd's store they are one.)
+    follows: the other side, masked first, whose numbers digests take. Then two values of this side
+    may match one of that side, but not the reverse: in the graph driver an image's digest differs
+    from the registry's, with containerd's store both are one.
     """
 
     def __init__(self, masks: Sequence[Mask], follows: "Masked | None" = None) -> None:
@@ -70,7 +72,7 @@ class Masked:
         self._named: list[int] = []
 
     def text(self, text: str) -> str:
-        """Return `text` with everything that may differ replaced by its name."""
+        """Return `text` with its variable parts masked."""
         self._named = []
         for mask in self._masks:
             if mask.kind == "line":
@@ -83,7 +85,7 @@ class Masked:
         return text
 
     def line_of(self, text: str, line: int) -> int:
-        """Return the line of the unmasked `text` that stands at `line` of the masked one."""
+        """Return the line number in `text` that becomes `line` once masked."""
         lines = text.splitlines(keepends=True)
         for number in range(len(lines), 0, -1):
             before = copy.deepcopy(self).text("".join(lines[: number - 1]))
@@ -105,7 +107,7 @@ class Masked:
         return f"{match[0][: match.start(group) - match.start()]}«{mask.name} {number + 1}{length}»"
 
     def _number_as_there(self, number: int) -> int:
-        """Return the number on the other side of what is the n-th value on this side."""
+        """Return the other side's number for this side's n-th value."""
         if self._follows is None:
             return number
         there, place = self._follows._named, len(self._named)
@@ -119,11 +121,9 @@ def _same(mask: Mask, seen: str, value: str) -> bool:
 
 
 def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
-    """Return how masks keep each other from seeing what they name in a text.
+    """Return which masks hide what another names in a text: a wrong value would not show.
 
-    A wrong value would not show there.
-
-    A dropped line may hold a named value if the text shows that elsewhere too.
+    A dropped line may hold a named value if the text shows it elsewhere too.
     """
     found = []
     for named in (mask for mask in masks if mask.kind in ("named", "digest")):
@@ -212,10 +212,7 @@ def _mask(entry: dict[str, Any]) -> Mask:
 
 
 def as_text(outputs: Iterable[Any]) -> str:
-    """Return a cell's outputs as one comparable text.
-
-    Streams joined, then each other output with its type.
-    """
+    """Return a cell's outputs as one text: streams joined, other outputs with their types."""
     parts, before = [], ""
     for output in outputs:
         kind = (
@@ -237,7 +234,7 @@ def as_text(outputs: Iterable[Any]) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first line in which two texts differ; a text that ends before has None there."""
+    """The first line in which two texts differ; None for a text that has ended."""
 
     line: int
     expected: str | None

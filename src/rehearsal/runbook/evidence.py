@@ -1,7 +1,4 @@
-"""Which notebook held on which engine.
-
-The committed table, written by `make evidence-engines` alone.
-"""
+"""The committed table of which notebook held on which engine (`make evidence-engines`)."""
 
 import json
 from dataclasses import dataclass
@@ -15,15 +12,19 @@ from rehearsal.settings import Settings
 
 @dataclass(frozen=True)
 class Row:
-    """One notebook that held on one engine.
+    """A notebook that held on an engine.
 
     Attributes:
+        notebook: its name.
         engine: the set's name.
+        store: the image store.
         release: of Docker, such as `26.1.5`.
         versions: of its parts, by name.
-        cells: how many ran there, and held.
-        passed_over: how many hold with another image store alone.
-        measured: the day. commit: the code's. state: its `fingerprint` then.
+        cells: that ran there and held.
+        passed_over: cells that hold with another image store alone.
+        measured: the day.
+        commit: of the code.
+        state: the notebook's fingerprint.
     """
 
     notebook: str
@@ -38,15 +39,12 @@ class Row:
     state: str
 
     def is_of(self, runbook: Runbook) -> bool:
-        """Whether the notebook is still what held then."""
+        """Whether the notebook has not changed since."""
         return runbook.executed_path.exists() and self.state == runbook.fingerprint
 
 
 def load_rows(settings: Settings) -> tuple[Row, ...]:
-    """Return the rows of the committed table; none without one.
-
-    Raises CannotCheck for a table that is none.
-    """
+    """Return the table's rows; none without a table. Raises CannotCheck for a broken one."""
     if settings.evidence is None or not settings.evidence.exists():
         return ()
     try:
@@ -64,10 +62,7 @@ def write_rows(file: Path, rows: list[Row]) -> None:
 
 
 def is_recorded(settings: Settings, engine: Engine) -> bool:
-    """Whether the pages are held to every word on an engine.
-
-    The recorded one, and those of the table.
-    """
+    """Whether pages must hold to the word on an engine: the recorded one, or one of the table."""
     pairs = {(row.release, row.store) for row in load_rows(settings)}
     return (engine.name, engine.store) == (settings.engine, settings.store) or (
         engine.release,

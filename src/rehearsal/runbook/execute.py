@@ -35,28 +35,31 @@ CELL_SECONDS = 300
 NBVAL = ["--disable-plugin-autoload", "--assert=plain", "-p", "nbval.plugin"]
 NBVAL += ["-p", "rehearsal.runbook.nbval_plugin", "-p", "no:cacheprovider", "--nbval"]
 NBVAL += ["-c", os.devnull, "--color=no"]
-"""How pytest is called: no plugin that happens to be installed has a say in what is verified."""
+"""Arguments of pytest: no plugin that happens to be installed takes part."""
 FAILURE, NEEDED, PASSED_OVER = "rehearsal-failure", "rehearsal-needed", "rehearsal-passed-over"
 OUTPUTS = "rehearsal-outputs"
-"""What a cell's report holds: why it failed, the engine-specific masks that it needed, that it was
-not run on this engine; what it printed, as nbformat has it.
+"""Keys of a cell's report: its failure, engine-specific masks it needed, that it was not run on
+this engine, and its outputs.
 """
 _OURS = ("CellFailed", "RoomUnavailable", "NbCellError")
 
 
 @dataclass
 class Outcome:
-    """What came of a run, by name of its notebooks where it is counted.
+    """The result of a run; counters are by notebook.
 
     Attributes:
-        held: cells that ran, and whose output is the recorded one.
+        held: cells that ran, with the recorded output.
         passed_over: cells that hold with another image store alone.
         not_run: cells after one that failed.
-        problems: cells that end otherwise than they should, and what the texts lack.
+        problems: cells that end otherwise than declared, and problems of the texts.
         differences: cells whose output differs from the recorded one.
-        unchecked: what could not be run.
-        needed: the engine-specific masks that these outputs needed.
-        outputs: what each cell printed, where it was run, by notebook and number.
+        unchecked: cells that could not be run.
+        needed: engine-specific masks that these outputs needed.
+        outputs: each cell's outputs, by notebook and number.
+        notebooks: how many.
+        commands: how many shell commands their texts hold.
+        seconds: the duration.
     """
 
     held: Counter[str] = field(default_factory=Counter)
@@ -73,17 +76,17 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether everything that was asked for ran, and is as recorded."""
+        """Whether everything ran and matched."""
         return not (self.problems or self.differences or self.unchecked)
 
     @property
     def cells(self) -> int:
-        """How many cells were run, or had their reason not to be."""
+        """How many cells are accounted for."""
         found = (self.problems, self.differences, self.unchecked)
         return self.held.total() + self.passed_over.total() + self.not_run + sum(map(len, found))
 
     def lines(self) -> Iterator[str]:
-        """Yield what a person has to know, a line each."""
+        """Yield the lines for a person."""
         yield from map(str, (*self.problems, *self.differences, *self.unchecked))
         if self.not_run:
             yield f"{self.not_run} cells after a failed one were not run."
@@ -92,7 +95,7 @@ class Outcome:
             yield f"{over} cells {alone}"
 
     def judge(self, engine: Engine, recorded: bool) -> None:
-        """Raise CannotCheck or Wrong unless the runbooks hold on an engine."""
+        """Raise Wrong or CannotCheck unless the runbooks hold on an engine."""
         if self.unchecked:
             raise CannotCheck(f"{len(self.unchecked)} could not be checked.")
         if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
@@ -119,11 +122,10 @@ def verify(
     masks: Sequence[Mask] = (),
     recorded: bool = True,
 ) -> Outcome:
-    """Run all runbooks against their recorded outputs.
+    """Run runbooks and compare their outputs with the recorded ones.
 
-    masks: those that these runbooks must between them have a use for. recorded: whether each word
-    must hold on this engine, so that its own masks are needed.
-    Raises CannotCheck where that is not possible at all.
+    masks: those that these runbooks together must need. recorded: whether every word must hold on
+    this engine, so that its own masks are needed. Raises CannotCheck where nothing can be run.
     """
     begin = time.monotonic()
     executed = {one.name: one.executed for one in runbooks if one.executed_path.exists()}
@@ -157,10 +159,10 @@ def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
 
 
 def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
-    """Execute texts in rooms; yield each runbook, and whether its executed notebook was written.
+    """Execute texts in rooms; yield each runbook, and whether its notebook was written.
 
-    One whose cells and (masked) outputs still match is left as it is. Raises Wrong at a runbook of
-    which a cell failed, CannotCheck at one that could not be run: nothing of that is written.
+    A notebook whose cells and masked outputs still match is left alone. Raises Wrong at a runbook
+    with a failed cell, CannotCheck at one that could not run; neither is written.
     """
     for one in runbooks:
         check_kernel(one.text.kernel, one.name)
@@ -201,7 +203,7 @@ def _check_that_it_ran(runbook: Runbook, outcome: Outcome) -> None:
 
 
 def _holds(runbook: Runbook, outcome: Outcome) -> bool:
-    """Whether the executed notebook is still what a run of the text has just given."""
+    """Whether the recorded outputs still match this run, and the cells the text."""
     if not runbook.executed_path.exists():
         return False
     executed = all(cell.executed for cell in runbook.executed.code)
@@ -211,7 +213,7 @@ def _holds(runbook: Runbook, outcome: Outcome) -> bool:
 
 @contextlib.contextmanager
 def _draft(runbook: Runbook, draft: NotebookNode) -> Iterator[Path]:
-    """Give the path of a notebook to be run, hidden beside the runbook, as its room copies that."""
+    """Yield the path of a draft, hidden beside the runbook: its room copies that folder."""
     path = runbook.path.with_name(f".{runbook.name}.ipynb")
     try:
         path.write_text(nbformat.writes(draft))
@@ -224,7 +226,7 @@ def _draft(runbook: Runbook, draft: NotebookNode) -> Iterator[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a whole file in place of the one before, or leave that as it was."""
+    """Replace a file completely, or leave it as it was."""
     new = path.with_name(f".{path.name}.new")
     try:
         new.write_text(text)
@@ -245,7 +247,7 @@ Lint = Callable[[], Future[list[Problem]]]
 def _run(
     notebooks: Mapping[Path, Notebook], lint: Lint | None
 ) -> tuple[Outcome, Future[list[Problem]] | None]:
-    """Run executed notebooks, given with their paths; return the outcome, and what `lint` began."""
+    """Run notebooks; return the outcome, and the lint that was started meanwhile."""
     counts = {_name(path): len(notebook.code) for path, notebook in notebooks.items()}
     collector = _Collector(notebooks, Progress(counts), lint)
     if notebooks:
@@ -256,7 +258,7 @@ def _run(
 
 @dataclass
 class _Collector:
-    """A pytest plugin that collects what each cell's run said."""
+    """A pytest plugin that collects the outcome."""
 
     notebooks: Mapping[Path, Notebook]
     progress: Progress
@@ -266,12 +268,12 @@ class _Collector:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
-        """Lint beside the first cell: before, a room comes up, and uses both processors."""
+        """Start linting with the first cell: earlier it would compete with the room's start."""
         self._begin_to_lint()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Lint at once where this process only waits for workers."""
+        """Start linting at once where other processes run the cells."""
         if session.config.pluginmanager.hasplugin("dsession"):
             self._begin_to_lint()
 
@@ -295,7 +297,7 @@ class _Collector:
             self._add(report, name, number)
 
     def _add(self, report: pytest.TestReport, name: str, number: int) -> None:
-        """Keep a failure; of errors a notebook's first alone, as then its shell or room is gone."""
+        """Record a failure; after a notebook's first error only count, as its shell is gone."""
         notebook = next((one for path, one in self.notebooks.items() if _name(path) == name), None)
         cell = notebook.code[number].first_line if notebook else None
         said = next((json.loads(str(v)) for k, v in report.user_properties if k == FAILURE), None)
@@ -316,18 +318,18 @@ class _Collector:
 
 
 def _place(report: pytest.TestReport) -> tuple[str, int]:
-    """Return of which notebook and which of its code cells a report is."""
+    """Return a report's notebook and number of the code cell."""
     path, _, cell = report.nodeid.partition("::")
     return _name(Path(path)), int(cell.rpartition(" ")[2])
 
 
 def _name(path: Path) -> str:
-    """Return the name of the runbook of an executed notebook, or of a draft of one."""
+    """Return the runbook's name for a notebook or a draft."""
     return path.stem.removeprefix(".")
 
 
 def _meaning(said: Mapping[str, str]) -> str:
-    """Return an error's line, with the last thing that the cell printed before it."""
+    """Return an error with the last line that the cell printed."""
     printed = [line for line in said["printed"].splitlines() if line.strip()]
     named = "" if said["name"] in _OURS else f"{said['name']}: "
     return named + said["said"].strip() + (f" It printed last: {printed[-1]}" if printed else "")

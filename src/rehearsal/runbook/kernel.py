@@ -1,4 +1,4 @@
-"""Kernels of this project, as the host starts them."""
+"""How the host starts this project's kernels."""
 
 import uuid
 from typing import Any
@@ -21,7 +21,7 @@ def private_manager(**options: Any) -> KernelManager:
 
 
 def check_kernel(kernel: str, notebook: str) -> None:
-    """Raise CannotCheck unless a notebook asks for the kernel of rehearsals, and it is there."""
+    """Raise CannotCheck unless a notebook asks for the rehearsal's kernel, and it is installed."""
     if kernel != KERNEL:
         raise CannotCheck(
             f"{notebook} asks for the kernel {kernel}: a notebook is verified in the kernel"

@@ -1,4 +1,4 @@
-"""What must hold of a runbook before it is run: else a green run would prove nothing."""
+"""Problems of a runbook that would make a green run prove nothing; found before it runs."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _READS = (
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a runbook is not true, and where: the cell by its first line, and what is wrong."""
+    """What is wrong with a runbook, and with which cell, by its first line."""
 
     notebook: str
     cell: str | None
@@ -42,7 +42,7 @@ class Problem:
 
 
 def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
-    """Return what is wrong with a runbook before anything runs.
+    """Return a runbook's problems.
 
     Raises CannotCheck if its text or its executed notebook does not parse.
     """
@@ -65,13 +65,13 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
 
 
 Found = tuple[Cell | None, str]
-"""What is wrong, and with which cell; None for the whole runbook."""
+"""A cell, or None for the whole runbook, and what is wrong with it."""
 
 
 def _of_cells(
     text: Notebook, known: dict[str, Placeholder], modules: Sequence[str]
 ) -> Iterator[Found]:
-    """Find what is wrong with each cell for itself."""
+    """Find problems of single cells."""
     shells = [cell.shell for cell in text.code if _is_readable(cell)]
     functions = frozenset(name for one in shells if one for name in functions_of(one.parsed))
     for cell in text.code:
@@ -89,7 +89,7 @@ def _of_cells(
 
 
 def _is_readable(cell: Cell) -> bool:
-    """Whether a cell's options, or its Python, can be read; what cannot be is named elsewhere."""
+    """Whether a cell parses; one that does not is reported by _of_cells."""
     try:
         return cell.shell is not None or bool(python_tree(cell.source))
     except (Wrong, SyntaxError):
@@ -97,7 +97,7 @@ def _is_readable(cell: Cell) -> bool:
 
 
 def _would_hide(cell: Cell) -> Iterator[str]:
-    """Find by what nbval would be told not to check a cell."""
+    """Find tags and comments that make nbval skip a check."""
     for tag in set(cell.tags) & {*metadata_tags, "skip-execution"}:
         yield f"has the tag {tag}: what it ends with would not be checked"
     for line in map(str.strip, cell.source.splitlines()):
@@ -106,9 +106,9 @@ def _would_hide(cell: Cell) -> Iterator[str]:
 
 
 def _check_python(source: str, modules: Sequence[str]) -> None:
-    """Raise Refused for ways from a Python cell to a shell.
+    """Raise Refused for a Python cell that could start a program.
 
-    It is read as IPython reads it, so that no spelling of them is missed.
+    Parsed as IPython does, so that no spelling is missed.
     """
     try:
         tree = python_tree(source)
@@ -141,14 +141,14 @@ def _ways_out(node: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]
 
 
 def _unused(text: Notebook, known: dict[str, Placeholder]) -> Iterator[Found]:
-    """Find placeholders that are declared, and that no cell uses."""
+    """Find declared placeholders that no cell uses."""
     used = {match[1] for cell in text.code for match in FORM.finditer(cell.script or "")}
     for name in sorted(set(known) - used):
         yield None, f"declares <{name}>, which no cell uses: a cell has lost it, or remove it"
 
 
 def drift(text: Notebook, executed: Notebook) -> str | None:
-    """Return how two notebooks differ in their cells or declarations, or None; not by outputs."""
+    """Return how cells or declarations of two notebooks differ, or None; outputs are ignored."""
     if text.declares != executed.declares:
         return "the declarations (metadata `rehearsal`) differ"
     if text.kernel != executed.kernel:
@@ -164,7 +164,7 @@ def drift(text: Notebook, executed: Notebook) -> str | None:
 
 
 def _unchecked(cells: Sequence[Cell]) -> Iterator[Found]:
-    """Find cells of which nobody sees what they do, as neither they nor the next one show it."""
+    """Find cells whose effect nobody sees: neither they nor the next one print or assert."""
     for cell, following in zip_longest(cells, cells[1:]):
         if not any(_shows(one) or _asserts(one) for one in (cell, following) if one):
             yield cell, "neither prints nor asserts, and nor does the next cell: let one of them"
@@ -175,7 +175,7 @@ def _shows(cell: Cell) -> bool:
 
 
 def _asserts(cell: Cell) -> bool:
-    """Whether a cell could fail for what it finds."""
+    """Whether a cell contains an assertion."""
     shell = cell.shell
     if shell is None:
         tree = python_tree(cell.source)
@@ -190,9 +190,9 @@ def _first_word(node: Node) -> str:
 
 
 def _not_read_back(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[Found]:
-    """Find a last write that no later cell reads back from the registry, and shows.
+    """Find a last write that no later cell reads back from the registry and shows.
 
-    readers: the project's own programs that read a registry.
+    readers: programs of the project that read a registry.
     """
     reads = (*_READS, *((reader,) for reader in readers))
     writing = [(n, cell.shell) for n, cell in enumerate(cells) if _writes(cell.shell)]
@@ -205,12 +205,12 @@ def _not_read_back(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[Fo
 
 
 def _writes(shell: ShellCell | None) -> bool:
-    """Whether a cell writes what it declares: one that must fail is refused to."""
+    """Whether a cell writes; one that must fail does not."""
     return shell is not None and bool(shell.writes) and shell.fails is None
 
 
 def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
-    """Whether a cell asks the registry for a reference, and shows what it says."""
+    """Whether a cell reads a reference from the registry, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
         return False
@@ -226,9 +226,10 @@ def _asks(said: Sequence[str], reads: Sequence[tuple[str, ...]]) -> bool:
 
 
 def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
-    """Return a problem for each mask that matches no recorded output, or hides what another names.
+    """Return masks that match no recorded output, or that hide what another names.
 
-    Nobody would notice if it hid too much. Masks for some engines are held by a run on one of them.
+    Nobody would notice if such a mask hid too much. Engine-specific masks are checked by a run on
+    their engine.
     """
     executed = [one.executed for one in runbooks if one.executed_path.exists()]
     texts = [as_text(cell.outputs) for notebook in executed for cell in notebook.code]
@@ -242,7 +243,7 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
 
 
 def count_commands(notebook: Notebook) -> int:
-    """Return how many shell commands the cells of a notebook hold."""
+    """Return the number of shell commands in a notebook."""
     shells = [cell.shell for cell in notebook.code if _is_readable(cell)]
     trees = [shell.parsed.tree for shell in shells if shell]
     return sum(node.type == "command" for tree in trees for node in walk(tree))

@@ -1,6 +1,6 @@
-"""A runbook as plain values: NAME.md, its text, and NAME.ipynb, the same with the outputs of a run.
+"""A runbook as plain values: NAME.md, its text, and NAME.ipynb, that text with outputs.
 
-Each file is read once, when something first asks for it.
+Each file is read once, on first use.
 """
 
 import functools
@@ -28,7 +28,7 @@ class Cell:
         source: its text, with the magic line of a shell cell.
         tags: from its metadata.
         outputs: as nbformat has them.
-        executed: whether it has been.
+        executed: whether it has run.
     """
 
     kind: str
@@ -39,29 +39,36 @@ class Cell:
 
     @functools.cached_property
     def shell(self) -> ShellCell | None:
-        """The shell cell that this is, or None; raises Wrong for options that there are not."""
+        """The shell cell, or None; raises Wrong for unknown options."""
         return shell_cell(self.source) if self.kind == "code" else None
 
     @property
     def script(self) -> str | None:
-        """The script of a shell cell, whatever its options say, or None for any other cell."""
+        """The script of a shell cell, even with wrong options, or None."""
         line, script = split_magic(self.source)
         return script if self.kind == "code" and line is not None else None
 
     @property
     def language(self) -> str:
-        """What a code cell is written in."""
+        """The language of a code cell."""
         return "python" if self.script is None else "bash"
 
     @property
     def first_line(self) -> str:
-        """The line by which a person knows a cell: its first, without a magic line."""
+        """The line that identifies a cell for people: its first, without the magic line."""
         return split_magic(self.source)[1].strip().partition("\n")[0]
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """One file's cells, the kernel that it asks for, and what its header declares."""
+    """The content of one file.
+
+    Attributes:
+        cells: in order.
+        kernel: the name that it asks for.
+        declares: the metadata `rehearsal`.
+        node: the same as nbformat has it.
+    """
 
     cells: tuple[Cell, ...]
     kernel: str
@@ -70,29 +77,29 @@ class Notebook:
 
     @property
     def code(self) -> list[Cell]:
-        """The cells that run."""
+        """The code cells."""
         return [cell for cell in self.cells if cell.kind == "code"]
 
 
 @dataclass(frozen=True)
 class Runbook:
-    """One runbook, by the path of its text."""
+    """A runbook, identified by the path of its text."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The name of both files, without what they end in."""
+        """The name of both files, without suffix."""
         return self.path.stem
 
     @property
     def executed_path(self) -> Path:
-        """The path of the executed notebook, whether there is one or not."""
+        """The path of the executed notebook, which may not exist."""
         return self.path.with_suffix(".ipynb")
 
     @functools.cached_property
     def text(self) -> Notebook:
-        """The notebook that the text describes; raises CannotCheck if it describes none."""
+        """The text as a notebook; raises CannotCheck if it does not parse."""
         import jupytext
 
         try:
@@ -104,7 +111,7 @@ class Runbook:
 
     @functools.cached_property
     def executed(self) -> Notebook:
-        """The executed notebook; raises Wrong if there is none, CannotCheck if it is none."""
+        """The executed notebook; raises Wrong if there is none, CannotCheck for a broken one."""
         import nbformat
 
         name = self.executed_path.name
@@ -120,12 +127,12 @@ class Runbook:
 
     @functools.cached_property
     def placeholders(self) -> dict[str, Placeholder]:
-        """What the text declares, by name; raises Wrong for a declaration in part."""
+        """The declared placeholders by name; raises Wrong for an incomplete declaration."""
         return declared(self.text.node.metadata)
 
     @property
     def fingerprint(self) -> str:
-        """What tells one state of text and outputs from any other: 16 hexadecimal digits."""
+        """A hash of text and executed notebook: 16 hexadecimal digits."""
         both = self.path.read_bytes() + b"\0" + self.executed_path.read_bytes()
         return hashlib.sha256(both).hexdigest()[:16]
 
@@ -152,7 +159,7 @@ def _line(error: Exception) -> str:
 def find_runbooks(settings: Settings, names: Iterable[str]) -> list[Runbook]:
     """Return the named runbooks (NAME, NAME.md, NAME.ipynb or a path), or all of the project.
 
-    Raises CannotCheck for a name of none, Wrong for a notebook that has no text beside it.
+    Raises CannotCheck for an unknown name, Wrong for a notebook without a text.
     """
     if asked := list(names):
         return list(dict.fromkeys(_find(settings, name) for name in asked))
@@ -181,9 +188,9 @@ def _find(settings: Settings, name: str) -> Runbook:
 
 
 def part_of(runbooks: list[Runbook], shard: str) -> list[Runbook]:
-    """Return the I-th of N parts (`I/N`) of the runbooks; all for nothing.
+    """Return the I-th of N parts (`I/N`) of the runbooks, or all for an empty string.
 
-    Raises CannotCheck for no such part.
+    Raises CannotCheck for an impossible part.
     """
     if not shard:
         return runbooks

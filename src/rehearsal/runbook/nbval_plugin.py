@@ -1,7 +1,6 @@
-"""A pytest plugin: nbval runs the notebooks, and compares through this project's masks.
+"""A pytest plugin that replaces nbval's comparison by this project's masks.
 
-nbval's own sanitizers are passed over: they know nothing of a value that must stay the same from
-cell to cell.
+nbval's own sanitizers cannot hold a value equal from cell to cell.
 """
 
 import copy
@@ -26,7 +25,7 @@ _SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give each cell this project's comparison in place of nbval's."""
+    """Replace nbval's comparison."""
     if isinstance(item, IPyNbCell):
         cell: Any = item
         cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(
@@ -70,7 +69,7 @@ def _record(item: pytest.Item, **what: object) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Put what a cell printed, and why it failed, into its report: it crosses from the worker."""
+    """Add a cell's outputs and failure to its report, which crosses from the worker."""
     if isinstance(item, IPyNbCell):
         outputs = item.test_outputs or []
         if call.when == "call":

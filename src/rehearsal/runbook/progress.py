@@ -1,7 +1,4 @@
-"""What a person sees while notebooks are verified.
-
-A live line in a terminal, else a line for each notebook.
-"""
+"""Progress while notebooks run: a live line in a terminal, else a line a notebook."""
 
 import shutil
 import sys
@@ -11,7 +8,7 @@ from collections.abc import Mapping
 
 
 class Progress:
-    """Counts the cells done of each notebook, on standard error."""
+    """Counts finished cells, on standard error."""
 
     def __init__(self, cells: Mapping[str, int]) -> None:
         self._cells = cells
@@ -21,7 +18,7 @@ class Progress:
         self._show()
 
     def advance(self, notebook: str) -> None:
-        """Count one more cell of a notebook as done."""
+        """Count one more finished cell of a notebook."""
         self._done[notebook] += 1
         if not self._live and self._done[notebook] == self._cells.get(notebook):
             took = time.monotonic() - self._begin
@@ -33,7 +30,7 @@ class Progress:
         self._show()
 
     def close(self) -> None:
-        """Take the live line away."""
+        """Clear the live line."""
         if self._live:
             sys.stderr.write("\r\x1b[K")
 
