@@ -1,7 +1,7 @@
-"""Publish the executed notebooks as pages: MkDocs' own Markdown, made from their cells.
+"""Pages from executed notebooks, as MkDocs' own Markdown.
 
 mkdocs-jupyter makes a notebook an entry of the navigation and a link target, and copies it for
-download; its own HTML (25 times as large, with links that nobody checks) is set aside.
+download; its own HTML is not used.
 """
 
 import base64
@@ -112,7 +112,7 @@ on_files = CombinedEvent(_add, _restore)
 
 @event_priority(-100)
 def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
-    """Give a notebook's page MkDocs' own rendering back."""
+    """Restore MkDocs' own rendering of a notebook's page."""
     page.__dict__.pop("render", None)
     page.edit_url = page.edit_url and page.edit_url.replace("/docs/../", "/")
     return page
@@ -127,10 +127,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def mark(output: str, masks: Sequence[Mask]) -> str:
-    """Return an output's HTML with what differs at the reader's marked.
-
-    The script says why (labels.js).
-    """
+    """Mark what may differ for the reader in an output's HTML; labels.js explains it."""
     for mask in (mask for mask in masks if mask.kind in ("named", "digest", "text")):
         kind = f' class="{mask.name}"' if mask.name in ("time", "size") else ""
         output = mask.pattern.sub(lambda match, kind=kind: f"<var{kind}>{match[0]}</var>", output)
@@ -138,10 +135,7 @@ def mark(output: str, masks: Sequence[Mask]) -> str:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put drawings into the page itself, where they take the colours of the scheme.
-
-    Mark what differs in outputs.
-    """
+    """Inline drawings, so that they take the scheme's colours, and mark outputs."""
     masks = load_masks(NOTEBOOKS / "masks.toml")
     html = _OUTPUT.sub(lambda match: mark(match[0], masks), html)
 

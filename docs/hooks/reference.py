@@ -1,7 +1,4 @@
-"""The reference pages, made from the code.
-
-Command lines, errors, what registries say, and the Python API.
-"""
+"""Reference pages from the code: command lines, errors, refusals, the Python API."""
 
 import importlib
 import inspect
@@ -25,7 +22,7 @@ _PLACE = re.compile(r"^<!-- reference: (\w+) -->$", re.MULTILINE)
 
 
 def commands(app: Any, program: str) -> str:
-    """Return every verb of a command line: what it does, its arguments and options, an example."""
+    """Return a command line's verbs: purpose, arguments, options, an example."""
     group = typer.main.get_command(app)
     parts = []
     for name, command in sorted(group.commands.items()):
@@ -62,7 +59,7 @@ def errors(module: Any, root: type) -> str:
 
 
 def refusals() -> str:
-    """Return what registries say when they refuse, with its cause and the next step."""
+    """Return registries' refusals, with cause and next step."""
     rows = [
         f"| `{_cell(refusal.said)}` | {refusal.cause} | {refusal.step} |" for refusal in REFUSALS
     ]
@@ -72,7 +69,7 @@ def refusals() -> str:
 
 
 def python() -> str:
-    """Return the public names of the helper's modules, each with what its docstring says first."""
+    """Return the public names of the helper's modules, with the first line of their docstrings."""
     return "\n\n".join("\n".join(_module(name)) for name in MODULES)
 
 
@@ -109,5 +106,5 @@ REFERENCES: dict[str, Callable[[], str]] = {
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put each reference in the place that names it."""
+    """Replace each marker by its reference."""
     return _PLACE.sub(lambda match: REFERENCES[match[1]](), markdown)

@@ -1,12 +1,10 @@
-"""Let the search put first the page that teaches what was typed.
+"""Search results ranked by what people look for: a command, a stack, an error message.
 
-A command, a stack, an error message.
-
-The theme ranks a word in a heading a thousand times above one in the text, and looks for any of the
-words typed. So `docker push` led to every page whose heading begins with docker. Here a heading
-counts as ten words, and these as a hundred: a page's title in the navigation, what heads the
-sections of the reference and of Troubleshooting, the stacks' names where they are defined, what
-registries say, and each docker command in the section that runs it first.
+The theme weighs a word of a heading a thousand times, and looks for any of the words: `docker push`
+led to every page whose heading begins with docker. Here a heading's word counts ten times; a
+hundred times count page titles, headings of the reference and of Troubleshooting, stacks' names
+where they are defined, registries' messages, and each docker command in the section that runs it
+first.
 """
 
 import json
@@ -28,7 +26,7 @@ from rehearsal.runbook.model import Runbook
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
 BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
-"""The pages that readers look for most come before those that mention the same."""
+"""Pages that readers look for most rank above those that mention the same."""
 _COMMAND = re.compile(
     r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE
 )
@@ -37,19 +35,19 @@ _pages: list[Page] = []
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
-    """Remember the pages in the order in which a reader meets them."""
+    """Remember the pages in reading order."""
     _pages[:] = nav.pages
     return nav
 
 
 def commands(path: str) -> list[str]:
-    """Return the docker commands that the cells of a notebook run, in their order."""
+    """Return the docker commands of a notebook, in order."""
     scripts = (cell.script for cell in Runbook(Path(path)).executed.code)
     return [match[1] for script in scripts if script for match in _COMMAND.finditer(script)]
 
 
 def _tags(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each word to look up with the entry of the index that it leads to."""
+    """Yield words with the index entry to which they lead."""
     given: set[str] = set()
     for page in _pages:
         own = [entry for entry in entries if entry["location"].partition("#")[0] == page.url]
@@ -78,7 +76,7 @@ def _text(entry: dict[str, Any]) -> str:
 
 @event_priority(-50)  # after the search has written its index, before the offline plugin copies it
 def on_post_build(config: MkDocsConfig) -> None:
-    """Say in the index what counts how much."""
+    """Write the weights into the index."""
     file = Path(config.site_dir) / "search" / "search_index.json"
     index = json.loads(file.read_text())
     index["config"] |= {"fields": FIELDS, "pipeline": []}  # a message counts with its small words

@@ -1,4 +1,4 @@
-"""Tables of the pages that are made from code and measurements, so that nobody types them twice."""
+"""Tables from code and measurements."""
 
 import json
 import re
@@ -23,7 +23,7 @@ RUNS = {
     "steady": "Repeated runs",
     "races": "Races for a version",
 }
-"""What is run whole for each evidence, and how the page calls it."""
+"""The long checks, by the name of their file in bench/, with their titles."""
 DOCS = Path(__file__).parents[1]
 BENCH = DOCS.parent / "bench"
 _PLACE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
@@ -42,7 +42,7 @@ def stacks() -> str:
 
 
 def tags() -> str:
-    """Return what each kind of push writes, as the rule itself says it."""
+    """Return the tag that each kind of push writes."""
     cases = tomllib.loads((DOCS / "tags-for.toml").read_text())["case"]
     return table(("On", "it publishes"), ((case["what"], _written(case)) for case in cases))
 
@@ -56,7 +56,7 @@ def _written(case: Mapping[str, str]) -> str:
 
 
 def bench() -> str:
-    """Return what `make bench` measured last: medians of runs in turn, and their ratio's bar."""
+    """Return the last `make bench`: medians, ratios and their bars."""
     results = _measured("results")
     head = ("What", "Takes", "Beside", "Takes", "Ratio", "At most")
     rows = map(_ratio, results["ratios"])
@@ -71,7 +71,7 @@ def _ratio(ratio: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def pages() -> str:
-    """Return what `make scores` found last: the worst page's figure for each score, and its bar."""
+    """Return the last `make scores`: the worst page of each score, and its bar."""
     results = _measured("pages")
     rows = []
     for score in results["scores"]:
@@ -81,7 +81,7 @@ def pages() -> str:
 
 
 def runs() -> str:
-    """Return what came of that which takes long and is run whole for each evidence."""
+    """Return the outcomes of the long checks."""
     found = ((what, _measured(name)) for name, what in RUNS.items() if _file(name).exists())
     rows = (
         (what, run["outcome"], f"{run['seconds'] / 60:.1f} min", run["measured"], _commit(run))
@@ -99,7 +99,7 @@ def versions() -> str:
 
 
 def engines() -> str:
-    """Return which guide held on which engine: the rows whose notebook is what it was then."""
+    """Return which guide held on which engine, without rows of guides that have changed since."""
     settings = load_settings(BENCH)
     text = {row.notebook: settings.notebooks / f"{row.notebook}.md" for row in load_rows(settings)}
     rows = [row for row in load_rows(settings) if row.is_of(Runbook(text[row.notebook]))]
@@ -140,5 +140,5 @@ TABLES |= {"engines": engines, "pages": pages, "runs": runs, "versions": version
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put each table in the place that names it."""
+    """Replace each marker by its table."""
     return _PLACE.sub(lambda match: TABLES[match[1]](), markdown)

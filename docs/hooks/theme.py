@@ -1,4 +1,4 @@
-"""Mend what axe and vnu find in the theme, and keep the search's helper on this site."""
+"""Mends of the theme's HTML: what axe and vnu find, and a script from another host."""
 
 import posixpath
 import re

@@ -1,10 +1,7 @@
-"""Let readers fill in their own values.
+"""Fields for readers' own values, which fill in the placeholders of commands.
 
-Mark each placeholder of a command, and give the script what may be typed.
-
-Only placeholders that are no secrets are given: for the others there is no field. Without the
-script, nothing changes. The bar stands in the page from the beginning, closed and of a fixed
-height, so that nothing moves when it is filled.
+Secrets have no field. Without the script, nothing changes. The bar is in the page from the start,
+closed and of a fixed height, so that nothing moves when it is filled.
 """
 
 import json
@@ -43,11 +40,11 @@ NAMES = {
     "release": RELEASE,
     "hint": _RELEASE[1],
 }
-"""What the full name of an image is made of, for the page that checks one."""
+"""Parts of an image's full name, for the page that checks one."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Write the script, with what may be typed for each placeholder of any notebook."""
+    """Write the script, with the fields of all placeholders."""
     known = [one for one in declared_in(NOTEBOOKS).values() if not one.secret and one.name in RULES]
     keys = ("name", "what", "pattern", "hint")
     fields = [dict(zip(keys, (one.name, one.what, *RULES[one.name]), strict=True)) for one in known]
@@ -59,7 +56,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Mark the placeholders in a page's commands, and put the values bar below the title."""
+    """Mark placeholders in commands, and put the bar below the title."""
     html = _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
     filled_in = set(_MARKED.findall(html)) & {escape(name) for name in RULES}
     return html.replace("</h1>", f"</h1>\n{_BAR}", 1) if filled_in else html

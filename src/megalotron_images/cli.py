@@ -70,10 +70,7 @@ def check(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say whether an image may be published.
-
-    Its name and tag, whether that is free and newer, its platform.
-    """
+    """Check whether an image may be published: name, tag, version and platforms."""
     local = None
     if image:
         from megalotron_images.engine import Engine
@@ -83,7 +80,7 @@ def check(
 
 
 def _findings(text: str, image: LocalImage | None) -> list[Finding]:
-    """Return what is found about publishing an image; a broken name ends the questions."""
+    """Return the findings about publishing an image; after a broken name there are no others."""
     try:
         reference = parse_reference(text)
     except RuleBroken as error:
@@ -128,7 +125,7 @@ def status(
 
 @app.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
 def digest(reference: ImageReference, as_json: AsJson = False) -> None:
-    """Print what the registry says a reference names: its digest, or `nothing`."""
+    """Print the digest that a reference points to in the registry, or `nothing`."""
     state = connect().state(*split_reference(reference))
     if isinstance(state, Unknown):
         raise CannotTell(f"Nobody can tell what {reference} names: {state.reason}")
@@ -148,7 +145,7 @@ def next_version(
     major: Annotated[bool, typer.Option("--major", help="Raise X.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the next version of a stack, alone on the line."""
+    """Print the next version of a stack, alone on its line."""
     if patch + minor + major > 1:
         raise typer.BadParameter("Give one of --patch, --minor and --major.")
     bump = Bump.MAJOR if major else Bump.MINOR if minor else Bump.PATCH
@@ -175,7 +172,7 @@ def publish(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Push a local image under a tag, say what the tag was before, and prove it by reading back."""
+    """Push a local image to a tag, show what the tag was before, and read it back."""
     from megalotron_images import release
     from megalotron_images.engine import Engine
 
@@ -206,7 +203,7 @@ def promote(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move main or dev to a release, in the registry itself; going back is the same."""
+    """Move main or dev to a release, inside the registry; going back is the same."""
     from megalotron_images import release
 
     if expect and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
@@ -220,9 +217,9 @@ def promote(
 
 
 def _may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
-    """Say what a change is about, and ask before it; return whether to go on.
+    """Show a plan and ask for confirmation; return whether to write.
 
-    Raises Refused or CannotTell where it must not happen.
+    Raises Refused or CannotTell where the plan must not be carried out.
     """
     for note in plan.notes:
         output.step(note)
@@ -262,9 +259,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _confirm(reference: Reference, yes: bool) -> None:
-    """Return if the person typed the full reference, or said --yes.
+    """Ask for the full reference, unless --yes was given.
 
-    Raises Refused for anything else.
+    Raises Refused for any other answer.
     """
     if yes:
         return

@@ -26,14 +26,14 @@ _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_TAG = 128
-"""Of a tag, in characters: OCI distribution specification, "Pulling manifests"."""
+"""Characters in a tag (OCI distribution specification, "Pulling manifests")."""
 WRITING_EVENTS = ("push", "workflow_dispatch")
-"""GitHub's events that may write; a pull request's code is not yet the repository's."""
+"""GitHub's events that may write: a pull request's code is not the repository's yet."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack: how people call it, and the last part of its image's name."""
+    """A stack: its title for people, and the last part of its image's name."""
 
     title: str
     name: str
@@ -50,19 +50,15 @@ STACKS = (
     Stack("Sniffer", "sniffer"),
     Stack("Go FlowMeter", "go-flow-meter"),
 )
-"""The stacks of the seed. A fifth is one more line here; the table in the documentation is made
-from this.
-"""
+"""The stacks. A new one is one more line; the documentation's table is made from this."""
 
 
 STAGING = "staging"
-"""The tag under which an engine hands an image over before it is released; no tag of the
-convention.
-"""
+"""The tag under which an engine hands an image over; it does not follow the convention."""
 
 
 class Bump(StrEnum):
-    """The part of a version that the next release raises."""
+    """The part of a version to increase."""
 
     PATCH = "patch"
     MINOR = "minor"
@@ -70,7 +66,7 @@ class Bump(StrEnum):
 
 
 class MovingTag(StrEnum):
-    """A tag that is moved from image to image."""
+    """A tag that people move from image to image."""
 
     MAIN = "main"
     DEV = "dev"
@@ -81,18 +77,13 @@ RELEASE = (
     r"v(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)"
     r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
 )
-"""A release as a pattern that Python and a browser read alike (semver.org's own, without a build
-part, as a tag).
-"""
+"""A release as a pattern for Python and browsers: semver.org's own, without a build part."""
 
 
 @total_ordering
 @dataclass(frozen=True)
 class Release:
-    """A released version, ordered as Semantic Versioning orders versions.
-
-    Its build part plays no part in a tag.
-    """
+    """A release, ordered by Semantic Versioning."""
 
     version: SemVer
 
@@ -104,7 +95,7 @@ class Release:
 
     @property
     def is_prerelease(self) -> bool:
-        """Whether this is a pre-release, which never becomes `main` without being asked for."""
+        """Whether this is a pre-release, which becomes `main` only on request."""
         return self.version.prerelease is not None
 
 
@@ -123,7 +114,7 @@ class Reference:
 
 
 def parse_stack(name: str) -> Stack:
-    """Return the stack of that name; raise RuleBroken, naming the nearest one, if there is none."""
+    """Return a stack by name; raise RuleBroken, with the nearest one, for an unknown name."""
     for stack in STACKS:
         if stack.name == name:
             return stack
@@ -149,9 +140,9 @@ def parse_version(text: str) -> SemVer:
 
 
 def parse_release(text: str) -> Release:
-    """Return the release that a tag names.
+    """Return a tag's release.
 
-    Raises RuleBroken, with the nearest right spelling, if it names none.
+    Raises RuleBroken, with the nearest correct spelling, for a tag that is none.
     """
     bare = text.strip().removeprefix("v").removeprefix("V")
     numbers = re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){0,2}", bare, re.ASCII)
@@ -182,12 +173,10 @@ def parse_release(text: str) -> Release:
 
 
 def releases_among(tags: Iterable[str]) -> Iterator[Release]:
-    """Yield the releases among a repository's tags, the newest first.
+    """Yield the releases among a repository's tags, the newest first; others are skipped.
 
-    All other tags are passed over.
-
-    Only tags that begin alike are compared in full: of 10,000 tags, the newest costs as much as
-    reading them.
+    Only tags with the same numbers are compared in full: finding the newest of 10,000 costs as much
+    as reading them.
     """
     lines = "\n".join(tag for tag in tags if "\n" not in tag)
     numbered = (((int(x), int(y), int(z)), tag) for tag, x, y, z in _NUMBERS.findall(lines))
@@ -200,16 +189,15 @@ def releases_among(tags: Iterable[str]) -> Iterator[Release]:
 
 
 def next_release(newest: Release | None, bump: Bump) -> Release:
-    """Return the release that follows the newest one; v1.0.0 where there is none.
+    """Return the release after the newest one; v1.0.0 if there is none.
 
-    After a pre-release that is the release it prepares, where raising `bump` leads to that (SemVer,
-    rule 11).
+    After a pre-release that is its own release, if `bump` leads there (SemVer, rule 11).
     """
     return Release(newest.version.next_version(bump)) if newest else Release(SemVer(1))
 
 
 def parse_tag(text: str) -> Tag:
-    """Return the tag, a moving one or a release; raise RuleBroken if it is neither."""
+    """Return a tag, moving or a release; raise RuleBroken for anything else."""
     if text in set(MovingTag):
         return MovingTag(text)
     if text.lower() in {"main", "dev", "master", "production", "develop", "latest"}:
@@ -219,7 +207,7 @@ def parse_tag(text: str) -> Tag:
 
 
 def split_reference(text: str) -> tuple[str, str]:
-    """Return repository and tag (or digest) of any reference below the registry.
+    """Return repository and tag (or digest) of any reference in the registry.
 
     It need not follow the convention.
     """

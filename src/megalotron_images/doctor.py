@@ -1,4 +1,4 @@
-"""What is wrong with this machine's engine, login, token or network, each with its next step."""
+"""Diagnosis of this machine's engine, login, token and network, with next steps."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from megalotron_images.registry.transport import Transport
 
 
 def examine() -> Iterator[Finding]:
-    """Yield what is found, part by part; nothing in a registry is changed."""
+    """Yield the findings one by one; nothing in a registry is changed."""
     yield _engine()
     try:
         credentials = find_credentials(REGISTRY)

@@ -1,8 +1,6 @@
-"""The Docker engine, through its SDK: which image is there, and pushing it.
+"""The Docker engine, through its SDK: looking at an image and pushing it.
 
-What a stream only mentions is raised here.
-
-The SDK's own push returns text and never raises, so its lines are read one by one.
+The SDK's push returns text and never raises, so its lines are read here.
 """
 
 import contextlib
@@ -22,10 +20,10 @@ from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
 
 Progress = Callable[[str, int, int], None]
-"""Told a layer's id, the bytes sent of it, and its size."""
+"""Called with a layer's ID, the bytes sent, and its size."""
 _SECONDS = 600
 _CONTAINERD = "io.containerd.snapshotter"
-"""What the engine calls its image store where that is containerd's."""
+"""The engine's name for containerd's image store."""
 
 
 class Engine:
@@ -41,9 +39,9 @@ class Engine:
             return str(self._api.version()["Version"])
 
     def image(self, name: str) -> LocalImage:
-        """Return the image of that name.
+        """Return an image.
 
-        Raises EngineFailed if there is none, or nobody can tell its platforms.
+        Raises EngineFailed if there is none, or if its platforms are unknown.
         """
         with _failures():
             try:
@@ -79,10 +77,8 @@ class Engine:
     ) -> None:
         """Push an image to `repository:tag`.
 
-        Raises EngineFailed, with the registry's words, if that fails.
-
-        The name is given to the image for the push, and taken away again. say: told what the engine
-        remarks.
+        The name is given to the image for the push, and removed again. say: called with the
+        engine's remarks. Raises EngineFailed, with the registry's words.
         """
         login = (
             {"username": credentials.username, "password": credentials.password}
@@ -100,10 +96,7 @@ class Engine:
                 self._forget(image, f"{repository}:{tag}")
 
     def _forget(self, image: LocalImage, name: str) -> None:
-        """Take a name away, unless it is the last one.
-
-        An image without any would be deleted with it.
-        """
+        """Remove a name, unless it is the image's last: the image would go with it."""
         with contextlib.suppress(APIError):
             if set(self._api.inspect_image(image.id).get("RepoTags") or ()) - {name}:
                 self._api.remove_image(name, noprune=True)
@@ -112,7 +105,7 @@ class Engine:
 def _client() -> docker.DockerClient:
     """Return a client of the engine that the docker command would use.
 
-    DOCKER_HOST, then its context.
+    DOCKER_HOST comes before its context.
     """
     if os.environ.get("DOCKER_HOST"):
         _check_address(os.environ["DOCKER_HOST"])

@@ -1,14 +1,14 @@
-"""What can go wrong with the image process, as one family.
+"""The errors of this package, each with one line for a person, and an exit status.
 
-Each has one line for a person, and an exit status.
-
-ImageError            the root: what happened, what it means, what to do next ├── Refused
-a rule says no, or somebody else was first: what stands there is not yours (1) │   ├── RuleBroken
-a name, tag or version breaks the convention │   └── LostRace      somebody wrote the same tag at
-the same moment, and theirs is what stands there └── CannotTell        registry or engine did not
-give an answer to rely on (3; 2 is the command line's own) ├── RegistryFailed │   └──
-RegistryRefused   it said no, so it did nothing └── EngineFailed └── NameTaken another push from the
-same engine took the name under which an image was handed over
+ImageError
+├── Refused               a rule forbids it, or somebody else was first (1)
+│   ├── RuleBroken        a name, tag or version breaks the convention
+│   └── LostRace          somebody else wrote the same tag at the same moment
+└── CannotTell            no reliable answer (3; 2 is the command line's own)
+    ├── RegistryFailed
+    │   └── RegistryRefused   so nothing was done
+    └── EngineFailed
+        └── NameTaken     another push took the image's name
 """
 
 
@@ -19,28 +19,25 @@ class ImageError(Exception):
 
 
 class Refused(ImageError):
-    """A rule of the process says no, or somebody else was first.
-
-    What stands in the registry is not yours.
-    """
+    """A rule forbids it, or somebody else was first: what the registry holds is not yours."""
 
 
 class RuleBroken(Refused):
-    """A name, tag or version that the convention does not allow."""
+    """A name, tag or version breaks the convention."""
 
 
 class LostRace(Refused):
-    """The tag names what somebody else wrote at the same moment."""
+    """Somebody else wrote the tag at the same moment."""
 
 
 class CannotTell(ImageError):
-    """There is no answer to rely on, so nothing is known, and nothing goes on."""
+    """There is no reliable answer, so nothing goes on."""
 
     status = 3
 
 
 class RegistryFailed(CannotTell):
-    """A registry refused, failed, or could not be reached; `said` holds its own words."""
+    """A registry refused, failed, or could not be reached; `said` is its own message."""
 
     def __init__(self, text: str, said: str = "") -> None:
         super().__init__(text)
@@ -48,7 +45,7 @@ class RegistryFailed(CannotTell):
 
 
 class RegistryRefused(RegistryFailed):
-    """A registry said no, itself: what was asked for was not done."""
+    """A registry refused, so nothing was done."""
 
 
 class EngineFailed(CannotTell):
@@ -56,4 +53,4 @@ class EngineFailed(CannotTell):
 
 
 class NameTaken(EngineFailed):
-    """Another push from the same engine took the name under which an image was handed over."""
+    """Another push from the same engine took the name of the image being handed over."""

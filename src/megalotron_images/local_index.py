@@ -1,10 +1,8 @@
-"""A local image for several platforms, as containerd's image store holds it.
+"""A local image for several platforms, in containerd's image store.
 
-Which of them are there.
-
-From API 1.48 on (Docker 28) the engine lists the parts of an index itself. Before, its export of
-the image tells: the index, and the blobs that are there. A part is there when its manifest, its
-configuration and all of its layers are: its manifest alone may outlive them.
+From API 1.48 (Docker 28) the engine lists the parts of an index itself. Before, an export of the
+image shows them: a platform is there if its manifest, its configuration and all of its layers are.
+The manifest alone may outlive them.
 """
 
 import contextlib
@@ -18,19 +16,15 @@ from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import is_attestation, platform_in
 
 Part = dict[str, Any]
-"""One entry of `Manifests` in the engine's answer: `Descriptor`, `Kind`, `Available`,
-`ImageData`.
-"""
+"""An entry of `Manifests` in the engine's answer."""
 _LARGEST = 4 * 1024 * 1024
-"""Bytes of the largest index that a registry takes (OCI distribution specification 1.1, "Pushing
-manifests").
-"""
+"""Largest index that registries take, in bytes (OCI distribution specification 1.1)."""
 
 
 def image(name: str, digest: str, parts: list[Part]) -> LocalImage:
-    """Return the image whose index has these parts.
+    """Return the image with these parts.
 
-    Raises EngineFailed where no platform of it is there.
+    Raises EngineFailed if no platform is there.
     """
     images = [part for part in parts if part["Kind"] == "image"]
     here = frozenset(
@@ -56,11 +50,9 @@ def _platform(part: Part) -> Iterator[str]:
 
 
 def read(digest: str, export: IO[bytes]) -> list[Part]:
-    """Return the parts of the index `digest` from an export of its image.
+    """Return the parts of the index `digest` from an export; none if it is no index.
 
-    None where that is no index.
-
-    Raises EngineFailed where the export does not hold it.
+    Raises EngineFailed if the export does not contain it.
     """
     names, documents = _blobs(export)
     if digest not in documents:
@@ -82,10 +74,7 @@ def read(digest: str, export: IO[bytes]) -> list[Part]:
 
 
 def _blobs(export: IO[bytes]) -> tuple[set[str], dict[str, dict[str, Any]]]:
-    """Return the digests of an export's blobs, and those that are JSON objects.
-
-    Indexes and manifests among them.
-    """
+    """Return the digests of an export's blobs, and the content of those that are JSON objects."""
     names, documents = set[str](), dict[str, dict[str, Any]]()
     with tarfile.open(fileobj=export, mode="r|") as archive:
         for member in archive:

@@ -1,4 +1,4 @@
-"""How answers look: text for people or JSON on stdout; what is done meanwhile on stderr."""
+"""How answers look: text or JSON on stdout; progress on stderr."""
 
 import contextlib
 import json
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 def answer(text: object, data: object, as_json: bool) -> None:
-    """Print one answer: as text for people, or as JSON for programs."""
+    """Print an answer, as text for people or as JSON for programs."""
     print(json.dumps(data, indent=2) if as_json else text)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines whose columns stand below each other."""
+    """Return rows as aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     padded = ([*map(str.ljust, row, widths), row[-1]] for row in rows)
     return "\n".join(map("  ".join, padded))
 
 
 def findings(found: Sequence[Finding], as_json: bool) -> int:
-    """Print findings, one a line: the verdict, what it is about, why; return the exit status.
+    """Print findings, one a line; return the exit status.
 
-    0 all is well, 1 something is not, 3 something could not be told.
+    0 if all are fine, 1 if one is not, 3 if one is unknown.
     """
     data = [{"about": f.about, "verdict": f.verdict, "text": f.text} for f in found]
     answer(table([(f.verdict, f.about, f.text) for f in found]), data, as_json)
@@ -36,7 +36,7 @@ def findings(found: Sequence[Finding], as_json: bool) -> int:
 
 
 def dry_run(plan: Plan, as_json: bool) -> None:
-    """Print what a change would write."""
+    """Print what a plan would write."""
     told = "already names this: there is nothing to write" if plan.done else "would be written"
     data = {"reference": str(plan.reference), "before": plan.before.digest}
     text = f"{plan.reference} {told}. Nothing was written."
@@ -44,13 +44,13 @@ def dry_run(plan: Plan, as_json: bool) -> None:
 
 
 def step(text: str) -> None:
-    """Say one step, before it is taken."""
+    """Announce a step on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def progress() -> Iterator["Progress"]:
-    """Give what shows the layers of a push as they go; nothing where stderr is no terminal."""
+    """Yield a callback that shows a push's layers; a no-op if stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda layer, current, total: None
         return

@@ -1,10 +1,8 @@
-"""What a change of the registry will write, and why it may not.
+"""Plans: what a change will write to the registry, and why it may not.
 
-Decided before anything is sent, from facts alone.
-
-Pure: no clock, no network, no environment. The rules are the seed's ("a new release shall have a
-newer version than the previous one"), and those that keep one person from overwriting what another
-has released.
+Made before anything is sent, from facts alone: no clock, no network, no environment. The rules are
+the seed's ("a new release shall have a newer version than the previous one"), and those that keep
+people from overwriting each other's releases.
 """
 
 from collections.abc import Iterator
@@ -37,19 +35,19 @@ class LocalImage:
     parts: frozenset[str] = frozenset()
 
     def is_in(self, manifest: Manifest) -> bool:
-        """Whether a registry's manifest is what this engine pushes of the image."""
+        """Whether a registry's manifest is what this engine pushes for the image."""
         return self.id in (manifest.digest, manifest.configuration) or manifest.digest in self.parts
 
 
 @dataclass(frozen=True)
 class RepositoryState:
-    """What is known of a repository before a change.
+    """Facts about a repository before a change.
 
     Attributes:
-        before: what the tag to write points to now.
+        before: what the tag points to now.
         present: the manifest there, if any.
         releases: the newest first.
-        newest_platforms: those of the newest release; empty where there is none.
+        newest_platforms: those of the newest release; empty if there is none.
         main: what production's tag points to.
         current: the release that a moving tag points to now, if it is one.
     """
@@ -64,12 +62,12 @@ class RepositoryState:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a person asks for in spite of a rule.
+    """Rules that a person overrides.
 
     Attributes:
-        backport: an older version than the newest.
-        fewer_platforms: fewer than the newest release has.
-        prerelease: one in production.
+        backport: publish an older version than the newest.
+        fewer_platforms: publish for fewer platforms than the newest release.
+        prerelease: put one into production.
         expect: the digest that the tag must point to now, or nothing.
     """
 
@@ -80,7 +78,7 @@ class Overrides:
 
 
 class Verdict(StrEnum):
-    """What came out of one question."""
+    """The answer to a question."""
 
     YES = "ok"
     NO = "no"
@@ -89,7 +87,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One question, its verdict, and a line that says why."""
+    """A question about a change, its answer, and the reason."""
 
     about: str
     verdict: Verdict
@@ -98,14 +96,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """One change of one tag.
+    """A change of one tag.
 
     Attributes:
-        before: what the tag points to before.
-        done: the digest that it points to already, if nothing is left to do.
-        findings: what was asked about the change, each with its answer.
-        notes: what else a person should know.
-        needs: the platforms that what is written must have.
+        reference: the tag.
+        before: what it points to now.
+        done: the digest, if it already points to what was asked for.
+        findings: the questions about the change, with answers.
+        notes: other facts for people.
+        needs: platforms that the written image must have.
     """
 
     reference: Reference
@@ -116,10 +115,7 @@ class Plan:
     needs: frozenset[str] = frozenset()
 
     def check(self) -> None:
-        """Raise Refused, with every reason, if this must not happen.
-
-        CannotTell if nobody knows what is there.
-        """
+        """Raise Refused, with every reason, or CannotTell, if the plan must not be carried out."""
         if isinstance(self.before, Unknown):
             raise CannotTell(
                 f"Nobody can tell what {self.reference} names now: {self.before.reason}"
@@ -131,7 +127,7 @@ class Plan:
 def plan_publish(
     reference: Reference, image: LocalImage | None, state: RepositoryState, asked: Overrides
 ) -> Plan:
-    """Return the plan to put a local image, or one that nobody knows yet, at a tag."""
+    """Return the plan to publish a local image, or one not known yet, at a tag."""
     if image and state.present and image.is_in(state.present):
         told = _yes("tag", f"names your image already, as {state.present.digest}")
         notes = [f"{reference} is this image already."]
@@ -151,7 +147,7 @@ def plan_publish(
 def plan_promote(
     reference: Reference, release: Release, digest: str, state: RepositoryState, asked: Overrides
 ) -> Plan:
-    """Return the plan to put what `release` points to, with this digest, at a moving tag."""
+    """Return the plan to move a tag to `release`, whose digest is given."""
     before, findings = state.before, list[Finding]()
     if asked.expect and before.digest != asked.expect:
         why = f"and not {asked.expect}, as you expect: somebody has moved it."

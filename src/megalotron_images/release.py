@@ -1,10 +1,7 @@
-"""Carry out a change of the registry.
+"""Carry out a plan: write the tag last, and read it back.
 
-Gather the facts, then write the tag last and late, and prove it by reading back.
-
-A registry takes every write, checks none against what was there, and cannot be told to. So whatever
-can be done before the tag is written is done before, and what stands there afterwards is read, not
-assumed.
+A registry takes every write and compares none with what was there. So everything possible is
+checked before the tag is written, and the result is read, not assumed.
 """
 
 import contextlib
@@ -44,8 +41,9 @@ from megalotron_images.plan import (
 from megalotron_images.registry.client import NOT_THERE, Manifest, Registry, State, Taken, Unknown
 
 SETTLE = 1.0
-"""Seconds between writing a tag and reading it back. Without any, 30 of 200 races had two winners;
-with 0.05 none.
+"""Seconds between writing a tag and reading it back.
+
+Without a pause, 30 of 200 races had two winners; with 0.05 s none.
 """
 _SECONDS_TO_READ_BACK = 15.0
 _PAUSE = 0.2
@@ -53,14 +51,14 @@ _TRIES_TO_PUSH = 8
 _MOST_LOOKED_AT = 100
 
 Say = Callable[[str], None]
-"""Told each step before it is taken."""
+"""Called with each step before it is taken."""
 Push = Callable[[LocalImage, str, str], None]
 """Pushes an image to a repository and tag."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A tag, what it named before, and what it names now, as read back."""
+    """A written tag: what it pointed to before, and the digest read back."""
 
     reference: Reference
     before: State
@@ -77,7 +75,7 @@ class Written:
 
 
 def gather(registry: Registry, reference: Reference) -> RepositoryState:
-    """Return what is known of a tag and its repository.
+    """Return the facts about a tag and its repository.
 
     Raises CannotTell where the registry does not say.
     """
@@ -104,7 +102,7 @@ def publish_plan(
 
 @dataclass(frozen=True)
 class Promotion:
-    """What is promoted, as the registry holds it, and the plan."""
+    """A promotion: the release's manifest, and the plan."""
 
     manifest: Manifest
     plan: Plan
@@ -113,9 +111,9 @@ class Promotion:
 def promote_plan(
     registry: Registry, stack: Stack, release: Release, to: MovingTag, asked: Overrides
 ) -> Promotion:
-    """Return the plan to put a release at a moving tag, with the bytes to put.
+    """Return the plan to move a tag to a release, with the manifest to write.
 
-    Raises Refused if there are none.
+    Raises Refused if there is no such release.
     """
     try:
         manifest = registry.manifest(stack.image, str(release))
@@ -141,10 +139,7 @@ def promote_plan(
 def _release_of(
     registry: Registry, stack: Stack, tags: list[str], digest: str, other: Release
 ) -> Release | None:
-    """Return the newest release that has a digest, `other` being known not to.
-
-    None if none of the newest has.
-    """
+    """Return the newest release with a digest, or None; `other` is known not to have it."""
     for release in itertools.islice(releases_among(tags), _MOST_LOOKED_AT):
         if release != other and registry.state(stack.image, str(release)) == Taken(digest):
             return release
@@ -160,11 +155,11 @@ def publish(
     say: Say,
     settle: float = SETTLE,
 ) -> Written:
-    """Push a local image and put it at the plan's tag; raise LostRace, Refused or CannotTell.
+    """Push a local image, and put it at the plan's tag.
 
-    The engine can push to a tag only, so it pushes to the stack's `staging`. What the registry has
-    there then must be the local image; from there on all goes by its digest, so that it does not
-    matter who else pushes there.
+    An engine can push to a tag only, so it pushes to the stack's `staging`. That must then be the
+    local image in the registry; from there on everything goes by digest, so others may push there
+    too. Raises LostRace, Refused or CannotTell.
     """
     plan.check()
     if plan.done:
@@ -183,7 +178,7 @@ def publish(
 def put(
     plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle: float = SETTLE
 ) -> Written:
-    """Put a manifest at the plan's tag, if that still names what it did.
+    """Put a manifest at the plan's tag, if the tag has not moved since.
 
     Raises LostRace, Refused or CannotTell.
     """
@@ -209,11 +204,10 @@ def put(
 
 
 def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say: Say) -> Manifest:
-    """Push an image to `staging` and return its manifest, checked to be that image's.
+    """Push an image to `staging`; return its manifest, checked to be that image's.
 
-    Who else pushes there at the same moment, from this engine or another, may have the tag for a
-    while: then this one pushes again. The engine's own words are not asked: with some stores they
-    name no digest.
+    Somebody else may push there at the same time, from this engine or another: then this pushes
+    again. The engine's own report is not used: with some stores it has no digest.
     """
     seen = set[str]()
     for _ in range(_TRIES_TO_PUSH):
@@ -243,10 +237,7 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
 
 
 def _manifest_at(registry: Registry, stack: Stack, tag: str) -> Manifest | None:
-    """Return the manifest at a tag, or None while there is none.
-
-    A new tag can take a moment to be readable (GHCR).
-    """
+    """Return a tag's manifest, or None: on GHCR a new tag can take a moment to be readable."""
     try:
         return registry.manifest(stack.image, tag)
     except RegistryFailed as error:
@@ -256,7 +247,7 @@ def _manifest_at(registry: Registry, stack: Stack, tag: str) -> Manifest | None:
 
 
 def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
-    """Put a manifest at a tag; where no answer came, what stands there tells whether it arrived."""
+    """Put a manifest at a tag; without an answer, look whether it arrived."""
     try:
         registry.put(reference.stack.image, str(reference.tag), manifest)
     except RegistryFailed as error:
@@ -271,10 +262,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
 
 
 def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
-    """Return when the registry shows `digest` at the tag.
-
-    For a moment it may still show what was there before.
-    """
+    """Wait until the registry shows `digest` at the tag; the former one may show for a moment."""
     end = time.monotonic() + _SECONDS_TO_READ_BACK
     while True:
         state = registry.state(plan.reference.stack.image, str(plan.reference.tag))

@@ -10,7 +10,7 @@ from megalotron_images.registry.client import Free, Registry, State, Taken, Unkn
 
 @dataclass(frozen=True)
 class Moved:
-    """What a moving tag names: a digest, and the newest release with the same, if there is one."""
+    """What a moving tag points to: a digest, and the newest release that has it, if any."""
 
     digest: str
     release: Release | None
@@ -21,7 +21,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Line:
-    """One stack on the board; `releases` newest first."""
+    """A stack's line on the board; `releases` are sorted, the newest first."""
 
     stack: Stack
     releases: tuple[Release, ...]
@@ -31,7 +31,7 @@ class Line:
 
     @property
     def tags(self) -> dict[str, Moved | Unknown | None]:
-        """What each tag of the board points to, by its name."""
+        """What each tag on the board points to."""
         return {"newest": self.newest, "main": self.main, "dev": self.dev}
 
     @property
@@ -46,7 +46,7 @@ class Line:
 
     @property
     def unknown(self) -> list[str]:
-        """Why a tag could not be read."""
+        """Reasons why tags could not be read."""
         return [one.reason for one in self.tags.values() if isinstance(one, Unknown)]
 
 
@@ -65,7 +65,7 @@ def _data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:
 def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
     """Return a stack's line; raise RegistryFailed if its tags cannot be listed.
 
-    most: how many of the newest releases are looked at to find those that `main` and `dev` are.
+    most: how many of the newest releases are searched for those that `main` and `dev` are.
     """
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
@@ -92,7 +92,7 @@ def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | 
 
 @dataclass(frozen=True)
 class Dated:
-    """A release, the day on which its image was built if it says so, and its digest."""
+    """A release, the day of its build if known, and its digest."""
 
     stack: Stack
     release: Release

@@ -15,19 +15,19 @@ _MOST_DAYS_FROM_EDGE = 14
 
 @dataclass(frozen=True)
 class Lane:
-    """One stack: its releases with a day, the newest first, and the one that production runs."""
+    """A stack's dated releases, the newest first, and production's."""
 
     line: Line
     dated: Sequence[tuple[Release, date]]
 
     @property
     def production(self) -> Release | None:
-        """The release that `main` is, if it is one."""
+        """The release in production, if `main` is one."""
         return self.line.main.release if isinstance(self.line.main, Moved) else None
 
 
 def read_lanes() -> list[Lane]:
-    """Return every stack's lane, as the registry has it now.
+    """Return every stack's lane as the registry has it now.
 
     Raises RegistryFailed where it does not say.
     """
@@ -40,7 +40,7 @@ def read_lanes() -> list[Lane]:
 
 
 def draw(lanes: Sequence[Lane]) -> str:
-    """Return the picture; what it shows is said in its description too."""
+    """Return the picture; its description says what it shows."""
     days = [day for lane in lanes for _, day in lane.dated]
     first, last = (min(days), max(days)) if days else (date.today(), date.today())
     height = _TOP + _LANE * len(lanes) + 22

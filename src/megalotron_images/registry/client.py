@@ -1,4 +1,4 @@
-"""What is in a registry, and the one way to change it: put a manifest's own bytes at a tag.
+"""What a registry holds, and the one way to change it: put a manifest's bytes at a tag.
 
 Source: OCI distribution specification 1.1 ("Pulling manifests", "Pushing manifests", "Content
 discovery").
@@ -29,9 +29,9 @@ ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-"""Every kind of manifest there is: with fewer a registry answers 404 for a tag that exists."""
+"""Every kind of manifest: with fewer, a registry answers 404 for tags that exist."""
 NOT_THERE = ("manifest unknown", "name unknown")
-"""How a registry's words begin when it knows no such tag or repository."""
+"""Beginnings of a registry's message for an unknown tag or repository."""
 PLATFORM = ("os", "architecture", "variant")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PAGE = 10_000
@@ -40,7 +40,7 @@ _MOST_PAGES = 1_000
 
 @dataclass(frozen=True)
 class Free:
-    """Nothing has this tag: the registry says so itself."""
+    """The tag is free: the registry says so itself."""
 
     digest: None = None
 
@@ -50,7 +50,7 @@ class Free:
 
 @dataclass(frozen=True)
 class Taken:
-    """The tag points to what has this digest."""
+    """The tag points to this digest."""
 
     digest: str
 
@@ -60,7 +60,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Whether the tag is free cannot be told, for this reason; so it counts as taken."""
+    """The tag counts as taken, as nobody can tell, for this reason."""
 
     reason: str
     digest: None = None
@@ -74,7 +74,7 @@ State = Free | Taken | Unknown
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or index, as the very bytes that its digest is computed from."""
+    """A manifest or index: the exact bytes of its digest."""
 
     digest: str
     media_type: str
@@ -82,7 +82,7 @@ class Manifest:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What the bytes say."""
+        """The content."""
         document: dict[str, Any] = json.loads(self.content)
         return document
 
@@ -98,10 +98,7 @@ class Manifest:
 
 
 def platform_name(system: str, architecture: str, variant: str = "") -> str:
-    """Return a platform as docker writes it.
-
-    The variant v8 of arm64 is the only one there is, and left out.
-    """
+    """Return a platform as docker writes it; arm64's variant v8 is its only one, and left out."""
     plain = (architecture, variant) == ("arm64", "v8") or not variant
     return f"{system}/{architecture}" if plain else f"{system}/{architecture}/{variant}"
 
@@ -121,9 +118,9 @@ def is_attestation(part: dict[str, Any]) -> bool:
 
 
 class Registry:
-    """A registry's repositories, as far as the process needs them.
+    """Repositories of a registry, as far as the process needs them.
 
-    writes: ask at once for a token that may write, instead of for one to read and another to write.
+    writes: ask for a token that may write at once, not for one to read and another to write.
     """
 
     def __init__(self, transport: Transport, writes: bool = False) -> None:
@@ -131,9 +128,9 @@ class Registry:
         self._reads = "pull,push" if writes else "pull"
 
     def state(self, repository: str, tag: str) -> State:
-        """Return whether a tag is free; only the registry's own `unknown` says that it is.
+        """Return a tag's state; it is free only if the registry itself says `unknown`.
 
-        Asked with GET: a HEAD has no body, and so neither the registry's words nor bytes to check.
+        GET, not HEAD: that has no body, and so neither the registry's message nor bytes to check.
         """
         try:
             answer = self._ask("GET", repository, f"manifests/{tag}")
@@ -161,7 +158,7 @@ class Registry:
         return manifest
 
     def tags(self, repository: str) -> list[str]:
-        """Return all tags of a repository, in no order; none if there is no such repository."""
+        """Return all tags of a repository, unordered; none if there is no such repository."""
         path, found = f"/v2/{repository}/tags/list?n={_PAGE}", dict[str, None]()
         for _ in range(_MOST_PAGES):
             answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
@@ -183,7 +180,7 @@ class Registry:
         )
 
     def put(self, repository: str, tag: str, manifest: Manifest) -> None:
-        """Put a manifest's bytes at a tag; raise RegistryFailed unless the registry took them."""
+        """Put a manifest at a tag; raise RegistryFailed unless the registry accepted it."""
         answer = self._transport.ask(
             "PUT",
             f"/v2/{repository}/manifests/{tag}",
@@ -195,10 +192,9 @@ class Registry:
             raise answer.failure()
 
     def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
-        """Return the platforms that a manifest or index is for, such as `linux/amd64`.
+        """Return the platforms of a manifest or index, such as `linux/amd64`.
 
-        An index in an index is read too, as is an image that its index gives no platform; an
-        attestation has none.
+        Nested indexes are read, and images whose index states no platform; attestations have none.
         """
         return frozenset(self._platforms(repository, manifest, set()))
 
@@ -224,10 +220,7 @@ class Registry:
         return str(self._config(repository, manifest).get("created") or "")
 
     def check_push(self, repository: str) -> None:
-        """Raise RegistryFailed unless these credentials may push.
-
-        An upload is begun and taken back, nothing else.
-        """
+        """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
         scope = f"repository:{repository}:pull,push"
         begun = self._transport.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
         if begun.status != 202:
@@ -239,7 +232,7 @@ class Registry:
             self._transport.ask("DELETE", f"{place.path}?{place.query}", scope)
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
-        """Return an image's configuration; nothing for what is no image, such as an attestation."""
+        """Return an image's configuration; empty for what is no image, such as an attestation."""
         with contextlib.suppress(ValueError):
             found = json.loads(self._blob(repository, manifest.document["config"]["digest"]))
             return found if isinstance(found, dict) else {}
@@ -263,7 +256,7 @@ class Registry:
 
 
 def connect(writes: bool = False) -> Registry:
-    """Return the process's registry, as whom the environment or Docker's login says."""
+    """Return the process's registry, with the login of the environment or of Docker."""
     return Registry(Transport(REGISTRY, find_credentials(REGISTRY), seconds()), writes=writes)
 
 

@@ -1,4 +1,4 @@
-"""Who you are to a registry: the process's own two variables, then Docker's login, then nobody."""
+"""Logins: the process's own two variables, then Docker's configuration, then anonymous."""
 
 import os
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ VARIABLES = f"{USERNAME} and {TOKEN}"
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user name and a password, which never shows, and where they were found."""
+    """A login: user name, password (never printed), and where they were found."""
 
     username: str
     password: str = field(repr=False)
@@ -20,12 +20,10 @@ class Credentials:
 
 
 def find_credentials(host: str) -> Credentials | None:
-    """Return the credentials for a registry, or None for an anonymous reader.
+    """Return the login for a registry, or None for an anonymous reader.
 
-    Raises CannotTell for half of them.
-
-    In this order: REGISTRY_USERNAME with REGISTRY_TOKEN (the names of the process's secrets),
-    Docker's configuration and its credential helpers. A ~/.netrc plays no part.
+    REGISTRY_USERNAME with REGISTRY_TOKEN (the process's secrets) come before Docker's configuration
+    and its helpers; a ~/.netrc is never used. Raises CannotTell for one of two variables.
     """
     username, password = os.environ.get(USERNAME, ""), os.environ.get(TOKEN, "").strip()
     if bool(username) != bool(password):

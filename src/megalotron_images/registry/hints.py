@@ -1,9 +1,7 @@
-"""What a registry's refusal most likely means, and what to do next.
+"""What a registry's refusal most likely means, and what to do next; its words are kept.
 
-Its own words always stay beside it.
-
-Sources: GitHub's documentation of the container registry, and the words of GHCR and of CNCF
-Distribution themselves.
+Sources: GitHub's documentation of the container registry, and the messages of GHCR and of CNCF
+Distribution.
 """
 
 import re
@@ -20,9 +18,13 @@ LOG_IN = f"Log in with {_KIND}"
 
 @dataclass(frozen=True)
 class Refusal:
-    """One kind of refusal.
+    """A kind of refusal.
 
-    What registries say, the pattern by which it is known, its likely cause, the next step.
+    Attributes:
+        said: as registries write it.
+        pattern: that recognises it.
+        cause: the likely one.
+        step: what to do next.
     """
 
     said: str
@@ -95,14 +97,11 @@ REFUSALS = (
     ),
     _refusal("denied", "the registry does not let you do this", _LOG_IN),
 )
-"""In the order in which they are tried: the narrower before the broader."""
+"""Tried in this order, the narrower before the broader."""
 
 
 def explain(said: str) -> str:
-    """Return the registry's words with their likely cause and the next step.
-
-    The words alone if none is known.
-    """
+    """Return a registry's message with its likely cause and the next step, if known."""
     said = " ".join(said.split()).removeprefix("errors: ").rstrip(".")
     for refusal in REFUSALS:
         if refusal.words.search(said):

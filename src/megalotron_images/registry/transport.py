@@ -1,9 +1,7 @@
-"""Ask a registry over HTTPS.
+"""Requests to a registry over HTTPS: tokens by scope, safe retries, one time limit.
 
-Tokens by scope, retries where they are safe, one time limit, nothing secret in a message.
-
-Sources: OCI distribution specification 1.1; Distribution's token authentication specification;
-GHCR's own words.
+No secret gets into a message. Sources: OCI distribution specification 1.1; Distribution's token
+authentication specification; GHCR's own messages.
 """
 
 import base64
@@ -26,9 +24,7 @@ from megalotron_images.registry.credentials import VARIABLES, Credentials
 from megalotron_images.registry.hints import LOG_IN, explain
 
 SECONDS = 60.0
-"""For one question in all: its tokens, retries and waits. MEGALOTRON_IMAGES_SECONDS sets another
-limit.
-"""
+"""Time limit of one question, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
 _SECONDS_SILENT = 15.0
 _LARGEST = 64 * 1024 * 1024
 _READS = ("GET", "HEAD")
@@ -55,7 +51,7 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What a registry answered: its status, headers, body, and the question without its query."""
+    """A registry's answer, and its question without the query."""
 
     question: str
     status: int
@@ -64,10 +60,7 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """The registry's own words, as docker prints them (`denied.
-
-        …`), or its status where it has none.
-        """
+        """The registry's message, as docker prints it (`denied: …`), or its status without one."""
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
             first = json.loads(self.body)["errors"][0]
             return (
@@ -77,9 +70,9 @@ class Answer:
         return f"status {self.status}"
 
     def failure(self, logged_in: bool = False) -> RegistryFailed:
-        """Return what to raise for an answer that is no success.
+        """Return the error for a refusal.
 
-        A 401 means another thing to who is logged in.
+        After a login, a 401 means that the login lacks the right.
         """
         lacking = logged_in and self.status == requests.codes.unauthorized
         why = (
@@ -94,10 +87,7 @@ class Answer:
 
 
 def seconds() -> float:
-    """Return the time limit for one question, as the environment sets it.
-
-    Raises CannotTell for what is no number.
-    """
+    """Return the time limit of one question; raise CannotTell if the variable is no number."""
     said = os.environ.get("MEGALOTRON_IMAGES_SECONDS", str(SECONDS))
     with contextlib.suppress(ValueError):
         if 0 < (limit := float(said)) < math.inf:
@@ -106,7 +96,7 @@ def seconds() -> float:
 
 
 class Transport:
-    """One registry, one person: asks, and keeps each scope's token until it expires."""
+    """Requests to one registry with one login; each scope's token is kept until it expires."""
 
     def __init__(
         self, host: str, credentials: Credentials | None, seconds: float = SECONDS
@@ -128,12 +118,11 @@ class Transport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Return the answer to one question, also a refusal.
-
-        Raises RegistryFailed where there is none to rely on.
+        """Send one question; return the answer, which may be a refusal.
 
         scope: what the token must allow, such as `repository:megalotron/backend:pull`. A write is
-        sent once: a second one could replace what somebody else has put there since.
+        sent once: a second one could replace what somebody else has put there since. Raises
+        RegistryFailed without a reliable answer.
         """
         end = time.monotonic() + self._seconds
         url = urljoin(f"https://{self._host}/", path)
@@ -147,7 +136,7 @@ class Transport:
         return answer
 
     def _refused(self, answer: Answer, logged_in: bool = False) -> RegistryFailed:
-        """Return what to raise for a refusal of who one is, with where that login came from."""
+        """Return the error for a refused login, with the place where it was found."""
         failure = answer.failure(logged_in)
         if self._credentials is None or self._credentials.source != VARIABLES:
             return failure
@@ -179,7 +168,7 @@ class Transport:
         return f"Bearer {token}"
 
     def _fetch_token(self, parameters: dict[str, str], scope: str, end: float) -> tuple[str, float]:
-        """Return a token and the seconds for which it is good.
+        """Return a token and its lifetime in seconds.
 
         The scope is built here: GHCR's challenge has none.
         """
@@ -203,9 +192,8 @@ class Transport:
     def _patiently(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float
     ) -> Answer:
-        """Ask, and ask again where that is safe.
-
-        A read that failed, and whatever a registry says it did not take.
+        """Send a request, again where that is safe: failed reads, and what a registry did not
+        accept.
         """
         wait, asked = _FIRST_WAIT, 0.0
         for left in reversed(range(_TRIES)):
@@ -251,9 +239,9 @@ class Transport:
 
 
 def _within(end: float, ask: Callable[[], Answer]) -> Answer:
-    """Return what `ask` does before `end`, in time.monotonic's seconds.
+    """Call `ask`, but no longer than until `end` (time.monotonic), however slowly bytes come.
 
-    Raises Timeout however slowly bytes drip in.
+    Raises Timeout.
     """
     found: list[Answer | BaseException] = []
 
@@ -276,9 +264,7 @@ def _within(end: float, ask: Callable[[], Answer]) -> Answer:
 def _session(host: str) -> requests.Session:
     """Return a session that reads certificates and proxies from the environment once.
 
-    It never reads a ~/.netrc.
-
-    Otherwise requests puts what a ~/.netrc holds in place of the token.
+    It never reads a ~/.netrc, whose password requests would use instead of the token.
     """
     session = requests.Session()
     session.trust_env = False
@@ -320,10 +306,7 @@ def _challenge(answer: Answer) -> tuple[str, dict[str, str]]:
 
 
 def _asked_to_wait(answer: Answer) -> float:
-    """Return the seconds that a registry asks for.
-
-    In its header, or, as GHCR does, in its message only.
-    """
+    """Return the seconds to wait that a registry asks for: in its header, or in GHCR's message."""
     header = answer.headers.get("Retry-After", "")
     if header.isascii() and header.isdigit():
         return float(header)
@@ -337,10 +320,7 @@ def _question(method: str, url: str) -> str:
 
 
 def _unreachable(method: str, url: str, error: Exception) -> str:
-    """Return the words for a question without an answer.
-
-    The innermost reason, without addresses of objects.
-    """
+    """Return why a question has no answer: the innermost reason, without object addresses."""
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
