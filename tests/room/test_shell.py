@@ -8,6 +8,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from rehearsal.cell import syntax
 from rehearsal.cell.magic import Bash, CellFailed
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.rehearsal import Rehearsal
@@ -63,6 +64,15 @@ def test_must_pass(path, bash, capsys):
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].endswith(comment(path, "prints"))
     assert "a-practice-secret" not in printed
+
+
+def test_a_cell_is_parsed_once(bash, monkeypatch):
+    parsed = []
+    parse = syntax.parse
+    monkeypatch.setattr(syntax, "parse", lambda script: parsed.append(script) or parse(script))
+    bash("", "echo <your word>\nf() { true; }\nx=$(echo y)\necho $x")
+    bash("--fails 3", "f\nexit 3")
+    assert len(parsed) == 2
 
 
 def test_every_leak_has_its_counterpart_that_passes():

@@ -192,9 +192,7 @@ class Transport:
     def _patiently(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float
     ) -> Answer:
-        """Send a request, again where that is safe: failed reads, and what a registry did not
-        accept.
-        """
+        """Send a request, again where that is safe: failed reads, and unaccepted writes."""
         wait, asked = _FIRST_WAIT, 0.0
         for left in reversed(range(_TRIES)):
             safe = method in _READS

@@ -72,6 +72,7 @@ def read_cell(line: str, script: str) -> ShellCell:
     )
 
 
+@functools.cache  # so that text and notebook share what was parsed
 def shell_cell(source: str) -> ShellCell | None:
     """Return a code cell's source as a shell cell, or None for Python.
 
