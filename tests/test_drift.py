@@ -1,8 +1,9 @@
 import pytest
 
 import drift
+from rehearsal.runbook.compare import masks_of
 
-SAMPLE = 40
+SAMPLE = 24
 
 
 @pytest.mark.parametrize("seed", [20261124])
@@ -16,4 +17,4 @@ def test_a_stale_edit_is_noticed(seed):
 def test_every_notebook_has_enough_changes_to_try():
     settings = drift.load_settings(drift.ROOT)
     for runbook in drift.find_runbooks(settings, ()):
-        assert len(drift.changes(runbook, drift.masks_of(settings))) >= 30
+        assert len(drift.changes(runbook, masks_of(settings))) >= 30

@@ -29,15 +29,17 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 1200,
-    "src/rehearsal/cell": 1450,
-    "src/rehearsal/room": 1600,
-    "src/rehearsal": 450,
-    "src/megalotron_images": 1850,
-    "docs/hooks": 350,
+    "src/rehearsal/runbook": 880,
+    "src/rehearsal/cell": 1385,
+    "src/rehearsal/room": 1420,
+    "src/rehearsal": 360,
+    "src/megalotron_images": 1755,
+    "docs/hooks": 405,
 }
-"""Lines of code: without blank lines, comments and docstrings; bash counts."""
-LONGEST, LONGEST_OF_MOST = 50, 22
+"""Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
+can: the aim is 650, 800, 1000, 350, 1700 and 350.
+"""
+LONGEST, LONGEST_OF_MOST = 40, 22
 """Lines of a function without its docstring, and of nine functions in ten."""
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 SILENT |= {tokenize.ENDMARKER}

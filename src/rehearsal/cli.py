@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,10 +14,7 @@ from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
 
 app = typer.Typer(
-    help=(
-        "Documentation that runs: execute notebooks in sealed rooms, and check that they still"
-        " hold."
-    ),
+    help="Documentation that runs: execute notebooks in sealed rooms, and check that they hold.",
     epilog=(
         "Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check. "
         "With --debug before the command an error shows its traceback."
@@ -43,28 +40,15 @@ def _export(variable: str) -> Callable[[str], str]:
     return export
 
 
-EngineName = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        envvar=NAME_VARIABLE,
-        callback=_export(NAME_VARIABLE),
-        help=(
-            "A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given."
-        ),
-    ),
-]
-StoreName = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        metavar="|".join(STORES),
-        envvar=STORE_VARIABLE,
-        callback=_export(STORE_VARIABLE),
-        help="Where that keeps images; the recorded store if not given.",
-    ),
-]
+def _exported(option: str, metavar: str, variable: str, what: str) -> Any:
+    callback = _export(variable)
+    return typer.Option(option, metavar=metavar, envvar=variable, callback=callback, help=what)
+
+
+_ENGINE = "A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given."
+_STORE = "Where that keeps images; the recorded store if not given."
+EngineName = Annotated[str, _exported("--engine", "NAME", NAME_VARIABLE, _ENGINE)]
+StoreName = Annotated[str, _exported("--store", "|".join(STORES), STORE_VARIABLE, _STORE)]
 
 
 @app.command(
@@ -120,10 +104,8 @@ def verify(
     chosen = choose_engine(settings)
     check_machine(chosen)
     if chosen.name != (engine or settings.engine):
-        print(
-            f"{settings.engine} is not here (make setup fetches it): this machine's engine serves.",
-            file=sys.stderr,
-        )
+        missing = f"{settings.engine} is not here (make setup fetches it)"
+        print(f"{missing}: this machine's engine serves.", file=sys.stderr)
     recorded = is_recorded(settings, chosen)
     masks = () if notebooks or shard else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
@@ -191,17 +173,18 @@ def main() -> None:
         finally:
             if sys.stdout:
                 sys.stdout.flush()
+    except RehearsalError as error:
+        if debug:
+            raise
+        _end(str(error), error.status)
     except Exception as error:
         if debug:
             raise
-        status, said = (
-            CannotCheck.status,
-            f"it could not be checked ({type(error).__name__}: {error})",
-        )
-        if isinstance(error, RehearsalError):
-            status, said = error.status, str(error)
-        else:
-            said += ". See where: --debug"
-        print(f"rehearsal: {said}", file=sys.stderr)
-        sys.stdout = None  # what cannot be written would be tried again at the end
-        sys.exit(status)
+        said = f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
+        _end(said, CannotCheck.status)
+
+
+def _end(said: str, status: int) -> NoReturn:
+    print(f"rehearsal: {said}", file=sys.stderr)
+    sys.stdout = None  # what cannot be written would be tried again at the end
+    sys.exit(status)

@@ -93,10 +93,8 @@ def load_settings(start: Path) -> Settings:
             table = tools.get("rehearsal") if isinstance(tools, dict) else None
             if isinstance(table, dict):
                 return _settings(folder, table)
-    raise CannotCheck(
-        f"No pyproject.toml with [tool.rehearsal] at or above {start}: change into the project's"
-        " folder."
-    )
+    none = f"No pyproject.toml with [tool.rehearsal] at or above {start}"
+    raise CannotCheck(f"{none}: change into the project's folder.")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -126,9 +124,8 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
             evidence=root / table["evidence"] if "evidence" in table else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CannotCheck(
-            f"[tool.rehearsal] of {root / 'pyproject.toml'} is not understood: {error}."
-        ) from error
+        file = root / "pyproject.toml"
+        raise CannotCheck(f"[tool.rehearsal] of {file} is not understood: {error}.") from error
 
 
 def _registry(number: int, entry: dict[str, Any]) -> Registry:
@@ -136,9 +133,7 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
     tokens = dict(entry.get("tokens", {}))
     for token, right in tokens.items():
         if right not in RIGHTS:
-            raise ValueError(
-                f"the token {token} may {right!r}, which is none of {', '.join(RIGHTS)}"
-            )
+            raise ValueError(f"the token {token} may {right!r}, none of {', '.join(RIGHTS)}")
     hosts, images = _words(entry, "hosts"), _words(entry, "images")
     if not hosts or not all(re.fullmatch(r"[A-Za-z0-9._-]+", host) for host in hosts):
         raise ValueError("each of the registries needs `hosts`, a list of names")

@@ -23,15 +23,8 @@ from rehearsal.settings import KERNEL
 
 _SECONDS_TO_START = 60
 _PAUSE = 0.05
-_CHOICES = {
-    "": "run",
-    "r": "run",
-    "run": "run",
-    "s": "skip",
-    "skip": "skip",
-    "q": "stop",
-    "stop": "stop",
-}
+_CHOICES = {"": "run", "r": "run", "s": "skip", "q": "stop"}
+_CHOICES |= {word: word for word in ("run", "skip", "stop")}
 
 
 def walk_through(runbook: Runbook, kernel: str) -> bool:
@@ -40,15 +33,13 @@ def walk_through(runbook: Runbook, kernel: str) -> bool:
     A cell's own questions are asked here too. Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
-        raise CannotCheck(
-            "Each step is asked for, and nobody is there to ask: run it in a terminal."
-        )
+        raise CannotCheck("Each step needs an answer, and nobody is there: run it in a terminal.")
     manager = private_manager(kernel_name=kernel)
     manager.start_kernel(cwd=str(runbook.path.parent), env=os.environ | {NOTEBOOK: runbook.name})
     client: BlockingKernelClient = manager.client()
     client.start_channels()
     try:
-        _wait_until_ready(client, kernel)
+        client.wait_for_ready(_SECONDS_TO_START)
         console = Console()
         if kernel == KERNEL:
             known = runbook.placeholders.values()
@@ -58,19 +49,10 @@ def walk_through(runbook: Runbook, kernel: str) -> bool:
         place = "" if kernel == KERNEL else "PRODUCTION: "
         return _Walk(manager, client, console, place).through(runbook.text.cells)
     except RuntimeError as error:
-        raise CannotCheck(f"The kernel {kernel} has ended. What it said stands above.") from error
+        raise CannotCheck(f"The kernel {kernel} ended. What it said stands above.") from error
     finally:
         client.stop_channels()
         manager.shutdown_kernel()
-
-
-def _wait_until_ready(client: BlockingKernelClient, kernel: str) -> None:
-    try:
-        client.wait_for_ready(_SECONDS_TO_START)
-    except RuntimeError as error:
-        raise CannotCheck(
-            f"The kernel {kernel} does not start: {error} What it said stands above."
-        ) from error
 
 
 @dataclass(frozen=True)
