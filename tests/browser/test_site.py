@@ -101,10 +101,6 @@ def test_the_diagram_is_drawn_in_the_page_and_named(open_page):
     assert "GitHub Action" in drawing.query_selector("desc").text_content()
 
 
-def test_the_guide_is_lighter_still():
-    assert len(GUIDE.read_bytes()) <= 26_000
-
-
 def test_the_table_of_stacks_is_made_from_the_code(open_page):
     page = open_page("/convention/", script=False)
     rows = page.query_selector_all("#stacks ~ * tbody tr")
