@@ -29,11 +29,11 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 880,
-    "src/rehearsal/cell": 1385,
+    "src/rehearsal/runbook": 890,
+    "src/rehearsal/cell": 1400,
     "src/rehearsal/room": 1420,
-    "src/rehearsal": 360,
-    "src/megalotron_images": 1755,
+    "src/rehearsal": 365,
+    "src/megalotron_images": 1760,
     "docs/hooks": 405,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

@@ -16,6 +16,7 @@ from mkdocs.plugins import CombinedEvent, event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from rehearsal.cell.record import fence
 from rehearsal.runbook.compare import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 
@@ -29,12 +30,6 @@ _DRAWING = re.compile(r'<img [^>]*src="([^"]+\.svg)"[^>]*>')
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 
 
-def fence(text: str, attributes: str) -> str:
-    """Return a fenced block whose fence is longer than any run of backticks in it."""
-    ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{ticks} {{ {attributes} }}\n{text.rstrip()}\n{ticks}"
-
-
 def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: Files) -> str:
     """Return a notebook as Markdown; pictures among its outputs are added to `files`."""
     blocks: list[str] = []
@@ -44,7 +39,7 @@ def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: File
         elif cell.kind == "code":
             if "remove-input" not in cell.tags:
                 shown = cell.source if cell.script is None else cell.script
-                blocks.append(fence(shown, f".{cell.language} .nb-in"))
+                blocks.append(fence(shown, f" {{ .{cell.language} .nb-in }}"))
             if "remove-output" not in cell.tags:
                 blocks.extend(_outputs(cell, f"{name}-{number}", config, files))
     return "\n\n".join(blocks) + "\n"
@@ -70,7 +65,7 @@ def _outputs(cell: Cell, name: str, config: MkDocsConfig, files: Files) -> Itera
 def _text(text: str) -> Iterator[str]:
     """Yield a text output; a long one folded, with its count of lines."""
     if text.strip():
-        block = fence(_TERMINAL_CODES.sub("", text), ".text .nb-out .no-copy")
+        block = fence(_TERMINAL_CODES.sub("", text), " { .text .nb-out .no-copy }")
         lines = len(text.strip().splitlines())
         summary = f"<summary>{lines} lines of output</summary>"
         long = f'<details class="nb-long" markdown="1">{summary}\n\n{block}\n\n</details>'

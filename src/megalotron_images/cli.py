@@ -3,7 +3,6 @@
 Answers go to stdout, all else to stderr.
 """
 
-import re
 import sys
 from functools import partial
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 
 from megalotron_images import output
 from megalotron_images.convention import (
+    DIGEST,
     REGISTRY,
     STACKS,
     Bump,
@@ -110,9 +110,9 @@ def status(
     lines = [read_line(registry, one) for one in ([parse_stack(stack)] if stack else STACKS)]
     if releases:
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")
-        rows = [one.row for line in lines for one in read_days(registry, line)]
-        data = [dict(zip(("stack", "release", "day", "digest"), r, strict=True)) for r in rows]
-        output.answer(output.table([head, *rows]), data, as_json)
+        found = [one for line in lines for one in read_days(registry, line)]
+        rows = [one.row for one in found]
+        output.answer(output.table([head, *rows]), [one.data for one in found], as_json)
     else:
         table = [
             ("STACK", "TAG", "RELEASE", "DIGEST"),
@@ -206,7 +206,7 @@ def promote(
     """Move main or dev to a release, inside the registry; going back is the same."""
     from megalotron_images import release
 
-    if expect and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
+    if expect and not DIGEST.fullmatch(expect):
         raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
     asked = Overrides(prerelease=prerelease, expect=expect)
     registry, one = connect(writes=not dry_run), parse_stack(stack)

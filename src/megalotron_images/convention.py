@@ -24,7 +24,7 @@ _NUMBERS = re.compile(r"^(v([0-9]{1,128})\.([0-9]{1,128})\.([0-9]{1,128}).*)$", 
 _LONGEST_VERSION = 255
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_TAG = 128
 """Characters in a tag (OCI distribution specification, "Pulling manifests")."""
 WRITING_EVENTS = ("push", "workflow_dispatch")
@@ -213,7 +213,7 @@ def split_reference(text: str) -> tuple[str, str]:
     """
     rest = text.removeprefix(f"{REGISTRY}/")
     repository, separator, tag = rest.partition("@") if "@" in rest else rest.partition(":")
-    known = (_DIGEST if separator == "@" else _TAG).fullmatch(tag)
+    known = (DIGEST if separator == "@" else _TAG).fullmatch(tag)
     if rest == text or not _REPOSITORY.fullmatch(repository) or not known:
         raise RuleBroken(
             f"{text!r} names no image in {REGISTRY}: write {REGISTRY}/{ORGANISATION}/<image>:<tag>."

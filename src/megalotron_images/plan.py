@@ -116,12 +116,12 @@ class Plan:
 
     def check(self) -> None:
         """Raise Refused, with every reason, or CannotTell, if the plan must not be carried out."""
+        if refusals := [one.text for one in self.findings if one.verdict is Verdict.NO]:
+            raise Refused(" ".join(refusals))
         if isinstance(self.before, Unknown):
             raise CannotTell(
                 f"Nobody can tell what {self.reference} names now: {self.before.reason}"
             )
-        if refusals := [one.text for one in self.findings if one.verdict is Verdict.NO]:
-            raise Refused(" ".join(refusals))
 
 
 def plan_publish(
@@ -149,7 +149,8 @@ def plan_promote(
 ) -> Plan:
     """Return the plan to move a tag to `release`, whose digest is given."""
     before, findings = state.before, list[Finding]()
-    if asked.expect and before.digest != asked.expect:
+    known = not isinstance(before, Unknown)
+    if known and asked.expect and before.digest != asked.expect:
         why = f"and not {asked.expect}, as you expect: somebody has moved it."
         findings.append(_no("tag", f"{reference} names {before}, {why}"))
     if before == Taken(digest):

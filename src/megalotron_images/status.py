@@ -102,7 +102,14 @@ class Dated:
     @property
     def row(self) -> tuple[str, ...]:
         """Stack, release, day and digest."""
-        return (self.stack.name, str(self.release), str(self.day or "-"), self.digest)
+        return tuple(str(value or "-") for value in self.data.values())
+
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        day = str(self.day) if self.day else None
+        names = {"stack": self.stack.name, "release": str(self.release)}
+        return names | {"day": day, "digest": self.digest}
 
 
 def read_days(registry: Registry, line: Line) -> list[Dated]:

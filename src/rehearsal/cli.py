@@ -98,7 +98,7 @@ def verify(
     from rehearsal.runbook.evidence import is_recorded
     from rehearsal.runbook.model import find_runbooks, part_of
 
-    gc.disable()  # this process ends within seconds, and collecting took three of a hundred of them
+    gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
     runbooks = part_of(find_runbooks(settings, notebooks or ()), shard)
     chosen = choose_engine(settings)
@@ -126,6 +126,9 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
 
     settings = load_settings(Path.cwd())
     runbooks = find_runbooks(settings, notebooks or ())
+    if not engine and choose_engine(settings).name != settings.engine:
+        missing = f"{settings.engine}, on which the pages are recorded, is not here"
+        raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
     probe(settings)
     for runbook, written in execute.refresh(runbooks):
         said = "written" if written else "still matches, left as it is"

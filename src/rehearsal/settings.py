@@ -110,6 +110,8 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
         registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
         if not registries:
             raise ValueError("it names no `registries`")
+        if (store := str(table.get("store", "containerd"))) not in STORES:
+            raise ValueError(f"the store {store} is none of {', '.join(STORES)}")
         said = {name: _words(table, name) for name in ("readers", "modules")}
         return Settings(
             root,
@@ -119,7 +121,7 @@ def _settings(root: Path, table: dict[str, Any]) -> Settings:
             **said,
             digest=str(table.get("digest", "")),
             engine=str(table.get("engine", "machine")),
-            store=str(table.get("store", "containerd")),
+            store=store,
             engines=root / table.get("engines", "engines"),
             evidence=root / table["evidence"] if "evidence" in table else None,
         )

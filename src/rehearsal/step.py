@@ -33,7 +33,7 @@ def walk_through(runbook: Runbook, kernel: str) -> bool:
     A cell's own questions are asked here too. Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
-        raise CannotCheck("Each step needs an answer, and nobody is there: run it in a terminal.")
+        raise CannotCheck("Each step is asked for, and nobody is there to ask: use a terminal.")
     manager = private_manager(kernel_name=kernel)
     manager.start_kernel(cwd=str(runbook.path.parent), env=os.environ | {NOTEBOOK: runbook.name})
     client: BlockingKernelClient = manager.client()

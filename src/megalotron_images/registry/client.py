@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from megalotron_images.convention import REGISTRY
+from megalotron_images.convention import DIGEST, REGISTRY
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.registry.transport import Answer, Transport, seconds
@@ -33,7 +33,6 @@ ACCEPT = ", ".join(
 NOT_THERE = ("manifest unknown", "name unknown")
 """Beginnings of a registry's message for an unknown tag or repository."""
 PLATFORM = ("os", "architecture", "variant")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PAGE = 10_000
 _MOST_PAGES = 1_000
 
@@ -151,7 +150,7 @@ class Registry:
         if answer.status != 200:
             raise answer.failure()
         manifest = _manifest(answer)
-        if _DIGEST.fullmatch(reference) and manifest.digest != reference:
+        if DIGEST.fullmatch(reference) and manifest.digest != reference:
             raise RegistryFailed(
                 f"{answer.question}: the bytes have the digest {manifest.digest}. Trust none of it."
             )
@@ -275,7 +274,7 @@ def _manifest(answer: Answer) -> Manifest:
         document = json.loads(answer.body)
         kind = str(document.get("mediaType") or answer.headers.get("Content-Type", ""))
         parts = document["manifests"] if kind in INDEXES else [document["config"]]
-        if not all(_DIGEST.fullmatch(part["digest"]) for part in parts):
+        if not all(DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise RegistryFailed(

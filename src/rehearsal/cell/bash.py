@@ -31,6 +31,10 @@ _HINTS = {
 Write = Callable[[bytes], None]
 
 
+class NotRun(Wrong):
+    """A cell was not run, as an earlier one has broken the shell."""
+
+
 class Ended(Wrong):
     """A cell ended otherwise than declared; `code` is the shell's exit status."""
 
@@ -96,9 +100,9 @@ class Shell:
             raise
 
     def check(self) -> None:
-        """Raise Wrong if an earlier cell has broken the shell."""
+        """Raise NotRun if an earlier cell has broken the shell."""
         if self.broken:
-            raise Wrong(f"Not run: {self.broken} Restart the kernel and run all cells again.")
+            raise NotRun(f"Not run: {self.broken} Restart the kernel and run all cells again.")
 
     def fail(self, why: str) -> None:
         """End the shell; `why` is what later cells say."""
@@ -225,12 +229,13 @@ class Shell:
 
     def _kill(self, first: signal.Signals) -> None:
         """Kill bash's process group and all that left it: politely first, then for certain."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._bash.pid, first)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._bash.wait(_SECONDS_TO_END)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._bash.pid, signal.SIGKILL)
+        if self._bash.returncode is None:  # once it is reaped, its number may be another's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._bash.pid, first)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._bash.wait(_SECONDS_TO_END)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._bash.pid, signal.SIGKILL)
         for process in self._descendants():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -1,7 +1,7 @@
 """Check a shell cell before it runs, and refuse what would hide a failure from bash.
 
-`set -euo pipefail` alone misses many failures. With these rules and the shell's options (bash.py),
-a cell that ends well means that every one of its commands did.
+`set -euo pipefail` alone misses many failures. With these rules and the options of driver.bash, a
+cell that ends well means that every one of its commands did.
 """
 
 import re

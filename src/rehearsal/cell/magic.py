@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from IPython.core.interactiveshell import InteractiveShell
 
 from rehearsal.cell.backend import Backend
-from rehearsal.cell.bash import Shell
+from rehearsal.cell.bash import NotRun, Shell
 from rehearsal.cell.grammar import OTHER_SHELLS, Refused, check, functions_of
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
@@ -31,6 +31,10 @@ class CellFailed(Exception):
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
+
+
+class CellNotRun(CellFailed):
+    """An earlier cell has broken the shell."""
 
 
 class RoomUnavailable(CellFailed):
@@ -70,6 +74,8 @@ class Bash:
                     shown.end()
         except CannotCheck as error:
             raise RoomUnavailable(shown.hide(str(error))) from None
+        except NotRun as error:
+            raise CellNotRun(f"This cell failed: {error}") from None
         except RehearsalError as error:
             raise CellFailed(shown.hide(f"This cell failed: {error}")) from None
 

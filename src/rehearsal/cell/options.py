@@ -12,6 +12,8 @@ from rehearsal.errors import Wrong
 from rehearsal.settings import STORES
 
 _MAGIC = re.compile(r"%%bash(?=[ \t\n])([^\n]*)\n")
+NOT_HERE = "Not run on this engine: "
+"""Beginning of the line that a cell prints if it holds with another image store alone."""
 NOBODY = "nothing"
 """Instead of words: the registry does not answer at all."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.cell.bash import Ended, Shell
-from rehearsal.cell.options import ShellCell
+from rehearsal.cell.options import NOT_HERE, ShellCell
 from rehearsal.cell.placeholders import Filled, Placeholder, runbooks
 from rehearsal.cell.record import Record
 from rehearsal.cell.redact import Shown
@@ -197,8 +197,12 @@ def _rehearsed(folder: Path) -> Iterator[str]:
 
 
 def _ran_well(cell: dict[str, Any]) -> bool:
-    failed = any(output["output_type"] == "error" for output in cell.get("outputs", ()))
-    return cell["cell_type"] == "code" and cell["execution_count"] is not None and not failed
+    """Whether a code cell ran, did not fail, and was not passed over for another image store."""
+    outputs = cell.get("outputs", ())
+    failed = any(output["output_type"] == "error" for output in outputs)
+    over = any("".join(output.get("text", "")).startswith(NOT_HERE) for output in outputs)
+    ran = cell["cell_type"] == "code" and cell["execution_count"] is not None
+    return ran and not failed and not over
 
 
 def _stored() -> set[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,22 +72,23 @@ def _parts(event: Event) -> Iterator[str]:
     if kind in ("cell", "refused"):
         yield f"## {event['time']}"
     if "command" in event:
-        yield _block("bash", event["command"])
+        yield fence(event["command"], "bash")
     if kind == "refused":
         yield f"Refused: {event['why']}"
     if kind == "cell" and event["values"]:
         yield "With " + ", ".join(f"<{name}> = {value}" for name, value in event["values"].items())
     if kind == "end":
         if event["output"].strip():
-            yield _block("text", event["output"])
+            yield fence(event["output"], "text")
         yield f"Status {event['status']}, {event['seconds']} s"
     for when in ("before", "after"):
         for reference, said in event.get(when, {}).items():
             yield _names(reference, when, said)
 
 
-def _block(language: str, text: str) -> str:
-    ticks = "`" * (3 + text.count("```"))
+def fence(text: str, language: str) -> str:
+    """Return a fenced block, whose fence is longer than any run of backticks in the text."""
+    ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 

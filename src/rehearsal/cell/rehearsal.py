@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from rehearsal.cell.bash import Shell
-from rehearsal.cell.options import NOBODY, ShellCell
+from rehearsal.cell.options import NOBODY, NOT_HERE, ShellCell
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck, Wrong
@@ -14,9 +14,6 @@ from rehearsal.room.init import can_run_containers, wait_until_ready
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
 from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
-
-NOT_HERE = "Not run on this engine: "
-"""Beginning of the line that a cell prints if it holds with another image store alone."""
 
 
 class Rehearsal:
@@ -92,7 +89,9 @@ class Rehearsal:
         from rehearsal.room.registry import in_place_of
         from rehearsal.room.scripted import words
 
-        return in_place_of(self._registries[0], None if said == NOBODY else words(said))
+        registry = self._registries[0]
+        script = None if said == NOBODY else words(said, registry.hosts[0])
+        return in_place_of(registry, script)
 
 
 def disagreement(cell: ShellCell, seen: Seen) -> str | None:

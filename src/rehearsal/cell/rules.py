@@ -176,7 +176,8 @@ def _command(node: Node) -> str | None:
     name, *arguments = words(node)
     if re.search(r"[$`{}*?]", name):
         return "the name of this command would be worked out; write it as it is"
-    rule = _COMMANDS.get(name.rpartition("/")[2] if name.rpartition("/")[2] in _SHELLS else name)
+    program = name.rpartition("/")[2]
+    rule = _COMMANDS.get(program if program in _SHELLS else name)  # /bin/sh is sh
     if rule is None and name not in (*_SAYS, "grep"):
         shells = [n for n, word in enumerate(arguments) if re.split("[/=]", word)[-1] in _SHELLS]
         behind = [
@@ -247,10 +248,8 @@ def _unread(node: Node, arguments: list[str]) -> str:
 
 
 def _find(node: Node, arguments: list[str]) -> str | None:
-    lax = (
-        any(argument.startswith(("-exec", "-ok")) for argument in arguments)
-        and "+" not in arguments
-    )
+    runs = any(argument.startswith(("-exec", "-ok")) for argument in arguments)
+    lax = runs and (";" in arguments or "+" not in arguments)
     return "find passes whatever its -exec … ; ends with; end it with +" if lax else None
 
 

@@ -1,7 +1,9 @@
 """The sealed machine in which a rehearsal runs: its walls, its services, and who ends it.
 
-Three processes: the runner calls `sandbox`, which forks the supervisor (`supervisor`, on the host)
-and through it process 1 of the room (`walls` seals it in, then `init` starts engine, registries and
-token services). `relay` is a kernel's process on the host: it passes the five channels into the
-room. `paths` names the places inside. May import `settings` and `errors` alone.
+Four processes: the runner (the command line, or `relay`) calls `sandbox`, which forks the
+supervisor; that forks the maker, which makes the namespaces and forks process 1 of the room (all
+three in `supervisor`). Process 1 seals itself in (`walls`) and becomes `init`, which starts engine,
+registries and token services. `scripted` is the HTTPS server of the tokens, and of what replaces a
+registry for a while. `relay` is a kernel's process on the host: it passes the five channels into
+the room. `paths` names the places inside. May import `settings` and `errors` alone.
 """

@@ -1,7 +1,7 @@
 """Stand-in images for a room's registry: small, runnable, and byte-identical on every run.
 
 An image holds the machine's static busybox. It is written into the registry's storage as
-Distribution lays it out (its "filesystem" driver, version 2) before the registry starts.
+Distribution lays it out (its "filesystem" driver, version 2).
 """
 
 import datetime

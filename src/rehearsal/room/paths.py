@@ -13,7 +13,10 @@ ENGINE = ROOM / "engine.json"
 BUNDLE = ROOM / "ca.pem"
 CERTIFICATE, KEY = ROOM / "leaf.pem", ROOM / "leaf.key"
 """One certificate with all host names of the room, and its chain."""
-REFUSED = ".refused"
-"""Suffix of the log of refused pushes."""
 PRIVATE = "@rehearsal-"
 """Prefix of the address of a kernel that only its starter uses."""
+
+
+def refused_log(registry: str) -> Path:
+    """Return the path of a registry's log of refused pushes, a repository a line."""
+    return ROOM / "log" / f"{registry}.refused"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, REFUSED, ROOM
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM, refused_log
 from rehearsal.room.scripted import Reply, Request, Script, start
 from rehearsal.room.tokens import PORT, pushes
 from rehearsal.settings import Registry
@@ -45,14 +45,9 @@ def write_configuration(registry: Registry) -> None:
     configuration_file(registry).write_text(json.dumps(configuration))
 
 
-def refused_log(registry: Registry) -> Path:
-    """Return the path of the log of refused pushes, a repository a line."""
-    return ROOM / "log" / f"{registry.name}{REFUSED}"
-
-
 def note_refused(registry: Registry, repository: str) -> None:
     """Log a refused push."""
-    with open(refused_log(registry), "a") as log:
+    with open(refused_log(registry.name), "a") as log:
         log.write(f"{repository}\n")
 
 

@@ -31,7 +31,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one kernel; return its exit status, or 3 where no room can be made."""
+    """Run one kernel to its end; return 3 where no room can be made."""
     try:
         outer = _read_connection(Path(arguments[0]))
         with contextlib.ExitStack() as cleanup:

@@ -1,8 +1,8 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-The runner (this process) forks a supervisor; the supervisor makes the namespaces and forks the
-room's first process, which seals itself in (walls.py) and then becomes init.py, with nothing of
-this process but its standard streams.
+This process forks the supervisor, that the maker of the namespaces, and that the room's process 1,
+which seals itself in (walls.py) and then becomes init.py, with nothing of this process but its
+standard streams.
 """
 
 import contextlib

@@ -68,7 +68,7 @@ def challenge(host: str = "ghcr.io") -> Reply:
     return errors(401, "UNAUTHORIZED", "authentication required", **asked)
 
 
-def words(said: str) -> Script:
+def words(said: str, host: str = "ghcr.io") -> Script:
     """Return a script that refuses with a registry's words (`denied: permission_denied`).
 
     A wrong token is refused where tokens are issued, a missing right where an upload begins,
@@ -86,7 +86,7 @@ def words(said: str) -> Script:
         if request.path.startswith("/token"):
             return refusal if said == "denied: denied" else as_json(200, {"token": "practice"})
         if "Bearer" not in request.headers.get("Authorization", ""):
-            return challenge()
+            return challenge(host)
         if request.path == "/v2/":
             return Reply(200)
         reads = request.method in ("GET", "HEAD")

@@ -1,8 +1,9 @@
-"""The supervisor of a room: a process outside that ends the room when its runner ends.
+"""The supervisor of a room: processes outside that end the room when its runner ends.
 
-The runner may be killed at any moment, so it cannot clean up. When the supervisor's pipe from it
-closes, it kills the room's process 1, and so every process in it, and removes the room's cgroup.
-Everything else is in the room's mount namespace, and ends with that.
+The runner may be killed at any moment, so it cannot clean up. The maker, whose pipe from the runner
+closes then, kills the room's process 1, and so every process in it; the supervisor, which keeps the
+rights for it, waits for that and removes the room's cgroup. Everything else is in the room's mount
+namespace, and ends with that.
 """
 
 import contextlib

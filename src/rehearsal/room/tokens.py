@@ -29,13 +29,13 @@ class Issuer:
         registry: whose tokens.
         key: of its certificate.
         chain: that certificate's, for `x5c`.
-        refuse: called with the registry and the repository of each refused push.
+        note_refused: called with the registry and the repository of each refused push.
     """
 
     registry: Registry
     key: bytes
     chain: tuple[str, ...]
-    refuse: Callable[[Registry, str], None]
+    note_refused: Callable[[Registry, str], None]
 
     def __call__(self, request: Request) -> Reply:
         """Reply with a token for what this login may do, or 403 for a wrong login."""
@@ -48,7 +48,7 @@ class Issuer:
         wrong = login is not None and (stranger or right in (None, "expired"))
         if wrong or right != "push":
             for repository in pushes(request.path):
-                self.refuse(self.registry, repository)
+                self.note_refused(self.registry, repository)
         if wrong:
             return errors(403, "DENIED", "denied")
         scopes = _scopes(request.path)

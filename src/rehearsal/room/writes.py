@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, REFUSED, ROOM
+from rehearsal.room.paths import BUNDLE, ROOM, refused_log
 from rehearsal.settings import Registry
 
 _REQUEST = re.compile(r'"(PUT|DELETE) (\S+) HTTP/[^"]*" 2\d\d ')
@@ -77,7 +77,7 @@ class Watch:
         wrote, refused = set[str](), set[str]()
         for registry in self._connections:
             wrote |= set(writes_in(self._logged(registry), registry.name))
-            lines = self._unread(Path(ROOM / "log" / f"{registry.name}{REFUSED}")).split()
+            lines = self._unread(refused_log(registry.name)).split()
             refused |= {f"{registry.name}/{repository}" for repository in lines}
         return Seen(frozenset(wrote), frozenset(refused))
 

@@ -1,8 +1,9 @@
-"""What a runbook is, and whether it is true. Runs on the host, in the process of the command line.
+"""What a runbook is, and whether it is true. Runs on the host, in the command line's process.
 
-A runbook is a pair: NAME.md, its text, and NAME.ipynb, the same with the outputs of a run. `model`
-reads a pair once into plain values; `lint` says what is wrong before anything runs; `execute` runs
-notebooks in rooms, with nbval, whose workers load `nbval_plugin`; `compare` masks what may differ;
-`evidence` keeps what held on which engine. May import `cell`, `room`, `settings` and `errors`; is
-imported by `cli` and `step`.
+A runbook is a pair: NAME.md, its text, and NAME.ipynb, that text with the outputs of a run. `model`
+reads a pair once into plain values; `lint` finds what would make a green run prove nothing, beside
+that run; `execute` runs notebooks in rooms, with nbval, whose workers load `nbval_plugin` (masks
+are applied there) and start kernels by `kernel`; `compare` holds the masks; `evidence` is the table
+of what held on which engine; `progress` is what a person sees meanwhile. May import `cell`, `room`,
+`settings` and `errors`.
 """

@@ -99,7 +99,9 @@ class Masked:
         group = match.lastindex or 0
         value, known = match[group], self._numbers.setdefault(mask.name, [])
         number = next((n for n, seen in enumerate(known) if _same(mask, seen, value)), len(known))
-        known[number : number + 1] = [max([value, *known[number : number + 1]], key=len)]
+        if number == len(known):
+            known.append(value)
+        known[number] = max(known[number], value, key=len)  # of a digest the longer form
         if mask.kind == "digest":
             number = self._number_as_there(number)
             self._named.append(number)

@@ -22,7 +22,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from rehearsal.errors import CannotCheck, Wrong
+from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 from rehearsal.room.engine import Engine
 from rehearsal.runbook.compare import Mask
 from rehearsal.runbook.kernel import check_kernel
@@ -41,7 +41,7 @@ OUTPUTS = "rehearsal-outputs"
 """Keys of a cell's report: its failure, engine-specific masks it needed, that it was not run on
 this engine, and its outputs.
 """
-_OURS = ("CellFailed", "RoomUnavailable", "NbCellError")
+_OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError")
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Outcome:
     @property
     def holds(self) -> bool:
         """Whether everything ran and matched."""
-        return not (self.problems or self.differences or self.unchecked)
+        return not (self.problems or self.differences or self.unchecked or self.not_run)
 
     @property
     def cells(self) -> int:
@@ -96,8 +96,8 @@ class Outcome:
 
     def judge(self, engine: Engine, recorded: bool) -> None:
         """Raise Wrong or CannotCheck unless the runbooks hold on an engine."""
-        if self.unchecked:
-            raise CannotCheck(f"{len(self.unchecked)} could not be checked.")
+        if left := len(self.unchecked) or (not self.problems and self.not_run):
+            raise CannotCheck(f"{left} could not be checked.")
         if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
             raise Wrong(f"{wrong} of what the pages show does not hold.")
         if self.differences:
@@ -161,8 +161,8 @@ def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
 def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
     """Execute texts in rooms; yield each runbook, and whether its notebook was written.
 
-    A notebook whose cells and masked outputs still match is left alone. Raises Wrong at a runbook
-    with a failed cell, CannotCheck at one that could not run; neither is written.
+    A notebook whose cells and masked outputs still match is left alone, as is one with a failed
+    cell. At the end raises Wrong or CannotCheck for the first of those.
     """
     for one in runbooks:
         check_kernel(one.text.kernel, one.name)
@@ -170,8 +170,10 @@ def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
     with contextlib.ExitStack() as files:
         paths = {files.enter_context(_draft(*each)): each[0].text for each in drafts.items()}
         outcome, _ = _run(paths, None)
+    failures = [found for one in runbooks if (found := _failure(one, outcome))]
     for runbook, draft in drafts.items():
-        _check_that_it_ran(runbook, outcome)
+        if _failure(runbook, outcome):
+            continue
         holds = _holds(runbook, outcome)
         if not holds:
             code = (cell for cell in draft.cells if cell.cell_type == "code")
@@ -180,6 +182,8 @@ def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
                 cell.outputs = nbformat.from_dict(outcome.outputs[runbook.name, number])
             _write(runbook.executed_path, nbformat.writes(draft) + "\n")
         yield runbook, not holds
+    if failures:
+        raise failures[0]
 
 
 def _with_recorded_outputs(runbook: Runbook) -> NotebookNode:
@@ -193,13 +197,14 @@ def _with_recorded_outputs(runbook: Runbook) -> NotebookNode:
     return draft
 
 
-def _check_that_it_ran(runbook: Runbook, outcome: Outcome) -> None:
+def _failure(runbook: Runbook, outcome: Outcome) -> RehearsalError | None:
     for found in outcome.unchecked:
         if found.notebook == runbook.name:
-            raise CannotCheck(f"{found} What it said stands above.")
+            return CannotCheck(f"{found} What it said stands above.")
     for found in outcome.problems:
         if found.notebook == runbook.name:
-            raise Wrong(str(found))
+            return Wrong(str(found))
+    return None
 
 
 def _holds(runbook: Runbook, outcome: Outcome) -> bool:
@@ -309,7 +314,7 @@ class _Collector:
             came = f"expected {_quoted(said['expected'])}, came {_quoted(said['came'])}"
             what = f"line {said['line']} of its output: {came}"
             outcome.differences.append(Problem(name, cell, what))
-        elif "Not run:" in said["said"] or name in {one.notebook for one in outcome.unchecked}:
+        elif said["name"] == "CellNotRun" or name in {one.notebook for one in outcome.unchecked}:
             outcome.not_run += 1
         elif said["name"] in ("RoomUnavailable", "RuntimeError"):
             outcome.unchecked.append(Problem(name, cell, _meaning(said)))

@@ -1,4 +1,4 @@
-"""Problems of a runbook that would make a green run prove nothing; found before it runs."""
+"""Problems of a runbook that would make a green run prove nothing; nothing is executed."""
 
 import ast
 from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ import nbval.kernel
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
-from rehearsal.cell.rehearsal import NOT_HERE
+from rehearsal.cell.options import NOT_HERE, shell_cell
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook.compare import Mask, Masked, as_text, first_difference, masks_for, needed
@@ -41,7 +41,9 @@ def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
     before = copy.deepcopy(left)
     shown, printed = as_text(expected), as_text(came)
     masked = left.text(shown)
-    if printed.startswith(NOT_HERE):
+    cell: Any = item
+    shell = shell_cell(cell.cell.source)
+    if shell and shell.store and printed.startswith(NOT_HERE):
         item.user_properties.append((PASSED_OVER, printed))
         return True
     item.user_properties += [(NEEDED, name) for name in needed(masks, shown, printed)]
@@ -49,7 +51,6 @@ def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
     if difference is None:
         return True
     line = before.line_of(shown, difference.line)
-    cell: Any = item
     cell.comparison_traceback = [f"line {line} of the output differs"]
     _record(item, line=line, expected=difference.expected, came=difference.came)
     return False
