@@ -14,6 +14,7 @@ LAYERS = {
     "rehearsal": ("errors", "settings", "room", "cell", "runbook", "step", "cli"),
     "megalotron_images": (
         "errors",
+        "waiting",
         "convention",
         "registry",
         "plan",

@@ -3,9 +3,11 @@
 Answers go to stdout, all else to stderr.
 """
 
+import signal
 import sys
 from functools import partial
-from typing import Annotated
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,6 +16,7 @@ from megalotron_images.convention import (
     DIGEST,
     REGISTRY,
     STACKS,
+    WRITING_EVENTS,
     Bump,
     MovingTag,
     Reference,
@@ -26,14 +29,20 @@ from megalotron_images.convention import (
     split_reference,
     tags_for,
 )
-from megalotron_images.errors import CannotTell, ImageError, Refused, RegistryFailed, RuleBroken
+from megalotron_images.errors import (
+    CannotTell,
+    ImageError,
+    Refused,
+    RegistryFailed,
+    RuleBroken,
+    Stopped,
+)
 from megalotron_images.plan import Finding, LocalImage, Overrides, Plan, Verdict
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.release import publish_plan
 
 app = typer.Typer(
-    help="Megalotron's image process: check, publish and promote images without losing a release.",
     epilog=(
         "Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong"
         " command line; 3 no answer to rely on. With --debug before the command an error shows its"
@@ -57,7 +66,28 @@ Yes = Annotated[bool, typer.Option("--yes", help="Write without asking for the f
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be written, and why not; write nothing.")
 ]
+FewerPlatforms = Annotated[
+    bool, typer.Option("--fewer-platforms", help="Let it run on fewer platforms than before.")
+]
 Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-release become main.")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        output.write(version("image-process"))
+        raise typer.Exit
+
+
+@app.callback()
+def general(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """Megalotron's image process: check, publish and promote images without losing a release."""
 
 
 @app.command(
@@ -108,18 +138,20 @@ def status(
 
     registry = connect()
     lines = [read_line(registry, one) for one in ([parse_stack(stack)] if stack else STACKS)]
+    unknown = [reason for line in lines for reason in line.unknown]
     if releases:
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")
         found = [one for line in lines for one in read_days(registry, line)]
         rows = [one.row for one in found]
         output.answer(output.table([head, *rows]), [one.data for one in found], as_json)
+        unknown += [one.unknown for one in found if one.unknown]
     else:
         table = [
             ("STACK", "TAG", "RELEASE", "DIGEST"),
             *(row for line in lines for row in line.rows),
         ]
         output.answer(output.table(table), [line.data for line in lines], as_json)
-    if unknown := [reason for line in lines for reason in line.unknown]:
+    if unknown:
         raise CannotTell(" ".join(unknown))
 
 
@@ -151,8 +183,9 @@ def next_version(
     bump = Bump.MAJOR if major else Bump.MINOR if minor else Bump.PATCH
     one = parse_stack(stack)
     newest = next(releases_among(connect().tags(one.image)), None)
-    version = next_release(newest, bump)
-    output.answer(version, {"stack": one.name, "version": str(version)}, as_json)
+    following = next_release(newest, bump)
+    data = {"stack": one.name, "version": str(following)}
+    output.answer(following, data, as_json)
 
 
 @app.command(epilog="Example: megalotron-images publish backend v1.4.0 --image backend")
@@ -167,9 +200,7 @@ def publish(
     backport: Annotated[
         bool, typer.Option("--backport", help="Publish an older version than the newest.")
     ] = False,
-    fewer_platforms: Annotated[
-        bool, typer.Option("--fewer-platforms", help="Publish for fewer platforms.")
-    ] = False,
+    fewer_platforms: FewerPlatforms = False,
     as_json: AsJson = False,
 ) -> None:
     """Push a local image to a tag, show what the tag was before, and read it back."""
@@ -199,6 +230,7 @@ def promote(
         str, typer.Option(metavar="DIGEST", help="Go on only if the tag names this now.")
     ] = "",
     prerelease: Prerelease = False,
+    fewer_platforms: FewerPlatforms = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -208,7 +240,7 @@ def promote(
 
     if expect and not DIGEST.fullmatch(expect):
         raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
-    asked = Overrides(prerelease=prerelease, expect=expect)
+    asked = Overrides(prerelease=prerelease, expect=expect, fewer_platforms=fewer_platforms)
     registry, one = connect(writes=not dry_run), parse_stack(stack)
     promotion = release.promote_plan(registry, one, parse_release(version), to, asked)
     if _may_write(promotion.plan, dry_run, yes, as_json):
@@ -246,16 +278,25 @@ def tag_of(
 ) -> None:
     """Print the tag that a git reference writes, or `none`; refuse a git tag that is no release."""
     found = tags_for(ref, event)
+    if event not in WRITING_EVENTS:
+        events = " and ".join(WRITING_EVENTS)
+        output.step(f"The event {event} publishes nothing: only {events} do.")
     text = f"tag={found or ''}" if github_output else found or "none"
     output.answer(text, {"ref": ref, "event": event, "tag": str(found) if found else None}, as_json)
 
 
 @app.command(epilog="Example: megalotron-images doctor")
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    stack: Annotated[
+        str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """Check this machine's engine, login, token and network, and say what to do next."""
     from megalotron_images.doctor import examine
 
-    raise typer.Exit(output.findings(list(examine()), as_json))
+    found = examine([parse_stack(stack)] if stack else STACKS)
+    raise typer.Exit(output.findings(found, as_json))
 
 
 def _confirm(reference: Reference, yes: bool) -> None:
@@ -279,10 +320,24 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:2]
     if debug:
         sys.argv.remove("--debug")
+    signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except ImageError as error:
         if debug:
             raise
-        print(f"megalotron-images: {error}", file=sys.stderr)
-        sys.exit(error.status)
+        _end(str(error), error.status)
+    except Exception as error:
+        if debug:
+            raise
+        said = f"something unexpected ({type(error).__name__}: {error}). See where: --debug"
+        _end(said, CannotTell.status)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise Stopped("Stopped: nothing was written.")
+
+
+def _end(said: str, status: int) -> NoReturn:
+    print(f"megalotron-images: {said}", file=sys.stderr)
+    sys.exit(status)

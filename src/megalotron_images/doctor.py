@@ -1,16 +1,17 @@
 """Diagnosis of this machine's engine, login, token and network, with next steps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from megalotron_images.convention import REGISTRY, STACKS
+from megalotron_images.convention import REGISTRY, Stack
 from megalotron_images.errors import ImageError, RegistryFailed
 from megalotron_images.plan import Finding, Verdict
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import TOKEN, USERNAME, find_credentials
 from megalotron_images.registry.transport import Transport
+from megalotron_images.waiting import seconds
 
 
-def examine() -> Iterator[Finding]:
+def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
     """Yield the findings one by one; nothing in a registry is changed."""
     yield _engine()
     try:
@@ -22,17 +23,23 @@ def examine() -> Iterator[Finding]:
         step = f"Run docker login {REGISTRY}, or set {USERNAME} and {TOKEN}."
         yield Finding("login", Verdict.NO, f"You are not logged in to {REGISTRY}. {step}")
     else:
-        yield Finding("login", Verdict.YES, f"{credentials.username}, from {credentials.source}")
-    registry = Registry(Transport(REGISTRY, credentials, seconds=20))
-    stack = STACKS[0]
+        yield Finding("login", Verdict.YES, f"{credentials.name}, from {credentials.source}")
+    registry = Registry(Transport(REGISTRY, credentials, seconds=min(20.0, seconds())))
+    for stack in stacks:
+        reads = _read(registry, stack.image)
+        yield reads
+        if reads.about == "network":
+            return
+        if credentials is not None and reads.verdict is Verdict.YES:
+            yield _write(registry, stack.image)
+
+
+def _read(registry: Registry, repository: str) -> Finding:
     try:
-        registry.tags(stack.image)
+        registry.tags(repository)
     except RegistryFailed as error:
-        yield Finding("read" if error.said else "network", Verdict.NO, str(error))
-        return
-    yield Finding("read", Verdict.YES, f"{REGISTRY} answers, and {stack.image} can be read")
-    if credentials is not None:
-        yield _write(registry, stack.image)
+        return Finding("read" if error.said else "network", Verdict.NO, str(error))
+    return Finding("read", Verdict.YES, f"{REGISTRY} answers, and {repository} can be read")
 
 
 def _engine() -> Finding:

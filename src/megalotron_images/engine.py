@@ -4,6 +4,7 @@ The SDK's push returns text and never raises, so its lines are read here.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,15 +14,17 @@ from docker.context import ContextAPI
 from docker.errors import APIError, ImageNotFound
 
 from megalotron_images import local_index
-from megalotron_images.errors import EngineFailed, NameTaken
+from megalotron_images.errors import CannotTell, EngineFailed, NameTaken
 from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import PLATFORM, platform_in
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
+from megalotron_images.waiting import announced, seconds
 
 Progress = Callable[[str, int, int], None]
 """Called with a layer's ID, the bytes sent, and its size."""
-_SECONDS = 600
+_SECONDS_OF_A_PUSH = 600
+_WAITED_FOR = "your Docker engine"
 _CONTAINERD = "io.containerd.snapshotter"
 """The engine's name for containerd's image store."""
 
@@ -30,12 +33,12 @@ class Engine:
     """A running Docker engine."""
 
     def __init__(self) -> None:
-        with _failures():
+        with _failures(), announced(_WAITED_FOR):
             self._api: Any = _client().api
 
     def version(self) -> str:
         """Return the engine's version."""
-        with _failures():
+        with _failures(), announced(_WAITED_FOR):
             return str(self._api.version()["Version"])
 
     def image(self, name: str) -> LocalImage:
@@ -43,7 +46,7 @@ class Engine:
 
         Raises EngineFailed if there is none, or if its platforms are unknown.
         """
-        with _failures():
+        with _failures(), announced(_WAITED_FOR):
             try:
                 return self._image(name)
             except ImageNotFound:
@@ -86,6 +89,7 @@ class Engine:
             else None
         )
         with _failures():
+            self._api.timeout = _SECONDS_OF_A_PUSH
             self._api.tag(image.id, repository, tag, force=True)
             try:
                 stream = self._api.push(
@@ -109,7 +113,7 @@ def _client() -> docker.DockerClient:
     """
     if os.environ.get("DOCKER_HOST"):
         _check_address(os.environ["DOCKER_HOST"])
-        return docker.from_env(timeout=_SECONDS)
+        return docker.from_env(timeout=math.ceil(seconds()))
     name = os.environ.get("DOCKER_CONTEXT")
     context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
     if context is None:
@@ -119,7 +123,7 @@ def _client() -> docker.DockerClient:
         )
     _check_address(context.Host or "")
     return docker.DockerClient(
-        base_url=context.Host, tls=context.TLSConfig or False, timeout=_SECONDS
+        base_url=context.Host, tls=context.TLSConfig or False, timeout=math.ceil(seconds())
     )
 
 
@@ -165,7 +169,7 @@ def _failures() -> Iterator[None]:
         yield
     except APIError as error:
         raise _push_failed(str(error.explanation or error)) from None
-    except EngineFailed:
+    except CannotTell:
         raise
     except (
         Exception
@@ -173,8 +177,15 @@ def _failures() -> Iterator[None]:
         inner: BaseException = error
         while (deeper := inner.__cause__ or inner.__context__) is not None:
             inner = deeper
-        said = getattr(inner, "strerror", None) or str(inner)
-        where = os.environ.get("DOCKER_HOST") or "its usual place"
-        raise EngineFailed(
-            f"No Docker engine answers at {where} ({said}). Start it, and try: docker version"
-        ) from None
+        raise EngineFailed(_unreachable(inner)) from None
+
+
+def _unreachable(error: BaseException) -> str:
+    said = getattr(error, "strerror", None) or str(error)
+    where = os.environ.get("DOCKER_HOST") or "its usual place"
+    if isinstance(error, PermissionError):
+        step = "Join the group that owns its socket (docker), and log in again; or use sudo."
+        return f"You may not talk to the Docker engine at {where} ({said}). {step}"
+    if "timed out" in said:
+        return f"The Docker engine at {where} does not answer in time. Look at it: docker version"
+    return f"No Docker engine answers at {where} ({said}). Start it, and try: docker version"

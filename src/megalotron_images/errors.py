@@ -5,8 +5,10 @@ ImageError
 │   ├── RuleBroken        a name, tag or version breaks the convention
 │   └── LostRace          somebody else wrote the same tag at the same moment
 └── CannotTell            no reliable answer (3; 2 is the command line's own)
+    ├── Stopped           by a person (Ctrl-C)
     ├── RegistryFailed
     │   └── RegistryRefused   so nothing was done
+    │       └── NotThere      it has no such tag or repository
     └── EngineFailed
         └── NameTaken     another push took the image's name
 """
@@ -36,6 +38,10 @@ class CannotTell(ImageError):
     status = 3
 
 
+class Stopped(CannotTell):
+    """A person stopped it (Ctrl-C)."""
+
+
 class RegistryFailed(CannotTell):
     """A registry refused, failed, or could not be reached; `said` is its own message."""
 
@@ -46,6 +52,10 @@ class RegistryFailed(CannotTell):
 
 class RegistryRefused(RegistryFailed):
     """A registry refused, so nothing was done."""
+
+
+class NotThere(RegistryRefused):
+    """A registry says that it has no such tag or repository."""
 
 
 class EngineFailed(CannotTell):

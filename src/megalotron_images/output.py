@@ -3,9 +3,10 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from megalotron_images.errors import CannotTell
 from megalotron_images.plan import Finding, Plan, Verdict
 
 if TYPE_CHECKING:
@@ -14,7 +15,19 @@ if TYPE_CHECKING:
 
 def answer(text: object, data: object, as_json: bool) -> None:
     """Print an answer, as text for people or as JSON for programs."""
-    print(json.dumps(data, indent=2) if as_json else text)
+    write(json.dumps(data, indent=2) if as_json else str(text))
+
+
+def write(text: str) -> None:
+    """Print a line; raise CannotTell where it cannot be written, as on a full disk."""
+    if sys.stdout is None:
+        raise CannotTell("The answer cannot be written: the output is closed.")
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError) as error:
+        sys.stdout = None  # what cannot be written would be tried again at the end
+        why = getattr(error, "strerror", None) or error
+        raise CannotTell(f"The answer cannot be written: {why}.") from None
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -24,14 +37,19 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(map("  ".join, padded))
 
 
-def findings(found: Sequence[Finding], as_json: bool) -> int:
-    """Print findings, one a line; return the exit status.
+def findings(found: Iterable[Finding], as_json: bool) -> int:
+    """Print findings, each as it comes, or all as JSON; return the exit status.
 
     0 if all are fine, 1 if one is not, 3 if one is unknown.
     """
-    data = [{"about": f.about, "verdict": f.verdict, "text": f.text} for f in found]
-    answer(table([(f.verdict, f.about, f.text) for f in found]), data, as_json)
-    verdicts = {finding.verdict for finding in found}
+    known = list[Finding]()
+    for one in found:
+        known.append(one)
+        if not as_json:
+            write(f"{one.verdict:<7}  {one.about:<8}  {one.text}")
+    if as_json:
+        answer("", [{"about": f.about, "verdict": f.verdict, "text": f.text} for f in known], True)
+    verdicts = {finding.verdict for finding in known}
     return 1 if Verdict.NO in verdicts else 3 if Verdict.UNKNOWN in verdicts else 0
 
 

@@ -50,6 +50,7 @@ class RepositoryState:
         newest_platforms: those of the newest release; empty if there is none.
         main: what production's tag points to.
         current: the release that a moving tag points to now, if it is one.
+        platforms: those of what the tag points to now; of a promotion alone.
     """
 
     before: State
@@ -58,6 +59,7 @@ class RepositoryState:
     newest_platforms: frozenset[str]
     main: State
     current: Release | None = None
+    platforms: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,14 @@ class Overrides:
     fewer_platforms: bool = False
     prerelease: bool = False
     expect: str = ""
+
+
+@dataclass(frozen=True)
+class PromotedImage:
+    """A release in the registry: its digest, and its platforms."""
+
+    digest: str
+    platforms: frozenset[str]
 
 
 class Verdict(StrEnum):
@@ -122,6 +132,8 @@ class Plan:
             raise CannotTell(
                 f"Nobody can tell what {self.reference} names now: {self.before.reason}"
             )
+        if unknown := [one.text for one in self.findings if one.verdict is Verdict.UNKNOWN]:
+            raise CannotTell(" ".join(unknown))
 
 
 def plan_publish(
@@ -138,27 +150,37 @@ def plan_publish(
         findings.append(_version(reference.tag, state, asked))
         notes += _backport(reference.tag, state, asked)
     if image:
-        findings.append(_platform(image.platforms, state, asked))
+        newest = str(state.releases[0]) if state.releases else ""
+        findings.append(_platform(image.platforms, newest, state.newest_platforms, asked))
         notes += _absent(image)
     needs = frozenset() if asked.fewer_platforms else state.newest_platforms
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
 
 
 def plan_promote(
-    reference: Reference, release: Release, digest: str, state: RepositoryState, asked: Overrides
+    reference: Reference,
+    release: Release,
+    image: PromotedImage,
+    state: RepositoryState,
+    asked: Overrides,
 ) -> Plan:
-    """Return the plan to move a tag to `release`, whose digest is given."""
+    """Return the plan to move a tag to `release`, which is that image."""
     before, findings = state.before, list[Finding]()
     known = not isinstance(before, Unknown)
     if known and asked.expect and before.digest != asked.expect:
         why = f"and not {asked.expect}, as you expect: somebody has moved it."
         findings.append(_no("tag", f"{reference} names {before}, {why}"))
-    if before == Taken(digest):
+    if before == Taken(image.digest):
         notes = [f"{reference} is {release} already."]
-        return Plan(reference, before, digest, tuple(findings), tuple(notes))
+        return Plan(reference, before, image.digest, tuple(findings), tuple(notes))
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
         why = f"and {MovingTag.MAIN} is production: ask for it (--prerelease)."
         findings.append(_no("version", f"{release} is a pre-release, {why}"))
+    if not image.platforms:
+        findings.append(_no("platform", f"{release} states no platform: nobody could run it."))
+    elif isinstance(before, Taken):
+        other = f"What {reference} names now"
+        findings.append(_platform(image.platforms, other, state.platforms, asked))
     notes = [_was(reference, before)]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
@@ -202,16 +224,22 @@ def _version(release: Release, state: RepositoryState, asked: Overrides) -> Find
     return _yes("version", f"newer than {newest}" if newest < release else "the newest")
 
 
-def _platform(platforms: frozenset[str], state: RepositoryState, asked: Overrides) -> Finding:
-    """An image must run wherever the newest release does."""
-    newest, own = state.releases[0] if state.releases else None, ", ".join(sorted(platforms))
-    lost = sorted(state.newest_platforms - platforms)
-    if lost and not asked.fewer_platforms:
-        runs = f"{newest} runs on {', '.join(lost)}, and your image only on {own}"
-        return _no("platform", f"{runs}: build it for that too, or ask for it (--fewer-platforms).")
-    return _yes(
-        "platform", f"{own}, as {newest}" if newest else f"{own}, with no release to compare"
-    )
+def _platform(
+    platforms: frozenset[str], other: str, needed: frozenset[str], asked: Overrides
+) -> Finding:
+    """An image must run wherever the `other` one does; nobody knows it of one without platforms."""
+    own = ", ".join(sorted(platforms)) or "no platform"
+    lost = sorted(needed - platforms)
+    if asked.fewer_platforms or not other:
+        return _yes("platform", own if other else f"{own}, with no release to compare")
+    if lost:
+        runs = f"{other} runs on {', '.join(lost)}, and yours only on {own}"
+        step = "build it for that too, or ask for it (--fewer-platforms)."
+        return _no("platform", f"{runs}: {step}")
+    if not needed:
+        why = f"{other} states no platform, so nobody can tell whether yours runs where it does"
+        return Finding("platform", Verdict.UNKNOWN, f"{why}: look, then ask (--fewer-platforms).")
+    return _yes("platform", f"{own}, as {other}")
 
 
 def _absent(image: LocalImage) -> Iterator[str]:

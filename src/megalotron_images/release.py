@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,21 +24,25 @@ from megalotron_images.convention import (
 from megalotron_images.errors import (
     CannotTell,
     EngineFailed,
+    ImageError,
     LostRace,
     NameTaken,
+    NotThere,
     Refused,
     RegistryFailed,
     RegistryRefused,
+    Stopped,
 )
 from megalotron_images.plan import (
     LocalImage,
     Overrides,
     Plan,
+    PromotedImage,
     RepositoryState,
     plan_promote,
     plan_publish,
 )
-from megalotron_images.registry.client import NOT_THERE, Manifest, Registry, State, Taken, Unknown
+from megalotron_images.registry.client import Manifest, Registry, State, Taken, Unknown
 
 SETTLE = 1.0
 """Seconds between writing a tag and reading it back.
@@ -117,23 +121,29 @@ def promote_plan(
     """
     try:
         manifest = registry.manifest(stack.image, str(release))
-    except RegistryFailed as error:
-        if not error.said.startswith(NOT_THERE):
-            raise
+    except NotThere:
         listed = f"megalotron-images status {stack.name} --releases"
         raise Refused(
             f"There is no release {release} of {stack.name}. See which there are: {listed}"
         ) from None
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(4) as beside:
         tags = beside.submit(registry.tags, stack.image)
+        own = beside.submit(registry.platforms, stack.image, manifest)
         before = registry.state(stack.image, to)
+        moves = isinstance(before, Taken) and before.digest != manifest.digest
+        there = beside.submit(_platforms_at, registry, stack, before if moves else None)
     current = None
-    if isinstance(before, Taken) and before.digest != manifest.digest:
+    if moves and before.digest:
         current = _release_of(registry, stack, tags.result(), before.digest, release)
-    state = RepositoryState(before, None, (), frozenset(), before, current)
-    return Promotion(
-        manifest, plan_promote(Reference(stack, to), release, manifest.digest, state, asked)
-    )
+    image = PromotedImage(manifest.digest, own.result())
+    state = RepositoryState(before, None, (), frozenset(), before, current, there.result())
+    return Promotion(manifest, plan_promote(Reference(stack, to), release, image, state, asked))
+
+
+def _platforms_at(registry: Registry, stack: Stack, before: State | None) -> frozenset[str]:
+    if not isinstance(before, Taken):
+        return frozenset()
+    return registry.platforms(stack.image, registry.manifest(stack.image, before.digest))
 
 
 def _release_of(
@@ -164,7 +174,9 @@ def publish(
     plan.check()
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
-    manifest = _stage(plan.reference.stack, image, registry, push, say)
+    staging = f"{plan.reference.stack.image}:{STAGING}"
+    with _stoppable(f"{plan.reference} was not written; {staging} may hold what was pushed."):
+        manifest = _stage(plan.reference.stack, image, registry, push, say)
     has = registry.platforms(plan.reference.stack.image, manifest)
     if lost := plan.needs - has:
         raise Refused(
@@ -172,7 +184,12 @@ def publish(
             f" and {plan.reference} would lose {', '.join(sorted(lost))}. It was not written; what"
             f" was pushed stands at {STAGING}."
         )
-    return put(plan, manifest, registry, say=say, settle=settle)
+    try:
+        return put(plan, manifest, registry, say=say, settle=settle)
+    except ImageError as error:
+        stays = f"What was pushed stays at {plan.reference.stack.image}:{STAGING}."
+        error.args = (f"{error} {stays}", *error.args[1:])
+        raise
 
 
 def put(
@@ -185,22 +202,40 @@ def put(
     plan.check()
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
-    stack, tag = plan.reference.stack, str(plan.reference.tag)
-    say("check again what it names")
-    now = registry.state(stack.image, tag)
-    if now != Taken(manifest.digest):
-        if isinstance(now, Unknown):
-            raise CannotTell(
-                f"Nothing was written, as nobody can tell what {plan.reference} names: {now.reason}"
-            )
-        if now != plan.before:
-            raise LostRace(_lost(plan.reference, now, manifest.digest))
-        say(f"write {plan.reference}")
-        _put(registry, plan.reference, manifest)
-    say("read it back")
-    time.sleep(settle)
-    _read_back(registry, plan, manifest.digest)
+    with _stoppable(f"{plan.reference} was not written."):
+        say("check again what it names")
+        must_write = _still_as_planned(plan, manifest, registry)
+    look = f"Look: megalotron-images digest {plan.reference}"
+    with _stoppable(f"{plan.reference} may have been written. {look}"):
+        if must_write:
+            say(f"write {plan.reference}")
+            _put(registry, plan.reference, manifest)
+        say("read it back")
+        time.sleep(settle)
+        _read_back(registry, plan, manifest.digest)
     return Written(plan.reference, plan.before, manifest.digest)
+
+
+@contextlib.contextmanager
+def _stoppable(known: str) -> Iterator[None]:
+    """Say what is known of the tag when a person stops a step."""
+    try:
+        yield
+    except Stopped:
+        raise Stopped(f"Stopped: {known}") from None
+
+
+def _still_as_planned(plan: Plan, manifest: Manifest, registry: Registry) -> bool:
+    """Return whether the manifest is yet to be written; raise CannotTell or LostRace otherwise."""
+    now = registry.state(plan.reference.stack.image, str(plan.reference.tag))
+    if now == Taken(manifest.digest):
+        return False
+    if isinstance(now, Unknown):
+        names = f"nobody can tell what it names: {now.reason}"
+        raise CannotTell(f"{plan.reference} was not written, as {names}")
+    if now != plan.before:
+        raise LostRace(_lost(plan.reference, now, manifest.digest))
+    return True
 
 
 def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say: Say) -> Manifest:
@@ -240,9 +275,7 @@ def _manifest_at(registry: Registry, stack: Stack, tag: str) -> Manifest | None:
     """Return a tag's manifest, or None: on GHCR a new tag can take a moment to be readable."""
     try:
         return registry.manifest(stack.image, tag)
-    except RegistryFailed as error:
-        if not error.said.startswith(NOT_THERE):
-            raise
+    except NotThere:
         return None
 
 
@@ -255,7 +288,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         if now == Taken(manifest.digest):
             return
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
-            raise RegistryFailed(f"{error} Nothing was written.", error.said) from None
+            raise RegistryFailed(f"{error} {reference} was not written.", error.said) from None
         raise RegistryFailed(
             f"{error} It names {now} now; what was sent may still arrive."
         ) from None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from megalotron_images.convention import MovingTag, Release, Stack, releases_among
+from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.client import Free, Registry, State, Taken, Unknown
 
 
@@ -97,7 +98,8 @@ class Dated:
     stack: Stack
     release: Release
     day: date | None
-    digest: str
+    digest: str | None
+    unknown: str = ""
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -114,11 +116,15 @@ class Dated:
 
 def read_days(registry: Registry, line: Line) -> list[Dated]:
     """Return a stack's releases, the newest first, each with the day of its build if known."""
-    found = []
-    for release in line.releases:
-        manifest = registry.manifest(line.stack.image, str(release))
-        day = None
-        with contextlib.suppress(ValueError):
-            day = date.fromisoformat(registry.created(line.stack.image, manifest)[:10])
-        found.append(Dated(line.stack, release, day, manifest.digest))
-    return found
+    return [_dated(registry, line.stack, release) for release in line.releases]
+
+
+def _dated(registry: Registry, stack: Stack, release: Release) -> Dated:
+    try:
+        manifest = registry.manifest(stack.image, str(release))
+        created = registry.created(stack.image, manifest)
+    except RegistryFailed as error:
+        return Dated(stack, release, None, None, f"{release} cannot be read: {error}")
+    with contextlib.suppress(ValueError):
+        return Dated(stack, release, date.fromisoformat(created[:10]), manifest.digest)
+    return Dated(stack, release, None, manifest.digest)

@@ -354,3 +354,36 @@ def test_the_project_has_no_other_verb_than_those_tested():
         [PROGRAM, "--help"], capture_output=True, text=True, cwd=PROJECT, check=True
     )
     assert set(re.findall(r"^│ (\w[\w-]*)  ", done.stdout, re.MULTILINE)) == set(VERBS)
+
+
+@pytest.mark.parametrize("step", ["at the question", "while it pushes"])
+def test_ctrl_c_ends_at_once_and_says_what_was_written(step, registry, make_image):
+    make_image("large", size=200_000_000 if step == "while it pushes" else 16)
+    environment = os.environ | {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
+    arguments = ["publish", "backend", "v1.0.0", "--image", "large"]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(PROGRAM, [str(PROGRAM), *arguments], environment)
+    shown, wanted = b"", {"at the question": b"to write it: ", "while it pushes": b"push large to"}
+    stopped = False
+    while True:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:
+            break
+        if step == "while it pushes" and shown.endswith(b"to write it: "):
+            os.write(terminal, f"ghcr.io/{IMAGE}:v1.0.0\n".encode())
+        if wanted[step] in shown and not stopped:
+            time.sleep(0.3)
+            os.write(terminal, b"\x03")
+            stopped = True
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3, shown
+    assert b"Stopped: " in shown
+    assert b"was" in shown.rpartition(b"Stopped: ")[2]
+    assert b"written" in shown.rpartition(b"Stopped: ")[2]
+    assert "v1.0.0" not in registry.tags(IMAGE)
+
+
+def test_the_version_is_told():
+    done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", done.stdout)

@@ -90,6 +90,28 @@ def written(asked):
 
 
 FAULTS = {
+    "there, in a kind that was not asked for": (
+        with_token(
+            lambda asked: errors(
+                404,
+                "MANIFEST_UNKNOWN",
+                "OCI manifest found, but accept header does not support OCI manifests",
+            )
+        ),
+        "OCI manifest found",
+    ),
+    "manifest elsewhere without TLS": (
+        with_token(lambda asked: Reply(302, b"", {"Location": "http://ghcr.io/m"})),
+        "Only https addresses are safe",
+    ),
+    "pages that go on in a way of their own": (
+        with_token(lambda asked: Reply(200, TAGS.body, {"Link": "</next>; page=2"})),
+        "is not understood",
+    ),
+    "only a password asked for": (
+        lambda asked: Reply(401, b"", {"WWW-Authenticate": "Negotiate"}),
+        "status 401",
+    ),
     "stopped": (None, "has no answer (Connection refused)"),
     "401": (with_token(lambda asked: challenge()), "your login does not allow it"),
     "403": (with_token(lambda asked: errors(403, "DENIED", "denied")), "wrong, expired or revoked"),
@@ -228,7 +250,7 @@ def test_a_write_is_sent_once(reply, played, registry):
 
 @pytest.mark.parametrize(
     ("reply", "told"),
-    [(Reply(504), "may still arrive"), (errors(403, "DENIED", "denied"), "Nothing was written")],
+    [(Reply(504), "may still arrive"), (errors(403, "DENIED", "denied"), "was not written")],
     ids=["lost on the way", "refused"],
 )
 def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):

@@ -7,7 +7,6 @@ discovery").
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,22 +15,21 @@ from urllib.parse import urljoin, urlsplit
 from megalotron_images.convention import DIGEST, REGISTRY
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.registry.transport import Answer, Transport, seconds
+from megalotron_images.registry.grammar import media_type, next_link
+from megalotron_images.registry.transport import Answer, Transport
+from megalotron_images.waiting import seconds
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-ACCEPT = ", ".join(
-    (
-        *INDEXES,
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+IMAGES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
 )
+KINDS = (*INDEXES, *IMAGES)
+ACCEPT = ", ".join(KINDS)
 """Every kind of manifest: with fewer, a registry answers 404 for tags that exist."""
-NOT_THERE = ("manifest unknown", "name unknown")
-"""Beginnings of a registry's message for an unknown tag or repository."""
 PLATFORM = ("os", "architecture", "variant")
 _PAGE = 10_000
 _MOST_PAGES = 1_000
@@ -137,7 +135,7 @@ class Registry:
                 return Taken(_manifest(answer).digest)
         except RegistryFailed as error:
             return Unknown(str(error))
-        if answer.status == 404 and answer.said.startswith(NOT_THERE):
+        if answer.is_absence:
             return Free()
         return Unknown(str(answer.failure()))
 
@@ -161,18 +159,18 @@ class Registry:
         path, found = f"/v2/{repository}/tags/list?n={_PAGE}", dict[str, None]()
         for _ in range(_MOST_PAGES):
             answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
-            if answer.status == 404 and answer.said.startswith(NOT_THERE):
+            if answer.is_absence:
                 return []
             if answer.status != 200:
                 raise answer.failure()
             page, before = _tags(answer), len(found)
             found.update(dict.fromkeys(page))
-            following = re.search(r'<([^>]+)>;\s*rel="?next"?', answer.headers.get("Link", ""))
+            following = _next_page(answer)
             if following is None:
                 return list(found)
             if len(found) == before:
                 break
-            place = urlsplit(urljoin(f"https://x{path}", following[1]))
+            place = urlsplit(urljoin(f"https://x{path}", following))
             path = f"{place.path}?{place.query}"
         raise RegistryFailed(
             f"{answer.question}: the list of tags does not end. Nothing was read from it."
@@ -272,7 +270,7 @@ def _manifest(answer: Answer) -> Manifest:
         )
     try:
         document = json.loads(answer.body)
-        kind = str(document.get("mediaType") or answer.headers.get("Content-Type", ""))
+        kind = _kind(document, answer.headers.get("Content-Type", ""))
         parts = document["manifests"] if kind in INDEXES else [document["config"]]
         if not all(DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
@@ -281,6 +279,24 @@ def _manifest(answer: Answer) -> Manifest:
             f"{answer.question}: the answer is no manifest. Run it again later."
         ) from None
     return Manifest(digest, kind, answer.body)
+
+
+def _kind(document: dict[str, Any], header: str) -> str:
+    """Return a manifest's media type: its own, the header's, or what its fields say it is."""
+    said = str(document.get("mediaType") or media_type(header))
+    if said in KINDS:
+        return said
+    return INDEXES[0] if "manifests" in document else IMAGES[0]
+
+
+def _next_page(answer: Answer) -> str | None:
+    try:
+        return next_link(answer.headers.get("Link", ""))
+    except ValueError:
+        raise RegistryFailed(
+            f"{answer.question}: the list of tags goes on in a way that is not understood. Nothing"
+            " was read from it."
+        ) from None
 
 
 def _tags(answer: Answer) -> list[str]:

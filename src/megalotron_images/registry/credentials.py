@@ -1,13 +1,27 @@
-"""Logins: the process's own two variables, then Docker's configuration, then anonymous."""
+"""Logins: the process's own two variables, then Docker's, then anonymous.
 
+Docker's are read as the docker command reads them: DOCKER_AUTH_CONFIG, then its configuration file:
+a helper for the host, a helper for all hosts, a stored login.
+"""
+
+import base64
+import json
 import os
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from megalotron_images.errors import CannotTell
+from megalotron_images.waiting import announced, seconds
 
 USERNAME, TOKEN = "REGISTRY_USERNAME", "REGISTRY_TOKEN"
 VARIABLES = f"{USERNAME} and {TOKEN}"
+AUTH_CONFIG = "DOCKER_AUTH_CONFIG"
+_IDENTITY = "<token>"
+"""In place of a user name: the password is an identity token."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +32,22 @@ class Credentials:
     password: str = field(repr=False)
     source: str
 
+    @property
+    def name(self) -> str:
+        """Who this is, for people."""
+        return "an identity token" if self.is_identity_token else self.username
+
+    @property
+    def is_identity_token(self) -> bool:
+        """Whether the password is to be exchanged for the registry's tokens."""
+        return self.username == _IDENTITY
+
 
 def find_credentials(host: str) -> Credentials | None:
     """Return the login for a registry, or None for an anonymous reader.
 
-    REGISTRY_USERNAME with REGISTRY_TOKEN (the process's secrets) come before Docker's configuration
-    and its helpers; a ~/.netrc is never used. Raises CannotTell for one of two variables.
+    REGISTRY_USERNAME with REGISTRY_TOKEN (the process's secrets) come before Docker's; a ~/.netrc
+    is never used. Raises CannotTell for one of two variables, and for what cannot be read.
     """
     username, password = os.environ.get(USERNAME, ""), os.environ.get(TOKEN, "").strip()
     if bool(username) != bool(password):
@@ -31,23 +55,96 @@ def find_credentials(host: str) -> Credentials | None:
         raise CannotTell(f"{there} is set, and {missing} is not: set both, or neither.")
     if username:
         return Credentials(username, password, VARIABLES)
-    return _from_docker(host)
+    config = _parsed(os.environ.get(AUTH_CONFIG) or "{}", AUTH_CONFIG)
+    return _stored(config, host, AUTH_CONFIG) or _from_file(host)
 
 
-def _from_docker(host: str) -> Credentials | None:
+def _from_file(host: str) -> Credentials | None:
     folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
-    if not (folder / "config.json").exists():
-        return None
-    from docker import auth, errors  # only where there may be a login
-
+    file = folder / "config.json"
     try:
-        found = auth.load_config().resolve_authconfig(host)
-    except (errors.DockerException, ValueError, AttributeError, TypeError) as error:
-        raise CannotTell(
-            f"Docker's stored login for {host} cannot be read: {error}. Run docker login {host}."
-        ) from None
-    if not found or not found.get("username") or not found.get("password"):
+        config = _parsed(file.read_text(), str(file))
+    except FileNotFoundError:
         return None
-    return Credentials(
-        found["username"], found["password"], f"Docker's login ({folder / 'config.json'})"
-    )
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise CannotTell(f"Docker's configuration {file} cannot be read: {why}.") from None
+    helpers = config.get("credHelpers") or {}
+    helper = helpers.get(host) if isinstance(helpers, dict) else None
+    name = helper or config.get("credsStore")
+    found = _from_helper(str(name), host) if name else None
+    return found or _stored(config, host, f"Docker's login ({file})")
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "it"
+        raise CannotTell(f"{source} is no JSON ({where}): mend it, or log in again.") from None
+    if not isinstance(config, dict):
+        raise CannotTell(f"{source} is no table of logins: mend it, or log in again.")
+    return config
+
+
+def _stored(config: Mapping[str, Any], host: str, source: str) -> Credentials | None:
+    """Return a login that a configuration holds itself: its keys are hosts or addresses."""
+    logins = config.get("auths")
+    for key, login in logins.items() if isinstance(logins, dict) else ():
+        if (urlsplit(key).hostname or key.partition("/")[0]) != host or not isinstance(login, dict):
+            continue
+        if token := login.get("identitytoken"):
+            return Credentials(_IDENTITY, str(token), source)
+        username, password = login.get("username"), login.get("password")
+        if encoded := login.get("auth"):
+            username, password = _decoded(str(encoded), source)
+        if username and password:
+            return Credentials(str(username), str(password).strip("\0"), source)
+    return None
+
+
+def _decoded(encoded: str, source: str) -> tuple[str, str]:
+    try:
+        username, found, password = base64.b64decode(encoded).decode().partition(":")
+    except ValueError:
+        found = ""
+    if not found:
+        raise CannotTell(f"The login in {source} is damaged: log in again.")
+    return username, password
+
+
+def _from_helper(name: str, host: str) -> Credentials | None:
+    """Return the login that a credential helper knows, or None if it knows none."""
+    program = f"docker-credential-{name}"
+    try:
+        with announced(program):
+            done = subprocess.run(
+                [program, "get"],
+                input=host,
+                capture_output=True,
+                text=True,
+                timeout=seconds(),
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        raise CannotTell(
+            f"{program} does not answer: it may wait for you to unlock its store. Unlock it, or set"
+            f" {VARIABLES}."
+        ) from None
+    except OSError as error:
+        raise CannotTell(
+            f"Docker's configuration names the helper {program}, which cannot be run"
+            f" ({error.strerror}). Install it, or set {VARIABLES}."
+        ) from None
+    if "credentials not found" in done.stdout.lower():
+        return None
+    try:
+        found = json.loads(done.stdout if done.returncode == 0 else "")
+        username, password = str(found["Username"]), str(found["Secret"])
+    except (ValueError, LookupError, TypeError):
+        # not its words: they may hold the secret
+        raise CannotTell(
+            f"{program} gives no login for {host} (status {done.returncode}). Log in again: docker"
+            f" login {host}, or set {VARIABLES}."
+        ) from None
+    return Credentials(username, password, program) if username and password else None

@@ -39,6 +39,23 @@ def _refusal(said: str, cause: str, step: str, words: str = "") -> Refusal:
 
 REFUSALS = (
     _refusal(
+        "permission_denied: create_package",
+        "your account may not create packages in this organisation",
+        "Ask one of its owners to create the package, or to let members do it",
+    ),
+    _refusal(
+        "installation not allowed to Create organization package",
+        "the workflow's token may not create packages in this organisation",
+        "Publish the first image by hand, or use a token of a person who may",
+        "installation not allowed to create",
+    ),
+    _refusal(
+        "installation not allowed to Write organization package",
+        "the package does not let this repository's workflow write",
+        "Add the repository under the package's settings, Manage Actions access, with Write",
+        "installation not allowed to write",
+    ),
+    _refusal(
         "permission_denied: write_package",
         "your account may not write to this package",
         "Ask one of the package's admins for the role Write, or link the package to your"

@@ -7,24 +7,29 @@ authentication specification; GHCR's own messages.
 import base64
 import contextlib
 import json
-import math
 import os
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode, urljoin
-from urllib.request import parse_http_list, parse_keqv_list
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
+import truststore
 
-from megalotron_images.errors import CannotTell, RegistryFailed, RegistryRefused
+from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.registry.credentials import VARIABLES, Credentials
+from megalotron_images.registry.grammar import challenges, seconds_to_wait
 from megalotron_images.registry.hints import LOG_IN, explain
+from megalotron_images.waiting import SECONDS, announced
 
-SECONDS = 60.0
-"""Time limit of one question, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
+_NOT_THERE = ("manifest unknown", "name unknown")
+"""Beginnings of a registry's message for an unknown tag or repository."""
+_CLIENT = "megalotron-images"
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SECONDS_SILENT = 15.0
 _LARGEST = 64 * 1024 * 1024
 _READS = ("GET", "HEAD")
@@ -34,19 +39,10 @@ _TRIES = 6
 _FIRST_WAIT = 0.1
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SHORTEST_LIFE = 60
+_MARKUP = re.compile(r"<(script|style).*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_MOST_WORDS = 80
 _NOISE = re.compile(r"<[^>]*object at 0x[0-9a-f]+>:? ?|\[Errno -?\d+\] ")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,26 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """The registry's message, as docker prints it (`denied: …`), or its status without one."""
+        """The registry's message, as docker prints it (`denied: …`), or else its status.
+
+        A page of HTML, such as a proxy's, is quoted in its first words.
+        """
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
             first = json.loads(self.body)["errors"][0]
-            return (
-                f"{str(first['code']).lower().replace('_', ' ')}:"
-                f" {first.get('message') or first['code']}"
-            )
-        return f"status {self.status}"
+            code = str(first["code"]).lower().replace("_", " ")
+            return f"{code}: {first.get('message') or first['code']}"
+        text = " ".join(_MARKUP.sub(" ", self.body.decode(errors="replace")).split())
+        quoted = f" ({text[:_MOST_WORDS]})" if text.isprintable() and text else ""
+        return f"status {self.status}{quoted}"
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the registry itself says that there is no such tag or repository.
+
+        Distribution uses the same code for "OCI manifest found, but accept header does not …".
+        """
+        there = re.search(r"\bfound, but\b|\baccept\b", self.said)
+        return self.status == 404 and self.said.startswith(_NOT_THERE) and not there
 
     def failure(self, logged_in: bool = False) -> RegistryFailed:
         """Return the error for a refusal.
@@ -81,18 +89,8 @@ class Answer:
             else explain(self.said)
         )
         refused = 400 <= self.status < 500 and not self.said.startswith("status")
-        return (RegistryRefused if refused else RegistryFailed)(
-            f"{self.question}: {why}", self.said
-        )
-
-
-def seconds() -> float:
-    """Return the time limit of one question; raise CannotTell if the variable is no number."""
-    said = os.environ.get("MEGALOTRON_IMAGES_SECONDS", str(SECONDS))
-    with contextlib.suppress(ValueError):
-        if 0 < (limit := float(said)) < math.inf:
-            return limit
-    raise CannotTell(f"MEGALOTRON_IMAGES_SECONDS is {said!r}: give it a number of seconds.")
+        kind = RegistryRefused if refused else RegistryFailed
+        return (NotThere if self.is_absence else kind)(f"{self.question}: {why}", self.said)
 
 
 class Transport:
@@ -105,7 +103,8 @@ class Transport:
         self._credentials = credentials
         self._seconds = seconds
         self._session = _session(host)
-        self._session.headers["User-Agent"] = "megalotron-images"
+        self._proxy = self._session.proxies.get("https", "")
+        self._session.headers["User-Agent"] = _CLIENT
         self._challenge: tuple[str, dict[str, str]] | None = None
         self._tokens: dict[str, tuple[str, float]] = {}
 
@@ -129,11 +128,20 @@ class Transport:
         answer = self._authorized(method, url, scope, dict(headers or {}), body, end)
         if answer.status == requests.codes.unauthorized:
             self._tokens.pop(scope, None)
-            self._challenge = _challenge(answer)
+            self._challenge = self._best_challenge(answer)
             answer = self._authorized(method, url, scope, dict(headers or {}), body, end)
         if answer.status == requests.codes.unauthorized:
             raise self._refused(answer, logged_in=self._credentials is not None)
         return answer
+
+    def _best_challenge(self, answer: Answer) -> tuple[str, dict[str, str]]:
+        """Return the one to answer of those that a registry offers: a token before a password."""
+        offered = challenges(answer.headers.get("WWW-Authenticate", ""))
+        known = ("bearer", "basic") if self._credentials else ("bearer",)
+        for scheme in known:
+            if scheme in offered:
+                return scheme, offered[scheme]
+        raise answer.failure()
 
     def _refused(self, answer: Answer, logged_in: bool = False) -> RegistryFailed:
         """Return the error for a refused login, with the place where it was found."""
@@ -177,9 +185,13 @@ class Transport:
             raise RegistryFailed(
                 f"{self._host} sends you to {realm!r} for a token: only an https address is safe."
             )
-        url = f"{realm}?{urlencode({'service': parameters.get('service', ''), 'scope': scope})}"
-        headers = {"Authorization": _basic(self._credentials)} if self._credentials else {}
-        answer = self._patiently("GET", url, headers, None, end)
+        asked = {"service": parameters.get("service", ""), "scope": scope}
+        login = self._credentials
+        if login and login.is_identity_token:
+            answer = self._exchange(realm, asked, login.password, end)
+        else:
+            headers = {"Authorization": _basic(login)} if login else {}
+            answer = self._patiently("GET", f"{realm}?{urlencode(asked)}", headers, None, end)
         if answer.status != requests.codes.ok:
             raise self._refused(answer)
         with contextlib.suppress(ValueError, TypeError, AttributeError):
@@ -189,6 +201,19 @@ class Transport:
                 return token, max(float(said.get("expires_in") or 0), _SHORTEST_LIFE) - 10
         raise RegistryFailed(f"{answer.question}: the answer holds no token. Run it again later.")
 
+    def _exchange(self, realm: str, asked: Mapping[str, str], token: str, end: float) -> Answer:
+        """Return the answer to an identity token (Distribution, "OAuth2 token authentication")."""
+        form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": _CLIENT}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode({**form, **asked}).encode()
+        answer = self._patiently("POST", realm, headers, body, end)
+        if answer.status in (404, 405):
+            raise RegistryFailed(
+                f"{self._host} takes no identity token, which {self._credentials} holds. Log in"
+                f" with a token of your own: docker login {self._host}"
+            )
+        return answer
+
     def _patiently(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, end: float
     ) -> Answer:
@@ -197,16 +222,16 @@ class Transport:
         for left in reversed(range(_TRIES)):
             safe = method in _READS
             try:
-                answer = _within(end, lambda: self._once(method, url, headers, body, end))
+                with announced(f"{urlsplit(url).hostname}"):
+                    answer = _within(end, lambda: self._once(method, url, headers, body, end))
             except (requests.RequestException, OSError, ValueError) as error:
-                failure = RegistryFailed(_unreachable(method, url, error))
+                failure = RegistryFailed(_unreachable(method, url, error, self._proxy))
             else:
-                if answer.status == _TOO_MANY:
-                    safe, asked = True, _asked_to_wait(answer)
-                    wait = max(wait, asked)
-                elif answer.status not in _AGAIN:
+                if answer.status not in (_TOO_MANY, *_AGAIN):
                     return answer
-                failure = answer.failure()
+                safe = safe or answer.status == _TOO_MANY
+                asked = seconds_to_wait(answer.headers.get("Retry-After", ""), answer.said)
+                wait, failure = max(wait, asked), answer.failure()
             if not safe or not left or time.monotonic() + wait > end:
                 asks = f" It asks you to wait {asked:.0f} s." if asked > self._seconds else ""
                 raise RegistryFailed(f"{failure}{asks}", failure.said)
@@ -219,7 +244,7 @@ class Transport:
     ) -> Answer:
         for _ in range(_TRIES):
             left = max(0.1, min(_SECONDS_SILENT, end - time.monotonic()))
-            reply = self._session.request(
+            with self._session.request(
                 method,
                 url,
                 headers=headers,
@@ -227,13 +252,33 @@ class Transport:
                 timeout=left,
                 stream=True,
                 allow_redirects=False,
-            )
-            with reply:
+            ) as reply:
                 content = _read(reply, end)
             if reply.status_code not in _REDIRECTS or method not in _READS:
-                return Answer(_question(method, url), reply.status_code, reply.headers, content)
-            url, headers = urljoin(url, reply.headers.get("Location", "")), {}
+                question = _question(method, url)
+                shown = b"" if self._is_told(content, headers) else content
+                return Answer(question, reply.status_code, reply.headers, shown)
+            url, headers = _redirected(url, reply.headers.get("Location", ""), headers)
         raise requests.TooManyRedirects(f"more than {_TRIES} redirections")
+
+    def _is_told(self, content: bytes, headers: Mapping[str, str]) -> bool:
+        """Whether an answer repeats what logs in: then none of its words may be quoted."""
+        secrets = [*headers.get("Authorization", "").split()[1:]]
+        secrets += [self._credentials.password] if self._credentials else []
+        return any(secret and secret.encode() in content for secret in secrets)
+
+
+def _redirected(
+    url: str, location: str, headers: Mapping[str, str]
+) -> tuple[str, Mapping[str, str]]:
+    """Return where a redirect leads, and the headers for there: no login for another host."""
+    there = urljoin(url, location)
+    if not location or not there.startswith("https://"):
+        raise requests.exceptions.InvalidURL(there)
+    kept = dict(headers)
+    if urlsplit(there).netloc != urlsplit(url).netloc:
+        kept.pop("Authorization", None)
+    return there, kept
 
 
 def _within(end: float, ask: Callable[[], Answer]) -> Answer:
@@ -259,6 +304,18 @@ def _within(end: float, ask: Callable[[], Answer]) -> Answer:
     return found[0]
 
 
+class _SystemTrust(requests.adapters.HTTPAdapter):
+    """Trusts what the machine trusts, in place of the authorities that a library brings along."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        options["ssl_context"] = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        super().init_poolmanager(*arguments, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        options["ssl_context"] = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return super().proxy_manager_for(proxy, **options)
+
+
 def _session(host: str) -> requests.Session:
     """Return a session that reads certificates and proxies from the environment once.
 
@@ -266,9 +323,11 @@ def _session(host: str) -> requests.Session:
     """
     session = requests.Session()
     session.trust_env = False
-    session.verify = (
-        os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    )
+    bundle = next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), "")
+    if bundle:
+        session.verify = bundle
+    else:
+        session.mount("https://", _SystemTrust())
     session.proxies = dict(requests.utils.get_environ_proxies(f"https://{host}"))
     return session
 
@@ -291,40 +350,27 @@ def _basic(credentials: Credentials | None) -> str:
     return f"Basic {base64.b64encode(both).decode()}"
 
 
-def _challenge(answer: Answer) -> tuple[str, dict[str, str]]:
-    scheme, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
-    if scheme.lower() not in ("bearer", "basic"):
-        raise answer.failure()
-    try:
-        return scheme.lower(), parse_keqv_list(parse_http_list(rest))
-    except (ValueError, IndexError):
-        raise RegistryFailed(
-            f"{answer.question}: asks for a login in a way that is not understood."
-        ) from None
-
-
-def _asked_to_wait(answer: Answer) -> float:
-    """Return the seconds to wait that a registry asks for: in its header, or in GHCR's message."""
-    header = answer.headers.get("Retry-After", "")
-    if header.isascii() and header.isdigit():
-        return float(header)
-    _, found, rest = answer.said.lower().partition("retry-after:")
-    span = rest.strip().partition(",")[0] if found else ""
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(span))
-
-
 def _question(method: str, url: str) -> str:
     return f"{method} {url.partition('?')[0]}"
 
 
-def _unreachable(method: str, url: str, error: Exception) -> str:
+def _unreachable(method: str, url: str, error: Exception, proxy: str) -> str:
     """Return why a question has no answer: the innermost reason, without object addresses."""
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
-    if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
-        # its own words repeat it, a secret in it too
-        inner = ValueError("a header or an address cannot be used")
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
+    if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
+        # its own words repeat it, a secret in it too
+        said, advice = "a header or an address cannot be used", "Only https addresses are safe."
+    elif proxy.startswith("socks"):
+        said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
+    elif isinstance(error, requests.exceptions.SSLError):
+        names = "REQUESTS_CA_BUNDLE to your company's certificates"
+        advice = f"If your network has an authority of its own, install it, or set {names}."
+    elif proxy:
+        place = urlsplit(proxy)
+        said += f", through the proxy {place.hostname}:{place.port or 80}"
+        advice = "Check HTTPS_PROXY and NO_PROXY, then run the same command again."
     return f"{_question(method, url)} has no answer ({said}). {advice}"

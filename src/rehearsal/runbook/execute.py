@@ -180,6 +180,9 @@ def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
             for number, cell in enumerate(code):
                 cell.execution_count = number + 1
                 cell.outputs = nbformat.from_dict(outcome.outputs[runbook.name, number])
+                for output in cell.outputs:
+                    if output.output_type == "execute_result":
+                        output.execution_count = number + 1
             _write(runbook.executed_path, nbformat.writes(draft) + "\n")
         yield runbook, not holds
     if failures:

@@ -1,0 +1,84 @@
+"""The grammar of HTTP headers that registries send, read by libraries where there are good ones.
+
+Sources: RFC 8288 (Link), RFC 9110 (challenges, media types, dates).
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from urllib.request import parse_http_list, parse_keqv_list
+
+from requests.utils import parse_header_links
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:\s+(?=\S)|\s*$)(?!\s*=)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_UNITS |= {"h": 3600.0}
+
+
+def next_link(header: str) -> str | None:
+    """Return the address of the next page, or None if there is none.
+
+    Raises ValueError for a header that says nothing understood.
+    """
+    if not header.strip():
+        return None
+    links = [
+        {key.lower(): value for key, value in one.items()} for one in parse_header_links(header)
+    ]
+    if not all(link.get("url") and link.get("rel") for link in links):
+        raise ValueError(header)
+    following = [link["url"] for link in links if "next" in link["rel"].lower().split()]
+    return following[0] if following else None
+
+
+def challenges(header: str) -> dict[str, dict[str, str]]:
+    """Return the parameters of each challenge of a `WWW-Authenticate`, by its scheme in lower case.
+
+    Several may stand in one header; what is no list of parameters is left out.
+    """
+    return {scheme: _parameters(items) for scheme, items in _schemes(header)}
+
+
+def _schemes(header: str) -> Iterator[tuple[str, list[str]]]:
+    scheme, items = "", list[str]()
+    for item in parse_http_list(header):
+        if begins := _SCHEME.match(item):
+            if scheme:
+                yield scheme, items
+            scheme, items = begins[1].lower(), [item[begins.end() :]]
+        else:
+            items.append(item)
+    if scheme:
+        yield scheme, items
+
+
+def _parameters(items: list[str]) -> dict[str, str]:
+    split = (item.partition("=") for item in items)
+    pairs = ((name.strip().lower(), value.strip()) for name, _, value in split)
+    return parse_keqv_list([f"{name}={value}" for name, value in pairs if value])
+
+
+def media_type(header: str) -> str:
+    """Return the media type of a `Content-Type`, in lower case and without parameters."""
+    message = Message()
+    message["Content-Type"] = header
+    return message.get_content_type() if header else ""
+
+
+def seconds_to_wait(header: str, said: str) -> float:
+    """Return the seconds that a registry asks to wait: in `Retry-After`, or in GHCR's message.
+
+    0 if it asks for nothing.
+    """
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except (ValueError, TypeError):
+        _, found, rest = said.lower().partition("retry-after:")
+        span = rest.strip().partition(",")[0] if found else ""
+        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(span))

@@ -1,0 +1,151 @@
+"""Docker's logins, each as a real helper program or file gives it: used, and never shown."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest_room import put_image
+from rehearsal.room.registry import in_place_of
+from rehearsal.room.scripted import Reply, as_json, challenge, errors
+
+PROGRAM = Path(sys.executable).parent / "megalotron-images"
+REFERENCE = "ghcr.io/megalotron/backend:v1.0.0"
+TOKEN = "practice-token-may-push"
+ENCODED = base64.b64encode(f"octocat:{TOKEN}".encode()).decode()
+SAYS = json.dumps({"ServerURL": "ghcr.io", "Username": "octocat", "Secret": TOKEN})
+KNOWS = f"read host; [ \"$host\" = ghcr.io ] || exit 1; echo '{SAYS}'"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run the command with a configuration of Docker's, and helpers by name."""
+
+    def run(*arguments, config=None, helpers=(), **environment):
+        for name, body in dict(helpers).items():
+            program = tmp_path / f"docker-credential-{name}"
+            program.write_text(f"#!/bin/sh\n{body}\n")
+            program.chmod(0o755)
+        if config is not None:
+            text = config if isinstance(config, str) else json.dumps(config)
+            (tmp_path / "config.json").write_text(text)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("REGISTRY_", "DOCKER_A"))}
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(
+            [PROGRAM, *arguments],
+            env=clean | {"DOCKER_CONFIG": str(tmp_path), "PATH": path} | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for secret in (TOKEN, ENCODED):
+            assert secret not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+LOGINS = {
+    "variable": (
+        {},
+        (),
+        {"DOCKER_AUTH_CONFIG": json.dumps({"auths": {"ghcr.io": {"auth": ENCODED}}})},
+    ),
+    "helper for the host": ({"credHelpers": {"ghcr.io": "practice"}}, {"practice": KNOWS}, {}),
+    "helper for all": (
+        {"auths": {"ghcr.io": {}}, "credsStore": "practice"},
+        {"practice": KNOWS},
+        {},
+    ),
+    "stored": ({"auths": {"ghcr.io": {"auth": ENCODED}}}, (), {}),
+    "stored by address": ({"auths": {"https://ghcr.io/v2/": {"auth": ENCODED}}}, (), {}),
+    "helper that knows none, then stored": (
+        {"credsStore": "empty", "auths": {"ghcr.io": {"auth": ENCODED}}},
+        {"empty": "echo credentials not found in native keychain; exit 1"},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("login", LOGINS.values(), ids=LOGINS)
+def test_a_login_of_dockers_is_used(login, run, registry):
+    config, helpers, environment = login
+    done = run("doctor", "backend", config=config, helpers=helpers, **environment)
+    assert "ok       login     octocat, from " in done.stdout, done.stdout
+    assert "ok       write     this login may push to megalotron/backend" in done.stdout
+
+
+@pytest.mark.parametrize("store", [{"credsStore": "practice"}, {"auths": {"ghcr.io": {}}}])
+def test_an_identity_token_is_exchanged(store, run, played):
+    given = json.dumps({"ServerURL": "ghcr.io", "Username": "<token>", "Secret": TOKEN})
+    config = store | (
+        {} if "credsStore" in store else {"auths": {"ghcr.io": {"identitytoken": TOKEN}}}
+    )
+    bodies = []
+
+    def script(request):
+        if request.path.startswith("/token"):
+            bodies.append(request.method)
+            return (
+                as_json(200, {"access_token": "practice"})
+                if request.method == "POST"
+                else Reply(405)
+            )
+        if "Bearer" not in request.headers.get("Authorization", ""):
+            return challenge()
+        return errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+
+    with in_place_of(played, script):
+        done = run(
+            "digest", REFERENCE, config=config, helpers={"practice": f"cat >&2; echo '{given}'"}
+        )
+    assert (done.returncode, done.stdout) == (0, "nothing\n"), done.stderr
+    assert bodies == ["POST"]
+
+
+BROKEN = {
+    "missing helper": ({"credsStore": "absent"}, (), "docker-credential-absent"),
+    "failing helper": (
+        {"credsStore": "bad"},
+        {"bad": f"echo {TOKEN}; exit 1"},
+        "docker-credential-bad",
+    ),
+    "helper without an answer": ({"credsStore": "bad"}, {"bad": "true"}, "gives no login"),
+    "no JSON": ("{", (), "config.json"),
+    "no table": ("[]", (), "config.json"),
+    "damaged login": ({"auths": {"ghcr.io": {"auth": "x"}}}, (), "damaged"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN)
+def test_a_login_that_cannot_be_read_is_said_in_a_line(case, run):
+    config, helpers, said = case
+    done = run("digest", REFERENCE, config=config, helpers=helpers)
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+
+
+def test_a_helper_that_hangs_is_waited_for_within_the_limit(run):
+    config, helpers = {"credsStore": "slow"}, {"slow": "sleep 60"}
+    done = run("digest", REFERENCE, config=config, helpers=helpers, MEGALOTRON_IMAGES_SECONDS="6")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[0] == "waiting for docker-credential-slow"
+    assert "does not answer" in done.stderr
+
+
+def test_an_answer_that_cannot_be_written_is_no_answer(run, registry):
+    put_image(registry, "megalotron/backend", "v1.0.0")
+    for target in ("/dev/full", "closed"):
+        command = f'"$0" digest {REFERENCE} ' + (">&-" if target == "closed" else f"> {target}")
+        done = subprocess.run(
+            ["sh", "-c", command, str(PROGRAM)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 3, (target, done.stderr)
+        assert len(done.stderr.splitlines()) == 1

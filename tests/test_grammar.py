@@ -1,0 +1,73 @@
+"""The grammar of the headers that registries send, in the forms in which they send it."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from megalotron_images.registry.grammar import challenges, media_type, next_link, seconds_to_wait
+
+BEARER = {"realm": "https://ghcr.io/token", "service": "ghcr.io"}
+CHALLENGE = 'Bearer realm="https://ghcr.io/token",service="ghcr.io"'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '</next>; rel="next"',
+        "</next>; rel=next",
+        '</next>; title="more"; rel="next"',
+        "</next>; rel='next'",
+        '</next>; rel="last next"',
+        '</next>;rel="Next"',
+        "</next>; Rel=next",
+        '</first>; rel=first, </next>; rel="next"',
+    ],
+)
+def test_the_next_page_is_read_however_it_is_written(header):
+    assert next_link(header) == "/next"
+
+
+@pytest.mark.parametrize("header", ["", '</first>; rel="first"'])
+def test_there_is_no_next_page(header):
+    assert next_link(header) is None
+
+
+@pytest.mark.parametrize("header", ["next", "</next>", '</a>; rel=first, </b>; title="x;y"; rel='])
+def test_what_is_not_understood_is_never_taken_for_the_end(header):
+    with pytest.raises(ValueError, match=r".*"):
+        next_link(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        CHALLENGE,
+        f'Basic realm="x", {CHALLENGE}',
+        f'{CHALLENGE}, Basic realm="x, y"',
+        f"Negotiate, {CHALLENGE}",
+        f"Negotiate abc==, {CHALLENGE}",
+        'bearer Realm="https://ghcr.io/token" , service = "ghcr.io"',
+    ],
+)
+def test_a_challenge_is_found_among_others(header):
+    assert challenges(header)["bearer"] == BEARER
+
+
+def test_no_challenge_is_made_of_nothing():
+    assert challenges("") == {}
+    assert challenges("Bearer realm=") == {"bearer": {}}
+
+
+@pytest.mark.parametrize("more", ["", "; charset=utf-8", ";charset=UTF-8"])
+def test_a_media_type_is_what_stands_before_its_parameters(more):
+    kind = "application/vnd.oci.image.index.v1+json"
+    assert media_type(kind.upper() + more) == kind
+
+
+def test_a_wait_is_asked_for_in_seconds_by_date_or_in_words():
+    assert seconds_to_wait("7", "") == 7
+    assert 85 < seconds_to_wait(formatdate(time.time() + 90, usegmt=True), "") <= 90
+    assert seconds_to_wait("", "toomanyrequests: retry-after: 1m30s, allowed: 1/s") == 90
+    assert seconds_to_wait("soon", "no") == 0
+    assert seconds_to_wait(formatdate(0, usegmt=True), "") == 0
