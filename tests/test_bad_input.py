@@ -24,7 +24,9 @@ def told(done, status, *words):
 
 
 @pytest.mark.parametrize(
-    "verb", [("verify", "credentials"), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0]
+    "verb",
+    [("verify", "credentials"), ("refresh",), ("room", "--", "true")],
+    ids=lambda verb: verb[0],
 )
 @pytest.mark.parametrize("program", ["runc", "docker-registry"])
 def test_a_missing_program(program, verb):
@@ -38,7 +40,9 @@ def test_a_missing_program(program, verb):
 
 
 @pytest.mark.parametrize(
-    "verb", [("verify", "credentials"), ("refresh",), ("room", "--", "true")], ids=lambda verb: verb[0]
+    "verb",
+    [("verify", "credentials"), ("refresh",), ("room", "--", "true")],
+    ids=lambda verb: verb[0],
 )
 def test_no_user_namespaces(verb):
     told(

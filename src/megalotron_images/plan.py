@@ -151,7 +151,9 @@ def plan_publish(
         notes += _backport(reference.tag, state, asked)
     if image:
         newest = str(state.releases[0]) if state.releases else ""
-        findings.append(_platform(image.platforms, newest, state.newest_platforms, asked))
+        findings.append(
+            _platform(("your image", image.platforms), newest, state.newest_platforms, asked)
+        )
         notes += _absent(image)
     needs = frozenset() if asked.fewer_platforms else state.newest_platforms
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
@@ -180,7 +182,7 @@ def plan_promote(
         findings.append(_no("platform", f"{release} states no platform: nobody could run it."))
     elif isinstance(before, Taken):
         other = f"What {reference} names now"
-        findings.append(_platform(image.platforms, other, state.platforms, asked))
+        findings.append(_platform((str(release), image.platforms), other, state.platforms, asked))
     notes = [_was(reference, before)]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
@@ -225,19 +227,19 @@ def _version(release: Release, state: RepositoryState, asked: Overrides) -> Find
 
 
 def _platform(
-    platforms: frozenset[str], other: str, needed: frozenset[str], asked: Overrides
+    image: tuple[str, frozenset[str]], other: str, needed: frozenset[str], asked: Overrides
 ) -> Finding:
     """An image must run wherever the `other` one does; nobody knows it of one without platforms."""
-    own = ", ".join(sorted(platforms)) or "no platform"
-    lost = sorted(needed - platforms)
+    name, platforms = image
+    own, lost = ", ".join(sorted(platforms)) or "no platform", sorted(needed - platforms)
     if asked.fewer_platforms or not other:
         return _yes("platform", own if other else f"{own}, with no release to compare")
     if lost:
-        runs = f"{other} runs on {', '.join(lost)}, and yours only on {own}"
+        runs = f"{other} runs on {', '.join(lost)}, and {name} only on {own}"
         step = "build it for that too, or ask for it (--fewer-platforms)."
         return _no("platform", f"{runs}: {step}")
     if not needed:
-        why = f"{other} states no platform, so nobody can tell whether yours runs where it does"
+        why = f"{other} states no platform, so nobody can tell whether {name} runs where it does"
         return Finding("platform", Verdict.UNKNOWN, f"{why}: look, then ask (--fewer-platforms).")
     return _yes("platform", f"{own}, as {other}")
 

@@ -207,7 +207,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
         assert step in done.stdout
     done = cli("doctor", env=os.environ | {"DOCKER_HOST": "unix:///nowhere"})
     assert (
-        "engine  No Docker engine answers at unix:///nowhere (No such file or directory)"
+        "engine    No Docker engine answers at unix:///nowhere (No such file or directory)"
         in done.stdout
     )
     assert "Start it" in done.stdout

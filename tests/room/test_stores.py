@@ -8,7 +8,7 @@ from conftest_room import MAY_PUSH, digest_of, docker, put_image, put_index
 from megalotron_images import release
 from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
-from megalotron_images.errors import EngineFailed, RegistryFailed
+from megalotron_images.errors import EngineFailed
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Manifest, Taken
 from rehearsal.room.engine import CONTAINERD, read_engine
@@ -94,7 +94,7 @@ def test_a_tag_that_takes_a_moment_to_be_readable_is_waited_for(registry, cli, b
 
     def late(repository, tag):
         if tag == "staging" and len(pushes) == 1:
-            raise RegistryFailed("not yet", "manifest unknown")
+            raise NotThere("not yet", "manifest unknown")
         return read(repository, tag)
 
     monkeypatch.setattr(registry, "manifest", late)
