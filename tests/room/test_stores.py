@@ -8,7 +8,7 @@ from conftest_room import MAY_PUSH, digest_of, docker, put_image, put_index
 from megalotron_images import release
 from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
-from megalotron_images.errors import EngineFailed
+from megalotron_images.errors import EngineFailed, NotThere
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Manifest, Taken
 from rehearsal.room.engine import CONTAINERD, read_engine
