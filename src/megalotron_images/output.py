@@ -46,7 +46,7 @@ def findings(found: Iterable[Finding], as_json: bool) -> int:
     for one in found:
         known.append(one)
         if not as_json:
-            write(f"{one.verdict:<7}  {one.about:<8}  {one.text}")
+            write(f"{one.verdict:<3} {one.about:<9} {one.text}")
     if as_json:
         answer("", [{"about": f.about, "verdict": f.verdict, "text": f.text} for f in known], True)
     verdicts = {finding.verdict for finding in known}

@@ -77,8 +77,8 @@ LOGINS = {
 def test_a_login_of_dockers_is_used(login, run, registry):
     config, helpers, environment = login
     done = run("doctor", "backend", config=config, helpers=helpers, **environment)
-    assert "ok       login     octocat, from " in done.stdout, done.stdout
-    assert "ok       write     this login may push to megalotron/backend" in done.stdout
+    assert "ok  login     octocat, from " in done.stdout, done.stdout
+    assert "ok  write     this login may push to megalotron/backend" in done.stdout
 
 
 @pytest.mark.parametrize("store", [{"credsStore": "practice"}, {"auths": {"ghcr.io": {}}}])
