@@ -41,6 +41,7 @@ from megalotron_images.plan import Finding, LocalImage, Overrides, Plan, Verdict
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.release import publish_plan
+from megalotron_images.waiting import together
 
 app = typer.Typer(
     epilog=(
@@ -52,6 +53,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
 StackName = Annotated[
     str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")
 ]
@@ -137,7 +139,8 @@ def status(
     from megalotron_images.status import read_days, read_line
 
     registry = connect()
-    lines = [read_line(registry, one) for one in ([parse_stack(stack)] if stack else STACKS)]
+    stacks = [parse_stack(stack)] if stack else STACKS
+    lines = together(partial(read_line, registry, one) for one in stacks)
     unknown = [reason for line in lines for reason in line.unknown]
     if releases:
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")

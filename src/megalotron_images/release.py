@@ -9,8 +9,8 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from megalotron_images.convention import (
     REGISTRY,
@@ -43,6 +43,7 @@ from megalotron_images.plan import (
     plan_publish,
 )
 from megalotron_images.registry.client import Manifest, Registry, State, Taken, Unknown
+from megalotron_images.waiting import beside
 
 SETTLE = 1.0
 """Seconds between writing a tag and reading it back.
@@ -84,17 +85,18 @@ def gather(registry: Registry, reference: Reference) -> RepositoryState:
     Raises CannotTell where the registry does not say.
     """
     repository = reference.stack.image
-    releases = tuple(releases_among(registry.tags(repository)))
-    newest = registry.manifest(repository, str(releases[0])) if releases else None
+    tags = beside(partial(registry.tags, repository))
+    main = beside(partial(registry.state, repository, MovingTag.MAIN))
     before = registry.state(repository, str(reference.tag))
-    main = before if reference.tag is MovingTag.MAIN else registry.state(repository, MovingTag.MAIN)
-    return RepositoryState(
-        before=before,
-        present=registry.manifest(repository, before.digest) if isinstance(before, Taken) else None,
-        releases=releases,
-        newest_platforms=registry.platforms(repository, newest) if newest else frozenset(),
-        main=main,
-    )
+    present = beside(partial(_manifest_of, registry, repository, before.digest))
+    releases = tuple(releases_among(tags()))
+    newest = _manifest_of(registry, repository, str(releases[0]) if releases else None)
+    platforms = registry.platforms(repository, newest) if newest else frozenset[str]()
+    return RepositoryState(before, present(), releases, platforms, main())
+
+
+def _manifest_of(registry: Registry, repository: str, reference: str | None) -> Manifest | None:
+    return registry.manifest(repository, reference) if reference else None
 
 
 def publish_plan(
@@ -126,34 +128,30 @@ def promote_plan(
         raise Refused(
             f"There is no release {release} of {stack.name}. See which there are: {listed}"
         ) from None
-    with ThreadPoolExecutor(4) as beside:
-        tags = beside.submit(registry.tags, stack.image)
-        own = beside.submit(registry.platforms, stack.image, manifest)
-        before = registry.state(stack.image, to)
-        moves = isinstance(before, Taken) and before.digest != manifest.digest
-        there = beside.submit(_platforms_at, registry, stack, before if moves else None)
-    current = None
-    if moves and before.digest:
-        current = _release_of(registry, stack, tags.result(), before.digest, release)
-    image = PromotedImage(manifest.digest, own.result())
-    state = RepositoryState(before, None, (), frozenset(), before, current, there.result())
+    tags = beside(partial(registry.tags, stack.image))
+    own = beside(partial(registry.platforms, stack.image, manifest))
+    before = registry.state(stack.image, to)
+    current, there = None, frozenset[str]()
+    if before.digest and before.digest != manifest.digest:
+        platforms = beside(partial(_platforms_at, registry, stack, before.digest))
+        current = _release_of(registry, stack, tags(), before.digest, release)
+        there = platforms()
+    image = PromotedImage(manifest.digest, own())
+    state = RepositoryState(before, None, (), frozenset(), before, current, there)
     return Promotion(manifest, plan_promote(Reference(stack, to), release, image, state, asked))
 
 
-def _platforms_at(registry: Registry, stack: Stack, before: State | None) -> frozenset[str]:
-    if not isinstance(before, Taken):
-        return frozenset()
-    return registry.platforms(stack.image, registry.manifest(stack.image, before.digest))
+def _platforms_at(registry: Registry, stack: Stack, digest: str) -> frozenset[str]:
+    return registry.platforms(stack.image, registry.manifest(stack.image, digest))
 
 
 def _release_of(
     registry: Registry, stack: Stack, tags: list[str], digest: str, other: Release
 ) -> Release | None:
     """Return the newest release with a digest, or None; `other` is known not to have it."""
-    for release in itertools.islice(releases_among(tags), _MOST_LOOKED_AT):
-        if release != other and registry.state(stack.image, str(release)) == Taken(digest):
-            return release
-    return None
+    others = (one for one in releases_among(tags) if one != other)
+    looked_at = itertools.islice(others, _MOST_LOOKED_AT)
+    return registry.releases_of(stack.image, looked_at, {digest}).get(digest)
 
 
 def publish(

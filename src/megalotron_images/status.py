@@ -3,10 +3,12 @@
 import contextlib
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 from megalotron_images.convention import MovingTag, Release, Stack, releases_among
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.client import Free, Registry, State, Taken, Unknown
+from megalotron_images.waiting import beside, together
 
 
 @dataclass(frozen=True)
@@ -70,18 +72,16 @@ def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
     """
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
-    states = {tag: registry.state(stack.image, tag) for tag in MovingTag if tag in tags}
-    sought = {state.digest for state in states.values() if isinstance(state, Taken)}
-    found: dict[str, Release] = {}
+    asked = {
+        tag: beside(partial(registry.state, stack.image, tag)) for tag in MovingTag if tag in tags
+    }
     newest = registry.state(stack.image, str(releases[0])) if releases else None
-    for release in releases[:most]:
-        if sought <= set(found):
-            break
-        named = newest if release is releases[0] else registry.state(stack.image, str(release))
-        if isinstance(named, Taken):
-            found.setdefault(named.digest, release)
+    states = {tag: wait() for tag, wait in asked.items()}
+    sought = {state.digest for state in states.values() if state.digest}
+    found = {newest.digest: releases[0]} if newest and newest.digest else {}
+    older = registry.releases_of(stack.image, releases[1:most], sought - set(found))
     shown = Moved(newest.digest, releases[0]) if isinstance(newest, Taken) else newest
-    main, dev = (_moved(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV))
+    main, dev = (_moved(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
     return Line(stack, releases, shown if not isinstance(shown, Free) else None, main, dev)
 
 
@@ -116,7 +116,7 @@ class Dated:
 
 def read_days(registry: Registry, line: Line) -> list[Dated]:
     """Return a stack's releases, the newest first, each with the day of its build if known."""
-    return [_dated(registry, line.stack, release) for release in line.releases]
+    return together(partial(_dated, registry, line.stack, one) for one in line.releases)
 
 
 def _dated(registry: Registry, stack: Stack, release: Release) -> Dated:

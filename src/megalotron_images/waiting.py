@@ -1,17 +1,22 @@
-"""Waits: none without a limit, and none in silence."""
+"""Waits: none without a limit, none in silence, and as few as possible one after the other."""
 
 import contextlib
+import itertools
 import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from megalotron_images.errors import CannotTell
 
+Result = TypeVar("Result")
 SECONDS = 60.0
 """Time limit of one question, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
 _SECONDS_IN_SILENCE = 5.0
+_AT_ONCE = 8
+_said = set[str]()
 
 
 def seconds() -> float:
@@ -28,7 +33,9 @@ def announced(what: str) -> Iterator[None]:
     """Say once on stderr what is waited for, if it takes longer than a person waits in silence."""
 
     def say() -> None:
-        print(f"waiting for {what}", file=sys.stderr, flush=True)
+        if what not in _said:
+            _said.add(what)
+            print(f"waiting for {what}", file=sys.stderr, flush=True)
 
     timer = threading.Timer(_SECONDS_IN_SILENCE, say)
     timer.daemon = True
@@ -37,3 +44,42 @@ def announced(what: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def beside(call: Callable[[], Result]) -> Callable[[], Result]:
+    """Start a call; return what waits for it, and returns or raises what it does.
+
+    A daemon thread, not a pool of futures: a person who stops the program must not wait for it.
+    """
+    results, errors = list[Result](), list[BaseException]()
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # it is raised again where it is waited for
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+
+    def wait() -> Result:
+        thread.join()
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    return wait
+
+
+def together(calls: Iterable[Callable[[], Result]]) -> list[Result]:
+    """Make calls, a few at once; return what each returns, or raise the first error."""
+    results = list[Result]()
+    for some in _batches(calls):
+        results += [wait() for wait in [beside(call) for call in some]]
+    return results
+
+
+def _batches(calls: Iterable[Callable[[], Result]]) -> Iterator[list[Callable[[], Result]]]:
+    left = iter(calls)
+    while some := list(itertools.islice(left, _AT_ONCE)):
+        yield some

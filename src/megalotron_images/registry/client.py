@@ -7,17 +7,19 @@ discovery").
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from megalotron_images.convention import DIGEST, REGISTRY
+from megalotron_images.convention import DIGEST, REGISTRY, Release
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.registry.grammar import media_type, next_link
 from megalotron_images.registry.transport import Answer, Transport
-from megalotron_images.waiting import seconds
+from megalotron_images.waiting import seconds, together
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -33,6 +35,7 @@ ACCEPT = ", ".join(KINDS)
 PLATFORM = ("os", "architecture", "variant")
 _PAGE = 10_000
 _MOST_PAGES = 1_000
+_LOOKED_AT_TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,21 @@ class Registry:
         raise RegistryFailed(
             f"{answer.question}: the list of tags does not end. Nothing was read from it."
         )
+
+    def releases_of(
+        self, repository: str, releases: Iterable[Release], sought: Set[str]
+    ) -> dict[str, Release]:
+        """Return the newest release for each digest that is `sought`, if one has it.
+
+        releases: those to look at, the newest first; a few at once.
+        """
+        found, left = dict[str, Release](), iter(releases)
+        while not sought <= found.keys() and (some := list(islice(left, _LOOKED_AT_TOGETHER))):
+            states = together(partial(self.state, repository, str(one)) for one in some)
+            for one, state in zip(some, states, strict=True):
+                if state.digest:
+                    found.setdefault(state.digest, one)
+        return found
 
     def put(self, repository: str, tag: str, manifest: Manifest) -> None:
         """Put a manifest at a tag; raise RegistryFailed unless the registry accepted it."""
