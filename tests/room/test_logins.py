@@ -149,3 +149,17 @@ def test_an_answer_that_cannot_be_written_is_no_answer(run, registry):
         )
         assert done.returncode == 3, (target, done.stderr)
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(run):
+    proxy = "http://somebody:proxy-secret@127.0.0.1:9"
+    done = run("digest", REFERENCE, HTTPS_PROXY=proxy, MEGALOTRON_IMAGES_SECONDS="3")
+    assert done.returncode == 3
+    assert "through the proxy 127.0.0.1:9" in done.stderr
+    assert "proxy-secret" not in done.stderr
+
+
+def test_a_socks_proxy_is_said_not_to_be_supported(run):
+    done = run("digest", REFERENCE, HTTPS_PROXY="socks5://127.0.0.1:9")
+    assert done.returncode == 3
+    assert "SOCKS proxies are not supported" in done.stderr

@@ -290,3 +290,44 @@ def test_of_two_who_publish_the_same_version_at_once_never_both_are_told_yes(reg
 def _room_does_not_fill():
     yield
     shutil.rmtree(ROOM / "registries" / "ghcr.io" / "docker", ignore_errors=True)
+
+
+def test_main_moves_to_fewer_platforms_only_when_asked_for(registry, cli):
+    put_index(registry, IMAGE, "v1.0.0")
+    put_index(registry, IMAGE, "main")
+    one = put_image(registry, IMAGE, "v1.1.0")
+    done = cli("promote", "backend", "v1.1.0", "--yes")
+    assert done.returncode == 1
+    assert "runs on linux/arm64, and v1.1.0 only on linux/amd64" in done.stderr
+    assert registry.state(IMAGE, "main") != Taken(one.digest)
+    done = cli("promote", "backend", "v1.1.0", "--yes", "--fewer-platforms")
+    assert done.returncode == 0, done.stderr
+    assert registry.state(IMAGE, "main") == Taken(one.digest)
+
+
+def test_an_index_with_nothing_in_it_is_neither_promoted_nor_compared_with(registry, cli):
+    put_index(registry, IMAGE, "v1.0.0", architectures=())
+    done = cli("promote", "backend", "v1.0.0", "--yes")
+    assert done.returncode == 1
+    assert "states no platform" in done.stderr
+    assert "main" not in registry.tags(IMAGE)
+
+
+def test_a_release_that_cannot_be_read_does_not_take_the_others_away(registry, cli):
+    for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        odd = put_image(registry, IMAGE, version)
+        if version == "v1.1.0":
+            folder = ROOM / "registries/ghcr.io/docker/registry/v2/blobs/sha256"
+            number = odd.digest.removeprefix("sha256:")
+            (folder / number[:2] / number / "data").unlink()
+    done = cli("status", "backend", "--releases")
+    assert done.returncode == 3
+    assert "v1.1.0 cannot be read" in done.stderr
+    assert "v1.0.0" in done.stdout
+    assert "v1.2.0" in done.stdout
+
+
+def test_an_event_that_publishes_nothing_says_so(cli):
+    done = cli("tags-for", "refs/tags/v1.0.0", "--event", "release", "--github-output")
+    assert (done.returncode, done.stdout) == (0, "tag=\n")
+    assert "release publishes nothing" in done.stderr
