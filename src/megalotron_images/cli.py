@@ -6,7 +6,6 @@ Answers go to stdout, all else to stderr.
 import signal
 import sys
 from functools import partial
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -76,6 +75,8 @@ Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-releas
 
 def _say_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version  # it takes as long as a verb
+
         output.write(version("image-process"))
         raise typer.Exit
 
