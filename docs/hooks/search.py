@@ -25,7 +25,8 @@ from megalotron_images.registry.hints import REFUSALS
 from rehearsal.runbook.model import Runbook
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
-BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3, "contributing/": 0.7}
+BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3}
+BOOSTS |= {"contributing/": 0.7, "errors/": 0.3}
 """Pages that readers look for most rank above those that mention the same."""
 _COMMAND = re.compile(
     r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE
