@@ -5,6 +5,7 @@ Answers go to stdout, all else to stderr.
 
 import signal
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, NoReturn
 
@@ -19,6 +20,7 @@ from megalotron_images.convention import (
     Bump,
     MovingTag,
     Reference,
+    Stack,
     next_release,
     parse_reference,
     parse_release,
@@ -55,6 +57,9 @@ app = typer.Typer(
 
 StackName = Annotated[
     str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")
+]
+OneOrAll = Annotated[
+    str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")
 ]
 ImageReference = Annotated[
     str,
@@ -128,9 +133,7 @@ def _findings(text: str, image: LocalImage | None) -> list[Finding]:
 
 @app.command(epilog="Example: megalotron-images status backend")
 def status(
-    stack: Annotated[
-        str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")
-    ] = "",
+    stack: OneOrAll = "",
     releases: Annotated[
         bool, typer.Option("--releases", help="List every release instead, the newest first.")
     ] = False,
@@ -140,8 +143,7 @@ def status(
     from megalotron_images.status import read_days, read_line
 
     registry = connect()
-    stacks = [parse_stack(stack)] if stack else STACKS
-    lines = together(partial(read_line, registry, one) for one in stacks)
+    lines = together(partial(read_line, registry, one) for one in _stacks(stack))
     unknown = [reason for line in lines for reason in line.unknown]
     if releases:
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")
@@ -290,17 +292,16 @@ def tag_of(
 
 
 @app.command(epilog="Example: megalotron-images doctor")
-def doctor(
-    stack: Annotated[
-        str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")
-    ] = "",
-    as_json: AsJson = False,
-) -> None:
+def doctor(stack: OneOrAll = "", as_json: AsJson = False) -> None:
     """Check this machine's engine, login, token and network, and say what to do next."""
     from megalotron_images.doctor import examine
 
-    found = examine([parse_stack(stack)] if stack else STACKS)
+    found = examine(_stacks(stack))
     raise typer.Exit(output.findings(found, as_json))
+
+
+def _stacks(name: str) -> Sequence[Stack]:
+    return [parse_stack(name)] if name else STACKS
 
 
 def _confirm(reference: Reference, yes: bool) -> None:

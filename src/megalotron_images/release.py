@@ -175,19 +175,25 @@ def publish(
     staging = f"{plan.reference.stack.image}:{STAGING}"
     with _stoppable(f"{plan.reference} was not written; {staging} may hold what was pushed."):
         manifest = _stage(plan.reference.stack, image, registry, push, say)
+    try:
+        with _stoppable(f"{plan.reference} was not written."):
+            _check_what_was_pushed(plan, image, registry, manifest)
+        return put(plan, manifest, registry, say=say, settle=settle)
+    except ImageError as error:
+        error.args = (f"{error} What was pushed stays at {staging}.", *error.args[1:])
+        raise
+
+
+def _check_what_was_pushed(
+    plan: Plan, image: LocalImage, registry: Registry, manifest: Manifest
+) -> None:
+    """Raise Refused for fewer platforms than needed: an engine may not hold all of an image."""
     has = registry.platforms(plan.reference.stack.image, manifest)
     if lost := plan.needs - has:
         raise Refused(
             f"The engine pushed {', '.join(sorted(has)) or 'no platform'} of {image.name} alone,"
-            f" and {plan.reference} would lose {', '.join(sorted(lost))}. It was not written; what"
-            f" was pushed stands at {STAGING}."
+            f" and {plan.reference} would lose {', '.join(sorted(lost))}. It was not written."
         )
-    try:
-        return put(plan, manifest, registry, say=say, settle=settle)
-    except ImageError as error:
-        stays = f"What was pushed stays at {plan.reference.stack.image}:{STAGING}."
-        error.args = (f"{error} {stays}", *error.args[1:])
-        raise
 
 
 def put(

@@ -46,9 +46,10 @@ def announced(what: str) -> Iterator[None]:
         timer.cancel()
 
 
-def beside(call: Callable[[], Result]) -> Callable[[], Result]:
+def beside(call: Callable[[], Result]) -> Callable[..., Result]:
     """Start a call; return what waits for it, and returns or raises what it does.
 
+    That takes the seconds to wait, as long as need be if none are given, and raises TimeoutError.
     A daemon thread, not a pool of futures: a person who stops the program must not wait for it.
     """
     results, errors = list[Result](), list[BaseException]()
@@ -62,10 +63,12 @@ def beside(call: Callable[[], Result]) -> Callable[[], Result]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
 
-    def wait() -> Result:
-        thread.join()
+    def wait(seconds: float | None = None) -> Result:
+        thread.join(seconds)
         if errors:
             raise errors[0]
+        if not results:
+            raise TimeoutError("the answer took too long")
         return results[0]
 
     return wait

@@ -93,7 +93,7 @@ def test_an_identity_token_is_exchanged(store, run, played):
         if request.path.startswith("/token"):
             bodies.append(request.method)
             return (
-                as_json(200, {"access_token": "practice"})
+                as_json(200, {"access_token": "practice", "refresh_token": TOKEN})
                 if request.method == "POST"
                 else Reply(405)
             )
@@ -163,3 +163,34 @@ def test_a_socks_proxy_is_said_not_to_be_supported(run):
     done = run("digest", REFERENCE, HTTPS_PROXY="socks5://127.0.0.1:9")
     assert done.returncode == 3
     assert "SOCKS proxies are not supported" in done.stderr
+
+
+def test_a_refusal_that_repeats_the_token_is_shown_without_it(run, played):
+    def script(request):
+        if request.path.startswith("/token"):
+            return as_json(200, {"token": "practice"})
+        if "Bearer" not in request.headers.get("Authorization", ""):
+            return challenge()
+        return errors(403, "DENIED", f"{TOKEN} may not")
+
+    config = {"auths": {"ghcr.io": {"auth": ENCODED}}}
+    with in_place_of(played, script):
+        done = run("digest", REFERENCE, config=config)
+    assert done.returncode == 3
+    assert "denied: ***** may not" in done.stderr
+
+
+def test_a_pause_that_a_registry_asks_for_is_said(run, played):
+    left = [errors(429, "TOOMANYREQUESTS", "slow down", **{"Retry-After": "7"})]
+
+    def script(request):
+        if request.path.startswith("/token"):
+            return as_json(200, {"token": "practice"})
+        if "Bearer" not in request.headers.get("Authorization", ""):
+            return challenge()
+        return left.pop() if left else errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+
+    with in_place_of(played, script):
+        done = run("digest", REFERENCE)
+    assert (done.returncode, done.stdout) == (0, "nothing\n")
+    assert done.stderr == "waiting for ghcr.io\n"

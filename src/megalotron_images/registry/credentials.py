@@ -123,6 +123,7 @@ def _from_helper(name: str, host: str) -> Credentials | None:
                 input=host,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=seconds(),
                 check=False,
             )

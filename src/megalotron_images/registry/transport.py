@@ -10,10 +10,10 @@ import json
 import os
 import re
 import ssl
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -24,7 +24,7 @@ from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.registry.credentials import VARIABLES, Credentials
 from megalotron_images.registry.grammar import challenges, seconds_to_wait
 from megalotron_images.registry.hints import LOG_IN, explain
-from megalotron_images.waiting import SECONDS, announced
+from megalotron_images.waiting import SECONDS, announced, beside
 
 _NOT_THERE = ("manifest unknown", "name unknown")
 """Beginnings of a registry's message for an unknown tag or repository."""
@@ -39,6 +39,7 @@ _TRIES = 6
 _FIRST_WAIT = 0.1
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SHORTEST_LIFE = 60
+_SHORTEST_SECRET = 6
 _MARKUP = re.compile(r"<(script|style).*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _MOST_WORDS = 80
 _NOISE = re.compile(r"<[^>]*object at 0x[0-9a-f]+>:? ?|\[Errno -?\d+\] ")
@@ -161,9 +162,10 @@ class Transport:
         body: bytes | None,
         end: float,
     ) -> Answer:
-        if self._challenge and (authorization := self._authorization(scope, end)):
-            headers["Authorization"] = authorization
-        return self._patiently(method, url, headers, body, end)
+        with announced(self._host):  # with its pauses and its token
+            if self._challenge and (authorization := self._authorization(scope, end)):
+                headers["Authorization"] = authorization
+            return self._patiently(method, url, headers, body, end)
 
     def _authorization(self, scope: str, end: float) -> str:
         scheme, parameters = self._challenge or ("", {})
@@ -209,8 +211,8 @@ class Transport:
         answer = self._patiently("POST", realm, headers, body, end)
         if answer.status in (404, 405):
             raise RegistryFailed(
-                f"{self._host} takes no identity token, which {self._credentials} holds. Log in"
-                f" with a token of your own: docker login {self._host}"
+                f"{self._host} takes no identity token, and your login is one. Log in with a token"
+                f" of your own: docker login {self._host}"
             )
         return answer
 
@@ -222,8 +224,9 @@ class Transport:
         for left in reversed(range(_TRIES)):
             safe = method in _READS
             try:
-                with announced(f"{urlsplit(url).hostname}"):
-                    answer = _within(end, lambda: self._once(method, url, headers, body, end))
+                answer = beside(partial(self._once, method, url, headers, body, end))(
+                    max(0.1, end - time.monotonic())
+                )
             except (requests.RequestException, OSError, ValueError) as error:
                 failure = RegistryFailed(_unreachable(method, url, error, self._proxy))
             else:
@@ -255,17 +258,20 @@ class Transport:
             ) as reply:
                 content = _read(reply, end)
             if reply.status_code not in _REDIRECTS or method not in _READS:
-                question = _question(method, url)
-                shown = b"" if self._is_told(content, headers) else content
-                return Answer(question, reply.status_code, reply.headers, shown)
+                if reply.status_code >= requests.codes.bad_request:
+                    content = self._without_secrets(content, headers)
+                return Answer(_question(method, url), reply.status_code, reply.headers, content)
             url, headers = _redirected(url, reply.headers.get("Location", ""), headers)
         raise requests.TooManyRedirects(f"more than {_TRIES} redirections")
 
-    def _is_told(self, content: bytes, headers: Mapping[str, str]) -> bool:
-        """Whether an answer repeats what logs in: then none of its words may be quoted."""
-        secrets = [*headers.get("Authorization", "").split()[1:]]
+    def _without_secrets(self, content: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return a refusal, whose words are quoted, without what logs in."""
+        secrets = headers.get("Authorization", "").split()[1:]
         secrets += [self._credentials.password] if self._credentials else []
-        return any(secret and secret.encode() in content for secret in secrets)
+        for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
+            if len(secret) >= _SHORTEST_SECRET:
+                content = content.replace(secret.encode(), b"*****")
+        return content
 
 
 def _redirected(
@@ -279,29 +285,6 @@ def _redirected(
     if urlsplit(there).netloc != urlsplit(url).netloc:
         kept.pop("Authorization", None)
     return there, kept
-
-
-def _within(end: float, ask: Callable[[], Answer]) -> Answer:
-    """Call `ask`, but no longer than until `end` (time.monotonic), however slowly bytes come.
-
-    Raises Timeout.
-    """
-    found: list[Answer | BaseException] = []
-
-    def run() -> None:
-        try:
-            found.append(ask())
-        except BaseException as error:  # it is raised again where it was waited for
-            found.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(0.1, end - time.monotonic()))
-    if not found:
-        raise requests.Timeout("the answer took too long")
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
 
 
 class _SystemTrust(requests.adapters.HTTPAdapter):
