@@ -3,12 +3,13 @@ it gives.
 """
 
 import re
+import tomllib
 from pathlib import Path
 
 import jupytext
 import pytest
 
-from rehearsal.cell import syntax
+from rehearsal.cell import grammar, syntax
 from rehearsal.cell.magic import Bash, CellFailed
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.rehearsal import Rehearsal
@@ -78,3 +79,16 @@ def test_a_cell_is_parsed_once(bash, monkeypatch):
 def test_every_leak_has_its_counterpart_that_passes():
     assert len(list(SPECIMENS.glob("*.fails.md"))) > 30
     assert len(list(SPECIMENS.glob("*.passes.md"))) > 20
+
+
+IDIOMS = tomllib.loads((SPECIMENS.parent / "idioms.toml").read_text())["idiom"]
+
+
+@pytest.mark.parametrize("idiom", IDIOMS, ids=lambda idiom: idiom["script"].strip()[:30])
+def test_an_everyday_idiom_is_taken_or_told_what_to_write(idiom):
+    said = ""
+    try:
+        grammar.check(syntax.Script(idiom["script"]))
+    except grammar.Refused as refused:
+        said = refused.findings[0].why
+    assert said == idiom.get("refused", "")

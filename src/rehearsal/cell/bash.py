@@ -6,6 +6,7 @@ killed, and count as a failure.
 
 import contextlib
 import os
+import re
 import secrets
 import selectors
 import shlex
@@ -23,10 +24,16 @@ from rehearsal.errors import Wrong
 from rehearsal.room import linux
 
 _SECONDS_TO_END = 2.0
+_SECONDS_TO_NOTE = 0.5
 _NO_COMMAND = 127
+_PART = "a part of the cell"
 _HINTS = {
     "127": " (no such command, or what it needs is missing)",
     "141": " (the command after a | ended before it had read everything)",
+}
+_JOBS = {
+    "job": "a job that nobody waited for has failed: wait for it in the cell (wait $!)",
+    "running": "it left a job running: wait for it in the cell",
 }
 Write = Callable[[bytes], None]
 
@@ -51,10 +58,11 @@ class Shell:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.broken: str | None = None
-        self._scripts: dict[str, str] = {}
-        self._report, self._missing, self._last = (
-            self.folder / f"report{end}" for end in ("", ".missing", ".last")
+        self._ran: list[Filled] = []
+        self._report, self._missing, self._last, self._at = (
+            self.folder / f"report{end}" for end in ("", ".missing", ".last", ".at")
         )
+        self._at.touch()
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         self._output, output = os.pipe()
@@ -119,20 +127,24 @@ class Shell:
     def _run(
         self, filled: Filled, write: Write, values: Mapping[str, str], fails: int | None
     ) -> None:
-        cell = self._write(filled, fails is not None)
+        cell = self._write(filled)
         nonce = secrets.token_hex(16)
         assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+        expected = "no" if fails is None else "yes"
         request = "\0".join(
-            (nonce, assignments, str(cell), "yes" if fails is not None else "no", "")
+            (nonce, assignments, str(cell), str(len(filled.statements)), expected, "")
         )
         os.write(self._requests, request.encode())
         status = self._answer(nonce, write)
-        self._end_leftovers()
-        if status is None:
-            ended = self._bash.wait()
-            raise Ended(self._failure(self._report, ended), ended)
+        ended = self._bash.wait() if status is None else 0
         if fails != _NO_COMMAND and self._missing.exists():
             raise Ended(self._failure(self._missing, _NO_COMMAND), _NO_COMMAND)
+        if status is None:
+            raise Ended(self._failure(self._report, ended), ended)
+        self._end_leftovers()
+        late = self._bash.poll() is not None  # by a process substitution
+        if late or (fails is None and self._report.exists()):
+            raise Ended(self._failure(self._report, 1), 1)
         if fails is not None and not self._last.exists():
             why = self._failure(self._report, status)
             raise Ended(
@@ -144,44 +156,50 @@ class Shell:
                 f"it ended with status {status}, and is declared to fail with {fails}", status
             )
 
-    def _write(self, filled: Filled, fails: bool) -> Path:
-        """Write a cell to a file; of one that must fail, the last statement to another.
-
-        It keeps its line number there.
-        """
-        cell = self.folder / f"cell-{len(self._scripts) // 2 + 1}"
-        script = filled.script
-        self._scripts[str(cell)] = self._scripts[f"{cell}.last"] = script
-        cut = filled.last if fails else len(script)
-        cell.write_text(f"{script[:cut]}\n")
-        if fails:
-            Path(f"{cell}.last").write_text("\n" * script.count("\n", 0, cut) + f"{script[cut:]}\n")
-        self._report.write_text("")
-        for stale in (self._missing, self._last):
+    def _write(self, filled: Filled) -> Path:
+        """Write each statement of a cell to a file, on its line of the cell."""
+        self._ran.append(filled)
+        cell = self.folder / f"cell-{len(self._ran)}"
+        for n, (lines, statement) in enumerate(filled.statements, 1):
+            Path(f"{cell}.{n}").write_text("\n" * lines + f"{statement}\n")
+        for stale in (self._report, self._missing, self._last):
             stale.unlink(missing_ok=True)
         return cell
 
     def _failure(self, report: Path, status: int) -> str:
         """Return a failure as text: its line, or an earlier cell's, its status and command."""
-        lines = [
-            line
-            for line in report.read_text().splitlines()
-            if line.rpartition("\t")[2] in self._scripts
-        ]
+        lines = report.read_text().splitlines() if report.exists() else []
         if not lines:
-            return (
-                f"the shell ended with status {status if status >= 0 else 128 - status} before the"
-                " cell did"
-            )
+            return self._ended_early(status)
         said, number, source = lines[-1].split("\t")
-        text = self._scripts[source].splitlines()[int(number) - 1 :]
-        before = (
-            "" if source.removesuffix(".last") == list(self._scripts)[-2] else " of an earlier cell"
-        )
+        if source in _JOBS:
+            return _JOBS[source]
+        place = re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source)
+        if place is None:  # a list, whose parts bash does not report, or a file of the reader's
+            cell, line = self._ran[-1], self._statement_line()
+        else:
+            cell, line = self._ran[int(place[1]) - 1], int(number)
+            if line > cell.source.count("\n") + 1:  # of a redirection bash gives the driver's line
+                line = self._statement_line()
+        before = "" if cell is self._ran[-1] else " of an earlier cell"
         return (
-            f"line {number}{before}: status {said}:"
-            f" {text[0].strip() if text else source}{_HINTS.get(said, '')}"
+            f"line {line}{before}: status {said}: {_line(cell.source, line)}{_HINTS.get(said, '')}"
         )
+
+    def _ended_early(self, status: int) -> str:
+        line = self._statement_line()
+        status = status if status >= 0 else 128 - status
+        return (
+            f"line {line}: the shell ended with status {status} before the cell did:"
+            f" {_line(self._ran[-1].source, line)}"
+        )
+
+    def _statement_line(self) -> int:
+        """Return the first line of the statement that ran last."""
+        n = int((self._at.read_text().splitlines() or ["1"])[-1])
+        before, statement = self._ran[-1].statements[n - 1]
+        skipped = re.match(r"(\s|#[^\n]*)*", statement)
+        return before + 1 + (skipped[0].count("\n") if skipped else 0)
 
     def _answer(self, nonce: str, write: Write) -> int | None:
         """Pass output on until the cell has ended; return its status, None if the shell ended."""
@@ -210,6 +228,9 @@ class Shell:
     def _end_leftovers(self) -> None:
         """Kill what the cell left running; raise Wrong if there was anything."""
         left = self._descendants()
+        if parts := [process for process in left if _command(process) == _PART]:
+            psutil.wait_procs(parts, timeout=_SECONDS_TO_NOTE)
+            left = self._descendants()
         running = [words for process in left if (words := _command(process))]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -242,9 +263,15 @@ class Shell:
         self._bash.wait()
 
 
+def _line(source: str, number: int) -> str:
+    lines = source.splitlines()
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""
+
+
 def _command(process: psutil.Process) -> str:
     """Return a process's command line, or nothing if it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         if process.status() != psutil.STATUS_ZOMBIE:
-            return " ".join(process.cmdline()) or process.name()
+            said = " ".join(process.cmdline()) or process.name()
+            return _PART if "driver.bash" in said else said
     return ""

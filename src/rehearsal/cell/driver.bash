@@ -1,39 +1,131 @@
-# The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT, two descriptors and a file. A request is four strings
-# that end with NUL: a nonce, assignments, the file of a cell, and "yes" if it is expected to fail, its last statement
-# then in FILE.last; an answer is the nonce and a status. A cell that fails ends this shell; where it failed stands in the report, and in REPORT.missing
-# where there was no such command: bash lets that pass in a condition.
-shopt -s inherit_errexit
-readonly rehearsal_report=$3
-exec 3<&"$1" 4>&"$2" 5>&1 6>&2
+# The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT, two descriptors and a file. A
+# request is five strings that end with NUL: a nonce, assignments, the path of a cell, the number of
+# its statements, and "yes" if the last is expected to fail. Statement N is the file CELL.N, on its
+# line of the cell; an answer is the nonce and a status. A cell that fails ends this shell. Where it
+# failed stands in REPORT, the statement that ran last in REPORT.at, and in REPORT.missing where
+# there was no such command: bash lets that pass in a condition.
+readonly rehearsal_report=$3 rehearsal_driver=${BASH_SOURCE[0]}
+exec 3<&"$1" 4>&"$2" 5>&1 6>&2 7> "$3.at"
 set --
-trap 'builtin printf "%s\t%s\t%s\n" "$?" "$LINENO" "${BASH_SOURCE[0]-}" >> "$rehearsal_report"' ERR
+
+# Note where a status came from: the nearest line that is not the driver's.
+rehearsal_note() {
+  local -i rehearsal_i=1
+  while [[ ${BASH_SOURCE[rehearsal_i]-} == "$rehearsal_driver" && -n ${BASH_SOURCE[rehearsal_i + 1]-} ]]; do
+    rehearsal_i+=1
+  done
+  builtin printf '%s\t%s\t%s\n' "$1" "${BASH_LINENO[rehearsal_i - 1]}" "${BASH_SOURCE[rehearsal_i]-}" >> "$2"
+}
+# End everything. In a subshell the command that waits for it must not run any more; politely first,
+# so that what reads from a pipe can still write what it holds.
+rehearsal_end() {
+  [[ $BASHPID != "$rehearsal_shell" ]] || builtin exit "$1"
+  builtin trap '' TERM
+  builtin kill -TERM 0
+  /bin/sleep 0.2 2> /dev/null
+  builtin kill -KILL 0
+}
+rehearsal_failed() {
+  rehearsal_note "$1" "$rehearsal_report"
+  [[ $BASHPID == "$rehearsal_shell" ]] || rehearsal_end "$1"
+}
 command_not_found_handle() {
   builtin printf '%s: line %s: %s: command not found\n' "${BASH_SOURCE[1]-bash}" "${BASH_LINENO[0]}" "$1" >&2
-  builtin printf '127\t%s\t%s\n' "${BASH_LINENO[0]}" "${BASH_SOURCE[1]-}" >> "$rehearsal_report.missing"
-  builtin return 127
+  rehearsal_note 127 "$rehearsal_report.missing"
+  [[ -n ${rehearsal_last-} ]] || rehearsal_end 127
+  return 127
 }
-readonly -f command_not_found_handle
-while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d '' -u 3 rehearsal_values &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_cell && IFS= builtin read -r -d '' -u 3 rehearsal_fails; do
-  builtin eval "$rehearsal_values"
+# A question that could not be asked is no "no".
+rehearsal_ask() {
+  local -i rehearsal_status=0
+  "$@" || rehearsal_status=$?
+  if ((rehearsal_status > 1)) && [[ -z ${rehearsal_last-} ]]; then
+    rehearsal_note "$rehearsal_status" "$rehearsal_report"
+    rehearsal_end "$rehearsal_status"
+  fi
+  return "$rehearsal_status"
+}
+test() { rehearsal_ask builtin test "$@"; }
+[() { rehearsal_ask builtin [ "$@"; }
+grep() { rehearsal_ask command grep "$@"; }
+egrep() { rehearsal_ask command egrep "$@"; }
+fgrep() { rehearsal_ask command fgrep "$@"; }
+zgrep() { rehearsal_ask command zgrep "$@"; }
+cmp() { rehearsal_ask command cmp "$@"; }
+diff() { rehearsal_ask command diff "$@"; }
+# Bash's own `wait` returns the status of its last argument, and without one always 0.
+wait() {
+  local -i rehearsal_status=0 rehearsal_one=0
+  if [[ $# -gt 0 && $1 == -* ]]; then
+    builtin wait "$@" || return
+  elif (($#)); then
+    for rehearsal_job in "$@"; do
+      builtin wait "$rehearsal_job" || rehearsal_status=$?
+    done
+  else
+    while rehearsal_one=0 && { builtin wait -n || rehearsal_one=$?; } && ((rehearsal_one != 127)); do
+      ((rehearsal_one == 0)) || rehearsal_status=$rehearsal_one
+    done
+  fi
+  return "$rehearsal_status"
+}
+readonly -f rehearsal_note rehearsal_end rehearsal_failed command_not_found_handle rehearsal_ask
+readonly -f test [ grep egrep fgrep zgrep cmp diff wait
+
+# Before statement $1, whatever the one before has done.
+rehearsal_arm() {
+  builtin trap 'rehearsal_failed "$?"' ERR
+  builtin trap - DEBUG RETURN EXIT
   builtin set -Eeuo pipefail
   builtin set +fnvx
-  builtin set -o posix # without it an arithmetic error ($((08))) only skips its line
-  builtin readonly POSIXLY_CORRECT
   builtin shopt -s inherit_errexit
-  if [ "$rehearsal_fails" = yes ]; then
+  builtin shopt -u expand_aliases
+  builtin printf '%s\n' "$1" >&7
+  [[ $rehearsal_fails == yes && $1 == "$rehearsal_count" ]] || return 0
+  builtin trap - ERR
+  rehearsal_last=yes
+  builtin printf 'reached\n' > "$rehearsal_report.last"
+}
+# After the last: no `break` has left the loop, and each job has ended, and well. One that was not
+# waited for is given a moment.
+rehearsal_over() {
+  ((rehearsal_n > rehearsal_count))
+  [[ -n ${!-} ]] || return 0
+  for rehearsal_n in 1 2 3 4; do
+    [[ -n $(builtin jobs -rp) ]] || break
+    /bin/sleep 0.05
+  done
+  if [[ -n $(builtin jobs -rp) ]]; then
+    builtin printf '0\t0\trunning\n' >> "$rehearsal_report"
+  elif ! wait; then
+    builtin printf '1\t0\tjob\n' >> "$rehearsal_report"
+  fi
+}
+readonly -f rehearsal_arm rehearsal_over
+while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d '' -u 3 rehearsal_values &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_cell && IFS= builtin read -r -d '' -u 3 rehearsal_count &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_fails; do
+  builtin eval "$rehearsal_values"
+  # Sourced here and not in a function, where `declare` would be local.
+  if [[ $rehearsal_fails == yes ]]; then
     builtin set +e
     (
-      builtin set -e
-      builtin source "$rehearsal_cell"
-      builtin trap - ERR
-      builtin printf 'reached\n' > "$rehearsal_report.last"
-      builtin source "$rehearsal_cell.last"
+      rehearsal_shell=$BASHPID
+      for ((rehearsal_n = 1; rehearsal_n <= rehearsal_count; rehearsal_n++)); do
+        rehearsal_arm "$rehearsal_n"
+        builtin source "$rehearsal_cell.$rehearsal_n" 7>&-
+      done
     ) < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
     rehearsal_status=$?
-    builtin set -e
   else
-    builtin source "$rehearsal_cell" < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    rehearsal_shell=$BASHPID
+    {
+      for ((rehearsal_n = 1; rehearsal_n <= rehearsal_count; rehearsal_n++)); do
+        rehearsal_arm "$rehearsal_n"
+        builtin source "$rehearsal_cell.$rehearsal_n" 7>&-
+      done
+      rehearsal_over
+    } < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
     rehearsal_status=0
   fi
   builtin printf '%s %s\n' "$rehearsal_nonce" "$rehearsal_status" >&4

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -112,32 +113,43 @@ class Filled:
     """A script with variables in place of its placeholders.
 
     Attributes:
-        script: what bash runs.
-        last: where its last statement begins, in characters.
+        source: the script as on the page.
+        statements: what bash runs, one by one, each with the number of lines before it.
         variables: the placeholder of each variable.
     """
 
-    script: str
-    last: int
+    source: str
+    statements: tuple[tuple[int, str], ...]
     variables: Mapping[str, Placeholder]
 
 
 def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
     """Fill in a script's placeholders; raise Refused for one that cannot be filled in."""
-    found, parts, end, last = dict[str, Placeholder](), list[str](), 0, script.last_statement
-    grown = 0
+    variables, put = dict[str, Placeholder](), dict[int, str]()
     for match in FORM.finditer(script.source):
         kinds = _kinds(script, match)
         if "comment" in kinds:
             continue
         placeholder = _known(script, match, kinds, known)
         variable = f"PLACEHOLDER_{list(known).index(placeholder.name) + 1}"
-        found[variable] = placeholder
-        quote = "" if kinds & {"string", "heredoc_body"} else '"'
-        parts += [script.source[end : match.start()], f"{quote}${{{variable}}}{quote}"]
-        end = match.end()
-        grown += (len(parts[-1]) - len(match[0])) * (match.start() < last)
-    return Filled("".join(parts) + script.source[end:], last + grown, found)
+        variables[variable] = placeholder
+        quotes = "" if kinds & {"string", "heredoc_body"} else '"'
+        put[match.start()] = f"{quotes}${{{variable}}}{quotes}"
+    cuts = [*script.statements, len(script.source)]
+    statements = (
+        (script.source.count("\n", 0, begin), _replaced(script.source, begin, end, put))
+        for begin, end in pairwise(cuts)
+    )
+    return Filled(script.source, tuple(statements), variables)
+
+
+def _replaced(source: str, begin: int, end: int, put: Mapping[int, str]) -> str:
+    """Return a part of a source with the placeholders that begin at given places filled in."""
+    parts = []
+    for match in FORM.finditer(source, begin, end):
+        parts += [source[begin : match.start()], put.get(match.start(), match[0])]
+        begin = match.end()
+    return "".join(parts) + source[begin:end]
 
 
 def _kinds(script: Script, match: re.Match[str]) -> set[str]:

@@ -162,7 +162,7 @@ class Production:
                     f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program}"
                     " here'; fi"
                 )
-                shell.run(Filled(there, 0, {}), said.extend, values={})
+                shell.run(Filled(there, ((0, there),), {}), said.extend, values={})
             return json.loads(said)
         except (OSError, ValueError, Wrong, subprocess.TimeoutExpired) as error:
             return {"unknown": said.decode(errors="replace").strip() or str(error)}

@@ -39,11 +39,12 @@ class Script:
         return parse(self.text)
 
     @functools.cached_property
-    def last_statement(self) -> int:
-        """Offset of the last statement, in characters."""
+    def statements(self) -> tuple[int, ...]:
+        """Where each statement begins, in characters; what stands before the first is of it."""
         named = [child for child in self.tree.children if child.is_named]
-        last = [child for child in named if child.type != "comment"][-1:]
-        return len(self.source.encode()[: last[0].start_byte].decode()) if last else 0
+        starts = [child.start_byte for child in named if child.type != "comment"][1:]
+        content = self.source.encode()
+        return (0, *(len(content[:start].decode()) for start in starts))
 
     def said(self, node: Node) -> str:
         """Return the source of a node, placeholders and all."""
