@@ -30,7 +30,7 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 890,
+    "src/rehearsal/runbook": 965,
     "src/rehearsal/cell": 1590,
     "src/rehearsal/room": 1420,
     "src/rehearsal": 365,

@@ -21,7 +21,7 @@ from rehearsal.runbook.compare import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_UNSHOWN = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _TO_DOCS = re.compile(r"(\]\(|\]: )\.\./docs/")
 _TO_NOTEBOOKS = re.compile(r"(\]\(|\]: )\.\./notebooks/")
 _LONG = 24
@@ -65,7 +65,7 @@ def _outputs(cell: Cell, name: str, config: MkDocsConfig, files: Files) -> Itera
 def _text(text: str) -> Iterator[str]:
     """Yield a text output; a long one folded, with its count of lines."""
     if text.strip():
-        block = fence(_TERMINAL_CODES.sub("", text), " { .text .nb-out .no-copy }")
+        block = fence(_UNSHOWN.sub("", text), " { .text .nb-out .no-copy }")
         lines = len(text.strip().splitlines())
         summary = f"<summary>{lines} lines of output</summary>"
         long = f'<details class="nb-long" markdown="1">{summary}\n\n{block}\n\n</details>'

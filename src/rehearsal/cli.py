@@ -96,10 +96,12 @@ def verify(
     from rehearsal.runbook import execute
     from rehearsal.runbook.compare import masks_for
     from rehearsal.runbook.evidence import is_recorded
+    from rehearsal.runbook.lint import list_passed_over
     from rehearsal.runbook.model import find_runbooks, part_of
 
     gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
+    strays = () if notebooks else list_passed_over(settings)
     runbooks = part_of(find_runbooks(settings, notebooks or ()), shard)
     chosen = choose_engine(settings)
     check_machine(chosen)
@@ -109,6 +111,7 @@ def verify(
     recorded = is_recorded(settings, chosen)
     masks = () if notebooks or shard else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
+    outcome.problems[:0] = strays
     for line in outcome.lines():
         print(line)
     print(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
@@ -122,9 +125,12 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
     """Execute notebooks in rooms, and write those whose outputs no longer match."""
     from rehearsal.room.sandbox import probe
     from rehearsal.runbook import execute
+    from rehearsal.runbook.lint import list_passed_over
     from rehearsal.runbook.model import find_runbooks
 
     settings = load_settings(Path.cwd())
+    for stray in () if notebooks else list_passed_over(settings):
+        print(stray, file=sys.stderr)
     runbooks = find_runbooks(settings, notebooks or ())
     if not engine and choose_engine(settings).name != settings.engine:
         missing = f"{settings.engine}, on which the pages are recorded, is not here"

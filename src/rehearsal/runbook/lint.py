@@ -15,6 +15,7 @@ from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, pyth
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import Mask, as_text, hidden
 from rehearsal.runbook.model import Cell, Notebook, Runbook
+from rehearsal.runbook.passed_over import blocks_passed_over, outputs_passed_over, passed_over
 from rehearsal.settings import Settings
 
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
@@ -41,6 +42,11 @@ class Problem:
         return ": ".join(part for part in where if part)
 
 
+def list_passed_over(settings: Settings) -> list[Problem]:
+    """Return the files among the runbooks that nobody would run."""
+    return [Problem(name, None, why) for name, why in passed_over(settings.notebooks)]
+
+
 def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
     """Return a runbook's problems.
 
@@ -50,10 +56,12 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
         text, executed, known = runbook.text, runbook.executed, runbook.placeholders
     except Wrong as error:
         return [Problem(runbook.name, None, str(error))]
-    found = [*_of_cells(text, known, settings.modules), *_unused(text, known)]
+    found: list[Found] = [(None, what) for what in blocks_passed_over(runbook)]
+    found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
         found.append((None, f"text and executed notebook have drifted: {difference}. {{again}}"))
     found += [(cell, "was never executed. {again}") for cell in executed.code if not cell.executed]
+    found += [(cell, what) for cell in executed.code for what in outputs_passed_over(cell)]
     readable = [cell for cell in executed.code if _is_readable(cell)]
     found += _unchecked(readable) if len(readable) == len(executed.code) else ()
     found += _not_read_back(readable, settings.readers)

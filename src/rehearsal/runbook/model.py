@@ -6,6 +6,7 @@ Each file is read once, on first use.
 import functools
 import hashlib
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,8 @@ class Runbook:
         if not self.executed_path.exists():
             raise Wrong(f"{name} does not exist: run `rehearsal refresh {self.name}`.")
         try:
-            return _notebook(nbformat.read(self.executed_path, as_version=4))
+            with warnings.catch_warnings(action="ignore"):  # of cell ids, which nbformat mends
+                return _notebook(nbformat.read(self.executed_path, as_version=4))
         except Exception as error:  # json, nbformat and jsonschema each raise their own
             raise CannotCheck(
                 f"{name} cannot be read as a notebook: {_line(error)}. Run `rehearsal refresh"
@@ -159,19 +161,17 @@ def _line(error: Exception) -> str:
 def find_runbooks(settings: Settings, names: Iterable[str]) -> list[Runbook]:
     """Return the named runbooks (NAME, NAME.md, NAME.ipynb or a path), or all of the project.
 
-    Raises CannotCheck for an unknown name, Wrong for a notebook without a text.
+    Raises CannotCheck for an unknown name.
     """
     if asked := list(names):
         return list(dict.fromkeys(_find(settings, name) for name in asked))
     texts = runbooks(settings.notebooks)
-    for lone in sorted(settings.notebooks.glob("[!.]*.ipynb")):
-        if lone.with_suffix(".md") not in texts:
-            raise Wrong(
-                f"{lone.name} has no text beside it, so nobody verifies it. Write one, or remove"
-                " it."
-            )
     if not texts:
-        raise CannotCheck(f"There is no notebook in {settings.notebooks}, so nothing was checked.")
+        files = ", ".join(path.name for path in sorted(settings.notebooks.glob("*.*"))) or "nothing"
+        raise CannotCheck(
+            f"There is no notebook in {settings.notebooks}, so nothing was checked; there is"
+            f" {files}. A notebook's text begins with a header (---), without a byte order mark."
+        )
     return [Runbook(path) for path in texts]
 
 

@@ -1,0 +1,141 @@
+"""Nothing is passed over in silence: a file or a block that would not be run is said, with its
+place.
+"""
+
+import pytest
+from markdown import markdown
+from mkdocs.config import load_config
+
+from conftest import ROOT, rehearsal
+from rehearsal.cell.record import fence
+from rehearsal.runbook.lint import list_passed_over, problems
+from rehearsal.runbook.model import Cell, Runbook
+from rehearsal.runbook.passed_over import blocks_passed_over, outputs_passed_over
+from rehearsal.settings import load_settings
+
+HEADER = (
+    "---\njupyter:\n  kernelspec: {display_name: R, language: python, name: rehearsal}\n---\n\n"
+)
+CELL = "```bash\necho hi\n```\n"
+
+
+def told(tmp_path, body):
+    path = tmp_path / "page.md"
+    path.write_text(HEADER + body)
+    return [*blocks_passed_over(Runbook(path))]
+
+
+@pytest.mark.parametrize(
+    "language", ["shell", "sh", "zsh", "console", "sh-session", "shell-session", "terminal", "ksh"]
+)
+def test_a_fence_that_looks_like_commands_and_is_no_cell(tmp_path, language):
+    said = told(tmp_path, f"{CELL}\n```{language}\ndocker ps\n```\n")
+    assert said == [
+        f"line 10: this {language} block is not run: write ```bash at the beginning of a line, or"
+        " ```text for what nobody types"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("- do this:\n\n  ```bash\n  docker ps\n  ```\n", "line 8: this bash block"),
+        ("> ```bash\n> docker ps\n> ```\n", "line 6: this bash block"),
+        ("~~~bash\ndocker ps\n~~~\n", "line 6: this bash block"),
+        ("- run:\n\n  ```python\n  1 + 1\n  ```\n", "line 8: this python block"),
+        ("Run this:\n\n    docker ps\n", "line 8: an indented block"),
+        ("<pre><code>docker ps</code></pre>\n", "line 6: a block of HTML"),
+        ("```bash\necho a\x01b\n```\n", "line 7: holds a control character"),
+        (f"```bash\n: {'x' * 400_000}\n```\n", "line 7: has 400002 characters"),
+    ],
+)
+def test_a_block_that_is_no_cell(tmp_path, body, word):
+    (said,) = told(tmp_path, body)
+    assert said.startswith(word)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CELL,
+        "```bash\n```\n",
+        '```bash magic_args="--fails 1"\nfalse\n```\n',
+        "```text\n$ docker ps\n```\n",
+        "```yaml\na: 1\n```\n\n- a list\n\n  with a second paragraph\n",
+        "```bash\ncat <<-EOF\n\tx\n\tEOF\n```\n",
+        "```python\nprint(1)\n```\n",
+    ],
+)
+def test_a_block_that_runs_or_is_no_command(tmp_path, body):
+    assert told(tmp_path, body) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("bom.md", b"\xef\xbb\xbf" + (HEADER + CELL).encode(), "byte order mark"),
+        ("below/page.md", (HEADER + CELL).encode(), "sub-folder"),
+        ("below/page.ipynb", b"{}", "sub-folder"),
+        ("plain.md", CELL.encode(), "has no header"),
+        ("open.md", ("---\njupyter: {}\n\n" + CELL).encode(), "does not end"),
+        ("other.md", ("---\ntitle: x\n---\n" + CELL).encode(), "without `jupyter:`"),
+        ("lone.ipynb", b"{}", "no text beside it"),
+        ("my page.md", (HEADER + CELL).encode(), "letters, digits, - and _"),
+        ("page[1].md", (HEADER + CELL).encode(), "letters, digits, - and _"),
+        ("a:b.md", (HEADER + CELL).encode(), "letters, digits, - and _"),
+    ],
+)
+def test_a_file_that_nobody_would_run(project, name, content, word):
+    path = project / "notebooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    (problem,) = list_passed_over(load_settings(project))
+    assert problem.notebook == name
+    assert word in problem.what
+
+
+def test_a_tab_survives_on_the_page():
+    """A heredoc that begins with <<- needs it."""
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    text = fence("cat <<-EOF\n\ta\n\tEOF", " { .bash .nb-in }")
+    html = markdown(
+        text, extensions=config.markdown_extensions, extension_configs=config.mdx_configs
+    )
+    assert html.count("\t") == 2
+
+
+def test_verify_ends_with_what_was_passed_over(project):
+    (project / "notebooks" / "notes.md").write_text(CELL)
+    done = rehearsal("verify", cwd=project)
+    assert done.returncode == 1
+    assert "notes.md: has no header, so nobody runs it" in done.stdout
+
+
+def test_a_broken_header_is_named(project):
+    (project / "notebooks" / "bad.md").write_text("---\njupyter: [\n---\n" + CELL)
+    done = rehearsal("verify", cwd=project)
+    assert done.returncode == 3
+    assert "bad.md cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "word"),
+    [
+        ({"data": {"text/plain": "<IPython.core.display.HTML object>", "text/html": "x"}}, "HTML"),
+        ({"text": "x" * 400_000}, "400000 characters"),
+    ],
+)
+def test_an_output_that_no_page_shows(output, word):
+    (said,) = outputs_passed_over(Cell("code", "1", outputs=(output,)))
+    assert word in said
+
+
+def test_ids_that_are_missing_or_double_are_no_matter(project, recwarn):
+    runbook = project / "notebooks" / "push-an-image.ipynb"
+    text = runbook.read_text()
+    for line in {one for one in text.splitlines() if '"id":' in one}:
+        text = text.replace(line, '   "id": "same",')
+    runbook.write_text(text)
+    found = problems(Runbook(runbook.with_suffix(".md")), load_settings(project))
+    assert found == []
+    assert not recwarn.list
