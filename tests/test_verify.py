@@ -27,9 +27,9 @@ jupyter:
 SPECIMENS = ROOT / "tests" / "specimens" / "notebooks"
 
 
-def write_pair(folder, name, body, *, executed=True, change=None):
+def write_pair(folder, name, body, *, executed=True, change=None, header=HEADER):
     """Write a text and its executed notebook, as if each cell had run and printed nothing."""
-    (folder / f"{name}.md").write_text(HEADER + body)
+    (folder / f"{name}.md").write_text(header + body)
     notebook = jupytext.read(folder / f"{name}.md")
     for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.execution_count = number + 1 if executed else None

@@ -19,6 +19,7 @@ from mkdocs.structure.pages import Page
 from rehearsal.cell.record import fence
 from rehearsal.runbook.compare import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
+from rehearsal.runbook.undo import LEAVES, MAY_LEAVE, declared_items
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _UNSHOWN = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -42,7 +43,21 @@ def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: File
                 blocks.append(fence(shown, f" {{ .{cell.language} .nb-in }}"))
             if "remove-output" not in cell.tags:
                 blocks.extend(_outputs(cell, f"{name}-{number}", config, files))
+            if cell is notebook.code[-1]:
+                blocks += _left(notebook.declares)
     return "\n\n".join(blocks) + "\n"
+
+
+def _left(declares: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a page leaves, a sentence each."""
+    beginnings = {
+        LEAVES: "Left on your machine on purpose",
+        MAY_LEAVE: "Left on some engines, as others were built on it",
+    }
+    for key, beginning in beginnings.items():
+        items = (one.partition(" ") for one in declared_items(declares, key))
+        if named := [f"the {kind} `{name}`" for kind, _, name in items]:
+            yield f"{beginning}: {', '.join(named)}."
 
 
 def _outputs(cell: Cell, name: str, config: MkDocsConfig, files: Files) -> Iterator[str]:

@@ -5,6 +5,7 @@ The kernelspec loads it, so no notebook needs a set-up cell.
 
 import atexit
 import functools
+import json
 import os
 import re
 from dataclasses import replace
@@ -24,6 +25,9 @@ from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
+
+LEFT = "rehearsal_left"
+"""The line magic that prints what the cells have left in the room, as JSON."""
 
 
 class CellFailed(Exception):
@@ -124,6 +128,8 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     register(bash, "cell", "bash")
     for name in OTHER_SHELLS:
         register(_refuse, "line_cell", name)
+    if isinstance(backend, Rehearsal):
+        register(lambda line: print(json.dumps(backend.left())), "line", LEFT)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse
     ipython.input_transformers_cleanup.append(functools.partial(_check, backend))

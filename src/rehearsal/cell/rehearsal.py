@@ -6,14 +6,17 @@ from contextlib import AbstractContextManager
 
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import NOBODY, NOT_HERE, ShellCell
-from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.placeholders import Filled, Placeholder
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
 from rehearsal.room.init import can_run_containers, wait_until_ready
+from rehearsal.room.left import items, without_parts
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
 from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
+
+_OF_THE_SHELL = ("_", "OLDPWD", "PWD", "SHLVL")
 
 
 class Rehearsal:
@@ -25,6 +28,7 @@ class Rehearsal:
         self._shell: Shell | None = None
         self._watch: Watch | None = None
         self._registries: tuple[Registry, ...] = ()
+        self._before = set[str]()
 
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
@@ -37,6 +41,7 @@ class Rehearsal:
             self._registries = load_settings(PROJECT.resolve()).registries
             self._watch = Watch(self._registries)
             self._shell = Shell(ROOM / "shell")
+            self._before = self._items(self._shell)
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
@@ -74,6 +79,20 @@ class Rehearsal:
         if seen and (why := disagreement(cell, seen)):
             self.shell().fail(f"an earlier cell failed ({why}).")
             raise Wrong(why)
+
+    def left(self) -> list[str]:
+        """Return what the cells have made and not removed again, and what they have removed."""
+        now = self._items(self.shell())
+        made, removed = without_parts(now - self._before), without_parts(self._before - now)
+        return [*sorted(made), *(f"no {one}" for one in sorted(removed))]
+
+    def _items(self, shell: Shell) -> set[str]:
+        """Return what can be left behind: in the engine, in files, in the shell."""
+        exported = bytearray()
+        script = "compgen -e"
+        shell.run(Filled(script, ((0, script),), {}), exported.extend, values={})
+        names = {name for name in exported.decode().split() if name not in _OF_THE_SHELL}
+        return items() | {f"variable {name}" for name in names}
 
     def close(self) -> None:
         """End the shell, and the connections to the registries."""

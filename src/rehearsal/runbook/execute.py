@@ -41,7 +41,7 @@ OUTPUTS = "rehearsal-outputs"
 """Keys of a cell's report: its failure, engine-specific masks it needed, that it was not run on
 this engine, and its outputs.
 """
-_OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError")
+_OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
 
 
 @dataclass

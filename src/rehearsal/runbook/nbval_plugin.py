@@ -12,12 +12,14 @@ import nbval.kernel
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
+from rehearsal.cell.magic import LEFT
 from rehearsal.cell.options import NOT_HERE, shell_cell
-from rehearsal.errors import CannotCheck
+from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook.compare import Mask, Masked, as_text, first_difference, masks_for, needed
 from rehearsal.runbook.execute import FAILURE, NEEDED, OUTPUTS, PASSED_OVER
 from rehearsal.runbook.kernel import private_manager
+from rehearsal.runbook.undo import disagreement
 from rehearsal.settings import load_settings
 
 nbval.kernel.KernelManager = private_manager
@@ -69,6 +71,31 @@ def _record(item: pytest.Item, **what: object) -> None:
 
 
 @pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """After a notebook's last cell, fail it if the room is not as before its first."""
+    outcome = yield
+    if isinstance(item, IPyNbCell) and not outcome.excinfo:
+        notebook: Any = item.parent
+        code = [cell for cell in notebook.nb.cells if cell.cell_type == "code"]
+        if item.cell_num == len(code) - 1 and (why := _left(notebook)):
+            outcome.force_exception(Wrong(why))
+
+
+def _left(notebook: Any) -> str:
+    """Return how what a notebook leaves differs from what it declares, or nothing."""
+    printed: list[str] = []
+
+    def collect(message: dict[str, Any]) -> None:
+        printed.append(message["content"].get("text", ""))
+
+    notebook.kernel.kc.execute_interactive(
+        f"%{LEFT}", store_history=False, allow_stdin=False, output_hook=collect, timeout=60
+    )
+    declares = notebook.nb.metadata.get("rehearsal", {})
+    return disagreement(json.loads("".join(printed)), declares)
+
+
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Add a cell's outputs and failure to its report, which crosses from the worker."""
     if isinstance(item, IPyNbCell):
@@ -77,7 +104,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             item.user_properties.append((OUTPUTS, json.dumps(outputs)))
         error = call.excinfo.value if call.excinfo else None
         differs = any(name == FAILURE for name, _ in item.user_properties)
-        if isinstance(error, NbCellError | CannotCheck | RuntimeError) and not differs:
+        if isinstance(error, NbCellError | CannotCheck | Wrong | RuntimeError) and not differs:
             printed = as_text([one for one in outputs if one["output_type"] == "stream"])
             _record(item, printed=printed, **_raised(outputs, error))
     yield

@@ -1,0 +1,42 @@
+"""What a page leaves behind, against what it declares in its header.
+
+Under `rehearsal:`, `leaves` is a list of items as room.left names them, such as `image
+alpine:latest`, and `may-leave` of those that stay on some engines only, such as the image on which
+another is built. Placeholders may stand in them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rehearsal.cell.placeholders import declared
+from rehearsal.cell.syntax import FORM
+from rehearsal.errors import Wrong
+
+LEAVES, MAY_LEAVE = "leaves", "may-leave"
+
+
+def declared_items(declares: Mapping[str, Any], key: str) -> list[str]:
+    """Return the items under a key of a header; raises Wrong unless they are a list of texts."""
+    found = declares.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise Wrong(f"What the header declares under `rehearsal: {key}:` is no list of items.")
+    return found
+
+
+def disagreement(left: Sequence[str], declares: Mapping[str, Any]) -> str:
+    """Return how what was left differs from what a notebook declares, or nothing."""
+    known = declared({"rehearsal": declares})
+
+    def items(key: str) -> set[str]:
+        named = declared_items(declares, key)
+        return {FORM.sub(lambda match: known[match[1]].value, one) for one in named}
+
+    said = []
+    if more := sorted({*left} - items(LEAVES) - items(MAY_LEAVE)):
+        said.append(
+            f"after the last cell the room is not as before the first: {', '.join(more)}. Undo it,"
+            f" or declare each under `rehearsal: {LEAVES}:` in the header"
+        )
+    if missing := sorted(items(LEAVES) - {*left}):
+        said.append(f"the header declares to leave {', '.join(missing)}, and it is not there")
+    return "; ".join(said)

@@ -1,0 +1,75 @@
+"""Undo is proven: after the last cell of a page the room is as before its first, or as declared."""
+
+import pytest
+
+from conftest import ROOT
+from rehearsal.errors import Wrong
+from rehearsal.room.left import without_parts
+from rehearsal.runbook.model import find_runbooks
+from rehearsal.runbook.undo import disagreement
+from rehearsal.settings import load_settings
+from test_verify import HEADER, verified, write_pair
+
+CELLS = {
+    "a file": ("touch kept", "file kept"),
+    "a folder": ("mkdir --parents kept/below\ntouch kept/below/file", "folder kept"),
+    "a removed file": ("rm masks.toml", "no file masks.toml"),
+    "an exported variable": ("export KEPT=1", "variable KEPT"),
+    "a network": ("docker network create --internal kept > /dev/null", "network kept"),
+    "a volume": ("docker volume create kept > /dev/null", "volume kept"),
+    "an image": ("docker pull --quiet alpine > /dev/null", "image alpine:latest"),
+    "a container": (
+        "docker pull --quiet alpine > /dev/null\ndocker create --name kept alpine > /dev/null",
+        "container kept",
+    ),
+    "a login": (
+        "echo practice-token-may-push"
+        " | docker login ghcr.io --username octocat --password-stdin > /dev/null 2>&1",
+        "login ghcr.io",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CELLS)
+def test_what_a_page_leaves_is_told(project, what):
+    script, item = CELLS[what]
+    write_pair(project / "notebooks", "specimen", f"```bash\n{script}\ntest -n word\n```\n")
+    done = verified(project, "specimen")
+    assert done.returncode == 1
+    assert item in done.stdout.partition("is not as before the first: ")[2]
+
+
+def test_what_is_declared_and_left_is_right(project):
+    header = HEADER.replace("---\n\n", "  rehearsal: {leaves: [file kept]}\n---\n\n")
+    body = "```bash\ntouch kept\ntest -e kept\n```\n"
+    write_pair(project / "notebooks", "specimen", body, header=header)
+    assert verified(project, "specimen").returncode == 0
+
+
+def test_what_is_declared_must_be_there():
+    said = disagreement(
+        ["file a"], {"leaves": ["file a", "login ghcr.io"], "may-leave": ["file b"]}
+    )
+    assert said == "the header declares to leave login ghcr.io, and it is not there"
+
+
+def test_a_placeholder_stands_for_its_value():
+    declares = {"placeholders": {"stack": {"what": "x", "rehearsal": "backend"}}}
+    assert (
+        disagreement(["image backend:local"], declares | {"leaves": ["image <stack>:local"]}) == ""
+    )
+
+
+def test_a_declaration_that_is_no_list():
+    with pytest.raises(Wrong, match="is no list of items"):
+        disagreement([], {"leaves": "file a"})
+
+
+def test_only_the_whole_is_named():
+    found = {"folder a", "folder a/b", "file a/b/c", "file d", "image x:1", "image x@sha256:0"}
+    assert without_parts(found) == {"folder a", "file d", "image x:1"}
+
+
+def test_every_page_that_changes_something_ends_with_its_undo():
+    for runbook in find_runbooks(load_settings(ROOT), ()):
+        assert "## Undo it" in runbook.path.read_text()
