@@ -38,6 +38,13 @@ def write_pair(folder, name, body, *, executed=True, change=None, header=HEADER)
     nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
+def header_of(body):
+    """Return a header with what a specimen says that it leaves."""
+    said = re.search(r"<!-- leaves: (.*) -->", body)
+    leaves = f"  rehearsal: {{leaves: [{said[1]}]}}\n" if said else ""
+    return HEADER.replace("\n---\n\n", f"\n{leaves}---\n\n")
+
+
 def verified(project, name="push-an-image"):
     done = rehearsal("verify", name, cwd=project)
     assert "Traceback" not in done.stdout + done.stderr
@@ -56,7 +63,7 @@ def test_the_runbook_holds(project):
 @pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.md")), ids=lambda path: path.stem)
 def test_a_specimen_fails_or_passes_as_its_name_says(path, project):
     body = path.read_text()
-    write_pair(project / "notebooks", "specimen", body)
+    write_pair(project / "notebooks", "specimen", body, header=header_of(body))
     done = verified(project, "specimen")
     if path.stem.endswith(".passes"):
         assert done.returncode == 0, done.stdout
@@ -173,10 +180,9 @@ def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold(project, monkey
 
 
 def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
+    body = "```bash\ntest ! -e mine\ntouch mine\n```\n\n```bash\nrm mine\ntest ! -e mine\n```\n"
     for number in range(3):
-        write_pair(
-            project / "notebooks", f"one-{number}", "```bash\ntest ! -e mine\ntouch mine\n```\n"
-        )
+        write_pair(project / "notebooks", f"one-{number}", body)
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 0, done.stdout
-    assert ": 4 notebooks, 14 cells" in done.stdout
+    assert ": 4 notebooks, 17 cells" in done.stdout

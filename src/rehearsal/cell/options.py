@@ -29,6 +29,8 @@ class ShellCell:
         writes: the references that it writes.
         answers: the words in which the room's registry refuses every request, or `nothing`.
         store: the only image store with which it holds; empty for both.
+        unsent: whether it fails on the machine itself, before a registry is asked.
+        any_order: whether the lines that it prints may come in any order.
     """
 
     script: str
@@ -37,6 +39,8 @@ class ShellCell:
     writes: tuple[str, ...] = ()
     answers: str = ""
     store: str = ""
+    unsent: bool = False
+    any_order: bool = False
 
     @functools.cached_property
     def parsed(self) -> Script:
@@ -55,6 +59,8 @@ _PARSER.add_argument("--root", action="store_true")
 _PARSER.add_argument("--writes", action="append", default=[], metavar="REFERENCE")
 _PARSER.add_argument("--store", choices=STORES, default="")
 _PARSER.add_argument("--answers", default="", metavar="WORDS")
+_PARSER.add_argument("--unsent", action="store_true")
+_PARSER.add_argument("--any-order", action="store_true")
 
 
 def read_cell(line: str, script: str) -> ShellCell:
@@ -64,6 +70,8 @@ def read_cell(line: str, script: str) -> ShellCell:
     except ValueError as error:
         _PARSER.error(str(error).lower())
     read = _PARSER.parse_args(words)
+    if read.unsent and not (read.fails and read.writes):
+        _PARSER.error("--unsent is for a cell that --fails, and says what it --writes")
     return ShellCell(
         script.removesuffix("\n"),
         read.fails,
@@ -71,6 +79,8 @@ def read_cell(line: str, script: str) -> ShellCell:
         tuple(read.writes),
         read.answers,
         read.store,
+        read.unsent,
+        read.any_order,
     )
 
 

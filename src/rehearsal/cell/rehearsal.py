@@ -119,6 +119,11 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
     A cell that must fail declares what it would write if it could, so it may write less.
     """
     declared = frozenset(cell.writes)
+    if cell.unsent:
+        sent = ", ".join(sorted(seen.wrote | seen.refused))
+        return (
+            f"it declares to send nothing (--unsent), and tried to write {sent}" if sent else None
+        )
     repositories = {reference.rpartition(":")[0] for reference in declared}
     if undeclared := sorted(seen.wrote - declared):
         return f"it wrote {', '.join(undeclared)} without declaring it (%%bash --writes REFERENCE)"

@@ -170,6 +170,12 @@ def masks_of(settings: Settings) -> tuple[Mask, ...]:
     return load_masks(settings.mask_file) if settings.mask_file else ()
 
 
+def in_order(text: str) -> str:
+    """Return a text's lines sorted, whatever digests stand in them."""
+    lines = text.splitlines(keepends=True)
+    return "".join(sorted(lines, key=lambda line: re.sub(r"\b[0-9a-f]{12,64}\b", "", line)))
+
+
 def masks_for(settings: Settings, engine: Engine) -> tuple[Mask, ...]:
     """Return the project's masks that hold on an engine."""
     return tuple(mask for mask in masks_of(settings) if mask.holds_on(engine.release, engine.store))

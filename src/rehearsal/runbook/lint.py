@@ -1,6 +1,7 @@
 """Problems of a runbook that would make a green run prove nothing; nothing is executed."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -64,7 +65,8 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
     found += [(cell, what) for cell in executed.code for what in outputs_passed_over(cell)]
     readable = [cell for cell in executed.code if _is_readable(cell)]
     found += _unchecked(readable) if len(readable) == len(executed.code) else ()
-    found += _not_read_back(readable, settings.readers)
+    found += _not_read_back(readable, settings.readers, known)
+    found += _elsewhere(text, settings)
     again = f"Run `rehearsal refresh {runbook.name}`."
     return [
         Problem(runbook.name, cell.first_line if cell else None, what.replace("{again}", again))
@@ -197,7 +199,34 @@ def _first_word(node: Node) -> str:
     return words(node)[0] if node.type == "command" else "["
 
 
-def _not_read_back(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[Found]:
+def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
+    """Find declared writes to registries that the room does not have: nobody would see them."""
+    hosts = {host for registry in settings.registries for host in registry.hosts}
+    names = {registry.name for registry in settings.registries} | hosts
+    for cell in text.code:
+        for reference in cell.shell.writes if _is_readable(cell) and cell.shell else ():
+            host = full(reference).partition("/")[0]
+            if host not in names:
+                yield (
+                    cell,
+                    f"declares to write {reference}, and the room has no registry {host}: its"
+                    " registries stand under [[tool.rehearsal.registries]]",
+                )
+
+
+def full(reference: str) -> str:
+    """Return a reference in full, as Docker completes it (docker.io, library/, latest)."""
+    reference = reference.removeprefix("docker://")
+    host, _, rest = reference.partition("/")
+    if not rest or not re.search(r"[.:]|^localhost$", host):
+        reference = f"docker.io/{reference if rest else f'library/{reference}'}"
+    named = ":" in reference.rpartition("/")[2] or "@" in reference
+    return reference if named else f"{reference}:latest"
+
+
+def _not_read_back(
+    cells: Sequence[Cell], readers: Sequence[str], known: dict[str, Placeholder]
+) -> Iterator[Found]:
     """Find a last write that no later cell reads back from the registry and shows.
 
     readers: programs of the project that read a registry.
@@ -207,7 +236,7 @@ def _not_read_back(cells: Sequence[Cell], readers: Sequence[str]) -> Iterator[Fo
     if not writing or (last := writing[-1])[1] is None:
         return
     for reference in last[1].writes:
-        if not any(_reads_back(cell, reference, reads) for cell in cells[last[0] + 1 :]):
+        if not any(_reads_back(cell, reference, reads, known) for cell in cells[last[0] + 1 :]):
             what = f"{reference} is not read back from the registry by a later cell that shows it"
             yield cells[last[0]], what
 
@@ -217,8 +246,10 @@ def _writes(shell: ShellCell | None) -> bool:
     return shell is not None and bool(shell.writes) and shell.fails is None
 
 
-def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) -> bool:
-    """Whether a cell reads a reference from the registry, and shows the answer."""
+def _reads_back(
+    cell: Cell, reference: str, reads: Sequence[tuple[str, ...]], known: dict[str, Placeholder]
+) -> bool:
+    """Whether a cell reads a reference from the registry, in any form, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
         return False
@@ -226,7 +257,13 @@ def _reads_back(cell: Cell, reference: str, reads: Sequence[tuple[str, ...]]) ->
     commands = [node for node in walk(script.tree) if node.type == "command"]
     certain = [node for node in commands if is_certain(node) and is_shown(node)]
     asked = [said for node in certain if _asks(said := words(node, script.said), reads)]
-    return any(reference == word.removeprefix("docker://") for said in asked for word in said)
+    wanted = full(_with_values(reference, known))
+    return any(wanted == full(_with_values(word, known)) for said in asked for word in said)
+
+
+def _with_values(words: str, known: dict[str, Placeholder]) -> str:
+    """Return words with the rehearsal's values for their placeholders."""
+    return FORM.sub(lambda match: known[match[1]].value if match[1] in known else match[0], words)
 
 
 def _asks(said: Sequence[str], reads: Sequence[tuple[str, ...]]) -> bool:

@@ -16,7 +16,15 @@ from rehearsal.cell.magic import LEFT
 from rehearsal.cell.options import NOT_HERE, shell_cell
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import choose_engine
-from rehearsal.runbook.compare import Mask, Masked, as_text, first_difference, masks_for, needed
+from rehearsal.runbook.compare import (
+    Mask,
+    Masked,
+    as_text,
+    first_difference,
+    in_order,
+    masks_for,
+    needed,
+)
 from rehearsal.runbook.execute import FAILURE, NEEDED, OUTPUTS, PASSED_OVER
 from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.undo import disagreement
@@ -42,9 +50,11 @@ def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
     masks, left, right = parent.stash[_SIDES]
     before = copy.deepcopy(left)
     shown, printed = as_text(expected), as_text(came)
-    masked = left.text(shown)
     cell: Any = item
     shell = shell_cell(cell.cell.source)
+    if shell and shell.any_order:
+        shown, printed = in_order(shown), in_order(printed)
+    masked = left.text(shown)
     if shell and shell.store and printed.startswith(NOT_HERE):
         item.user_properties.append((PASSED_OVER, printed))
         return True
