@@ -30,8 +30,8 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 1045,
-    "src/rehearsal/cell": 1612,
+    "src/rehearsal/runbook": 1050,
+    "src/rehearsal/cell": 1616,
     "src/rehearsal/room": 1470,
     "src/rehearsal": 370,
     "src/megalotron_images": 2150,

@@ -44,23 +44,22 @@ from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.release import publish_plan
 from megalotron_images.waiting import together
 
+_EPILOG = """
+Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong command
+line; 3 no answer to rely on. With --debug before the command an error shows its traceback.
+
+Environment: REGISTRY_USERNAME and REGISTRY_TOKEN log in, before Docker's own logins;
+MEGALOTRON_IMAGES_SECONDS is how long one question may take; DOCKER_HOST and DOCKER_CONTEXT choose
+the engine; HTTPS_PROXY and NO_PROXY the proxy.
+"""
 app = typer.Typer(
-    epilog=(
-        "Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong"
-        " command line; 3 no answer to rely on. With --debug before the command an error shows its"
-        " traceback."
-    ),
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    epilog=_EPILOG, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 StackName = Annotated[
     str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")
 ]
-OneOrAll = Annotated[
-    str, typer.Argument(metavar="[STACK]", help="One stack; all if none is given.")
-]
+OneOrAll = Annotated[str, typer.Argument(metavar="STACK", help="One stack; all if none is given.")]
 ImageReference = Annotated[
     str,
     typer.Argument(
@@ -75,6 +74,7 @@ DryRun = Annotated[
 FewerPlatforms = Annotated[
     bool, typer.Option("--fewer-platforms", help="Let it run on fewer platforms than before.")
 ]
+Digests = Annotated[bool, typer.Option("--digests", help="Print whole digests to terminals too.")]
 Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-release become main.")]
 
 
@@ -108,7 +108,10 @@ def check(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check whether an image may be published: name, tag, version and platforms."""
+    """Check whether an image may be published.
+
+    Looked at are its name, its tag, its version and its platforms.
+    """
     local = None
     if image:
         from megalotron_images.engine import Engine
@@ -137,9 +140,10 @@ def status(
     releases: Annotated[
         bool, typer.Option("--releases", help="List every release instead, the newest first.")
     ] = False,
+    digests: Digests = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show each stack's newest release, and what main and dev point to."""
+    """Show each stack's newest release, and what main and dev are."""
     from megalotron_images.status import read_days, read_line
 
     registry = connect()
@@ -149,21 +153,21 @@ def status(
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")
         found = [one for line in lines for one in read_days(registry, line)]
         rows = [one.row for one in found]
-        output.answer(output.table([head, *rows]), [one.data for one in found], as_json)
+        output.answer(output.table([head, *rows], digests), [one.data for one in found], as_json)
         unknown += [one.unknown for one in found if one.unknown]
     else:
         table = [
             ("STACK", "TAG", "RELEASE", "DIGEST"),
             *(row for line in lines for row in line.rows),
         ]
-        output.answer(output.table(table), [line.data for line in lines], as_json)
+        output.answer(output.table(table, digests), [line.data for line in lines], as_json)
     if unknown:
         raise CannotTell(" ".join(unknown))
 
 
 @app.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
 def digest(reference: ImageReference, as_json: AsJson = False) -> None:
-    """Print the digest that a reference points to in the registry, or `nothing`."""
+    """Print the digest that a reference names, or `nothing`."""
     state = connect().state(*split_reference(reference))
     if isinstance(state, Unknown):
         raise CannotTell(f"Nobody can tell what {reference} names: {state.reason}")
@@ -209,7 +213,10 @@ def publish(
     fewer_platforms: FewerPlatforms = False,
     as_json: AsJson = False,
 ) -> None:
-    """Push a local image to a tag, show what the tag was before, and read it back."""
+    """Push a local image to a tag, and read it back.
+
+    What the tag was before is shown too.
+    """
     from megalotron_images import release
     from megalotron_images.engine import Engine
 
@@ -229,9 +236,7 @@ def publish(
 def promote(
     stack: StackName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A release of that stack.")],
-    to: Annotated[
-        MovingTag, typer.Option(metavar="main|dev", help="The tag to move.")
-    ] = MovingTag.MAIN,
+    to: Annotated[str, typer.Option(metavar="main|dev", help="The tag to move.")] = "main",
     expect: Annotated[
         str, typer.Option(metavar="DIGEST", help="Go on only if the tag names this now.")
     ] = "",
@@ -241,14 +246,19 @@ def promote(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move main or dev to a release, inside the registry; going back is the same."""
+    """Move main or dev to a release, forward or back.
+
+    It happens inside the registry: nothing is pulled or pushed.
+    """
     from megalotron_images import release
 
+    if to not in [*MovingTag]:
+        raise typer.BadParameter(f"--to {to}: only {' and '.join(MovingTag)} can be moved.")
     if expect and not DIGEST.fullmatch(expect):
         raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
     asked = Overrides(prerelease=prerelease, expect=expect, fewer_platforms=fewer_platforms)
     registry, one = connect(writes=not dry_run), parse_stack(stack)
-    promotion = release.promote_plan(registry, one, parse_release(version), to, asked)
+    promotion = release.promote_plan(registry, one, parse_release(version), MovingTag(to), asked)
     if _may_write(promotion.plan, dry_run, yes, as_json):
         done = release.put(promotion.plan, promotion.manifest, registry, say=output.step)
         output.answer(done, done.data, as_json)
@@ -274,15 +284,16 @@ def tag_of(
     ref: Annotated[
         str, typer.Argument(metavar="REF", help="A full git reference, such as refs/heads/main.")
     ],
-    event: Annotated[
-        str, typer.Option(metavar="NAME", help="GitHub's name of the event.")
-    ] = "push",
+    event: Annotated[str, typer.Option(metavar="NAME", help="GitHub's event.")] = "push",
     github_output: Annotated[
         bool, typer.Option("--github-output", help="Print `tag=…` for a workflow.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the tag that a git reference writes, or `none`; refuse a git tag that is no release."""
+    """Print the tag that a git reference writes, or `none`.
+
+    A git tag that is no release is refused.
+    """
     found = tags_for(ref, event)
     if event not in WRITING_EVENTS:
         events = " and ".join(WRITING_EVENTS)
@@ -293,7 +304,10 @@ def tag_of(
 
 @app.command(epilog="Example: megalotron-images doctor")
 def doctor(stack: OneOrAll = "", as_json: AsJson = False) -> None:
-    """Check this machine's engine, login, token and network, and say what to do next."""
+    """Check this machine's engine, login, token and network.
+
+    Each line that is not well says what to do next.
+    """
     from megalotron_images.doctor import examine
 
     found = examine(_stacks(stack))
@@ -326,6 +340,8 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     signal.signal(signal.SIGINT, _stop)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="replace")  # not every terminal writes UTF-8
     try:
         app()
     except ImageError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from megalotron_images.plan import Finding, Plan, Verdict
 
 if TYPE_CHECKING:
     from megalotron_images.engine import Progress
+
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
 def answer(text: object, data: object, as_json: bool) -> None:
@@ -30,8 +33,13 @@ def write(text: str) -> None:
         raise CannotTell(f"The answer cannot be written: {why}.") from None
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as aligned columns."""
+def table(rows: Sequence[Sequence[str]], whole: bool = True) -> str:
+    """Return rows as aligned columns.
+
+    whole: print digests whole in a terminal too, where short ones let a row fit 80 columns.
+    """
+    if not whole and sys.stdout and sys.stdout.isatty():
+        rows = [[_DIGEST.sub(r"\1", text) for text in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     padded = ([*map(str.ljust, row, widths), row[-1]] for row in rows)
     return "\n".join(map("  ".join, padded))

@@ -20,12 +20,12 @@ app = typer.Typer(
         "With --debug before the command an error shows its traceback."
     ),
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NOTEBOOK]...", help="Names or paths; all if none is given."),
+    typer.Argument(metavar="NOTEBOOK", help="Names or paths; all if none is given."),
 ]
 
 
@@ -59,14 +59,15 @@ def room(
     command: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- COMMAND...]",
-            help="The command and its arguments; a shell if none is given.",
+            metavar="COMMAND", help="The command and its arguments; a shell if none is given."
         ),
     ] = None,
     engine: EngineName = "",
     store: StoreName = "",
 ) -> None:
-    """Run a command, or a shell, in a fresh room; end with its exit status.
+    """Run a command, or a shell, in a fresh room.
+
+    It ends with the command's exit status.
 
     The practice credentials of the room's registries are shown first. Nothing in the room can reach
     anything outside, and nothing of it is left afterwards.
@@ -87,7 +88,9 @@ def verify(
         str, typer.Option(metavar="I/N", help="Only the I-th of N parts of the notebooks.")
     ] = "",
 ) -> None:
-    """Run notebooks in rooms and compare each output with the one recorded; change nothing.
+    """Run notebooks in rooms, and compare what they print.
+
+    Each output must be the one recorded, but for masks. Nothing is changed.
 
     On an engine on which the pages were never recorded, outputs that differ are listed, and the
     status is 3.
@@ -122,7 +125,10 @@ def verify(
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
 def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName = "") -> None:
-    """Execute notebooks in rooms, and write those whose outputs no longer match."""
+    """Execute notebooks in rooms, and write what changed.
+
+    A notebook whose outputs still match is left as it is.
+    """
     from rehearsal.room.sandbox import probe
     from rehearsal.runbook import execute
     from rehearsal.runbook.lint import list_passed_over

@@ -353,7 +353,51 @@ def test_the_project_has_no_other_verb_than_those_tested():
     done = subprocess.run(
         [PROGRAM, "--help"], capture_output=True, text=True, cwd=PROJECT, check=True
     )
-    assert set(re.findall(r"^│ (\w[\w-]*)  ", done.stdout, re.MULTILINE)) == set(VERBS)
+    listed = done.stdout.partition("Commands:")[2].partition("Exit status")[0]
+    assert set(re.findall(r"^  (\w[\w-]*)  ", listed, re.MULTILINE)) == set(VERBS)
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_in_words(verb, cli):
+    done = cli(verb, "--help", env=os.environ | {"COLUMNS": "80"})
+    assert not re.search(r"<bool>|\[\[|\.\.\.\]\.\.\.|Value error", done.stdout)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_wrong_choice_is_told_in_words(cli):
+    done = cli("promote", "backend", "v1.0.0", "--to", "prod")
+    assert "--to prod: only main and dev can be moved." in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_verbs_are_completed(shell, cli):
+    words = {"COMP_WORDS": "megalotron-images pro", "COMP_CWORD": "1"}
+    words |= {
+        "_TYPER_COMPLETE_ARGS": "megalotron-images pro",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    done = cli(env=os.environ | words | {"_MEGALOTRON_IMAGES_COMPLETE": f"complete_{shell}"})
+    assert "promote" in done.stdout
+    assert "publish" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--digests",)])
+def test_a_table_fits_a_terminal_with_short_digests(arguments, registry):
+    put_image(registry, IMAGE, "v1.0.0")
+    shown, command = [], [str(PROGRAM), "status", "backend", *arguments]
+    status = pty.spawn(command, lambda terminal: shown.append(os.read(terminal, 4096)) or shown[-1])
+    assert status == 0
+    lines = b"".join(shown).decode().splitlines()
+    digests = re.findall(r"sha256:[0-9a-f]+", "\n".join(lines))
+    assert {len(digest) for digest in digests} == {71 if arguments else 19}
+    assert arguments or max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_utf_8_is_no_error(encoding, cli):
+    done = cli("promote", "--help", env=os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"})
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("step", ["at the question", "while it pushes"])
