@@ -35,7 +35,7 @@ BUDGETS = {
     "src/rehearsal/room": 1470,
     "src/rehearsal": 370,
     "src/megalotron_images": 2150,
-    "docs/hooks": 412,
+    "docs/hooks": 420,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
 can: the aim is 650, 800, 1000, 350, 2150 and 350.

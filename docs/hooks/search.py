@@ -4,11 +4,12 @@ The theme weighs a word of a heading a thousand times, and looks for any of the 
 led to every page whose heading begins with docker. Here a heading's word counts ten times; a
 hundred times count page titles, headings of the reference and of Troubleshooting, stacks' names
 where they are defined, registries' messages, and each docker command in the section that runs it
-first.
+first. Before all else come the words of words.toml.
 """
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -25,6 +26,7 @@ from megalotron_images.registry.hints import REFUSALS
 from rehearsal.runbook.model import Runbook
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
+FIELDS["words"] = {"boost": 5000}
 BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3}
 BOOSTS |= {"contributing/": 0.7, "errors/": 0.3}
 """Pages that readers look for most rank above those that mention the same."""
@@ -60,10 +62,12 @@ def _tags(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]
             ):
                 given.add(command)
                 yield place, command
-        if "troubleshooting" in page.url or "reference" in page.url:
+        if any(name in page.url for name in ("troubleshooting", "reference", "glossary")):
             yield from ((entry, entry["title"]) for entry in own[1:])
         if "convention" in page.url:
             yield from ((own[-1], name) for stack in STACKS for name in (stack.title, stack.name))
+        if "choose" in page.url:
+            yield from ((place, "arm64") for place in own if "two-platforms" in place["location"])
         if "errors" in page.url:
             met = "".join(
                 _text(entry) for entry in entries if "troubleshooting" in entry["location"]
@@ -83,6 +87,10 @@ def on_post_build(config: MkDocsConfig) -> None:
     index["config"] |= {"fields": FIELDS, "pipeline": []}  # a message counts with its small words
     for entry, tag in _tags(index["docs"]):
         entry.setdefault("tags", []).append(tag)
+    places = {entry["location"].replace(".html", "/"): entry for entry in index["docs"]}
+    words = tomllib.loads((Path(config.docs_dir) / "words.toml").read_text())["words"]
+    for place, typed in words.items():
+        places[place]["words"] = typed
     for entry in index["docs"]:
         place = entry["location"].replace(".html", "/")
         boosts = [boost for start, boost in BOOSTS.items() if place.startswith(start)]

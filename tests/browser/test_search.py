@@ -3,8 +3,10 @@ first.
 """
 
 import re
+import tomllib
 
 import nbformat
+import playwright.sync_api as playwright
 import pytest
 from typer.main import get_command
 
@@ -46,26 +48,44 @@ TITLES = {
 
 
 @pytest.fixture(scope="module")
-def found(chromium, site):
-    """A function that pastes words into the search and returns the address of the first result,
-    below the site's.
-    """
+def first(chromium, site):
+    """A function that pastes words into the search and returns the first result."""
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto(f"{site}/", wait_until="networkidle")
     page.click(".md-search__input")
 
-    def first(words):
+    def look_for(words):
         page.keyboard.press("Control+a")
         page.keyboard.press("Delete")
         page.wait_for_function("!document.querySelector('.md-search-result__link')")
         page.evaluate("words => navigator.clipboard.writeText(words)", words)
         page.keyboard.press("Control+v")  # at once: what is typed is looked for letter by letter
-        link = page.wait_for_selector(".md-search-result__link", timeout=10_000)
-        return link.get_attribute("href").removeprefix(site).partition("?")[0]
+        return page.wait_for_selector(".md-search-result__link", timeout=4_000)
 
-    yield first
+    yield look_for
     context.close()
+
+
+@pytest.fixture(scope="module")
+def found(first, site):
+    """A function that returns the address of the first result, below the site's."""
+    return lambda words: first(words).get_attribute("href").removeprefix(site).partition("?")[0]
+
+
+@pytest.fixture(scope="module")
+def title(first):
+    """A function that returns the titles of the first page found, and of its first section."""
+
+    def of(words):
+        try:
+            item = first(words).query_selector("xpath=ancestor::li")
+        except playwright.TimeoutError:
+            return "nothing"
+        found = item.query_selector_all("h1, h2")[:2]
+        return " / ".join(title.inner_text() for title in found)
+
+    return of
 
 
 def cells():
@@ -126,3 +146,15 @@ def test_each_refusal_of_a_registry_is_found_where_it_is_explained(found):
 
 def test_what_a_reader_wants_to_do_is_found_by_its_name(found):
     assert {words: found(words) for words in TITLES} == TITLES
+
+
+QUERIES = tomllib.loads((ROOT / "tests" / "browser" / "queries.toml").read_text())["first"]
+
+
+def test_a_working_days_words_lead_to_their_page(title):
+    missed = {}
+    for words, wanted in QUERIES.items():
+        said = title(words)
+        if wanted not in said.lower():
+            missed[words] = said
+    assert missed == {}

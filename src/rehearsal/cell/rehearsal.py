@@ -81,8 +81,13 @@ class Rehearsal:
             raise Wrong(why)
 
     def left(self) -> list[str]:
-        """Return what the cells have made and not removed again, and what they have removed."""
-        now = self._items(self.shell())
+        """Return what the cells have made and not removed again, and what they have removed.
+
+        Nothing after a failed cell: what would remove it did not run.
+        """
+        if (shell := self.shell()).broken:
+            return []
+        now = self._items(shell)
         made, removed = without_parts(now - self._before), without_parts(self._before - now)
         return [*sorted(made), *(f"no {one}" for one in sorted(removed))]
 
