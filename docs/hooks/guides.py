@@ -52,7 +52,7 @@ def _left(declares: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a page leaves, a sentence each."""
     beginnings = {
         LEAVES: "Left on your machine on purpose",
-        MAY_LEAVE: "Left on some engines, as others were built on it",
+        MAY_LEAVE: "Left on some engines only",
     }
     for key, beginning in beginnings.items():
         items = (one.partition(" ") for one in declared_items(declares, key))

@@ -81,6 +81,19 @@ def test_every_leak_has_its_counterpart_that_passes():
     assert len(list(SPECIMENS.glob("*.passes.md"))) > 20
 
 
+FORMS = tomllib.loads((SPECIMENS.parent / "forms.toml").read_text())["form"]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form["name"])
+def test_a_form_in_which_something_fails(form, bash):
+    said = ""
+    try:
+        bash("", form["script"])
+    except CellFailed as error:
+        said = str(error)
+    assert bool(said) != ("may" in form), said
+
+
 IDIOMS = tomllib.loads((SPECIMENS.parent / "idioms.toml").read_text())["idiom"]
 
 

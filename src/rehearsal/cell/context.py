@@ -90,6 +90,8 @@ def may_fail(node: Node) -> bool:
     if node.type == "test_command":
         return bool(_STATUS.fullmatch(text(node).strip("[ ]")))
     name, *arguments = words(node) if node.type == "command" else [""]
+    if name in ("exit", "return") and not arguments:  # with the status of what failed before it
+        return node.parent is not None and node.parent.type == "list"
     if name in ("exit", "return"):
         return len(arguments) == 1 and arguments[0].isdigit() and 0 < int(arguments[0]) < 256
     said = " ".join(arguments).removesuffix(" ]")

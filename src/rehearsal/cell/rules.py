@@ -105,9 +105,8 @@ def _is_program(node: Node, names: set[str] | None) -> bool:
 
 
 def _is_worked_out(node: Node) -> bool:
-    """Whether a word is an expansion, but not a placeholder's stand-in: that has a value."""
-    stands_in = re.fullmatch(r"\$P{2,}", text(node))
-    return node.type in _WORKED_OUT and not stands_in
+    """Whether a word is an expansion of what may be unset: a placeholder's stand-in is not."""
+    return node.type in _WORKED_OUT and not re.fullmatch(r"\$(P{2,}|PWD|HOME)", text(node))
 
 
 def _list(node: Node) -> str | None:
