@@ -50,7 +50,7 @@ class ShellCell:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Wrong(f"The options after %%bash are not understood: {message}.")
+        raise Wrong(f'The options of this cell (magic_args="…") are not understood: {message}.')
 
 
 _PARSER = _Parser("%%bash", add_help=False, allow_abbrev=False)

@@ -16,6 +16,7 @@ from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
 from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
 
+_DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
 _OF_THE_SHELL = ("_", "OLDPWD", "PWD", "SHLVL")
 
 
@@ -131,12 +132,10 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
         )
     repositories = {reference.rpartition(":")[0] for reference in declared}
     if undeclared := sorted(seen.wrote - declared):
-        return f"it wrote {', '.join(undeclared)} without declaring it (%%bash --writes REFERENCE)"
+        return f"it wrote {', '.join(undeclared)} without declaring it{_DECLARE % undeclared[0]}"
     if undeclared := sorted(seen.refused - repositories):
-        return (
-            f"it would have written to {', '.join(undeclared)}, without declaring it (%%bash"
-            " --writes REFERENCE)"
-        )
+        tag = _DECLARE % f"{undeclared[0]}:TAG"
+        return f"it would have written to {', '.join(undeclared)}, without declaring it{tag}"
     if cell.fails is None and (missing := sorted(declared - seen.wrote)):
         return f"it declares to write {', '.join(missing)}, and did not"
     tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}
