@@ -30,7 +30,7 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 1050,
+    "src/rehearsal/runbook": 1056,
     "src/rehearsal/cell": 1616,
     "src/rehearsal/room": 1470,
     "src/rehearsal": 370,

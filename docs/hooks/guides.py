@@ -50,10 +50,7 @@ def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: File
 
 def _left(declares: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a page leaves, a sentence each."""
-    beginnings = {
-        LEAVES: "Left on your machine on purpose",
-        MAY_LEAVE: "Left on some engines only",
-    }
+    beginnings = {LEAVES: "Left on your machine on purpose", MAY_LEAVE: "Left on some engines only"}
     for key, beginning in beginnings.items():
         items = (one.partition(" ") for one in declared_items(declares, key))
         if named := [f"the {kind} `{name}`" for kind, _, name in items]:

@@ -99,12 +99,17 @@ class Runbook:
         return self.path.with_suffix(".ipynb")
 
     @functools.cached_property
+    def source(self) -> str:
+        """The text as it stands in its file."""
+        return self.path.read_text()
+
+    @functools.cached_property
     def text(self) -> Notebook:
         """The text as a notebook; raises CannotCheck if it does not parse."""
         import jupytext
 
         try:
-            return _notebook(jupytext.read(self.path))
+            return _notebook(jupytext.reads(self.source, "md"))
         except Exception as error:  # jupytext raises what its parsers raise
             raise CannotCheck(
                 f"{self.path.name} cannot be read as a notebook: {_line(error)}. Mend its text."

@@ -26,7 +26,7 @@ def passed_over(folder: Path) -> Iterator[tuple[str, str]]:
     files = (path for kind in ("*.md", "*.ipynb") for path in folder.rglob(kind))
     for path in sorted(files):
         name = path.relative_to(folder)
-        if any(part.startswith(".") for part in name.parts):
+        if any(part.startswith(".") for part in name.parts) or not path.is_file():
             continue
         if len(name.parts) > 1:
             yield str(name), "lies in a sub-folder, where nobody runs it: move it up, or away"
@@ -49,7 +49,7 @@ def _why_no_runbook(path: Path) -> str:
 
 def blocks_passed_over(runbook: Runbook) -> Iterator[str]:
     """Yield what is wrong with each block of a text that looks like commands, and is no cell."""
-    text = runbook.path.read_text()
+    text = runbook.source
     code = (cell.source if cell.script is None else cell.script for cell in runbook.text.code)
     scripts = Counter(script.strip() for script in code)
     for token in MarkdownIt().parse(_without_header(text)):
