@@ -57,9 +57,9 @@ def test_every_page_opens_and_asks_nobody(page, offline):
 
 def test_links_lead_to_files(page, offline):
     page.goto(f"file://{offline}/index.html")
-    page.click("text=Go back >> nth=-1")
+    page.click("text=Roll back production >> nth=-1")
     page.wait_for_url(f"file://{offline}/guide/go-back.html")
-    assert page.wait_for_selector("h1").text_content().startswith("Go back")
+    assert page.wait_for_selector("h1").text_content().startswith("Roll back production")
 
 
 @pytest.mark.parametrize("words", COMMANDS)
