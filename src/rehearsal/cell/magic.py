@@ -156,6 +156,6 @@ def _backend() -> Backend:
 
 def _refuse(*arguments: object, **options: object) -> NoReturn:
     raise CellFailed(
-        "This cell failed: only a ```bash fence may run shell commands; any other way would hide"
-        " their failures."
+        "This cell failed: only %%bash may run shell commands here; any other way would hide their"
+        " failures."
     )
