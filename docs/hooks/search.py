@@ -26,7 +26,7 @@ from megalotron_images.registry.hints import REFUSALS
 from rehearsal.runbook.model import Runbook
 
 FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
-FIELDS["words"] = {"boost": 5000}
+FIELDS |= {"words": {"boost": 5000}}
 BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3}
 BOOSTS |= {"contributing/": 0.7, "errors/": 0.3}
 """Pages that readers look for most rank above those that mention the same."""
@@ -66,8 +66,6 @@ def _tags(entries: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]
             yield from ((entry, entry["title"]) for entry in own[1:])
         if "convention" in page.url:
             yield from ((own[-1], name) for stack in STACKS for name in (stack.title, stack.name))
-        if "choose" in page.url:
-            yield from ((place, "arm64") for place in own if "two-platforms" in place["location"])
         if "errors" in page.url:
             met = "".join(
                 _text(entry) for entry in entries if "troubleshooting" in entry["location"]
@@ -88,9 +86,11 @@ def on_post_build(config: MkDocsConfig) -> None:
     for entry, tag in _tags(index["docs"]):
         entry.setdefault("tags", []).append(tag)
     places = {entry["location"].replace(".html", "/"): entry for entry in index["docs"]}
-    words = tomllib.loads((Path(config.docs_dir) / "words.toml").read_text())["words"]
-    for place, typed in words.items():
+    said = tomllib.loads((Path(config.docs_dir) / "words.toml").read_text())
+    for place, typed in said["words"].items():
         places[place]["words"] = typed
+    for place, typed in said["tags"].items():
+        places[place].setdefault("tags", []).append(typed)
     for entry in index["docs"]:
         place = entry["location"].replace(".html", "/")
         boosts = [boost for start, boost in BOOSTS.items() if place.startswith(start)]

@@ -1,8 +1,8 @@
 """One cell of a runbook: how it is read, checked and run. Runs inside the kernel.
 
 `magic` is the IPython extension that installs the strict `%%bash`; `bash` is a kernel's one shell
-(`driver.bash` its loop); `options`, `syntax`, `rules` and `grammar` read a cell and refuse what
-bash would overlook; `placeholders` and `redact` keep values and secrets out of texts. `backend` is
-what `rehearsal` and `production` have in common; `record` is the log of the latter. The host lints
-cells with the same code. May import `room`, `settings` and `errors`.
+(`driver.bash` its loop); `options`, `syntax`, `context`, `rules` and `grammar` read a cell and
+refuse what bash would overlook; `placeholders` and `redact` keep values and secrets out of texts.
+`backend` is what `rehearsal` and `production` have in common; `record` is the log of the latter.
+The host lints cells with the same code. May import `room`, `settings` and `errors`.
 """

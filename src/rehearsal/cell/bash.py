@@ -143,7 +143,7 @@ class Shell:
             raise Ended(self._failure(self._report, ended), ended)
         self._end_leftovers()
         late = self._bash.poll() is not None  # by a process substitution
-        if late or (fails is None and self._report.exists()):
+        if late or (self._report.exists() and (fails is None or self._last.exists())):
             raise Ended(self._failure(self._report, 1), 1)
         if fails is not None and not self._last.exists():
             why = self._failure(self._report, status)

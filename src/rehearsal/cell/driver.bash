@@ -11,10 +11,12 @@ set --
 # Note where a status came from: the nearest line that is not the driver's.
 rehearsal_note() {
   local -i rehearsal_i=1
-  while [[ ${BASH_SOURCE[rehearsal_i]-} == "$rehearsal_driver" && -n ${BASH_SOURCE[rehearsal_i + 1]-} ]]; do
+  while [[ ${BASH_SOURCE[rehearsal_i]-} == "$rehearsal_driver" &&
+    -n ${BASH_SOURCE[rehearsal_i + 1]-} ]]; do
     rehearsal_i+=1
   done
-  builtin printf '%s\t%s\t%s\n' "$1" "${BASH_LINENO[rehearsal_i - 1]}" "${BASH_SOURCE[rehearsal_i]-}" >> "$2"
+  local -i rehearsal_line=${BASH_LINENO[rehearsal_i - 1]}
+  builtin printf '%s\t%s\t%s\n' "$1" "$rehearsal_line" "${BASH_SOURCE[rehearsal_i]-}" >> "$2"
 }
 # End everything. In a subshell the command that waits for it must not run any more; politely first,
 # so that what reads from a pipe can still write what it holds.
@@ -30,7 +32,8 @@ rehearsal_failed() {
   [[ $BASHPID == "$rehearsal_shell" ]] || rehearsal_end "$1"
 }
 command_not_found_handle() {
-  builtin printf '%s: line %s: %s: command not found\n' "${BASH_SOURCE[1]-bash}" "${BASH_LINENO[0]}" "$1" >&2
+  builtin printf '%s: line %s: %s: command not found\n' \
+    "${BASH_SOURCE[1]-bash}" "${BASH_LINENO[0]}" "$1" >&2
   rehearsal_note 127 "$rehearsal_report.missing"
   [[ -n ${rehearsal_last-} ]] || rehearsal_end 127
   return 127
@@ -63,7 +66,9 @@ wait() {
       builtin wait "$rehearsal_job" || rehearsal_status=$?
     done
   else
-    while rehearsal_one=0 && { builtin wait -n || rehearsal_one=$?; } && ((rehearsal_one != 127)); do
+    while rehearsal_one=0
+      builtin wait -n || rehearsal_one=$?
+      ((rehearsal_one != 127)); do
       ((rehearsal_one == 0)) || rehearsal_status=$rehearsal_one
     done
   fi
@@ -83,15 +88,15 @@ rehearsal_arm() {
   builtin printf '%s\n' "$1" >&7
   [[ $rehearsal_fails == yes && $1 == "$rehearsal_count" ]] || return 0
   builtin trap - ERR
+  builtin trap rehearsal_over EXIT
   rehearsal_last=yes
   builtin printf 'reached\n' > "$rehearsal_report.last"
 }
-# After the last: no `break` has left the loop, and each job has ended, and well. One that was not
-# waited for is given a moment.
+# After the last statement each job has ended, and well. One that was not waited for is given a
+# moment.
 rehearsal_over() {
-  ((rehearsal_n > rehearsal_count))
   [[ -n ${!-} ]] || return 0
-  for rehearsal_n in 1 2 3 4; do
+  for _ in 1 2 3 4; do
     [[ -n $(builtin jobs -rp) ]] || break
     /bin/sleep 0.05
   done
@@ -102,13 +107,16 @@ rehearsal_over() {
   fi
 }
 readonly -f rehearsal_arm rehearsal_over
-while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d '' -u 3 rehearsal_values &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_cell && IFS= builtin read -r -d '' -u 3 rehearsal_count &&
+while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_values &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_cell &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_count &&
   IFS= builtin read -r -d '' -u 3 rehearsal_fails; do
   builtin eval "$rehearsal_values"
   # Sourced here and not in a function, where `declare` would be local.
   if [[ $rehearsal_fails == yes ]]; then
     builtin set +e
+    builtin trap - ERR
     (
       rehearsal_shell=$BASHPID
       for ((rehearsal_n = 1; rehearsal_n <= rehearsal_count; rehearsal_n++)); do
@@ -124,6 +132,7 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_nonce && IFS= builtin read -r -d
         rehearsal_arm "$rehearsal_n"
         builtin source "$rehearsal_cell.$rehearsal_n" 7>&-
       done
+      ((rehearsal_n > rehearsal_count)) # no `break` has left the loop
       rehearsal_over
     } < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
     rehearsal_status=0

@@ -230,7 +230,7 @@ def _command(node: Node) -> str | None:
         return _WORKED_OUT_NAME
     if "$" in name and "/" not in name and not _is_safe_anywhere(node, arguments):
         return _WORKED_OUT_NAME
-    if is_overlooked(node) and (why := _asks_badly(node, name, prefix)):
+    if is_overlooked(node) and (why := _asks_badly(node, name)):
         return why
     if prefix in (["command"], ["builtin"]) and name in _QUESTIONS | {"wait"}:
         return f"this is not looked at as {name} alone is; leave out {prefix[0]}"
@@ -251,7 +251,7 @@ def _is_safe_anywhere(node: Node, arguments: list[str]) -> bool:
     )
 
 
-def _asks_badly(node: Node, name: str, prefix: list[str]) -> str | None:
+def _asks_badly(node: Node, name: str) -> str | None:
     """Refuse what bash takes for a no though nothing was asked."""
     if name in ("eval", "source", ".") or ("$" in name and "/" not in name):
         return OVERLOOKED

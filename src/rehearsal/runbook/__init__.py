@@ -2,7 +2,8 @@
 
 A runbook is a pair: NAME.md, its text, and NAME.ipynb, that text with the outputs of a run. `model`
 reads a pair once into plain values; `lint` finds what would make a green run prove nothing, beside
-that run; `execute` runs notebooks in rooms, with nbval, whose workers load `nbval_plugin` (masks
+that run, and `passed_over` what would not run at all; `undo` holds what a page leaves against what
+it declares; `execute` runs notebooks in rooms, with nbval, whose workers load `nbval_plugin` (masks
 are applied there) and start kernels by `kernel`; `compare` holds the masks; `evidence` is the table
 of what held on which engine; `progress` is what a person sees meanwhile. May import `cell`, `room`,
 `settings` and `errors`.
