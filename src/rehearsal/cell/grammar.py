@@ -16,7 +16,7 @@ from rehearsal.cell.rules import IN_A_WORD, OVERLOOKED, RULES
 from rehearsal.cell.syntax import Script, places, text, walk, words
 from rehearsal.errors import Wrong
 
-OTHER_SHELLS = ("sh", "script", "system", "sx", "!", "perl", "ruby")
+OTHER_SHELLS: tuple[str, ...] = ("sh", "script", "system", "sx", "!", "perl", "ruby")
 OTHER_SHELLS += ("python", "python2", "python3", "pypy")
 """IPython's magics that start another program, which nothing would check."""
 
