@@ -9,7 +9,7 @@ from rehearsal.errors import CannotCheck
 
 
 def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):
-    record = Record(tmp_path / "runs", "push-an-image")
+    record = Record.new(tmp_path / "runs", "push-an-image")
     record.add("start", notebook="push-an-image", person="somebody", engine={"name": "here"})
     record.add(
         "cell", command="docker push x", values={}, writes=["x"], before={"x": {"digest": None}}
@@ -22,7 +22,7 @@ def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):
 def test_a_record_that_cannot_be_written_stops_the_run(tmp_path):
     (tmp_path / "runs").write_text("in the way")
     with pytest.raises(CannotCheck, match="cannot be written"):
-        Record(tmp_path / "runs", "push-an-image").add("start")
+        Record.new(tmp_path / "runs", "push-an-image").add("start")
 
 
 def test_a_fence_in_an_output_does_not_end_the_pages_fence():

@@ -31,9 +31,9 @@ LAYERS = {
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
     "src/rehearsal/runbook": 1056,
-    "src/rehearsal/cell": 1616,
+    "src/rehearsal/cell": 2030,
     "src/rehearsal/room": 1470,
-    "src/rehearsal": 370,
+    "src/rehearsal": 462,
     "src/megalotron_images": 2150,
     "docs/hooks": 420,
 }

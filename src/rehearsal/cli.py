@@ -153,17 +153,25 @@ def run(
     production: Annotated[
         bool, typer.Option("--production", help="On your own engine, for real.")
     ] = False,
+    goes_on: Annotated[
+        bool, typer.Option("--continue", help="Go on with the last production run, if stopped.")
+    ] = False,
 ) -> None:
     """Go through a notebook step by step: read, then run, skip or stop.
 
     It runs in a room, or with --production on your own engine: then each write waits for its full
-    reference, and runs/ gets a record.
+    reference, and runs/ gets a record. After a failed step you may run it again.
     """
+    from rehearsal.cell.record import find_unfinished
     from rehearsal.runbook.model import find_runbooks
-    from rehearsal.step import walk_through
+    from rehearsal.step import Place, walk_through
 
-    runbook = find_runbooks(load_settings(Path.cwd()), [notebook])[0]
-    if not walk_through(runbook, "production" if production else KERNEL):
+    settings = load_settings(Path.cwd())
+    runbook = find_runbooks(settings, [notebook])[0]
+    if goes_on and not production:
+        raise typer.BadParameter("--continue goes on with a production run: say --production too.")
+    before = find_unfinished(settings.root / "runs", runbook.name) if goes_on else None
+    if not walk_through(runbook, Place("production" if production else KERNEL, before)):
         raise Wrong(f"{runbook.name} did not go through.")
 
 

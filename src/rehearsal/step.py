@@ -3,11 +3,14 @@
 import getpass
 import os
 import queue
+import re
+import signal
 import sys
 import termios
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
@@ -15,85 +18,188 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 
-from rehearsal.cell.production import NOTEBOOK
-from rehearsal.errors import CannotCheck
+from rehearsal.cell.production import NOTEBOOK, VERB
+from rehearsal.cell.record import commands_done, read_record
+from rehearsal.cell.syntax import sets_state
+from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.model import Cell, Runbook
 from rehearsal.settings import KERNEL
 
 _SECONDS_TO_START = 60
 _PAUSE = 0.05
-_CHOICES = {"": "run", "r": "run", "s": "skip", "q": "stop"}
-_CHOICES |= {word: word for word in ("run", "skip", "stop")}
+_UNDO = re.compile(r"^#+ Undo\b", re.MULTILINE)
+_WORDS = {"g": "go", "r": "run", "s": "skip", "v": "values", "q": "stop", "u": "undo"}
+_WORDS |= {word: word for word in _WORDS.values()}
+_FIRST = "[Enter] run, s skip, q stop: "
+_IN_PRODUCTION = "[Enter] run, s skip, v change values, q stop: "
+_FAILED = (
+    "It failed; the shell is as it was before this cell. r run again, v change values, s skip,"
+    " or q to stop: "
+)
+_MOVED = "g go on all the same, [Enter] stop here: "
+_BEFORE_UNDO = "What follows undoes what you did. u go on and undo, [Enter] stop here: "
 
 
-def walk_through(runbook: Runbook, kernel: str) -> bool:
+class _Gone(SystemExit):
+    """The terminal has been closed, or somebody ends this process."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a person runs a runbook.
+
+    Attributes:
+        kernel: `rehearsal` or `production`.
+        goes_on_with: the record of a run that was stopped.
+    """
+
+    kernel: str
+    goes_on_with: Path | None = None
+
+    @property
+    def real(self) -> bool:
+        """Whether it is production."""
+        return self.kernel != KERNEL
+
+
+def walk_through(runbook: Runbook, place: Place) -> bool:
     """Run a runbook's cells one at a time; return whether all that ran ended well.
 
     A cell's own questions are asked here too. Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
         raise CannotCheck("Each step is asked for, and nobody is there to ask: use a terminal.")
-    manager = private_manager(kernel_name=kernel)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, _leave)
+    manager = private_manager(kernel_name=place.kernel)
     manager.start_kernel(cwd=str(runbook.path.parent), env=os.environ | {NOTEBOOK: runbook.name})
     client: BlockingKernelClient = manager.client()
     client.start_channels()
+    gone = False
     try:
         client.wait_for_ready(_SECONDS_TO_START)
-        console = Console()
-        if kernel == KERNEL:
-            known = runbook.placeholders.values()
-            values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
-            said = f"A rehearsal, in a sealed room: nothing leaves it. {values}"
-            console.print(said, highlight=False)
-        place = "" if kernel == KERNEL else "PRODUCTION: "
-        return _Walk(manager, client, console, place).through(runbook.text.cells)
+        return _Walk(manager, client, Console(), place).through(runbook)
     except RuntimeError as error:
-        raise CannotCheck(f"The kernel {kernel} ended. What it said stands above.") from error
+        said = f"The kernel {place.kernel} ended. What it said stands above."
+        raise CannotCheck(said) from error
+    except _Gone:
+        gone = True
+        raise
     finally:
         client.stop_channels()
-        manager.shutdown_kernel()
+        manager.shutdown_kernel(now=gone)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    raise _Gone(128 + number)
 
 
 @dataclass(frozen=True)
 class _Walk:
-    """The session of one person with one runbook; `place` is a prefix of each question."""
+    """The session of one person with one runbook; `ran` are the cells that ended well."""
 
     manager: KernelManager
     client: BlockingKernelClient
     console: Console
-    place: str
+    place: Place
+    ran: list[Cell] = field(default_factory=list)
 
-    def through(self, cells: Iterable[Cell]) -> bool:
+    def through(self, runbook: Runbook) -> bool:
+        if not self.place.real:
+            known = runbook.placeholders.values()
+            values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
+            said = f"A rehearsal, in a sealed room: nothing leaves it. {values}"
+            self.console.print(said, highlight=False)
+        cells: Sequence[Cell] = runbook.text.cells
+        if self.place.goes_on_with:
+            cells = self._go_on(cells, self.place.goes_on_with)
         done = {"run": 0, "skip": 0}
         for cell in cells:
             if cell.kind == "markdown":
                 self.console.print(Markdown(cell.source), "")
+                outcome = "read" if self._goes_past(cell) else "stop"
             elif cell.kind == "code":
-                choice = self._step(cell)
-                if choice in ("stop", "failed"):
-                    said = "Stopped" if choice == "stop" else "Failed"
-                    self.console.print(f"{said} after {done['run']} cells.")
-                    return choice == "stop"
-                done[choice] += 1
+                outcome = self._step(cell)
+            if outcome in ("stop", "failed"):
+                self._steer("stop")
+                said = "Stopped" if outcome == "stop" else "Failed"
+                self.console.print(f"{said} after {done['run']} cells.")
+                return outcome == "stop"
+            done[outcome] = done.get(outcome, 0) + 1
+        self._steer("finish")
         self.console.print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
         return True
 
+    def _go_on(self, cells: Sequence[Cell], record: Path) -> Sequence[Cell]:
+        """Return the cells that a stopped run has not done, once the shell is as it was then.
+
+        What sets something in the shell runs again; what it wrote is compared with the registry.
+        """
+        passed = first_not_done(cells, commands_done(read_record(record)))
+        self.console.print(f"Going on with {record.name}:", highlight=False)
+        self._steer("continue", str(record))
+        self._set_again(cells[:passed])
+        if not self._steer("compare") and self._ask(_MOVED, enter="stop") != "go":
+            raise Wrong("The run does not go on.")
+        return cells[passed:]
+
+    def _set_again(self, cells: Sequence[Cell]) -> None:
+        """Run those of some cells again that set something and write nothing."""
+        for cell in cells:
+            again = bool(cell.shell and not cell.shell.writes and sets_state(cell.shell.parsed))
+            if cell.kind == "code":
+                said = "again, for what it sets" if again else "done"
+                self.console.print(f"  {said}: {cell.first_line}", highlight=False, markup=False)
+            if again and not self._run(cell.source):
+                raise Wrong(f"This cannot be set again: {cell.first_line}. Begin anew.")
+
+    def _goes_past(self, cell: Cell) -> bool:
+        """Whether the person wants what follows a text: before an Undo, Enter stops."""
+        return not _UNDO.search(cell.source) or self._ask(_BEFORE_UNDO, enter="stop") == "undo"
+
     def _step(self, cell: Cell) -> str:
+        """Let the person run or skip one cell; return run, skip, stop or failed."""
         shown = cell.source if cell.script is None else cell.script
         colours = Syntax(shown, cell.language, background_color="default", word_wrap=True)
         self.console.print(colours)
-        choice = None
-        while choice is None:
+        question, enter, stopped = _FIRST, "run", "stop"
+        if self.place.real:
+            question = _IN_PRODUCTION
+        while True:
+            choice = self._ask(question, enter)
+            if choice == "stop":
+                return stopped
+            if choice == "values" and self.place.real:
+                self._steer("values")
+                self._set_again(self.ran)
+            elif choice == "skip":
+                self._steer("skip", cell.source)
+                return "skip"
+            elif choice == "run":
+                if self._run(cell.source):
+                    self.ran.append(cell)
+                    return "run"
+                if not self.place.real:
+                    return "failed"
+                question, enter, stopped = _FAILED, "", "failed"
+
+    def _ask(self, question: str, enter: str = "") -> str:
+        """Return a choice; Enter is `enter`, or asks again. Without a person it is stop."""
+        prefix = "PRODUCTION: " if self.place.real else ""
+        while True:
             try:
                 _forget_what_was_typed()
-                typed = input(f"{self.place}[Enter] run, s skip, q stop: ")
-                choice = _CHOICES.get(typed.strip().lower())
+                typed = input(f"{prefix}{question}").strip().lower()
             except (EOFError, KeyboardInterrupt):
-                choice = "stop"
-        if choice == "run" and not self._run(cell.source):
-            return "failed"
-        return choice
+                return "stop"
+            if choice := _WORDS.get(typed) or (enter if not typed else ""):
+                return choice
+
+    def _steer(self, verb: str, text: str = "") -> bool:
+        """Tell a production kernel about the run; return whether it went well."""
+        source = f"%%{VERB} {verb}\n{text}" if text else f"%{VERB} {verb}"
+        return not self.place.real or self._run(source)
 
     def _run(self, source: str) -> bool:
         """Run one cell, showing its output and answering its questions; return its success."""
@@ -134,6 +240,17 @@ class _Walk:
             self.console.out(content["evalue"], style="red", highlight=False)
             return False
         return True
+
+
+def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
+    """Return how many cells come before the first shell cell that is not the next one done."""
+    left = list(done)
+    for number, cell in enumerate(cells):
+        if cell.script is None:
+            continue
+        if not left or left.pop(0).strip() != cell.script.strip():
+            return number
+    return len(cells)
 
 
 def _forget_what_was_typed() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+import requests
 
 from conftest import ROOT, wait_until_nothing_is_left
 
@@ -57,3 +58,39 @@ def test_the_text_opens_as_a_notebook_and_runs_in_a_room(lab, chromium):
     )
     assert "sha256:" in digest.text_content()
     page.close()
+
+
+def ask(lab, path, **asked):
+    """Return what the server answers to a request."""
+    address, token = lab.split("/lab?token=")
+    return requests.request(
+        asked.pop("method", "GET"),
+        f"{address}/api/{path}",
+        headers={"Authorization": f"token {token}"},
+        timeout=SECONDS,
+        **asked,
+    ).json()
+
+
+@pytest.mark.parametrize("kernel", ["rehearsal", "production"])
+def test_saving_a_text_changes_nothing_whichever_kernel_ran_it(kernel, lab):
+    for path in sorted((ROOT / "notebooks").glob("*.md")):
+        before = path.read_bytes()
+        try:
+            model = ask(lab, f"contents/{path.name}?type=notebook&content=1")
+            model["content"]["metadata"]["kernelspec"] = {
+                "name": kernel,
+                "display_name": kernel,
+                "language": "python",
+            }
+            for cell in model["content"]["cells"]:
+                if cell["cell_type"] == "code":
+                    cell["execution_count"] = 1
+            ask(lab, f"contents/{path.name}", method="PUT", json=model)
+            assert path.read_bytes() == before, path.name
+        finally:
+            path.write_bytes(before)
+
+
+def test_pythons_own_kernel_is_not_offered(lab):
+    assert {*ask(lab, "kernelspecs")["kernelspecs"]} == {"rehearsal", "production"}

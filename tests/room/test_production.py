@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 
 from rehearsal.room.paths import PROJECT, ROOM
 from rehearsal.runbook.model import Runbook
@@ -25,6 +27,8 @@ BIN = Path(sys.executable).parent
 TOKEN = "practice-token-may-push"
 TEST = "ghcr.io/megalotron/alpine:test"
 STEP, WRITE = "q stop: ", "in full to go on: "
+GOES_ON = ["--continue"]
+FAILED, UNDO = "or q to stop: ", "[Enter] stop here: "
 ANSWERS = {STEP: "", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
 STORE = ROOM / "registries" / "ghcr.io" / "docker" / "registry" / "v2" / "repositories"
 LARGE = """```bash
@@ -65,11 +69,28 @@ def added(before):
     )
 
 
-def walk(machine, notebook, answers=ANSWERS, interrupt_at=None, **environment):
+def interrupt(pid, terminal):
+    os.write(terminal, b"\x03")
+
+
+def close_terminal(pid, terminal):
+    os.close(terminal)
+
+
+def kill(pid, terminal):
+    os.kill(pid, signal.SIGKILL)
+
+
+def terminate(pid, terminal):
+    os.kill(pid, signal.SIGTERM)
+
+
+def walk(machine, notebook, answers=ANSWERS, at=None, do=interrupt, options=(), **environment):
     """Go through a notebook in production in a terminal, answering each question; return status and
-    what was shown.
+    what was shown. Where `at` is shown, `do` something.
     """
-    command = [str(BIN / "rehearsal"), "run", notebook, "--production"]
+    answers = answers | {FAILED: answers.get(FAILED, "q"), UNDO: answers.get(UNDO, "u")}
+    command = [str(BIN / "rehearsal"), "run", notebook, "--production", *options]
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(machine)
@@ -88,10 +109,15 @@ def walk(machine, notebook, answers=ANSWERS, interrupt_at=None, **environment):
                 seen = len(shown)
                 said = answer if isinstance(answer, str) else answer.pop(0)
                 os.write(terminal, f"{said}\n".encode())
-        if interrupt_at and interrupt_at in shown[seen:]:
+        if at and at in shown[seen:]:
             time.sleep(0.3)
-            os.write(terminal, b"\x03")
-            interrupt_at = None
+            do(pid, terminal)
+            at = None
+            if do is close_terminal:
+                break
+    else:
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"it waits: {shown[-2000:]}")
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
 
 
@@ -100,6 +126,13 @@ def records(machine):
         [json.loads(line) for line in path.read_text().splitlines()]
         for path in sorted(machine.glob("runs/*.jsonl"))
     ]
+
+
+def last(machine):
+    """Return the events before those with which a walk ends, of the only record."""
+    (record,) = records(machine)
+    assert [event["event"] for event in record[-2:]] in (["stop", "closed"], ["finish", "closed"])
+    return record[:-2]
 
 
 def scripts(machine, notebook):
@@ -144,7 +177,7 @@ def test_a_wrong_confirmation_sends_nothing(typed, machine):
     assert status == 1
     assert "nothing was sent" in shown
     assert added(before) == []
-    assert records(machine)[0][-1]["event"] == "refused"
+    assert last(machine)[-1]["event"] == "refused"
 
 
 def edit(machine, before, after):
@@ -189,7 +222,7 @@ def test_a_cell_that_was_edited_does_not_run(change, machine):
     assert status == 1
     assert "no rehearsal has run this cell" in shown
     assert added(before) == []
-    assert records(machine)[0][-1]["event"] == "refused"
+    assert last(machine)[-1]["event"] == "refused"
     assert not Path("/tmp/pwned").exists()
 
 
@@ -332,12 +365,14 @@ def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(ma
     before = tags()
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
     rehearse(machine, "large")
-    status, shown = walk(machine, "large", interrupt_at="refers to repository")
+    status, shown = walk(machine, "large", at="refers to repository")
     assert status == 1
     assert "Interrupted" in shown
     assert added(before) == []
-    assert [event["event"] for event in records(machine)[0][-2:]] == ["end", "after"]
-    assert records(machine)[0][-1]["after"][TEST]["digest"] is None
+    ended = last(machine)[-2:]
+    assert [event["event"] for event in ended] == ["end", "after"]
+    assert ended[0]["interrupted"]
+    assert ended[1]["after"][TEST]["digest"] is None
     status, shown = walk(machine, "large")
     assert status == 0, shown
     assert added(before) == ["megalotron/alpine:test"]
@@ -382,3 +417,183 @@ def test_the_records_are_for_their_owner_alone(machine):
     walk(machine, "push-an-image", ANSWERS | {WRITE: ""})
     assert {oct(path.stat().st_mode & 0o777) for path in machine.glob("runs/*")} == {"0o600"}
     assert oct((machine / "runs").stat().st_mode & 0o777) == "0o700"
+
+
+def large(machine):
+    """Write and rehearse a page that pushes 80 MB."""
+    (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
+    rehearse(machine, "large")
+
+
+@pytest.mark.parametrize("do", [close_terminal, kill, terminate])
+def test_what_a_lost_run_had_started_ends_and_is_recorded(do, machine):
+    before = tags()
+    large(machine)
+    walk(machine, "large", at="refers to repository", do=do)
+    end = time.monotonic() + 30
+    while records(machine)[0][-1]["event"] != "lost" and time.monotonic() < end:
+        time.sleep(0.1)
+    lost = records(machine)[0][-1]
+    assert lost["event"] == "lost", records(machine)[0]
+    assert lost["after"][TEST]["digest"] is None
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [one for one in commands if b"docker\0push" in one or b"driver.bash" in one]
+    time.sleep(3)
+    assert added(before) == []
+
+
+def test_after_a_failure_values_are_changed_and_the_rest_is_kept(machine):
+    before = tags()
+    answers = {
+        "access token>: ": "practice-token-wrong",
+        FAILED: ["v", "r"],
+        "access token> [kept, Enter keeps it]: ": TOKEN,
+        "username> [octocat, Enter keeps it]: ": "",
+    }
+    status, shown = walk(machine, "push-an-image", ANSWERS | answers)
+    assert status == 0, shown
+    assert "again, for what it sets: export GHCR_PAT=" in shown
+    assert added(before) == ["megalotron/alpine:test"]
+
+
+def test_a_wrong_confirmation_is_typed_again_and_the_login_is_kept(machine):
+    before = tags()
+    status, shown = walk(
+        machine, "push-an-image", ANSWERS | {WRITE: ["alpine:test", TEST], FAILED: "r"}
+    )
+    assert status == 0, shown
+    assert added(before) == ["megalotron/alpine:test"]
+    assert shown.count("access token>: ") == 1
+    events = last(machine)
+    assert [event["typed"] for event in events if event["event"] == "confirmed"] == [TEST]
+
+
+def test_enter_does_not_undo(machine):
+    assert walk(machine, "push-an-image", ANSWERS | {UNDO: ""})[0] == 0
+    assert "docker logout" not in str(records(machine))
+    assert records(machine)[0][-2]["event"] == "stop"
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(machine):
+    before = tags()
+    cells = scripts(machine, "push-an-image")
+    push = next(n for n, script in enumerate(cells) if "docker push" in script)
+    assert walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})[0] == 0
+    assert added(before) == ["megalotron/alpine:test"]
+    status, shown = walk(machine, "push-an-image", options=GOES_ON)
+    assert status == 0, shown
+    assert f"done: {cells[push]}" in shown
+    assert shown.count("access token>: ") == 1
+    assert "<your GH username>: " not in shown
+    ran = [event["command"] for event in records(machine)[1] if event["event"] == "cell"]
+    assert ran == ["export GHCR_PAT=<your generated personal access token>", *cells[push + 1 :]]
+    done = subprocess.run(
+        [str(BIN / "rehearsal"), "run", "push-an-image", "--production", "--continue"],
+        cwd=machine,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "came to its end" in done.stderr
+
+
+def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
+    cells = scripts(machine, "push-an-image")
+    push = next(n for n, script in enumerate(cells) if "docker push" in script)
+    walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
+    shutil.rmtree(STORE / "megalotron" / "alpine" / "_manifests" / "tags" / "test")
+    status, shown = walk(
+        machine,
+        "push-an-image",
+        ANSWERS | {"all the same, [Enter] stop here: ": ""},
+        options=GOES_ON,
+    )
+    assert status == 1
+    assert "at the end of that run: look at who has written it since" in shown
+    assert "docker image inspect" not in str(records(machine)[1])
+    status, shown = walk(
+        machine,
+        "push-an-image",
+        ANSWERS | {"all the same, [Enter] stop here: ": "g"},
+        options=GOES_ON,
+    )
+    assert "PRODUCTION: [Enter] run" in shown
+
+
+def test_a_page_of_a_record_tells_how_a_run_ended(machine):
+    walk(machine, "push-an-image", ANSWERS | {STEP: ["s", "", "q"]})
+    page = subprocess.run(
+        ["rehearsal", "record", *machine.glob("runs/*")], capture_output=True, text=True, check=True
+    ).stdout
+    assert ": skipped" in page
+    assert ": stopped by the person" in page
+    assert "Text: commit" in page
+    (file,) = machine.glob("runs/*")
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-2]))
+    page = subprocess.run(
+        ["rehearsal", "record", file], capture_output=True, text=True, check=True
+    ).stdout
+    assert "Abandoned" in page
+
+
+@pytest.fixture
+def notebook(machine, monkeypatch):
+    """A function that runs a source in a production kernel, as JupyterLab does, with answers;
+    returns what was shown.
+    """
+    monkeypatch.chdir(machine / "notebooks")
+    manager = KernelManager(kernel_name="production")
+    manager.start_kernel(cwd=str(machine / "notebooks"))
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(60)
+
+    def run(source, *answers):
+        left, shown = [*answers], []
+
+        def show(message):
+            content = message["content"]
+            shown.append(content.get("text", "") or content.get("evalue", ""))
+
+        client.execute_interactive(
+            source,
+            allow_stdin=True,
+            timeout=60,
+            output_hook=show,
+            stdin_hook=lambda message: client.input(left.pop(0)),
+        )
+        return "".join(shown)
+
+    yield run
+    client.stop_channels()
+    manager.shutdown_kernel()
+
+
+def sources(machine, notebook):
+    return [cell.source for cell in Runbook(machine / "notebooks" / f"{notebook}.md").text.code]
+
+
+def test_in_jupyterlab_too_a_failed_cell_comes_first_and_what_was_exported_is_kept(
+    machine, notebook
+):
+    cells = sources(machine, "push-an-image")
+    push = next(n for n, cell in enumerate(cells) if "docker push" in cell)
+    for cell in cells[:push]:
+        notebook(cell, TOKEN if "<your generated" in cell else "octocat")
+    assert "nothing was sent" in notebook(cells[push], "no")
+    assert "the cell that failed comes first" in notebook(cells[push + 1])
+    assert "digest: sha256" in notebook(cells[push], TEST)
+    assert "nothing was sent" in notebook(cells[push], "no")
+    assert notebook("%rehearsal_run skip") == ""
+    assert "alpine@sha256:" in notebook(cells[push + 1])
+    assert "%rehearsal_run undo is unknown; there is skip, values" in notebook(
+        "%rehearsal_run undo"
+    )
+    (record,) = records(machine)
+    assert [event["event"] for event in record if event["event"] == "skip"] == ["skip"]
+
+
+def test_a_shell_command_without_its_magic_is_told_what_to_write(notebook):
+    assert "`docker` is a shell command: write %%bash above it" in notebook("docker ps")
+    assert "no rehearsal has run this cell" in notebook("%%bash\ndocker ps")

@@ -13,13 +13,14 @@ import shlex
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 import psutil
 
 from rehearsal.cell.placeholders import Filled
+from rehearsal.cell.questions import Answer, Questions
 from rehearsal.errors import Wrong
 from rehearsal.room import linux
 
@@ -42,6 +43,10 @@ class NotRun(Wrong):
     """A cell was not run, as an earlier one has broken the shell."""
 
 
+class Interrupted(Wrong):
+    """Somebody stopped a cell while it ran."""
+
+
 class Ended(Wrong):
     """A cell ended otherwise than declared; `code` is the shell's exit status."""
 
@@ -53,12 +58,14 @@ class Ended(Wrong):
 class Shell:
     """A running bash, until it is closed, interrupted, or a cell fails; then `broken` says why."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, state: str = "") -> None:
         linux.adopt_orphans()
         self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.broken: str | None = None
         self._ran: list[Filled] = []
+        self._state = state
+        self._questions = Questions()
         self._report, self._missing, self._last, self._at = (
             self.folder / f"report{end}" for end in ("", ".missing", ".last", ".at")
         )
@@ -77,7 +84,7 @@ class Shell:
                 str(answers),
                 str(self._report),
             ],
-            stdin=subprocess.DEVNULL,
+            stdin=self._questions.terminal,
             stdout=output,
             stderr=output,
             pass_fds=(requests, answers),
@@ -88,21 +95,28 @@ class Shell:
         os.set_blocking(self._output, False)
 
     def run(
-        self, filled: Filled, write: Write, *, values: Mapping[str, str], fails: int | None = None
+        self,
+        filled: Filled,
+        write: Write,
+        *,
+        values: Mapping[str, str],
+        fails: int | None = None,
+        answers: Sequence[Answer] = (),
     ) -> None:
         """Run one cell, passing its output to `write` as it comes.
 
-        values: variables to set first. fails: the exit status that the cell must end with. Raises
-        Wrong unless it ends as declared; then no later cell runs.
+        values: variables to set first. fails: the exit status that the cell must end with. answers:
+        what it asks, in order, and what is typed. Raises Wrong unless it ends as declared; then no
+        later cell runs.
         """
         self.check()
         try:
+            self._questions.expect(answers)
             self._run(filled, write, values, fails)
+            self._questions.check()
         except KeyboardInterrupt:
             self.fail("the shell was interrupted.")
-            raise Wrong(
-                "Interrupted: what the cell had started was ended. Restart the kernel to go on."
-            ) from None
+            raise Interrupted("Interrupted: what the cell had started was ended.") from None
         except Wrong as error:
             self.fail(f"an earlier cell failed ({error}).")
             raise
@@ -112,6 +126,18 @@ class Shell:
         if self.broken:
             raise NotRun(f"Not run: {self.broken} Restart the kernel and run all cells again.")
 
+    def state(self) -> str:
+        """Return what makes another shell like this one: variables, functions, folder, mask."""
+        said, script = bytearray(), "rehearsal_state"
+        self.run(Filled(script, ((0, script),), {}), said.extend, values={})
+        drop = "for rehearsal_name in $(compgen -e); do unset -v $rehearsal_name; done\n"
+        return drop + said.decode(errors="surrogateescape")
+
+    @property
+    def process(self) -> int:
+        """The number of the shell's process, which leads a session of its own."""
+        return self._bash.pid
+
     def fail(self, why: str) -> None:
         """End the shell; `why` is what later cells say."""
         self._kill(signal.SIGTERM)
@@ -120,6 +146,7 @@ class Shell:
     def close(self) -> None:
         """End the shell and everything it started."""
         self._kill(signal.SIGKILL)
+        self._questions.close()
         for number in (self._requests, self._answers, self._output):
             with contextlib.suppress(OSError):
                 os.close(number)
@@ -130,11 +157,17 @@ class Shell:
         cell = self._write(filled)
         nonce = secrets.token_hex(16)
         assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-        expected = "no" if fails is None else "yes"
-        request = "\0".join(
-            (nonce, assignments, str(cell), str(len(filled.statements)), expected, "")
+        request = (
+            nonce,
+            f"{self._state}\n{assignments}",
+            str(cell),
+            str(len(filled.statements)),
+            "no" if fails is None else "yes",
+            "yes" if self._questions.expected else "no",
+            "",
         )
-        os.write(self._requests, request.encode())
+        self._state = ""
+        _write_all(self._requests, "\0".join(request).encode(errors="surrogateescape"))
         status = self._answer(nonce, write)
         ended = self._bash.wait() if status is None else 0
         if fails != _NO_COMMAND and self._missing.exists():
@@ -224,6 +257,8 @@ class Shell:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._output, 65536):
                 write(data)
+                if typed := self._questions.answer(data):
+                    write(typed)
 
     def _end_leftovers(self) -> None:
         """Kill what the cell left running; raise Wrong if there was anything."""
@@ -261,6 +296,11 @@ class Shell:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._bash.wait()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _line(source: str, number: int) -> str:

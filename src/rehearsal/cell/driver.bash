@@ -1,11 +1,12 @@
 # The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT, two descriptors and a file. A
-# request is five strings that end with NUL: a nonce, assignments, the path of a cell, the number of
-# its statements, and "yes" if the last is expected to fail. Statement N is the file CELL.N, on its
-# line of the cell; an answer is the nonce and a status. A cell that fails ends this shell. Where it
-# failed stands in REPORT, the statement that ran last in REPORT.at, and in REPORT.missing where
-# there was no such command: bash lets that pass in a condition.
+# request is six strings that end with NUL: a nonce, assignments, the path of a cell, the number of
+# its statements, "yes" if the last is expected to fail, and "yes" if somebody answers on descriptor
+# 8, a terminal. Statement N is the file CELL.N, on its line of the cell; an answer is the nonce and
+# a status. A cell that fails ends this shell. Where it failed stands in REPORT, the statement that
+# ran last in REPORT.at, and in REPORT.missing where there was no such command: bash lets that pass
+# in a condition.
 readonly rehearsal_report=$3 rehearsal_driver=${BASH_SOURCE[0]}
-exec 3<&"$1" 4>&"$2" 5>&1 6>&2 7> "$3.at"
+exec 3<&"$1" 4>&"$2" 5>&1 6>&2 7> "$3.at" 8<&0
 set --
 
 # Note where a status came from: the nearest line that is not the driver's.
@@ -106,13 +107,33 @@ rehearsal_over() {
     builtin printf '1\t0\tjob\n' >> "$rehearsal_report"
   fi
 }
-readonly -f rehearsal_arm rehearsal_over
+# Print what restores this shell's variables, functions, folder and mask in another one.
+rehearsal_state() {
+  local rehearsal_name IFS=$'\n'
+  for rehearsal_name in $(builtin compgen -v); do
+    case $rehearsal_name in
+      BASH* | rehearsal_* | EUID | PPID | UID | SHELLOPTS | DIRSTACK | FUNCNAME | GROUPS) ;;
+      PIPESTATUS | RANDOM | SRANDOM | SECONDS | EPOCH* | LINENO | IFS | _) ;;
+      *) builtin declare -p "$rehearsal_name" ;;
+    esac
+  done
+  for rehearsal_name in $(builtin compgen -A function); do
+    case $rehearsal_name in
+      rehearsal_* | command_not_found_handle | test | [ | *grep | cmp | diff | wait) ;;
+      *) builtin declare -f "$rehearsal_name" ;;
+    esac
+  done
+  builtin printf 'cd -- %q\numask %s\n' "$PWD" "$(builtin umask)"
+}
+readonly -f rehearsal_arm rehearsal_over rehearsal_state
 while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&
   IFS= builtin read -r -d '' -u 3 rehearsal_values &&
   IFS= builtin read -r -d '' -u 3 rehearsal_cell &&
   IFS= builtin read -r -d '' -u 3 rehearsal_count &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_fails; do
+  IFS= builtin read -r -d '' -u 3 rehearsal_fails &&
+  IFS= builtin read -r -d '' -u 3 rehearsal_asked; do
   builtin eval "$rehearsal_values"
+  if [[ $rehearsal_asked == yes ]]; then exec <&8; else exec < /dev/null; fi
   # Sourced here and not in a function, where `declare` would be local.
   if [[ $rehearsal_fails == yes ]]; then
     builtin set +e
@@ -123,7 +144,7 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&
         rehearsal_arm "$rehearsal_n"
         builtin source "$rehearsal_cell.$rehearsal_n" 7>&-
       done
-    ) < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    ) >&5 2>&6 3<&- 4>&- 5>&- 6>&- 8<&-
     rehearsal_status=$?
   else
     rehearsal_shell=$BASHPID
@@ -134,7 +155,7 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&
       done
       ((rehearsal_n > rehearsal_count)) # no `break` has left the loop
       rehearsal_over
-    } < /dev/null >&5 2>&6 3<&- 4>&- 5>&- 6>&-
+    } >&5 2>&6 3<&- 4>&- 5>&- 6>&- 8<&-
     rehearsal_status=0
   fi
   builtin printf '%s %s\n' "$rehearsal_nonce" "$rehearsal_status" >&4

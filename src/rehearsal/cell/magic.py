@@ -3,11 +3,13 @@
 The kernelspec loads it, so no notebook needs a set-up cell.
 """
 
+import ast
 import atexit
 import functools
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -18,6 +20,8 @@ from rehearsal.cell.bash import NotRun, Shell
 from rehearsal.cell.grammar import OTHER_SHELLS, Refused, check, functions_of
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
+from rehearsal.cell.production import VERB, Production
+from rehearsal.cell.questions import Answer
 from rehearsal.cell.redact import Shown
 from rehearsal.cell.rehearsal import Rehearsal
 from rehearsal.cell.syntax import FORM
@@ -70,18 +74,16 @@ class Bash:
                 shown.end()
                 return
             values = self._values(filled)
+            answers = [self._answer(*asked, cell) for asked in cell.asked]
             shown = Shown(self._secrets | self._backend.secrets(self._placeholders().values()))
             with self._backend.running(cell, shown):
                 try:
-                    shell.run(filled, shown.write, values=values, fails=cell.fails)
+                    shell.run(filled, shown.write, values=values, fails=cell.fails, answers=answers)
                 finally:
                     shown.end()
-        except CannotCheck as error:
-            raise RoomUnavailable(shown.hide(str(error))) from None
-        except NotRun as error:
-            raise CellNotRun(f"This cell failed: {error}") from None
         except RehearsalError as error:
-            raise CellFailed(shown.hide(f"This cell failed: {error}")) from None
+            self._backend.failed()
+            raise _failure(error, shown) from None
 
     def close(self) -> None:
         """End the shell."""
@@ -94,14 +96,27 @@ class Bash:
 
     def _with_values(self, cell: ShellCell) -> ShellCell:
         """Return the cell with values for the placeholders in its declared writes."""
+        return replace(cell, writes=tuple(self._put_in(one, "--writes") for one in cell.writes))
+
+    def _put_in(self, text: str, option: str) -> str:
         known = self._placeholders()
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in known or known[match[1]].secret:
-                raise Wrong(f"--writes names {match[0]}, which is not declared, or is a secret.")
+                raise Wrong(f"{option} names {match[0]}, which is not declared, or is a secret.")
             return self._backend.value(known[match[1]])
 
-        return replace(cell, writes=tuple(FORM.sub(value, reference) for reference in cell.writes))
+        return FORM.sub(value, text)
+
+    def _answer(self, question: str, text: str, cell: ShellCell) -> Answer:
+        """Return what is typed where the cell asks; a secret is a placeholder by itself."""
+        whole = FORM.fullmatch(text)
+        if whole and (one := self._placeholders().get(whole[1])) and one.secret:
+            secret = self._backend.value(one)
+            self._secrets.add(secret)
+            return Answer(question, secret, secret=True)
+        said = self._put_in(text, "--asked")
+        return Answer(question, self._backend.answer(question, said, cell))
 
     def _read(self, cell: ShellCell, shell: Shell) -> Filled:
         try:
@@ -120,6 +135,14 @@ class Bash:
         return values
 
 
+def _failure(error: RehearsalError, shown: Shown) -> CellFailed:
+    """Return an error as its one line for a person."""
+    if isinstance(error, CannotCheck):
+        return RoomUnavailable(shown.hide(str(error)))
+    kind = CellNotRun if isinstance(error, NotRun) else CellFailed
+    return kind(shown.hide(f"This cell failed: {error}"))
+
+
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Install the strict `%%bash`, and refuse every other way to a shell."""
     backend = _backend()
@@ -130,28 +153,48 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
         register(_refuse, "line_cell", name)
     if isinstance(backend, Rehearsal):
         register(lambda line: print(json.dumps(backend.left())), "line", LEFT)
+    if isinstance(backend, Production):
+        register(functools.partial(_run_verb, backend), "line_cell", VERB)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse
     ipython.input_transformers_cleanup.append(functools.partial(_check, backend))
     atexit.register(bash.close)
 
 
+def _run_verb(backend: Production, line: str, text: str = "") -> None:
+    """Carry out `%rehearsal_run VERB`."""
+    try:
+        backend.carry_out(line.strip(), text)
+    except RehearsalError as error:
+        raise CellFailed(str(error)) from None
+
+
 def _check(backend: Backend, lines: list[str]) -> list[str]:
     """Return a cell unchanged; raise CellFailed if it must not run here."""
+    source = "".join(lines)
     try:
+        if source.startswith(("%rehearsal_", "%%rehearsal_")):
+            return lines
         if lines:
-            backend.check("".join(lines))
+            _check_python(source)
+            backend.check(source)
     except RehearsalError as error:
         raise CellFailed(f"This cell failed: {error}.") from None
     return lines
 
 
-def _backend() -> Backend:
-    if PRODUCTION not in os.environ:
-        return Rehearsal()
-    from rehearsal.cell.production import Production
+def _check_python(source: str) -> None:
+    """Raise Wrong for a shell command without a magic, which Python would call a syntax error."""
+    first = source.split(maxsplit=1)[0] if source.strip() else ""
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        if shutil.which(first):
+            raise Wrong(f"`{first}` is a shell command: write %%bash above it") from None
 
-    return Production()
+
+def _backend() -> Backend:
+    return Production() if PRODUCTION in os.environ else Rehearsal()
 
 
 def _refuse(*arguments: object, **options: object) -> NoReturn:

@@ -31,6 +31,7 @@ class ShellCell:
         store: the only image store with which it holds; empty for both.
         unsent: whether it fails on the machine itself, before a registry is asked.
         any_order: whether the lines that it prints may come in any order.
+        asked: the beginnings of its questions, each with what is typed.
     """
 
     script: str
@@ -41,6 +42,7 @@ class ShellCell:
     store: str = ""
     unsent: bool = False
     any_order: bool = False
+    asked: tuple[tuple[str, str], ...] = ()
 
     @functools.cached_property
     def parsed(self) -> Script:
@@ -61,6 +63,9 @@ _PARSER.add_argument("--store", choices=STORES, default="")
 _PARSER.add_argument("--answers", default="", metavar="WORDS")
 _PARSER.add_argument("--unsent", action="store_true")
 _PARSER.add_argument("--any-order", action="store_true")
+_PARSER.add_argument(
+    "--asked", action="append", default=[], nargs=2, metavar=("QUESTION", "ANSWER")
+)
 
 
 def read_cell(line: str, script: str) -> ShellCell:
@@ -81,6 +86,7 @@ def read_cell(line: str, script: str) -> ShellCell:
         read.store,
         read.unsent,
         read.any_order,
+        tuple((question, answer) for question, answer in read.asked),
     )
 
 

@@ -12,17 +12,18 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rehearsal.cell.bash import Ended, Shell
-from rehearsal.cell.options import NOT_HERE, ShellCell
+from rehearsal.cell import about
+from rehearsal.cell.bash import Ended, Interrupted, Shell
+from rehearsal.cell.lost import Watch
+from rehearsal.cell.options import NOT_HERE, ShellCell, split_magic
 from rehearsal.cell.placeholders import Filled, Placeholder, runbooks
-from rehearsal.cell.record import Record
+from rehearsal.cell.record import HIDDEN, Record, named_by, read_record, values_of
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import Wrong
 from rehearsal.settings import KERNEL, load_settings
@@ -31,7 +32,8 @@ NOTEBOOK = "REHEARSAL_NOTEBOOK"
 """Variable with the notebook's name; JupyterLab sets JPY_SESSION_NAME."""
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
 _SHORTEST_SECRET = 6
-_SECONDS = 90
+VERB = "rehearsal_run"
+"""The magic by which a person steers a run: `%rehearsal_run skip`; see Production.carry_out."""
 
 
 class Production:
@@ -42,28 +44,46 @@ class Production:
         project = load_settings(self.folder)
         self._command = project.digest
         self._shell: Shell | None = None
+        self._state = ""
         self._values: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+        self._named: dict[str, object] = {}
+        self._current, self._failed = "", ""
         self._rehearsed = frozenset(_rehearsed(self.folder))
-        self._record = Record(project.root / "runs", _notebook())
+        self._record = Record.new(project.root / "runs", _notebook())
+        self._watch: Watch | None = None
 
     def shell(self) -> Shell:
-        """Return the shell, in the person's own environment."""
+        """Return the shell, in the person's own environment.
+
+        After a failed cell it is a new one, as the old was before that cell.
+        """
         if self._shell is None:
-            shell = Shell(Path(tempfile.mkdtemp(prefix="rehearsal-")))
-            engine = _engine()
-            self._record.add("start", notebook=_notebook(), person=getpass.getuser(), engine=engine)
-            self._shell = shell
+            engine = about.engine()
+            self._record.add("start", notebook=_notebook(), **about.run(self.folder), engine=engine)
+            self._watch = Watch(self._record.file, self._command)
+            self._open_shell()
             said = ", ".join(engine.values())
             print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file}", flush=True)
+        elif self._shell.broken:
+            self._close_shell()
+            self._open_shell()
+        assert self._shell
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
         """Return the person's value, asked for once a run; a secret is not echoed."""
         if placeholder.name not in self._values:
             ask = getpass.getpass if placeholder.secret else input
-            answer = _ask(ask, f"{placeholder.what}\n<{placeholder.name}>: ").strip()
+            kept = self._before.get(placeholder.name, "")
+            shown = "kept" if placeholder.secret else kept
+            default = f" [{shown}, Enter keeps it]" if kept else ""
+            prompt = f"{placeholder.what}\n<{placeholder.name}>{default}: "
+            answer = _ask(ask, prompt).strip() or kept
             if not answer:
-                raise Wrong(f"<{placeholder.name}> was left empty, so the cell did not run.")
+                why = f"<{placeholder.name}> was left empty, so the cell did not run."
+                self._record.add("refused", why=why)
+                raise Wrong(why)
             self._values[placeholder.name] = answer
         return self._values[placeholder.name]
 
@@ -71,6 +91,14 @@ class Production:
         """Return passwords and tokens of the environment and of Docker's logins."""
         long = {name: value for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET}
         return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
+
+    def answer(self, question: str, text: str, cell: ShellCell) -> str:
+        """Return a reference that the person types to the guard; what else is asked, ask now."""
+        return text if text in cell.writes else _ask(input, f"{question} ").strip()
+
+    def failed(self) -> None:
+        """Let no other cell run until this one has run again, or was skipped."""
+        self._failed = self._current
 
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
@@ -80,38 +108,44 @@ class Production:
         except Wrong as error:
             self._record.add("refused", command=shown.hide(cell.script), why=str(error))
             raise
-        values = {
-            name: "*****" if shown.hide(value) != value else value
-            for name, value in self._values.items()
-        }
         before = self._digests(cell)
         self._record.add(
             "cell",
             command=shown.hide(cell.script),
-            values=values,
+            values={name: _hidden(value, shown) for name, value in self._values.items()},
             writes=list(cell.writes),
             before=before,
         )
-        begin, status = time.monotonic(), 1
+        self._watch_over(cell.writes)
+        begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
-            status = cell.fails or 0
+            ended = {"status": cell.fails or 0, "well": True}
+            self._state = self.shell().state()
         except Ended as error:
-            status = error.code
+            ended = {"status": error.code}
+            raise
+        except Interrupted:
+            ended = {"status": 130, "interrupted": True}
             raise
         finally:
             took = round(time.monotonic() - begin, 3)
-            self._record.add("end", status=status, seconds=took, output=shown.text)
+            self._record.add("end", **ended, seconds=took, output=shown.text)
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
+            self._watch_over(())
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return nothing: the cell itself says what this engine cannot do."""
         return ""
 
     def check(self, source: str) -> None:
-        """Raise Wrong for a cell that no rehearsal has run as it is: nobody has verified it."""
-        if source.strip() not in self._rehearsed:
+        """Raise Wrong for a cell that no rehearsal has run as it is: nobody has verified it.
+
+        After a failed cell, only that one may run.
+        """
+        source = source.strip()
+        if source not in self._rehearsed:
             why = (
                 "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it"
                 " (rehearsal refresh)"
@@ -120,12 +154,83 @@ class Production:
             # not its text, which may hold what somebody put in for a placeholder
             self._record.add("refused", why=why)
             raise Wrong(why)
+        if self._failed not in ("", source):
+            raise Wrong(
+                "the cell that failed comes first: run it again, or go on without it with"
+                f" %{VERB} skip (%{VERB} values changes what you typed)"
+            )
+        self._current, self._failed = source, ""
+
+    def carry_out(self, verb: str, text: str) -> None:
+        """Carry out a word of the person about the run; raise Wrong for an unknown one.
+
+        `skip`: go on without the cell `text`, or the one that failed. `values`: ask for each value
+        again. `stop` and `finish`: note how the run ends. `continue`: go on with the record `text`.
+        `compare`: see that what that run wrote still stands.
+        """
+        verbs: dict[str, Callable[[], None]] = {
+            "skip": lambda: self._skip(text),
+            "values": self._ask_again,
+            "stop": lambda: self._record.add("stop"),
+            "finish": lambda: self._record.add("finish"),
+            "continue": lambda: self._continue(Path(text.strip())),
+            "compare": self._compare,
+        }
+        if verb not in verbs:
+            raise Wrong(f"%{VERB} {verb} is unknown; there is {', '.join(verbs)}")
+        self.shell()
+        verbs[verb]()
 
     def close(self) -> None:
-        """End the shell, and remove the scripts that it ran."""
+        """End the shell and the run's record, and remove the scripts that it ran."""
         if self._shell:
-            self._shell.close()
-            shutil.rmtree(self._shell.folder, ignore_errors=True)
+            self._close_shell()
+            self._record.add("closed")
+        if self._watch:
+            self._watch.close()
+
+    def _open_shell(self) -> None:
+        self._shell = Shell(Path(tempfile.mkdtemp(prefix="rehearsal-")), self._state)
+        self._watch_over(())
+
+    def _close_shell(self) -> None:
+        assert self._shell
+        self._shell.close()
+        shutil.rmtree(self._shell.folder, ignore_errors=True)
+
+    def _watch_over(self, writes: Sequence[str]) -> None:
+        assert self._watch
+        assert self._shell
+        self._watch.over(self._shell.process, writes)
+
+    def _skip(self, source: str) -> None:
+        self._record.add("skip", command=split_magic(source or self._failed)[1].strip())
+        self._failed = ""
+
+    def _ask_again(self) -> None:
+        self._before |= self._values
+        self._values.clear()
+        self._failed = ""
+
+    def _continue(self, file: Path) -> None:
+        """Take over the values of another run, and what it wrote; secrets are not in its record."""
+        events = read_record(file)
+        self._record.add("continue", of=file.name)
+        self._values |= values_of(events)
+        self._named = named_by(events)
+
+    def _compare(self) -> None:
+        """Print what each reference names that the run before wrote; raise Wrong if one moved."""
+        moved = []
+        for reference, then in self._named.items():
+            now = self._digest(reference)
+            digest = now.get("digest") if isinstance(now, dict) else None
+            print(f"{reference}: {digest or now}")
+            self._record.add("compared", after={reference: now})
+            if digest != then:
+                moved.append(f"{reference} was {then} at the end of that run")
+        if moved:
+            raise Wrong(f"{'; '.join(moved)}: look at who has written it since, before you go on")
 
     def _guard(self, cell: ShellCell) -> None:
         """Ask for each reference; raise Wrong, before anything is sent, for another answer."""
@@ -136,7 +241,9 @@ class Production:
         for reference in cell.writes:
             typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ").strip()
             if typed != reference:
+                # what was typed is not kept: it may be a token in the wrong place
                 raise Wrong(f"that is not {reference}: nothing was sent")
+            self._record.add("confirmed", typed=typed)
 
     def _digests(self, cell: ShellCell) -> dict[str, object]:
         """Return what the project's digest command says of each reference."""
@@ -147,24 +254,17 @@ class Production:
         )
 
     def _digest(self, reference: str) -> object:
+        """Return what the digest command says, asked in the shell, with what it exports."""
         program, command = self._command.split()[0], f"{self._command} {shlex.quote(reference)}"
         said = bytearray()
-        shell = self.shell()
+        asked = f"if {command} 2>&1; then :; fi"
+        there = (
+            f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program} here'; fi"
+        )
         try:
-            if shell.broken:
-                done = subprocess.run(
-                    shlex.split(command), capture_output=True, timeout=_SECONDS, check=False
-                )
-                said += done.stdout or done.stderr
-            else:
-                asked = f"if {command} 2>&1; then :; fi"
-                there = (
-                    f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program}"
-                    " here'; fi"
-                )
-                shell.run(Filled(there, ((0, there),), {}), said.extend, values={})
+            self.shell().run(Filled(there, ((0, there),), {}), said.extend, values={})
             return json.loads(said)
-        except (OSError, ValueError, Wrong, subprocess.TimeoutExpired) as error:
+        except (ValueError, Wrong) as error:
             return {"unknown": said.decode(errors="replace").strip() or str(error)}
 
 
@@ -219,13 +319,5 @@ def _notebook() -> str:
     return Path(os.environ.get(NOTEBOOK) or os.environ.get("JPY_SESSION_NAME") or "notebook").stem
 
 
-def _engine() -> dict[str, str]:
-    """Return the engine's address, and its name and version if it answers."""
-    found = {"address": os.environ.get("DOCKER_HOST", "the default")}
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        command = ["docker", "info", "--format", "{{.Name}} {{.ServerVersion}}"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-        found["name"] = done.stdout.strip() or "does not answer"
-    return found
+def _hidden(value: str, shown: Shown) -> str:
+    return HIDDEN if shown.hide(value) != value else value

@@ -1,9 +1,10 @@
 """Records of production runs: one JSON object a line, appended as things happen."""
 
+import glob
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from rehearsal.errors import CannotCheck
 
 Event = Mapping[str, Any]
+HIDDEN = "*****"
+"""What stands in a record for a secret."""
 
 
 def now() -> str:
@@ -19,11 +22,16 @@ def now() -> str:
 
 
 class Record:
-    """One run's record, `<time>-<process>-<notebook>.jsonl`, for its owner alone."""
+    """One run's record, a file for its owner alone."""
 
-    def __init__(self, folder: Path, notebook: str) -> None:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    @classmethod
+    def new(cls, folder: Path, notebook: str) -> "Record":
+        """Return the record of a run that begins: `<time>-<process>-<notebook>.jsonl`."""
         moment = now().replace(":", "").replace("-", "")
-        self.file = folder / f"{moment}-{os.getpid()}-{notebook}.jsonl"
+        return cls(folder / f"{moment}-{os.getpid()}-{notebook}.jsonl")
 
     def add(self, event: str, **what: object) -> None:
         """Append one event.
@@ -48,6 +56,48 @@ def read_record(file: Path) -> list[Event]:
         raise CannotCheck(f"{file} cannot be read as a record: {error}.") from error
 
 
+def find_unfinished(folder: Path, notebook: str) -> Path:
+    """Return the newest record of a notebook's runs; raise CannotCheck if there is nothing to do.
+
+    That is the case if it came to its end, or if there is none.
+    """
+    found = sorted(folder.glob(f"*-[0-9]*-{glob.escape(notebook)}.jsonl"))
+    if not found:
+        raise CannotCheck(f"No production run of {notebook} is on record in {folder}.")
+    if any(event["event"] == "finish" for event in read_record(found[-1])):
+        raise CannotCheck(f"The last run of {notebook} came to its end: {found[-1].name}.")
+    return found[-1]
+
+
+def commands_done(events: Iterable[Event]) -> list[str]:
+    """Return the commands of the cells that ended well or were skipped, in order."""
+    done, running = list[str](), ""
+    for event in events:
+        if event["event"] == "cell":
+            running = event["command"]
+        elif event["event"] == "skip":
+            done.append(event["command"])
+        elif event["event"] == "end" and event.get("well"):
+            done.append(running)
+    return done
+
+
+def values_of(events: Iterable[Event]) -> dict[str, str]:
+    """Return the values that a person gave, as they were last; no secret is among them."""
+    last = [event["values"] for event in events if event["event"] == "cell"]
+    return {name: value for name, value in last[-1].items() if value != HIDDEN} if last else {}
+
+
+def named_by(events: Iterable[Event]) -> dict[str, object]:
+    """Return the digest that each written reference named after the last write of a run."""
+    return {
+        reference: said.get("digest")
+        for event in events
+        if event["event"] in ("after", "lost", "compared")
+        for reference, said in event["after"].items()
+    }
+
+
 def _append(file: Path, line: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -59,31 +109,54 @@ def _append(file: Path, line: str) -> None:
         os.close(descriptor)
 
 
-def to_markdown(events: Iterable[Event]) -> str:
-    """Return a record as a page: who, when, which engine; then each command and its outcome."""
-    return "\n\n".join(part for event in events for part in _parts(event)) + "\n"
+def to_markdown(events: Sequence[Event]) -> str:
+    """Return a record as a page: who, when, which engine; then all that happened, in order."""
+    parts = [part for event in events for part in _parts(event)]
+    if events and events[-1]["event"] not in ("closed", "lost"):
+        parts.append("Abandoned: the record ends here, without a word of its end.")
+    return "\n\n".join(parts) + "\n"
+
+
+_SAID = {
+    "refused": "Refused: {why}",
+    "confirmed": "{time}: `{typed}` was typed to confirm it",
+    "skip": "{time}: skipped",
+    "continue": "Goes on with {of}",
+    "stop": "{time}: stopped by the person",
+    "finish": "{time}: came to its end",
+    "lost": "{time}: lost: {why}",
+}
 
 
 def _parts(event: Event) -> Iterator[str]:
     kind = event["event"]
     if kind == "start":
-        engine = ", ".join(str(value) for value in event["engine"].values())
-        yield f"# {event['notebook']}\n\n{event['time']}, by {event['person']}, engine: {engine}"
-    if kind in ("cell", "refused"):
+        yield _surroundings(event)
+    if kind in ("cell", "refused", "skip"):
         yield f"## {event['time']}"
     if "command" in event:
         yield fence(event["command"], "bash")
-    if kind == "refused":
-        yield f"Refused: {event['why']}"
+    if kind in _SAID:
+        yield _SAID[kind].format_map(event)
     if kind == "cell" and event["values"]:
         yield "With " + ", ".join(f"<{name}> = {value}" for name, value in event["values"].items())
     if kind == "end":
         if event["output"].strip():
             yield fence(event["output"], "text")
-        yield f"Status {event['status']}, {event['seconds']} s"
+        by = ", interrupted by the person" if event.get("interrupted") else ""
+        yield f"Status {event['status']}, {event['seconds']} s{by}"
     for when in ("before", "after"):
         for reference, said in event.get(when, {}).items():
             yield _names(reference, when, said)
+
+
+def _surroundings(event: Event) -> str:
+    engine = ", ".join(str(value) for value in event["engine"].values())
+    first = f"# {event['notebook']}\n\n{event['time']}, by {event['person']}, engine: {engine}"
+    clean = {True: "unchanged", False: "with changes that are not committed"}
+    text = f"Text: commit {event.get('commit')}, {clean.get(event.get('clean'), 'unknown')}"  # type: ignore[arg-type] # None is unknown
+    tools = ", ".join(f"{name}: {said}" for name, said in event.get("tools", {}).items())
+    return f"{first}\n\n{text}\n\nTools: {tools}"
 
 
 def fence(text: str, language: str) -> str:

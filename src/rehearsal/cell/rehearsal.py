@@ -65,6 +65,13 @@ class Rehearsal:
     def check(self, source: str) -> None:
         """Accept every cell: nothing leaves the room."""
 
+    def answer(self, question: str, text: str, cell: ShellCell) -> str:
+        """Return the declared answer."""
+        return text
+
+    def failed(self) -> None:
+        """Do nothing: the shell is broken, and stays so."""
+
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""

@@ -15,6 +15,20 @@ FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
 CONDITIONS = {"if_statement", "elif_clause", "while_statement"}
 _LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
+_SETTERS = {"declaration_command", "unset_command", "function_definition"}
+_SETTING = {
+    "cd",
+    "pushd",
+    "popd",
+    "read",
+    "mapfile",
+    "set",
+    "shopt",
+    "umask",
+    "source",
+    ".",
+    "eval",
+}
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 
 
@@ -135,6 +149,18 @@ def in_condition(node: Node) -> bool:
         return False
     ends = [child.start_byte for child in parent.children if child.type in {"then", "do_group"}]
     return bool(ends) and node.end_byte <= ends[0]
+
+
+def sets_state(script: Script) -> bool:
+    """Whether a script sets something that later cells could need: a variable, the folder."""
+    for node in walk(script.tree):
+        if node.type in _SETTERS:
+            return True
+        if node.type == "variable_assignment" and (node.parent and node.parent.type != "command"):
+            return True
+        if node.type == "command" and words(node)[0] in _SETTING:
+            return True
+    return False
 
 
 def is_certain(node: Node) -> bool:

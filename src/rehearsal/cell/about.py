@@ -1,0 +1,52 @@
+"""What a record says of a production run's surroundings: user, text, tools and engine."""
+
+import contextlib
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+_SECONDS = 90
+
+
+def run(folder: Path) -> dict[str, object]:
+    """Return the Unix user, the commit of the runbooks and whether it was clean, the tools."""
+    changed = _said("git", "-C", str(folder), "status", "--porcelain", "--", ".")
+    return {
+        "person": _person(),
+        "commit": _said("git", "-C", str(folder), "rev-parse", "HEAD") or "no commit",
+        "clean": changed == "" if changed is not None else None,
+        "tools": {"docker": _said("docker", "--version"), "bash": _said("bash", "--version")},
+    }
+
+
+def engine() -> dict[str, str]:
+    """Return the engine's address and context, and its name and version if it answers."""
+    context = _said("docker", "context", "show") or "default"
+    address = os.environ.get("DOCKER_HOST") or _said(
+        "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", context
+    )
+    name = _said("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
+    return {
+        "address": address or "the default",
+        "context": context,
+        "name": name or "does not answer",
+    }
+
+
+def _person() -> str:
+    """Return the user that the kernel knows, whatever variables say, and who became it."""
+    name = pwd.getpwuid(os.getuid()).pw_name
+    before = os.environ.get("SUDO_USER", "")
+    return f"{name} (sudo by {before})" if before else name
+
+
+def _said(*command: str) -> str | None:
+    """Return the first line that a command prints, or None if it cannot say."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+        if done.returncode == 0:
+            return done.stdout.strip().partition("\n")[0]
+    return None

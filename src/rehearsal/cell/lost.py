@@ -1,0 +1,122 @@
+"""A process that outlives a lost production kernel: it ends what the kernel's cell had started.
+
+A closed terminal, a dropped connection and a killed JupyterLab end the kernel, but not the shell,
+which leads a session of its own. This process reads from a pipe which shell there is and what its
+cell writes. When the pipe ends without a last word, it ends the shell's processes and records what
+is known of each reference.
+"""
+
+import contextlib
+import json
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from rehearsal.cell.record import Record
+
+_SECONDS_TO_END = 2.0
+_SECONDS_TO_ASK = 90
+_WHY = (
+    "the terminal or JupyterLab of this run went away; what the cell had started was ended, and"
+    " this is what its references name now"
+)
+
+
+class Watch:
+    """The kernel's end of the pipe."""
+
+    def __init__(self, record: Path, digest: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rehearsal.cell.lost", str(record), digest, str(os.getppid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # in the kernel's session, but not killed with its group
+        )
+
+    def over(self, shell: int, writes: Sequence[str]) -> None:
+        """Say which process is the shell, and which references its cell writes."""
+        self._say({"shell": shell, "writes": list(writes)})
+
+    def close(self) -> None:
+        """Say that nothing is lost."""
+        self._say({})
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _say(self, word: Mapping[str, object]) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(word).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+def main(record: str, digest: str, runner: str) -> None:
+    """Read the kernel's words to the end; act if the last one is not that nothing is lost.
+
+    runner: the number of the process that has started the kernel.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if last := _last_word(os.pidfd_open(int(runner))):
+        environment = _end_session(last["shell"])
+        after = {one: _ask(digest, one, environment) for one in last["writes"]} if digest else {}
+        Record(Path(record)).add("lost", why=_WHY, after=after)
+
+
+def _last_word(runner: int) -> dict[str, Any]:
+    """Return the last word of the kernel, once it or the process that runs it has ended."""
+    said, kernel, ended = b"", sys.stdin.fileno(), False
+    while not ended:
+        ready = select.select([kernel, runner], [], [])[0]
+        part = os.read(kernel, 65536) if kernel in ready else b""
+        said += part
+        ended = runner in ready or not part
+    words = said.splitlines()
+    return dict(json.loads(words[-1])) if words else {}
+
+
+def _end_session(leader: int) -> dict[str, str]:
+    """End a session's processes; return the environment of one, which may hold a login."""
+    found, environment = [], dict(os.environ)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == leader:
+                environment = process.environ() or environment
+                found.append(process)
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(found, timeout=_SECONDS_TO_END)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return environment
+
+
+def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> object:
+    try:
+        done = subprocess.run(
+            [*shlex.split(digest), reference],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS_TO_ASK,
+            check=False,
+        )
+        return json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return {"unknown": str(error)}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
