@@ -24,6 +24,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PROGRAMS = ("cat", "echo", "env", "grep", "id", "ls", "mkdir", "ps", "sed", "sleep", "wc")
 _OF_A_SHELL = ("sh", "test", "true", "false")
 _CREATED = "2026-01-01T00:00:00Z"
+_SERVICE = "trap 'kill $!; exit' TERM; sleep 999d & wait"
+"""What an image of a history runs: until it is stopped, as a server's does."""
 _VERSION = "org.opencontainers.image.version"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -155,11 +157,12 @@ def _member(name: str, **more: object) -> tarfile.TarInfo:
 
 def _config(layer: bytes, created: str, labels: dict[str, str], architecture: str) -> bytes:
     machine = platform.machine()
+    command = ["/bin/sh", "-c", _SERVICE] if labels else ["/bin/sh"]
     config = {
         "architecture": architecture or _ARCHITECTURES.get(machine, machine),
         "os": "linux",
         "created": created,
-        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "Labels": labels or None},
+        "config": {"Cmd": command, "Env": ["PATH=/bin"], "Labels": labels or None},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         "history": [{"created": created, "created_by": "stand-in with busybox"}],
     }
