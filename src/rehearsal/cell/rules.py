@@ -20,6 +20,7 @@ from rehearsal.cell.context import (
 )
 from rehearsal.cell.syntax import CONDITIONS, ancestors, parse, text, walk, words
 
+_FAILS = 'magic_args="--fails 1"'
 _BUILTINS = """
 . : [ alias bg bind break builtin caller cd command compgen complete compopt continue declare dirs
 disown echo enable eval exec exit export false fc fg getopts hash help history jobs kill let local
@@ -116,7 +117,7 @@ def _list(node: Node) -> str | None:
     for n, (operator, right) in enumerate(parts[1:], 1):
         asked = all(_is_asking(left) for _, left in parts[:n])
         if operator == "||" and not may_fail(right) and not asked:
-            return "this waves a failure through; use if, or declare it with --fails"
+            return f"this waves a failure through; use if, or declare it ({_FAILS})"
     ands = [n for n, (operator, _) in enumerate(parts) if operator == "&&"]
     ends = parts[-1][0] == "||" and may_fail(parts[-1][1])
     if not ands or ends or is_last(node):
@@ -161,7 +162,7 @@ def _negation(node: Node) -> str | None:
     whole = node.parent if node.parent is not None and is_negated(node, node.parent) else node
     if is_overlooked(whole) or is_question(whole) or is_last(whole):
         return None
-    return "a command after ! can never fail in here; use if, or declare --fails"
+    return f"a command after ! can never fail in here; use if, or declare it ({_FAILS})"
 
 
 def _compound(node: Node) -> str | None:
@@ -279,7 +280,7 @@ def _set(node: Node, arguments: list[str]) -> str | None:
     options = [*takewhile(lambda argument: argument != "--", arguments)]
     if all(map(_STRICT.fullmatch, options)):
         return None
-    return "the cell might no longer notice failures; declare an expected one with --fails"
+    return f"the cell might no longer notice failures; declare an expected one ({_FAILS})"
 
 
 def _shopt(node: Node, arguments: list[str]) -> str | None:
