@@ -75,6 +75,12 @@ FewerPlatforms = Annotated[
     bool, typer.Option("--fewer-platforms", help="Let it run on fewer platforms than before.")
 ]
 Digests = Annotated[bool, typer.Option("--digests", help="Print whole digests to terminals too.")]
+Revision = Annotated[
+    str,
+    typer.Option(
+        metavar="COMMIT", help="For workflows: a release of this commit is done, not taken."
+    ),
+]
 Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-release become main.")]
 
 
@@ -106,6 +112,7 @@ def check(
     image: Annotated[
         str, typer.Option(metavar="LOCAL", help="An image in your engine, for its platform.")
     ] = "",
+    revision: Revision = "",
     as_json: AsJson = False,
 ) -> None:
     """Check whether an image may be published.
@@ -117,10 +124,10 @@ def check(
         from megalotron_images.engine import Engine
 
         local = Engine().image(image)
-    raise typer.Exit(output.findings(_findings(reference, local), as_json))
+    raise typer.Exit(output.findings(_findings(reference, local, revision), as_json))
 
 
-def _findings(text: str, image: LocalImage | None) -> list[Finding]:
+def _findings(text: str, image: LocalImage | None, revision: str) -> list[Finding]:
     """Return the findings about publishing an image; after a broken name there are no others."""
     try:
         reference = parse_reference(text)
@@ -128,7 +135,7 @@ def _findings(text: str, image: LocalImage | None) -> list[Finding]:
         return [Finding("name", Verdict.NO, str(error))]
     name = Finding("name", Verdict.YES, f"{reference} follows the convention")
     try:
-        plan = publish_plan(connect(), reference, image, Overrides())
+        plan = publish_plan(connect(), reference, image, Overrides(revision=revision))
     except RegistryFailed as error:
         return [name, Finding("registry", Verdict.UNKNOWN, str(error))]
     return [name, *plan.findings]
@@ -211,6 +218,7 @@ def publish(
         bool, typer.Option("--backport", help="Publish an older version than the newest.")
     ] = False,
     fewer_platforms: FewerPlatforms = False,
+    revision: Revision = "",
     as_json: AsJson = False,
 ) -> None:
     """Push a local image to a tag, and read it back.
@@ -223,7 +231,7 @@ def publish(
     reference = Reference(parse_stack(stack), parse_tag(tag))
     engine, credentials = Engine(), find_credentials(REGISTRY)
     local, registry = engine.image(image or str(reference)), connect(writes=not dry_run)
-    asked = Overrides(backport=backport, fewer_platforms=fewer_platforms)
+    asked = Overrides(backport=backport, fewer_platforms=fewer_platforms, revision=revision)
     plan = publish_plan(registry, reference, local, asked)
     if _may_write(plan, dry_run, yes, as_json):
         with output.progress() as progress:

@@ -50,7 +50,8 @@ class RepositoryState:
         newest_platforms: those of the newest release; empty if there is none.
         main: what production's tag points to.
         current: the release that a moving tag points to now, if it is one.
-        platforms: those of what the tag points to now; of a promotion alone.
+        platforms: those of what the tag points to now; of a promotion, or where a commit is given.
+        revision: the commit of what the tag points to now, where one is given.
     """
 
     before: State
@@ -60,6 +61,7 @@ class RepositoryState:
     main: State
     current: Release | None = None
     platforms: frozenset[str] = frozenset()
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,14 @@ class Overrides:
         fewer_platforms: publish for fewer platforms than the newest release.
         prerelease: put one into production.
         expect: the digest that the tag must point to now, or nothing.
+        revision: the commit that is built; a release of the same commit is done, not taken.
     """
 
     backport: bool = False
     fewer_platforms: bool = False
     prerelease: bool = False
     expect: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,11 @@ def plan_publish(
         told = _yes("tag", f"names your image already, as {state.present.digest}")
         notes = [f"{reference} is this image already."]
         return Plan(reference, state.before, state.present.digest, (told,), tuple(notes))
+    if image and state.present and _is_done(reference, image, state, asked):
+        told = _yes("tag", f"names an image of the same commit already, {state.present.digest}")
+        notes = [f"{reference} was published by a run before: {state.present.digest}."]
+        notes += [f"This run's build of the same commit is {image.id}. It is not published."]
+        return Plan(reference, state.before, state.present.digest, (told,), tuple(notes))
     findings = [_tag(reference, image, state.before)]
     notes = [_was(reference, state.before)]
     if isinstance(reference.tag, Release):
@@ -157,6 +166,18 @@ def plan_publish(
         notes += _absent(image)
     needs = frozenset() if asked.fewer_platforms else state.newest_platforms
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
+
+
+def _is_done(
+    reference: Reference, image: LocalImage, state: RepositoryState, asked: Overrides
+) -> bool:
+    """Whether a release is of the commit that is built, and runs on the same platforms.
+
+    Builds of one commit seldom have one digest, so a workflow that runs again after its last step
+    failed would find its own release taken.
+    """
+    same = bool(asked.revision) and state.revision == asked.revision
+    return same and isinstance(reference.tag, Release) and image.platforms == state.platforms
 
 
 def plan_promote(

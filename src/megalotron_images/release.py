@@ -9,7 +9,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from megalotron_images.convention import (
@@ -79,8 +79,8 @@ class Written:
         return {"reference": str(self.reference), "before": before, "digest": now}
 
 
-def gather(registry: Registry, reference: Reference) -> RepositoryState:
-    """Return the facts about a tag and its repository.
+def gather(registry: Registry, reference: Reference, revision: str = "") -> RepositoryState:
+    """Return the facts about a tag and its repository; of what it names, if `revision` is given.
 
     Raises CannotTell where the registry does not say.
     """
@@ -92,7 +92,11 @@ def gather(registry: Registry, reference: Reference) -> RepositoryState:
     releases = tuple(releases_among(tags()))
     newest = _manifest_of(registry, repository, str(releases[0]) if releases else None)
     platforms = registry.platforms(repository, newest) if newest else frozenset[str]()
-    return RepositoryState(before, present(), releases, platforms, main())
+    state = RepositoryState(before, present(), releases, platforms, main())
+    if not (revision and state.present):
+        return state
+    own = registry.platforms(repository, state.present)
+    return replace(state, platforms=own, revision=registry.revision(repository, state.present))
 
 
 def _manifest_of(registry: Registry, repository: str, reference: str | None) -> Manifest | None:
@@ -103,7 +107,7 @@ def publish_plan(
     registry: Registry, reference: Reference, image: LocalImage | None, asked: Overrides
 ) -> Plan:
     """Return the plan to put a local image at a tag."""
-    return plan_publish(reference, image, gather(registry, reference), asked)
+    return plan_publish(reference, image, gather(registry, reference, asked.revision), asked)
 
 
 @dataclass(frozen=True)

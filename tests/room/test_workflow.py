@@ -14,15 +14,22 @@ import yaml
 
 from conftest_room import MAY_PUSH, put_image
 from megalotron_images.registry.client import Free, Taken
-from rehearsal.room.paths import PROJECT
+from rehearsal.room.engine import read_engine
+from rehearsal.room.paths import ENGINE, PROJECT
 
 WORKFLOW = PROJECT / ".github" / "workflows" / "publish-image.yml"
-NOT_COVERED = {"Get the helper": "it installs the helper from GitHub, which no room can reach"}
+NOT_COVERED = {
+    "Get the helper": "it installs the helper from GitHub, which no room can reach",
+    "Prepare other platforms": "it installs QEMU from Ubuntu, which no room can reach",
+}
 IMAGE = "megalotron/backend"
 SECRETS = {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
 STRANGE = "a b/'x\"y/$(touch pwned)/`touch pwned`/;touch pwned"
 JOB = yaml.safe_load(WORKFLOW.read_text())["jobs"]["image"]
 STEPS = JOB["steps"]
+CALLED = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_call"]  # YAML reads `on` as true
+DEFAULTS = {name: said.get("default", "") for name, said in CALLED["inputs"].items()}
+ALWAYS = [step["name"] for step in STEPS if step["name"] not in NOT_COVERED]
 
 
 class Runner:
@@ -30,8 +37,10 @@ class Runner:
     and bash.
     """
 
-    def __init__(self, folder, ref, event="push", secrets=SECRETS, content="one"):
+    def __init__(self, folder, ref, event="push", secrets=SECRETS, content="one", **inputs):
         self.folder, self.secrets, self.outputs, self.ran = folder, secrets, {}, []
+        self.inputs = DEFAULTS | {"stack": "backend"} | inputs
+        self.said = ""
         self.origin = folder / "origin" / "Megalotron" / "backend"
         self._commit(content)
         self.files = {
@@ -77,7 +86,7 @@ class Runner:
 
         def work_out(match):
             known = {
-                "inputs.stack": "backend",
+                **{f"inputs.{name}": value for name, value in self.inputs.items()},
                 "github.token": "a-token-of-the-runner",
                 "job.workflow_repository": "Megalotron/image-process",
                 "job.workflow_sha": "0" * 40,
@@ -119,6 +128,7 @@ class Runner:
                 check=False,
             )
             self.ran.append(step["name"])
+            self.said += done.stdout + done.stderr
             if done.returncode:
                 return step["name"], done.stdout + done.stderr
             for line in self.files["GITHUB_OUTPUT"].read_text().splitlines():
@@ -129,6 +139,8 @@ class Runner:
     def _wanted(self, condition):
         if condition is None:
             return True
+        if condition.startswith("inputs."):
+            return bool(self.inputs[condition.removeprefix("inputs.").removesuffix(" != ''")])
         match = re.fullmatch(r"steps\.(\w+)\.outputs\.(\w+) != ''", condition)
         return self.outputs[match[1], match[2]] != ""
 
@@ -157,7 +169,7 @@ def test_a_push_publishes_its_tag_and_no_other(ref, tag, runner, registry):
     assert run.run() is None
     after = tags(registry)
     assert {name for name in after if after[name] != before.get(name)} == {tag}
-    assert run.ran == [step["name"] for step in STEPS if step["name"] not in NOT_COVERED]
+    assert run.ran == ALWAYS
     assert after[tag].digest in run.files["GITHUB_STEP_SUMMARY"].read_text()
     labels = subprocess.run(
         ["docker", "image", "inspect", "--format", "{{json .Config.Labels}}", "candidate"],
@@ -207,14 +219,107 @@ def test_a_release_that_may_not_be_is_refused_and_writes_nothing(ref, said, runn
 
 @pytest.mark.parametrize(
     ("ref", "event"),
-    [("refs/pull/7/merge", "pull_request"), ("refs/heads/feature", "push")],
-    ids=["pull request", "branch"],
+    [
+        ("refs/pull/7/merge", "pull_request"),
+        ("refs/heads/feature", "push"),
+        ("refs/tags/v1.3.0", "release"),
+        ("refs/tags/v1.3.0", "create"),
+    ],
+    ids=["pull request", "branch", "release", "create"],
 )
-def test_what_writes_nothing_is_built_all_the_same(ref, event, runner, registry):
-    before, run = tags(registry), runner(ref, event)
+def test_what_writes_nothing_is_built_all_the_same_and_says_so(ref, event, runner, registry):
+    before, run = tags(registry), runner(ref, event, secrets={})
     assert run.run() is None
     assert run.ran == ["Get the code", "Decide which tag is written", "Build"]
+    assert f"Nothing is published for {event}" in run.files["GITHUB_STEP_SUMMARY"].read_text()
     assert tags(registry) == before
+
+
+def test_a_tag_on_a_commit_outside_main_is_built_and_not_published(runner, registry):
+    before, run = tags(registry), runner("refs/tags/v1.3.0")
+    run.git("commit", "--quiet", "--allow-empty", "--message", "not on main")
+    run.environment["GITHUB_SHA"] = run.git("rev-parse", "HEAD")
+    assert run.run() is None
+    assert "is not on the branch main: it is built, and not published" in run.said
+    assert run.ran[-1] == "Build"
+    assert tags(registry) == before
+
+
+def test_a_release_of_an_older_commit_of_main_is_published(runner, registry):
+    run = runner("refs/tags/v1.3.0")
+    run.git("checkout", "--quiet", "main")
+    run.git("commit", "--quiet", "--allow-empty", "--message", "newer")
+    assert run.run() is None
+    assert run.ran == ALWAYS
+
+
+@pytest.mark.parametrize("step", ["Publish", "Read it back"])
+def test_a_run_again_after_a_failed_step_ends_well(step, runner, registry, monkeypatch):
+    run = runner("refs/tags/v1.3.0")
+    where = next(n for n, one in enumerate(STEPS) if one["name"] == step)
+    broken = STEPS[where] | {"run": f"{STEPS[where]['run']}\nexit 1\n"}
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "STEPS", [*STEPS[:where], broken, *STEPS[where + 1 :]])
+        assert run.run()[0] == step
+    first = registry.state(IMAGE, "v1.3.0")
+    subprocess.run(["docker", "builder", "prune", "--all", "--force"], check=True)
+    (run.origin / "untracked").write_text("another build of the same commit")
+    assert run.run() is None, run.said
+    assert registry.state(IMAGE, "v1.3.0") == first
+    summary = run.files["GITHUB_STEP_SUMMARY"].read_text()
+    assert first.digest in summary
+    assert "This run has built `sha256:" in summary
+
+
+def test_a_release_of_another_commit_is_taken(runner, registry):
+    assert runner("refs/tags/v1.3.0").run() is None
+    run = runner("refs/tags/v1.3.0", content="two")
+    step, said = run.run()
+    assert step == "Check"
+    assert "is taken by" in said
+
+
+def test_what_is_built_is_what_the_inputs_name(runner):
+    run = runner(
+        "refs/heads/feature",
+        context="part",
+        file="part/Other",
+        target="one",
+        **{"build-args": "NAME=a b\nOTHER=$(touch pwned)\n"},
+    )
+    part = run.origin / "part"
+    part.mkdir()
+    (part / "Other").write_text(
+        "FROM scratch AS one\nARG NAME\nARG OTHER\nLABEL name=$NAME other=$OTHER\nCOPY x /x\n"
+        "FROM nowhere.invalid/never AS two\n"
+    )
+    (part / "x").write_text("x")
+    run.git("add", ".")
+    run.git("commit", "--quiet", "--message", "part")
+    run.environment["GITHUB_SHA"] = run.git("rev-parse", "HEAD")
+    assert run.run() is None, run.said
+    labels = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{json .Config.Labels}}", "candidate"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert '"name":"a b"' in labels
+    assert '"other":"$(touch pwned)"' in labels
+
+
+def test_two_platforms_are_published_where_the_engine_can(runner, registry):
+    if read_engine(ENGINE).store == "graph":
+        return  # its builder refuses, and the step before says so: no runner has it
+    run = runner("refs/tags/v1.3.0", platforms="linux/amd64,linux/arm64")
+    (run.origin / "Dockerfile").write_text("FROM scratch\nCOPY content /content\n")
+    run.git("commit", "--quiet", "--all", "--message", "two")
+    run.git("branch", "--force", "main")
+    run.environment["GITHUB_SHA"] = run.git("rev-parse", "HEAD")
+    assert run.run() is None, run.said
+    manifest = registry.manifest(IMAGE, "v1.3.0")
+    assert registry.platforms(IMAGE, manifest) == {"linux/amd64", "linux/arm64"}
+    assert run.run() is None, run.said
 
 
 @pytest.mark.parametrize("kind", ["heads", "tags"])

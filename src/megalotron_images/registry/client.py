@@ -234,6 +234,16 @@ class Registry:
             return ""
         return str(self._config(repository, manifest).get("created") or "")
 
+    def revision(self, repository: str, manifest: Manifest) -> str:
+        """Return the commit in the label of an image, or of an index's first part, or nothing.
+
+        The label is org.opencontainers.image.revision of the OCI image specification.
+        """
+        if manifest.parts:
+            manifest = self.manifest(repository, manifest.parts[0]["digest"])
+        labels = (self._config(repository, manifest).get("config") or {}).get("Labels") or {}
+        return str(labels.get("org.opencontainers.image.revision", ""))
+
     def check_push(self, repository: str) -> None:
         """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
         scope = f"repository:{repository}:pull,push"
