@@ -25,6 +25,7 @@ LAYERS = {
         "timeline",
         "doctor",
         "output",
+        "audit",
         "cli",
     ),
 }

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -312,6 +313,34 @@ def doctor(stack: OneOrAll = "", as_json: AsJson = False) -> None:
 
     found = examine(_stacks(stack))
     raise typer.Exit(output.findings(found, as_json))
+
+
+@app.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
+def audit(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A repository's folder.")],
+    repository: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="What ${{ github.repository }} stands for.")
+    ] = "",
+    github: Annotated[
+        bool, typer.Option("--github", help="Print annotations for a workflow's log.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check whether a repository's workflows and deployments follow the process.
+
+    Only files are read. What cannot be known from them is never taken for well.
+    """
+    try:
+        from megalotron_images.audit import report
+        from megalotron_images.audit.repository import audit as audit_folder
+    except ModuleNotFoundError as error:
+        raise CannotTell(
+            f"{error.name} is missing: install the extra, pip install 'image-process[audit]'."
+        ) from None
+    found = audit_folder(Path(folder), repository)
+    text = report.annotations(found) if github else report.text(found)
+    output.answer(text, report.data(found), as_json)
+    raise typer.Exit(report.status(found))
 
 
 def _stacks(name: str) -> Sequence[Stack]:

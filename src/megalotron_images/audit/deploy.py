@@ -1,0 +1,80 @@
+"""Images that the repository runs: compose, Kubernetes, Helm values, kustomize."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from megalotron_images.audit.builders import dotenv, interpolated
+from megalotron_images.audit.model import Deployed, Doubt, Fact, Place, Rule
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
+
+_IMAGE = re.compile(r"^\s*-?\s*image:\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_LOOKS = re.compile(r"^\s*(-\s*)?(image|images|repository|newName|newTag):", re.MULTILINE)
+
+
+def follow(folder: Folder, name: str) -> list[Fact]:
+    """Return the images that a YAML file runs; a template that names one of ours is a doubt."""
+    text = folder.text(name)
+    if not _LOOKS.search(text):
+        return []
+    run = Run(folder, name, {}, Place(name, 1))
+    try:
+        documents = folder.documents(name)
+    except Unreadable as error:
+        if "{{" in text:
+            _template(run, text)
+        elif "megalotron/" in text:
+            run.doubt(f"{name}: {error}", (Rule.DEPLOY,))
+        return run.facts
+    for document in documents:
+        if not isinstance(document, Map):
+            continue
+        for reference, line in _images(document):
+            place = Place(name, line)
+            whole = interpolated(reference, dotenv(run))
+            run.facts.append(Deployed(place, name, {}, whole))
+    return run.facts
+
+
+def _template(run: Run, text: str) -> None:
+    """Note images in a file that is a template and no YAML."""
+    for match in _IMAGE.finditer(text):
+        if "megalotron/" in match[1]:
+            place = Place(run.place.file, text[: match.start(1)].count("\n") + 1)
+            run.facts.append(
+                Doubt(place, run.job, {}, f"a template decides what {match[1]} is", (Rule.DEPLOY,))
+            )
+
+
+def _images(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield the references in compose files, Kubernetes' kinds, Helm's values and kustomize's."""
+    if isinstance(node, Seq):
+        for one in node:
+            yield from _images(one)
+    if not isinstance(node, Map):
+        return
+    image = node.get("image")
+    if isinstance(image, str) and image:
+        yield image, node.lines["image"]
+    repository = node.get("repository")
+    if isinstance(repository, str) and ("tag" in node or "digest" in node):
+        host = f"{node['registry']}/" if node.get("registry") else ""
+        at = (
+            f"@{node['digest']}" if node.get("digest") else f":{node['tag']}" if node["tag"] else ""
+        )
+        yield f"{host}{repository}{at}", node.lines["tag" if "tag" in node else "digest"]
+    new = node.get("newName", node.get("name") if {"newTag", "digest"} & set(node) else None)
+    if isinstance(new, str):
+        at = f"@{node['digest']}" if node.get("digest") else f":{node.get('newTag', 'latest')}"
+        yield (
+            f"{new}{at}",
+            node.lines.get("newTag", node.lines.get("digest", node.lines.get("newName", 1))),
+        )
+    for value in node.values():
+        yield from _images(value)
+
+
+def is_candidate(name: str) -> bool:
+    """Whether a file may say what is run: YAML outside of the folder of workflows."""
+    return name.endswith((".yml", ".yaml", ".tpl")) and not name.startswith(".github/")

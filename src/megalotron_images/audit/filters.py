@@ -1,0 +1,163 @@
+"""What text tools of the shell do to a text, where that is certain. Pure."""
+
+import fnmatch
+import json
+import re
+from collections.abc import Callable
+
+from megalotron_images.audit.texts import apply
+
+_CLASSES = {"[:upper:]": "A-Z", "[:lower:]": "a-z"}
+
+
+def search(pattern: str, text: str) -> re.Match[str] | None:
+    """Return a match of a POSIX pattern; None where Python does not understand it."""
+    try:
+        return re.search(re.sub(r"\[\[:digit:\]\]", "[0-9]", pattern), text)
+    except re.error:
+        return None
+
+
+def expanded(value: str, rest: str) -> str:
+    """Return a shell's expansion `${NAME<rest>}` of a value."""
+    if match := re.fullmatch(r":\s*(\d*)(?::\s*(\d+))?", rest):
+        start = int(match[1] or 0)
+        end = start + int(match[2]) if match[2] else None
+        return apply(lambda text: text[start:end], value)
+    if rest in (",,", "^^"):
+        return apply(str.lower if rest == ",," else str.upper, value)
+    if match := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
+        return apply(lambda text: _stripped(text, match[1], match[2]), value)
+    if match := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
+        regex = _glob(match[2].replace("\\/", "/"))
+        new, count = (match[3] or "").replace("\\/", "/"), 0 if match[1] else 1
+        return apply(lambda text: re.sub(regex, lambda _: new, text, count=count), value)
+    return apply(lambda text: text, value)
+
+
+def _glob(pattern: str) -> str:
+    """Return a glob as a pattern that is not anchored."""
+    return fnmatch.translate(pattern).removesuffix("\\Z").removesuffix("\\z")
+
+
+def _stripped(text: str, sign: str, pattern: str) -> str:
+    """Return a text without the shortest or longest start or end that matches a glob."""
+    lengths = range(len(text) + 1) if len(sign) == 1 else range(len(text), -1, -1)
+    for length in lengths:
+        part = text[:length] if sign[0] == "#" else text[len(text) - length :]
+        if fnmatch.fnmatchcase(part, pattern.replace("\\", "")):
+            return text[length:] if sign[0] == "#" else text[: len(text) - length]
+    return text
+
+
+def filtered(words: list[str], text: str) -> str | None:
+    """Return what a tool prints for a text on its standard input; None where that is unknown."""
+    tools: dict[str, Callable[[list[str], str], str | None]] = {
+        "tr": _tr,
+        "sed": _sed,
+        "cut": _cut,
+        "xargs": lambda words, text: text.strip(),
+        "cat": lambda words, text: text,
+        "base64": lambda words, text: text,
+        "head": _head,
+        "awk": _awk,
+        "jq": _jq,
+        "tee": lambda words, text: text,
+        "sort": lambda words, text: text,
+        "uniq": lambda words, text: text,
+    }
+    return tools[words[0]](words[1:], text) if words[0] in tools else None
+
+
+def _tr(words: list[str], text: str) -> str | None:
+    old, new = (
+        re.sub(r"\[:\w+:\]", lambda m: _CLASSES.get(m[0], m[0]), one).strip("[]")
+        for one in [*words, "", ""][:2]
+    )
+    if (old, new) in (("A-Z", "a-z"), ("a-z", "A-Z")):
+        return apply(str.lower if old == "A-Z" else str.upper, text)
+    if old in ("-d", "--delete"):
+        return apply(
+            lambda one: one.translate(
+                dict.fromkeys(
+                    map(ord, new.encode().decode("unicode_escape") if new.isascii() else new)
+                )
+            ),
+            text,
+        )
+    if len(old) == len(new) == 1:
+        return apply(lambda one: one.replace(old, new), text)
+    if old.replace("\\n", "\n") in (",", "\n", " ") or len(new) == 1:
+        return apply(lambda one: one.replace(old.replace("\\n", "\n"), new[:1]), text)
+    return None
+
+
+def _sed(words: list[str], text: str) -> str | None:
+    scripts = [one for one in words if one not in ("-e", "-E", "-r")]
+    for part in (one for script in scripts for one in script.split(";")):
+        match = re.fullmatch(r"\s*s(\W)(.*?)\1(.*?)\1([gI]*)", part)
+        if not match:
+            return None
+        old, new, count = match[2], match[3].replace("&", r"\g<0>"), 0 if "g" in match[4] else 1
+        if not {"-E", "-r"} & set(words):
+            old = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] or "\\" + m[2], old)
+        if new in ("\\L\\g<0>", "\\L\\1"):
+            text = apply(str.lower, text)
+            continue
+        try:
+            re.compile(old)
+            text = apply(lambda one, o=old, n=new, c=count: re.sub(o, n, one, count=c), text)
+        except (re.error, IndexError):
+            return None
+    return text
+
+
+def _cut(words: list[str], text: str) -> str | None:
+    match = re.fullmatch(r"-d\s*(.)\s*-f\s*(\d+)(-?)", " ".join(words))
+    other = re.fullmatch(r"-f\s*(\d+)(-?)\s*-d\s*(.)", " ".join(words))
+    if width := re.fullmatch(r"-c\s*(?:1?-)?(\d+)", " ".join(words)):
+        return apply(lambda one: one[: int(width[1])], text)
+    if not match and not other:
+        return None
+    sign, at, more = match.groups() if match else (other[3], other[1], other[2])  # type: ignore[index]
+    first = int(at) - 1
+    return apply(
+        lambda one: (
+            sign.join(one.split(sign)[first : None if more else first + 1]) if sign in one else one
+        ),
+        text,
+    )
+
+
+def _head(words: list[str], text: str) -> str | None:
+    if match := re.fullmatch(r"-c\s*(\d+)", " ".join(words)):
+        return apply(lambda one: one[: int(match[1])], text)
+    return text.partition("\n")[0] if " ".join(words) in ("-1", "-n 1", "-n1") else None
+
+
+def _awk(words: list[str], text: str) -> str | None:
+    match = re.fullmatch(r"(?:-F\s*(\S+)\s+)?\{\s*print \$(\d+|NF)\s*;?\s*\}", " ".join(words))
+    if not match:
+        return None
+    at = -1 if match[2] == "NF" else int(match[2]) - 1
+    sign = match[1].strip("\"'") if match[1] else None
+    return apply(
+        lambda one: [*one.split(sign), *[""] * 9][at] if at >= 0 else one.split(sign)[-1], text
+    )
+
+
+def _jq(words: list[str], text: str) -> str | None:
+    """Return the tags of docker/metadata-action's JSON, as its documentation takes them out."""
+    program = next((one for one in words if one[:1] == "."), "")
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    if match := re.match(r"\.tags\s*\|\s*map\(\"(.*?)\"\s*\+\s*\.\)\s*\|\s*join\(\" \"\)", program):
+        return " ".join(match[1] + tag for tag in data.get("tags", []))
+    if re.fullmatch(r"\.tags\s*(\|\s*)?(\[\]|\.\[\])|\.tags\[\]", program):
+        return "\n".join(data.get("tags", []))
+    if match := re.fullmatch(r"\.(\w+)", program):
+        held = data.get(match[1])
+        return held if isinstance(held, str) else None
+    return None

@@ -1,0 +1,156 @@
+"""Other machines than GitHub's that build: their plain shell is followed, the rest is a doubt."""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from typing import Any
+
+from megalotron_images.audit import commands
+from megalotron_images.audit.model import Fact, Place
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.shell import Shell
+from megalotron_images.audit.texts import known, unknown
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
+
+_FILES = {
+    ".gitlab-ci.yml": "GitLab",
+    ".gitlab/*.yml": "GitLab",
+    ".gitlab-ci/*.yml": "GitLab",
+    ".travis.yml": "Travis",
+    ".circleci/config.yml": "CircleCI",
+    ".drone.yml": "Drone",
+    "azure-pipelines*.yml": "Azure",
+    ".azure-pipelines/*.yml": "Azure",
+    "cloudbuild*.yaml": "Google",
+    "cloudbuild*.yml": "Google",
+    "bitbucket-pipelines.yml": "Bitbucket",
+    "buildspec*.yml": "AWS",
+    ".woodpecker.yml": "Woodpecker",
+    ".woodpecker/*.yml": "Woodpecker",
+    "Jenkinsfile*": "Jenkins",
+    ".semaphore/*.yml": "Semaphore",
+    ".buildkite/*.yml": "Buildkite",
+    "appveyor.yml": "AppVeyor",
+    ".cirrus.yml": "Cirrus",
+    "skaffold.yaml": "Skaffold",
+}
+_SCRIPTS = {
+    "script",
+    "before_script",
+    "after_script",
+    "run",
+    "command",
+    "commands",
+    "bash",
+    "deploy",
+    "after_success",
+    "before_install",
+    "install",
+    "pre_build",
+    "build",
+    "post_build",
+    "before_deploy",
+    "provider",
+    "test_script",
+    "build_script",
+    "deploy_script",
+    "inlineScript",
+}
+_SPEAKS = re.compile(
+    r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+|buildx\s+build.*--)?[\"']?(push|login|publish)|kaniko|withRegistry|\.push\(|Docker@|buildah|podman"
+    r"|skopeo|crane|plugins/docker|docker/publish|orbs?:[\s\S]*docker|jib|containerRegistry|"
+    r"gcr\.io/cloud-builders/docker|^images:|skaffold",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def kind(name: str) -> str:
+    """Return which machine's file this is; empty for none."""
+    return next((found for pattern, found in _FILES.items() if fnmatch(name, pattern)), "")
+
+
+def follow(folder: Folder, name: str) -> list[Fact]:
+    """Return the facts in another machine's file: its shell, and a doubt where it may push."""
+    text = folder.text(name)
+    facts = list[Fact]()
+    run = Run(folder, name, {"github": {}}, Place(name, 1), facts)
+    for script, line in _scripts(folder, name, text):
+        run.place = Place(name, line)
+        Shell(run, _variables(kind(name)), commands.handle).follow(script)
+    match = _SPEAKS.search(text)
+    if match:
+        run.place = Place(name, text[: match.start()].count("\n") + 1)
+        run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
+    return facts
+
+
+def _variables(machine: str) -> dict[str, str]:
+    """Return the variables that a machine sets."""
+    found = {"HOME": "~"}
+    if machine == "GitLab":
+        found |= {"CI_REGISTRY": "registry.gitlab.com", "CI_JOB_TOKEN": unknown("$CI_JOB_TOKEN")}
+        found["CI_REGISTRY_IMAGE"] = (
+            f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}"
+        )
+        for name, example in (
+            ("CI_COMMIT_SHA", "4f3c2b1a" * 5),
+            ("CI_COMMIT_SHORT_SHA", "4f3c2b1a"),
+        ):
+            found[name] = known("the commit's hash", example)
+    return found
+
+
+def _scripts(folder: Folder, name: str, text: str) -> Iterator[tuple[str, int]]:
+    """Yield the shell in a file, each with its first line."""
+    if not name.endswith((".yml", ".yaml")):
+        for match in re.finditer(
+            r"\b(?:sh|bat)\b[^'\"\n]*('''|\"\"\"|'|\")(.*?)\1", text, re.DOTALL
+        ):
+            yield match[2], text[: match.start(2)].count("\n") + 1
+        return
+    try:
+        documents = folder.documents(name)
+    except Unreadable:
+        yield text, 1
+        raise
+    for document in documents:
+        yield from _walk(document)
+
+
+def _walk(node: Any) -> Iterator[tuple[str, int]]:
+    pairs = (
+        node.items() if isinstance(node, Map) else enumerate(node) if isinstance(node, Seq) else ()
+    )
+    for key, value in pairs:
+        if isinstance(value, str) and key in _SCRIPTS:
+            yield value, node.lines[key]
+        elif isinstance(value, Seq) and key in _SCRIPTS:
+            plain = [
+                (one, line)
+                for one, line in zip(value, value.lines, strict=True)
+                if isinstance(one, str)
+            ]
+            if plain:
+                yield _joined(plain), plain[0][1]
+            yield from _walk(_without_texts(value))
+        else:
+            yield from _walk(value)
+
+
+def _joined(lines: list[tuple[str, int]]) -> str:
+    """Return commands of a list as one script, each on the line where it stands."""
+    text, at = "", lines[0][1]
+    for one, line in lines:
+        text += "\n" * max(line - at, 0) + one.rstrip()
+        at = line + one.rstrip().count("\n")
+    return text
+
+
+def _without_texts(value: Seq) -> Seq:
+    """Return the items of a sequence that are no texts."""
+    found = Seq()
+    for one, line in zip(value, value.lines, strict=True):
+        if not isinstance(one, str):
+            found.append(one)
+            found.lines.append(line)
+    return found
