@@ -146,7 +146,29 @@ def _composed(run: Run, entry: Mapping[str, Any], inputs: Map, registry: str) ->
     tags = [one for one in tags if one]
     if not tags and ":" in image.rpartition("/")[2]:
         return [image]
-    return [one if "/" in one and ":" in one else f"{image}:{one}" for one in tags or ["latest"]]
+    return [
+        one if "/" in one and ":" in one else f"{image}:{one}"
+        for one in tags or [_default(entry, github)]
+    ]
+
+
+def _default(entry: Mapping[str, Any], github: Mapping[str, Any]) -> str:
+    """Return the tag that an action writes if none is given."""
+    if entry.get("default") == "branch" and github["ref_type"] == "branch":
+        name = str(github["ref_name"])
+        return (
+            "latest"
+            if name in ("main", "master")
+            else apply(lambda one: one.replace("/", "-"), name)
+        )
+    if entry.get("default") == "hash":
+        is_tag = github["ref_type"] == "tag"
+        return (
+            str(github["ref_name"])
+            if is_tag
+            else apply(lambda one: f"{one}-4f3c2b1", github["ref_name"])
+        )
+    return "latest"
 
 
 def _build_push(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
@@ -229,6 +251,12 @@ def _goreleaser(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | 
     return None
 
 
+def _buildah(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
+    """Return the outputs of redhat-actions/buildah-build, which pushes nothing."""
+    tags = inputs.get("tags", inputs.get("tag", "latest"))
+    return {"image": inputs.get("image", ""), "tags": tags}
+
+
 def _ecr(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     """Note a login at AWS: its output is the registry's address."""
     registry = (
@@ -258,6 +286,7 @@ _SPECIAL: dict[str, Callable[[Run, Map, dict[str, str]], dict[str, Any] | None]]
     "docker/bake-action": _bake,
     "goreleaser/goreleaser-action": _goreleaser,
     "aws-actions/amazon-ecr-login": _ecr,
+    "redhat-actions/buildah-build": _buildah,
     "ko-build/setup-ko": _setup_ko,
     "imjasonh/setup-ko": _setup_ko,
 }

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from megalotron_images.audit.model import Place
+from megalotron_images.audit.model import WRITES, How, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import apply, either, known, unknown
 from megalotron_images.audit.yaml_files import Map, Unreadable
@@ -72,7 +72,7 @@ def compose_push(
     """Note what `docker compose push` pushes: the images of services that are built."""
     names = files or [one for one in COMPOSE if run.folder.has(one)][:1]
     if not names:
-        run.doubt("`compose push` with a file that is not there")
+        run.doubt("`compose push` with a file that is not there", WRITES)
     for name in names:
         for place, service, given in compose_services(run, name):
             if (not services or service in services) and "image" in given:
@@ -131,7 +131,9 @@ def bake(
     for tag in dict.fromkeys(found):
         run.push(tag)
     if not found:
-        run.doubt(f"what bake pushes is not seen: {', '.join(names) or 'its file is not there'}")
+        run.doubt(
+            f"what bake pushes is not seen: {', '.join(names) or 'its file is not there'}", WRITES
+        )
 
 
 def _bake_tags(run: Run, name: str, variables: dict[str, str], pushes: bool) -> list[str]:
@@ -192,12 +194,12 @@ def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     named = re.search(r"(?:-f|--config)[= ](\S+)", text)
     names = [named[1]] if named else [one for one in _GORELEASER if run.folder.has(one)]
     if not names:
-        run.doubt("GoReleaser's configuration is not there: it may push images")
+        run.doubt("GoReleaser's configuration is not there: it may push images", WRITES)
         return
     try:
         documents = run.folder.documents(names[0])
     except Unreadable as error:
-        run.doubt(f"GoReleaser's configuration {names[0]}: {error}")
+        run.doubt(f"GoReleaser's configuration {names[0]}: {error}", WRITES)
         return
     for document in documents:
         if isinstance(document, Map):
@@ -306,8 +308,15 @@ def jib(run: Run, words: Sequence[str]) -> None:
             if found:
                 images = [re.sub(r"\$\{?[\w.]+\}?", lambda m: unknown(m[0]), found[1] or found[2])]
                 run.bind(images[0], Place(name, source[: found.end()].count("\n") + 1))
+    users, words_ = (
+        re.findall(r"auth\.username=(\S+)", text),
+        re.findall(r"auth\.password=(\S+)", text),
+    )
+    if users and words_:
+        registry = images[0].partition("/")[0] if images else unknown("a registry")
+        run.login(registry, users[0], words_[0], How.ARGUMENT)
     if not images:
-        run.doubt("where jib pushes to is not seen")
+        run.doubt("where jib pushes to is not seen", WRITES)
     for image in images:
         run.push(image)
         bare = re.sub(r":[^/:]*$", "", image)

@@ -29,6 +29,10 @@ PUSHES = tuple(rule for rule in Rule if rule is not Rule.DEPLOY)
 """The rules about pushes and their logins."""
 
 
+WRITES = (Rule.REGISTRY, Rule.NAME, Rule.TAG)
+"""The rules about what is pushed, whoever logged in."""
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """A line of a file."""

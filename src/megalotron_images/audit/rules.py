@@ -74,6 +74,8 @@ def _findings(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
     elif isinstance(fact, Login):
         yield from _login(fact, known)
     elif isinstance(fact, Doubt):
+        if fact.rules == WRITES:
+            yield from _without_login(fact, known)
         yield from (
             _finding(fact, rule, (Verdict.CANNOT_TELL, fact.reason), "") for rule in fact.rules
         )
@@ -136,10 +138,14 @@ def _push(push: Push, known: list[Fact]) -> Iterator[Finding]:
     for rule, answer in _answers(push.reference, push.by_digest).items():
         is_held = push.judged and rule is not Rule.NAME
         yield _finding(push, rule, _OK if is_held else answer, push.reference, about[rule])
-    if not any(isinstance(one, Login) and one.job == push.job for one in known):
+    yield from _without_login(push, known)
+
+
+def _without_login(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
+    """Yield findings about a push in a job in which no login is seen."""
+    if not any(isinstance(one, Login) and one.job == fact.job for one in known):
         for rule in (Rule.CREDENTIALS, Rule.LOGIN):
-            answer = (Verdict.CANNOT_TELL, "no login is seen in the job that pushes")
-            yield _finding(push, rule, answer, push.reference, parts.registry)
+            yield _finding(fact, rule, (Verdict.CANNOT_TELL, "no login is seen before it"), "")
 
 
 def _registry(reference: str) -> Answer:

@@ -50,7 +50,8 @@ def called(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     if has_holes(base):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
         return None
-    if "/" in name and not name.startswith(("/usr/", "/bin/")):
+    is_script = name.endswith((".sh", ".bash")) or not has_holes(name[:1])
+    if "/" in name and is_script and not name.startswith(("/usr/", "/bin/", "/opt/", "~")):
         return script(shell, name, words[1:], handler)
     return None
 
@@ -62,7 +63,8 @@ def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) ->
     try:
         text = shell.run.folder.text(path)
     except Unreadable as error:
-        if not _HARMLESS.search(name):
+        speaks = name.endswith((".sh", ".bash")) or _SPEAKS.search(name) or "scripts/" in name
+        if speaks and not _HARMLESS.search(name):
             shell.run.doubt(f"the script {show(name)}: {error}")
         return None
     if re.match(r"#!.*(python|node|ruby|perl)", text):
@@ -148,7 +150,7 @@ def make(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     ]
     name = next((one for one in names if shell.run.folder.has(one)), "")
     if not name:
-        if not targets or not all(map(_HARMLESS.search, targets)):
+        if not all(map(_HARMLESS.search, targets)):
             shell.run.doubt(f"`make {show(' '.join(targets))}`: the Makefile is not there")
         return None
     _Makefile(shell, name, given, handler).build(targets)
