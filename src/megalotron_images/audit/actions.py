@@ -15,35 +15,27 @@ from megalotron_images.audit.model import Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PERSON, apply, known, unknown
-from megalotron_images.audit.yaml_files import Map
+from megalotron_images.audit.yaml_files import Map, parse
 
-_SPEAKS = re.compile(
-    r"docker|container|image|kaniko|buildah|podman|buildpack|registry|ghcr|\becr|gcr|acr|quay|oci"
-    r"|publish|deploy|push|jib|\bko\b|nerdctl|bake|crane|skopeo|release",
+_CONTAINERS = re.compile(
+    r"docker|container|kaniko|buildah|podman|buildpack|ghcr|\becr|\bgcr|\bacr\b|quay|\boci|jib|\bko\b"
+    r"|nerdctl|bake|crane|skopeo|registry|image.*(push|publish|build)|(push|publish|build).*image",
     re.IGNORECASE,
 )
-_IMAGES = re.compile(
-    r"image|registry|docker|container|push(?!-to-(branch|fork))|dockerfile|repository_tag",
-    re.IGNORECASE,
-)
-_HARMLESS = re.compile(
-    r"(actions|github)/(?!delete)|docker/(setup|scout|setup-)|.*/setup-|crazy-max/ghaction-(docker-buildx|setup|"
-    r"docker-status|import|container-scan|dump|github|virustotal)|aquasecurity/|anchore/|hadolint/|"
-    r"snyk/|peter-evans/|codecov/|sigstore/|softprops/|ncipollo/|release-drafter/|actions-rs/|"
-    r"google-github-actions/(auth|setup|get)|aws-actions/configure|azure/(login|setup)|ko-build/|"
-    r"imjasonh/setup|christian-korneck/update-container|.*(container|image)-(retention|scan|prune|cleanup|diet)|"
-    r".*(dockerhub-description|delete-|prune|cleanup|labeler|lint|cache|scan|free-disk|"
-    r"disk-space|changelog|semver|version|slack|notify|notification|scorecard|retention|"
-    r"webfactory/|tj-actions/|dorny/|stefanprodan/|imranismail/|nick-invision/|mikefarah/|"
-    r"rlespinasse/|pypa/|gradle/|google-github-actions/|pages|gh-action-pypi|ssh|repository-dispatch)",
-    re.IGNORECASE,
-)
+_INPUTS = re.compile(r"image|registry|docker|container|repository_tag|\brepo-?tag", re.IGNORECASE)
+_SHELL = ("run", "command", "commands", "cmd", "script")
+"""Inputs in which actions take shell commands."""
 
 
 @cache
 def table() -> Mapping[str, Mapping[str, Any]]:
-    """Return the actions whose inputs alone say what they push."""
+    """Return the actions whose inputs alone say what they push, and `harmless` ones."""
     return tomllib.loads(files(__package__).joinpath("actions.toml").read_text())
+
+
+@cache
+def _harmless() -> re.Pattern[str]:
+    return re.compile("|".join(table()["harmless"]["patterns"]), re.IGNORECASE)
 
 
 def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
@@ -64,16 +56,27 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
         return special(run, inputs, env) or {}
     if key in table():
         _by_table(run, table()[key], inputs)
-    elif not _HARMLESS.match(key) and _looks(key, inputs):
+    elif "action" in inputs and "@" in inputs["action"]:
+        _wrapped(run, inputs, env)
+    elif any(one in inputs for one in _SHELL) and key != "actions/github-script":
+        for one in _SHELL:
+            run.place = _place(run, inputs, one)
+            Shell(run, env, commands.handle).follow(inputs.get(one, ""))
+    elif not _harmless().match(key) and looks(key, inputs):
         run.doubt(f"the action {repository} is not known, and it looks as if it pushes images")
     return {}
 
 
-def _looks(name: str, inputs: Mapping[str, Any]) -> bool:
+def _wrapped(run: Run, inputs: Map, env: dict[str, str]) -> None:
+    """Note an action that another one runs, as for retries: `with` is YAML in a text."""
+    given = parse(inputs.get("with", ""))[:1]
+    inner = given[0] if given and isinstance(given[0], Map) else Map()
+    act(run, inputs["action"], inner, env)
+
+
+def looks(name: str, inputs: Mapping[str, Any]) -> bool:
     """Whether an action's name or inputs look as if it pushes images."""
-    has_password = any(re.search(r"password|token", one) for one in inputs)
-    named = any(_IMAGES.search(one) for one in inputs)
-    return bool(_SPEAKS.search(name)) or named or (has_password and "username" in inputs)
+    return bool(_CONTAINERS.search(name)) or any(map(_INPUTS.search, inputs))
 
 
 def rows(run: Run, inputs: Map, key: str) -> list[tuple[str, Place]]:
@@ -194,9 +197,7 @@ def _build_push(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
 
 def _metadata(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     """Return the outputs of docker/metadata-action; remember the row that each comes from."""
-    if "tag-sha" in inputs or "tag-semver" in inputs:
-        return {}  # its first version, of other inputs: what it writes stays unknown
-    tags = metadata_action.references(inputs, run.contexts["github"])
+    tags = metadata_action.references(_renewed(inputs), run.contexts["github"])
     base = inputs.lines.get("tags", run.place.line)
     flavor = inputs.lines.get("flavor", base)
     is_block = "\n" in inputs.get("tags", "")
@@ -219,6 +220,23 @@ def _metadata(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
         "bake-file": "$bake-file",
         "bake-file-tags": "$bake-file",
         "annotations": "",
+    }
+
+
+def _renewed(inputs: Map) -> Mapping[str, str]:
+    """Return the inputs of the action's first version as those of today."""
+    if not any(one.startswith("tag-") for one in inputs):
+        return inputs
+    patterns = inputs.get("tag-semver", "").split()
+    tags = ["type=ref,event=branch", "type=ref,event=pr"]
+    tags += [f"type=semver,pattern={one}" for one in patterns] or ["type=ref,event=tag"]
+    tags += ["type=sha"] * (inputs.get("tag-sha") == "true")
+    tags += ["type=edge"] * (inputs.get("tag-edge") == "true")
+    latest = "false" if inputs.get("tag-latest") == "false" else "auto"
+    return {
+        "images": inputs.get("images", ""),
+        "tags": "\n".join(tags),
+        "flavor": f"latest={latest}",
     }
 
 

@@ -6,13 +6,14 @@ where that is unknown.
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, scripts
 from megalotron_images.audit.model import How
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import apply, asked, has_holes, holes, known, show, unknown
 
-_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "eval", "then", "do", "retry", "xargs"}
+_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "eval", "then", "do", "retry"}
 _ENGINES = {"docker", "podman", "buildah", "nerdctl", "img", "docker-compose", "podman-compose"}
 _VALUED = {"--platform", "--authfile", "--creds", "--format", "--digestfile", "--sign-by", "-f"}
 _VALUED |= {"--cert-dir", "--compression-format", "--config", "-H", "--host", "--context", "-c"}
@@ -63,17 +64,33 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     words = _bare(words)
     if not words:
         return None
+    if words[0] in ("xargs", "parallel"):
+        return _each(shell, words[1:], stdin)
     name = words[0].rpartition("/")[2]
     if has_holes(name) and words[1:2] and words[1] in ("push", "login", "build", "buildx", "tag"):
         name = "docker"
+    if words[1:] and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
+        stdin = stdin or shell.read(words[-1])
+    elif name == "cat" and words[1:]:
+        stdin = stdin or "".join(map(shell.read, operands(words[1:])))
     printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
-    if name == "xargs" or printed is not None:
+    if printed is not None:
         return printed
     if name in _ENGINES:
         return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     return scripts.called(shell, words, handle)
+
+
+def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Follow what `xargs` runs for each word that it reads; alone it prints them."""
+    rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
+    printed = None if rest else stdin.strip()
+    for item in stdin.split() if rest else []:
+        held = [one.replace("{}", item) for one in rest]
+        handle(shell, held if held != rest else [*rest, item], "")
+    return printed
 
 
 def _bare(words: list[str]) -> list[str]:
@@ -235,6 +252,7 @@ def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
         _login(shell, words[at:], stdin)
     elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
         target = (options(words, "-t", "--tag") or names[-1:] or [""])[0]
+        target = target.removeprefix("docker://")
         if re.match(
             r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
         ):
@@ -349,7 +367,8 @@ def _helper(shell: Shell, words: list[str], stdin: str) -> str | None:
     if names[:1] in (["publish"], ["promote"]) and not flag(words, "--dry-run"):
         stack, tag = [*names[1:], "", ""][:2]
         tag = tag if names[0] == "publish" else (options(words, "--to") or ["main"])[0]
-        shell.run.push(f"ghcr.io/megalotron/{stack}:{tag}", judged=True)
+        held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
+        shell.run.push(f"ghcr.io/megalotron/{stack}:{held}", judged=True)
         user, token = (shell.variable(f"REGISTRY_{one}") for one in ("USERNAME", "TOKEN"))
         shell.run.login("ghcr.io", user, token)
     return None

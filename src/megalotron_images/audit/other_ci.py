@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands
+from megalotron_images.audit.expressions import secret
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
@@ -31,6 +32,7 @@ _FILES = {
     ".semaphore/*.yml": "Semaphore",
     ".buildkite/*.yml": "Buildkite",
     "appveyor.yml": "AppVeyor",
+    ".github/*.workflow": "the first form of GitHub's Actions",
     ".cirrus.yml": "Cirrus",
     "skaffold.yaml": "Skaffold",
 }
@@ -69,19 +71,17 @@ def kind(name: str) -> str:
     return next((found for pattern, found in _FILES.items() if fnmatch(name, pattern)), "")
 
 
-def follow(folder: Folder, name: str) -> list[Fact]:
-    """Return the facts in another machine's file: its shell, and a doubt where it may push."""
+def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
+    """Note the facts in another machine's file: its shell, and a doubt where it may push."""
     text = folder.text(name)
-    facts = list[Fact]()
     run = Run(folder, name, {"github": {}}, Place(name, 1), facts)
     for script, line in _scripts(folder, name, text):
         run.place = Place(name, line)
-        Shell(run, _variables(kind(name)), commands.handle).follow(script)
+        Shell(run, _variables(kind(name)), commands.handle, secret).follow(script)
     match = _SPEAKS.search(text)
     if match:
         run.place = Place(name, text[: match.start()].count("\n") + 1)
         run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
-    return facts
 
 
 def _variables(machine: str) -> dict[str, str]:

@@ -11,6 +11,9 @@ HUB = "docker.io"
 _LOCAL = re.compile(r"(localhost|127\.0\.0\.1|host\.docker\.internal)(:\d+)?")
 
 
+_CORRECT = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+
+
 class Parts(NamedTuple):
     """A reference's parts; `tag` is `latest` where none is written, and empty beside a digest."""
 
@@ -33,6 +36,11 @@ def split(reference: str) -> Parts:
     if registry in ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"):
         registry = HUB
     return Parts(registry, name, tag if colon else "" if digest else "latest", digest)
+
+
+def is_correct(reference: str) -> bool:
+    """Whether a text can be a reference at all, capitals aside."""
+    return bool(_CORRECT.fullmatch(re.sub(r"^\w+://", "", reference)))
 
 
 def host(text: str) -> str:

@@ -21,23 +21,29 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
         raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
     folder = Folder(root)
     facts = list[Fact]()
+    called = _called(folder)
     for name in folder.names():
-        facts += _facts(folder, name, repository)
+        _note(folder, name, repository, called, facts)
     return report.excused(rules.judge(facts), lambda name: _lines(folder, name))
 
 
-def _facts(folder: Folder, name: str, repository: str) -> list[Fact]:
-    """Return the facts of a file; one that cannot be read is a doubt, where it would count."""
+def _note(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+    """Note the facts of a file; one that cannot be read is a doubt, where it would count."""
     is_workflow = bool(_WORKFLOW.fullmatch(name))
     machine = other_ci.kind(name)
     try:
         if is_workflow:
-            return workflows.follow(folder, name, repository, _called(folder))
-        found = other_ci.follow(folder, name) if machine else []
-        return [*found, *(deploy.follow(folder, name) if deploy.is_candidate(name) else [])]
+            workflows.follow(folder, name, repository, called, facts)
+        elif machine:
+            other_ci.follow(folder, name, facts)
+        elif deploy.is_candidate(name):
+            facts += deploy.follow(folder, name)
     except Unreadable as error:
         told = PUSHES if is_workflow or machine else (Rule.DEPLOY,)
-        return [Doubt(Place(name, 1), name, {}, f"{name}: {error}", told)]
+        facts.append(Doubt(Place(name, 1), name, {}, f"{name}: {error}", told))
+    except Exception as error:  # a file of any form at all; the others are still judged
+        why = f"{name} is of a form that is not understood ({type(error).__name__}: {error})"
+        facts.append(Doubt(Place(name, 1), name, {}, why))
 
 
 def _called(folder: Folder) -> set[str]:

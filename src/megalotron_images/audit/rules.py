@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from megalotron_images.audit.model import (
+    WRITES,
     Deployed,
     Doubt,
     Fact,
@@ -19,7 +20,7 @@ from megalotron_images.audit.model import (
     Rule,
     Verdict,
 )
-from megalotron_images.audit.references import host, is_local, split
+from megalotron_images.audit.references import host, is_correct, is_local, split
 from megalotron_images.audit.texts import expand, has_holes, holes, show
 from megalotron_images.convention import (
     ORGANISATION,
@@ -111,7 +112,9 @@ def _ends_well(text: str, value: str) -> bool:
 
 def _combined(question: Callable[[str], Answer], text: str) -> Answer:
     """Return the answer for all that a text may be: violated only if no expansion is ok."""
-    answers = [question(one) for one in expand(text)]
+    expansions = expand(text)
+    correct = [one for one in expansions if is_correct(one)]
+    answers = [question(one) for one in correct or expansions]
     verdicts = {verdict for verdict, _ in answers}
     if len(verdicts) == 1:
         return answers[0]

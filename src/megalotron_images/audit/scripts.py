@@ -39,6 +39,9 @@ def called(shell: "Shell", words: list[str], handler: Handler) -> str | None:
             return None
         operands = [one for one in words[1:] if one[:1] not in ("-", "+")]
         return script(shell, operands[0], operands[1:], handler) if operands else None
+    if base == "ssh":
+        _text(shell, " ".join(words[-1:]), shell.run.place, [], handler)
+        return None
     if base == "make":
         return make(shell, words[1:], handler)
     if base in ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv"):

@@ -16,11 +16,13 @@ from megalotron_images.audit import filters
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import asked, either, known, same, unknown
+from megalotron_images.audit.yaml_files import Unreadable
 
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 _EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[[^\]]*\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
+_WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
 _MOST_ITEMS = 50
 Handler = Callable[["Shell", list[str], str], str | None]
 _UNCERTAIN = {"while_statement", "c_style_for_statement"}
@@ -33,20 +35,30 @@ class Shell:
         run: the job whose facts are noted.
         env: the variables.
         handler: what commands do; returns what they print, None where that is unknown.
+        unset: what a variable is that is set nowhere.
     """
 
-    def __init__(self, run: Run, env: dict[str, str], handler: Handler) -> None:
+    def __init__(
+        self,
+        run: Run,
+        env: dict[str, str],
+        handler: Handler,
+        unset: Callable[[str], str] = lambda name: unknown(f"${name}"),
+    ) -> None:
         self.run = run
         self.env = env
         self.handler = handler
+        self.unset = unset
         self.functions: dict[str, Node] = {}
         self.first_line = run.place.line
         self.ended = False
 
     def follow(self, script: str) -> None:
         """Follow a script from its first statement to its last."""
-        tree = _PARSER.parse(script.encode())
+        tree, before = _PARSER.parse(script.encode()), len(self.run.facts)
         self.statements(tree.root_node, "")
+        if tree.root_node.has_error and _WRITES.search(script) and len(self.run.facts) == before:
+            self.run.doubt("a script that speaks of pushing is not understood")
 
     def statements(self, node: Node, stdin: str) -> str:
         """Follow the statements in a node; return what they print."""
@@ -293,7 +305,8 @@ class Shell:
             self.statement(head, stdin)
             return self.perhaps([body], stdin=stdin)
         printed = ""
-        for line in stdin.splitlines()[:_MOST_ITEMS]:
+        lines = stdin.splitlines() or [unknown("a line that is read")]
+        for line in lines[:_MOST_ITEMS]:
             self.assign(match[1], line.strip(), node)
             printed += self.statement(body, "")[1]
         return None, printed
@@ -348,9 +361,10 @@ class Shell:
         if path in self.run.files:
             return self.run.files[path]
         name = path.removeprefix("./")
-        if self.run.folder.has(name):
+        try:
             return self.run.folder.text(name)
-        return unknown(f"the file {path}")
+        except Unreadable:
+            return unknown(f"the file {path}")
 
     def words_of(self, node: Node) -> list[str]:
         """Return the words of a command."""
@@ -408,7 +422,7 @@ class Shell:
             return self.env[name]
         if name in ("RANDOM", "SECONDS"):
             return known("a number", "42")
-        return unknown(f"${name}")
+        return self.unset(name)
 
     def expansion(self, text: str) -> str:
         """Return what is between `${` and `}`."""

@@ -46,8 +46,8 @@ _NAMES = {
 }
 
 
-def follow(folder: Folder, name: str, repository: str, called: set[str]) -> list[Fact]:
-    """Return the facts of a workflow, over all events that start it.
+def follow(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+    """Note the facts of a workflow, over all events that start it.
 
     called: workflows that others of the folder call; these are followed from there.
     Raises Unreadable for what is no workflow.
@@ -58,12 +58,11 @@ def follow(folder: Folder, name: str, repository: str, called: set[str]) -> list
     starts = scenarios(document, folder.text(name))
     if set(triggers(document)) == {"workflow_call"}:
         if name in called:
-            return []
+            return
         starts = [
             Scenario("workflow_dispatch", one)
             for one in _any_reference(document, folder.text(name))
         ]
-    facts = list[Fact]()
     for scenario in starts:
         run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
         run.contexts = {"github": github(scenario, repository), "env": {}}
@@ -71,7 +70,6 @@ def follow(folder: Folder, name: str, repository: str, called: set[str]) -> list
         run.contexts["inputs"] = _chosen(given if isinstance(given, Map) else Map())
         run.contexts["github"]["event"]["inputs"] = run.contexts["inputs"]
         _workflow(run, document)
-    return facts
 
 
 def _any_reference(document: Map, text: str) -> list[str]:
@@ -231,9 +229,8 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         return _call_here(run, target[2:], inputs, secrets)
     if _OURS.match(target):
         stack = as_text(inputs.get("stack", ""))
-        run.push(
-            f"ghcr.io/megalotron/{stack}:{unknown('the tag that the helper decides')}", judged=True
-        )
+        decided = unknown("the tag that the helper decides", ("main",))
+        run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
         passed = [
             secret(one) if secrets == "inherit" else render(secrets.get(one, ""), run.contexts)
             for one in ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
@@ -379,7 +376,7 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     document = documents[0] if documents and isinstance(documents[0], Map) else Map()
     held = document.get("runs") or Map()
     if held.get("using") != "composite":
-        if actions._looks(name, inputs):
+        if actions.looks(name, inputs):
             run.doubt(f"the action {name} is a program of its own")
         return {}
     inner = run.deeper(Place(path, 1))

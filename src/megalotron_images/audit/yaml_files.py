@@ -12,7 +12,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from megalotron_images.audit.texts import clean
 
-_LARGEST = 500_000
+_LARGEST = 300_000
 """Bytes of a file that is read; a larger one is told as one that cannot be."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__"}
 _MERGE = "<<"
