@@ -58,13 +58,22 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
         _by_table(run, table()[key], inputs)
     elif "action" in inputs and "@" in inputs["action"]:
         _wrapped(run, inputs, env)
-    elif any(one in inputs for one in _SHELL) and key != "actions/github-script":
-        for one in _SHELL:
-            run.place = _place(run, inputs, one)
-            Shell(run, env, commands.handle).follow(inputs.get(one, ""))
-    elif not _harmless().match(key) and looks(key, inputs):
+    elif (
+        not _runs_shell(run, key, inputs, env) and not _harmless().match(key) and looks(key, inputs)
+    ):
         run.doubt(f"the action {repository} is not known, and it looks as if it pushes images")
     return {}
+
+
+def _runs_shell(run: Run, key: str, inputs: Map, env: dict[str, str]) -> bool:
+    """Follow the inputs that are shell commands; return whether they say what is pushed."""
+    before = len(run.facts)
+    for one in _SHELL:
+        if one in inputs and key != "actions/github-script":
+            run.place, step = _place(run, inputs, one), run.place
+            Shell(run, dict(env), commands.handle).follow(inputs[one])
+            run.place = step
+    return len(run.facts) > before
 
 
 def _wrapped(run: Run, inputs: Map, env: dict[str, str]) -> None:
@@ -76,6 +85,8 @@ def _wrapped(run: Run, inputs: Map, env: dict[str, str]) -> None:
 
 def looks(name: str, inputs: Mapping[str, Any]) -> bool:
     """Whether an action's name or inputs look as if it pushes images."""
+    if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
+        return True
     return bool(_CONTAINERS.search(name)) or any(map(_INPUTS.search, inputs))
 
 

@@ -219,6 +219,10 @@ def _goreleaser_images(run: Run, document: Map, name: str, variables: dict[str, 
         for at, image in enumerate(one.get("images", [])):
             for tag in one.get("tags", []):
                 _template(run, f"{image}:{tag}", Place(name, one["images"].lines[at]), variables)
+    _ko_images(run, document, name, variables)
+
+
+def _ko_images(run: Run, document: Map, name: str, variables: dict[str, str]) -> None:
     for one in document.get("kos", []):
         repositories = one.get(
             "repositories", [one.get("repository", variables.get("KO_DOCKER_REPO", ""))]

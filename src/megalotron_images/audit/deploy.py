@@ -7,6 +7,7 @@ from typing import Any
 from megalotron_images.audit.builders import dotenv, interpolated
 from megalotron_images.audit.model import Deployed, Doubt, Fact, Place, Rule
 from megalotron_images.audit.run import Run
+from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
 
 _IMAGE = re.compile(r"^\s*-?\s*image:\s*[\"']?([^\s\"']+)", re.MULTILINE)
@@ -28,13 +29,19 @@ def follow(folder: Folder, name: str) -> list[Fact]:
             run.doubt(f"{name}: {error}", (Rule.DEPLOY,))
         return run.facts
     for document in documents:
-        if not isinstance(document, Map):
-            continue
         for reference, line in _images(document):
-            place = Place(name, line)
             whole = interpolated(reference, dotenv(run))
-            run.facts.append(Deployed(place, name, {}, whole))
+            run.facts.append(Deployed(Place(name, line), name, {}, whole, _kind(document)))
     return run.facts
+
+
+def _kind(document: Any) -> str:
+    """Return what a document is: `kustomize`, `kubernetes`, or empty for others."""
+    if not isinstance(document, Map):
+        return ""
+    if isinstance(document.get("images"), Seq):
+        return "kustomize"
+    return "kubernetes" if "kind" in document else ""
 
 
 def _template(run: Run, text: str) -> None:
@@ -57,22 +64,22 @@ def _images(node: Any) -> Iterator[tuple[str, int]]:
     image = node.get("image")
     if isinstance(image, str) and image:
         yield image, node.lines["image"]
-    repository = node.get("repository")
-    if isinstance(repository, str) and ("tag" in node or "digest" in node):
-        host = f"{node['registry']}/" if node.get("registry") else ""
-        at = (
-            f"@{node['digest']}" if node.get("digest") else f":{node['tag']}" if node["tag"] else ""
-        )
-        yield f"{host}{repository}{at}", node.lines["tag" if "tag" in node else "digest"]
-    new = node.get("newName", node.get("name") if {"newTag", "digest"} & set(node) else None)
-    if isinstance(new, str):
+    if isinstance(node.get("repository"), str) and {"tag", "digest"} & set(node):
+        yield _helm(node), node.lines.get("tag", node.lines["repository"])
+    if {"newTag", "digest", "newName"} & set(node) and isinstance(node.get("name"), str):
         at = f"@{node['digest']}" if node.get("digest") else f":{node.get('newTag', 'latest')}"
-        yield (
-            f"{new}{at}",
-            node.lines.get("newTag", node.lines.get("digest", node.lines.get("newName", 1))),
-        )
+        line = node.lines.get("newTag", node.lines.get("digest", node.lines["name"]))
+        yield f"{node.get('newName', node['name'])}{at}", line
     for value in node.values():
         yield from _images(value)
+
+
+def _helm(node: Map) -> str:
+    """Return the reference of Helm's values; without a tag, most charts take their own version."""
+    host = f"{node['registry']}/" if node.get("registry") else ""
+    tag = node.get("tag") or unknown("the chart's own version")
+    at = f"@{node['digest']}" if node.get("digest") else f":{tag}"
+    return f"{host}{node['repository']}{at}"
 
 
 def is_candidate(name: str) -> bool:

@@ -19,6 +19,7 @@ from megalotron_images.audit.texts import (
     is_open,
     known,
     same,
+    show,
     unknown,
 )
 
@@ -28,6 +29,7 @@ _TOKEN = re.compile(
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _FALSE = ("", "false", "0")
 _PEOPLE = re.compile(r"USER|OWNER|NAMESPACE|_ORG|ACCOUNT|LOGIN", re.IGNORECASE)
+_WORDS = {"true": True, "false": False, "null": None}
 _EMPTY = ("matrix", "inputs")
 """Contexts that hold all their values: GitHub reads a missing one as empty."""
 
@@ -148,17 +150,15 @@ class _Reader:
         if self.next_is("("):
             value = self.either()
             self.tokens.remove(")")
-            return self.members(value, [])
+            return self.members(value, [""])
         token = self.tokens.pop(0)
-        if token[0] == "'":
-            return token[1:-1].replace("''", "'")
-        if token in ("true", "false", "null"):
-            return {"true": True, "false": False, "null": None}[token]
-        if re.fullmatch(r"[0-9.]+", token):
-            return float(token)
+        if token in _WORDS or not re.match(r"[A-Za-z_]", token):
+            return _literal(token)
         if self.next_is("("):
-            return self.members(call(token.lower(), self.arguments(), self.contexts), [token])
-        return self.members(_root(token, self.contexts), [token])
+            value = call(token.lower(), self.arguments())
+        else:
+            value = self.contexts[token] if token in self.contexts else _missing([token])
+        return self.members(value, [token])
 
     def arguments(self) -> list[Any]:
         found = []
@@ -178,8 +178,10 @@ class _Reader:
         return "" if value is None and path[0] in _EMPTY else value
 
 
-def _root(name: str, contexts: Mapping[str, Any]) -> Any:
-    return contexts[name] if name in contexts else _missing([name])
+def _literal(token: str) -> Any:
+    if token[0] == "'":
+        return token[1:-1].replace("''", "'")
+    return _WORDS[token] if token in _WORDS else float(token)
 
 
 def _member(value: Any, name: str, path: list[str]) -> Any:
@@ -203,23 +205,28 @@ def _missing(path: list[str]) -> str:
     return unknown(name, *([PERSON] if _PEOPLE.search(name) else []))
 
 
-def call(name: str, given: list[Any], contexts: Mapping[str, Any]) -> Any:
-    """Return the value of a function."""
-    if name in ("success", "always"):
-        return True
-    if name in ("contains", "startswith", "endswith"):
-        return _search(name, given[0], as_text(given[1]).lower())
-    if name == "format":
-        return _format(as_text(given[0]), [as_text(one) for one in given[1:]])
-    if name == "join" and isinstance(given[0], list):
-        return (as_text(given[1]) if given[1:] else ",").join(map(as_text, given[0]))
-    if name == "tojson":
-        return as_text(given[0])
-    if name == "fromjson" and not has_holes(as_text(given[0])):
-        return json.loads(as_text(given[0]), parse_int=str, parse_float=str)
-    if name in ("failure", "cancelled"):
-        return MAYBE
-    return unknown(f"{name}(…)")
+def call(name: str, given: list[Any]) -> Any:
+    """Return the value of a function; that of an unknown one is unknown."""
+    functions: dict[str, Callable[[], Any]] = {
+        "success": lambda: True,
+        "always": lambda: True,
+        "failure": lambda: MAYBE,
+        "cancelled": lambda: MAYBE,
+        "contains": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        "startswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        "endswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        "format": lambda: _format(as_text(given[0]), [as_text(one) for one in given[1:]]),
+        "join": lambda: (as_text(given[1]) if given[1:] else ",").join(map(as_text, given[0])),
+        "tojson": lambda: as_text(given[0]),
+        "fromjson": lambda: _from_json(as_text(given[0])),
+    }
+    return functions[name]() if name in functions else unknown(f"{name}(…)")
+
+
+def _from_json(text: str) -> Any:
+    if has_holes(text):
+        return unknown(f"fromJSON({show(text)})")
+    return json.loads(text, parse_int=str, parse_float=str)
 
 
 def _search(name: str, place: Any, part: str) -> Any:

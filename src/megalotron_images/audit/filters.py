@@ -20,19 +20,20 @@ def search(pattern: str, text: str) -> re.Match[str] | None:
 
 def expanded(value: str, rest: str) -> str:
     """Return a shell's expansion `${NAME<rest>}` of a value."""
-    if match := re.fullmatch(r":\s*(\d*)(?::\s*(\d+))?", rest):
-        start = int(match[1] or 0)
-        end = start + int(match[2]) if match[2] else None
+    if part := re.fullmatch(r":\s*(\d*)(?::\s*(\d+))?", rest):
+        start = int(part[1] or 0)
+        end = start + int(part[2]) if part[2] else None
         return apply(lambda text: text[start:end], value)
     if rest in (",,", "^^"):
         return apply(str.lower if rest == ",," else str.upper, value)
-    if match := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
-        return apply(lambda text: _stripped(text, match[1], match[2]), value)
-    if match := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
-        regex = _glob(match[2].replace("\\/", "/"))
-        new, count = (match[3] or "").replace("\\/", "/"), 0 if match[1] else 1
+    if cut := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
+        sign, pattern = cut.groups()
+        return apply(lambda text: _stripped(text, sign, pattern), value)
+    if change := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
+        regex = _glob(change[2].replace("\\/", "/"))
+        new, count = (change[3] or "").replace("\\/", "/"), 0 if change[1] else 1
         return apply(lambda text: re.sub(regex, lambda _: new, text, count=count), value)
-    return apply(lambda text: text, value)
+    return value
 
 
 def _glob(pattern: str) -> str:
@@ -94,22 +95,27 @@ def _tr(words: list[str], text: str) -> str | None:
 
 def _sed(words: list[str], text: str) -> str | None:
     scripts = [one for one in words if one not in ("-e", "-E", "-r")]
+    is_extended = bool({"-E", "-r"} & set(words))
     for part in (one for script in scripts for one in script.split(";")):
         match = re.fullmatch(r"\s*s(\W)(.*?)\1(.*?)\1([gI]*)", part)
         if not match:
             return None
-        old, new, count = match[2], match[3].replace("&", r"\g<0>"), 0 if "g" in match[4] else 1
-        if not {"-E", "-r"} & set(words):
-            old = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] or "\\" + m[2], old)
-        if new in ("\\L\\g<0>", "\\L\\1"):
-            text = apply(str.lower, text)
-            continue
         try:
-            re.compile(old)
-            text = apply(lambda one, o=old, n=new, c=count: re.sub(o, n, one, count=c), text)
+            text = apply(_substitution(match, is_extended), text)
         except (re.error, IndexError):
             return None
     return text
+
+
+def _substitution(match: re.Match[str], is_extended: bool) -> Callable[[str], str]:
+    """Return what sed's command `s` does."""
+    old, new = match[2], match[3].replace("&", r"\g<0>")
+    if not is_extended:
+        old = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] or "\\" + m[2], old)
+    if new in ("\\L\\g<0>", "\\L\\1"):
+        return str.lower
+    pattern, count = re.compile(old), 0 if "g" in match[4] else 1
+    return lambda text: pattern.sub(new, text, count=count)
 
 
 def _cut(words: list[str], text: str) -> str | None:

@@ -5,7 +5,7 @@ Source: its README (version 5), "Image name and tag sanitization", "flavor input
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,14 @@ def _rows(text: str) -> list[str]:
 
 def _pairs(row: str, bare: str = "value") -> dict[str, str]:
     """Return the fields of a row; a field without a key is `bare`."""
-    fields = [one.strip() for one in next(csv.reader([row]), [])]
-    return dict(
-        one.split("=", 1) if re.match(r"[\w-]+=", one) else (bare, one) for one in fields if one
-    )
+    found = {}
+    for field in next(csv.reader([row]), []):
+        key, sign, value = field.strip().partition("=")
+        if sign and re.fullmatch(r"[\w-]+", key):
+            found[key] = value
+        elif field.strip():
+            found[bare] = field.strip()
+    return found
 
 
 def _tags(
@@ -101,23 +105,29 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
     """Return what a row writes for an event without prefix and suffix; empty for nothing."""
     on, name = github["ref"].split("/")[1], github["ref_name"]
     value = fields.get("value", name if on == "tags" else "")
-    if kind == "ref":
-        wanted = {"branch": "heads", "tag": "tags", "pr": "pull"}.get(fields.get("event", ""))
-        return str(github["event"]["number"] if on == "pull" else name) if on == wanted else ""
-    if kind in ("semver", "pep440"):
-        pattern = fields.get("pattern", "{{version}}")
-        return apply(lambda one: _version(one, pattern), value, "a version") if value else ""
-    if kind == "match":
-        return apply(lambda one: _match(one, fields), value) if value else ""
-    if kind == "sha":
-        return apply(lambda one: one[:7] if fields.get("format") != "long" else one, github["sha"])
-    if kind == "edge":
-        branch = fields.get("branch", "main")
-        return "edge" if on == "heads" and name == branch else ""
-    if kind == "schedule":
-        pattern = fields.get("pattern", "nightly")
-        return pattern if github["event_name"] == "schedule" else ""
-    return fields.get("value", "")
+    is_long = fields.get("format") == "long"
+    pattern = fields.get("pattern", "{{version}}")
+    kinds: dict[str, Callable[[], str]] = {
+        "ref": lambda: _ref(fields.get("event", ""), on, github),
+        "semver": lambda: apply(lambda one: _version(one, pattern), value, "a version"),
+        "match": lambda: apply(lambda one: _match(one, fields), value) if value else "",
+        "sha": lambda: apply(lambda one: one if is_long else one[:7], github["sha"]),
+        "edge": lambda: "edge" if on == "heads" and name == fields.get("branch", "main") else "",
+        "schedule": lambda: (
+            fields.get("pattern", "nightly") if github["event_name"] == "schedule" else ""
+        ),
+    }
+    kinds["pep440"] = kinds["semver"]
+    return kinds.get(kind, lambda: fields.get("value", ""))()
+
+
+def _ref(event: str, on: str, github: Mapping[str, Any]) -> str:
+    wanted = {"branch": "heads", "tag": "tags", "pr": "pull"}.get(event)
+    return (
+        str(github["event"]["number"] if on == "pull" else github["ref_name"])
+        if on == wanted
+        else ""
+    )
 
 
 def _version(text: str, pattern: str) -> str:

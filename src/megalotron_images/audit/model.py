@@ -100,9 +100,15 @@ class Doubt(Fact):
 
 @dataclass(frozen=True)
 class Deployed(Fact):
-    """An image that is run in production or elsewhere."""
+    """An image that is run in production or elsewhere.
+
+    Attributes:
+        reference: which one, a text that may have holes.
+        kind: `kustomize`, which stands for others of its name, `kubernetes`, or empty.
+    """
 
     reference: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)

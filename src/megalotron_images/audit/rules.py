@@ -80,7 +80,7 @@ def _findings(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
         yield from (
             _finding(fact, rule, (Verdict.CANNOT_TELL, fact.reason), "") for rule in fact.rules
         )
-    elif isinstance(fact, Deployed) and _is_ours(fact.reference, known):
+    elif isinstance(fact, Deployed) and _is_judged(fact, known):
         answer = _combined(_deployed, fact.reference)
         yield _finding(fact, Rule.DEPLOY, answer, fact.reference)
 
@@ -238,10 +238,21 @@ def _how(how: How) -> Answer:
     return Verdict.VIOLATED, f"the password is in {how}: others can read it there"
 
 
-def _is_ours(reference: str, known: list[Fact]) -> bool:
-    """Whether an image is Megalotron's, or one that this repository pushes."""
+def _is_judged(image: Deployed, known: list[Fact]) -> bool:
+    """Whether an image is Megalotron's, or one that this repository pushes.
+
+    One whose tag kustomize replaces is judged there.
+    """
+    name = split(image.reference)[:2]
+    customised = {
+        split(one.reference)[:2]
+        for one in known
+        if isinstance(one, Deployed) and one.kind == "kustomize"
+    }
+    if image.kind == "kubernetes" and name in customised:
+        return False
     pushed = {split(one.reference)[:2] for one in known if isinstance(one, Push)}
-    return f"{ORGANISATION}/" in reference or split(reference)[:2] in pushed
+    return f"{ORGANISATION}/" in image.reference or name in pushed
 
 
 def _deployed(reference: str) -> Answer:

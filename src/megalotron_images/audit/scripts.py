@@ -26,37 +26,46 @@ _SPEAKS = re.compile(
 _PUSHES = re.compile(
     r"(docker|podman|buildah|nerdctl)[\s\S]{0,40}\b(push|login)\b|kaniko|skopeo copy"
 )
+_RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
+_RULE = re.compile(
+    r"^([\w./%$(){}-]+(?:[ \t]+[\w./%$(){}-]+)*)[ \t]*::?(?!=)[ \t]*([^\n=]*)\n"
+    r"((?:\t.*(?:\n|$)|[ \t]*\n)*)",
+    re.MULTILINE,
+)
+"""A rule of a Makefile: targets, what they need, recipe."""
 _INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
 
 
 def called(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     """Follow what a command runs that is a file of the repository; None: what it prints."""
-    name = words[0]
-    base = name.rpartition("/")[2]
-    if name in _INTERPRETERS:
-        if "-c" in words:
-            _text(shell, " ".join(words[words.index("-c") + 1 :][:1]), shell.run.place, [], handler)
-            return None
-        operands = [one for one in words[1:] if one[:1] not in ("-", "+")]
-        return script(shell, operands[0], operands[1:], handler) if operands else None
-    if base == "ssh":
-        _text(shell, " ".join(words[-1:]), shell.run.place, [], handler)
-        return None
-    if base == "make":
-        return make(shell, words[1:], handler)
-    if base in ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv"):
-        return _named(shell, base, words[1:], handler)
-    if base in ("mvn", "mvnw", "gradle", "gradlew"):
-        return _java(shell, words)
+    name, base = words[0], words[0].rpartition("/")[2]
+    runners: dict[str, Callable[[], str | None]] = {
+        **dict.fromkeys(_INTERPRETERS, lambda: _interpreted(shell, words[1:], handler)),
+        **dict.fromkeys(_RUNNERS, lambda: _named(shell, base, words[1:], handler)),
+        **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), lambda: _java(shell, words)),
+        "make": lambda: make(shell, words[1:], handler),
+        "ssh": lambda: _text(shell, words[-1], shell.run.place, [], handler),
+    }
+    if base in runners or name in runners:
+        return runners[base if base in runners else name]()
     if re.fullmatch(r"python[\d.]*|node|ruby|perl|pwsh|go", base):
         return _other(shell, words)
-    if has_holes(base):
+    if has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
-        return None
-    is_script = name.endswith((".sh", ".bash")) or not has_holes(name[:1])
+    is_script = name.endswith((".sh", ".bash")) or not has_holes(name)
     if "/" in name and is_script and not name.startswith(("/usr/", "/bin/", "/opt/", "~")):
         return script(shell, name, words[1:], handler)
     return None
+
+
+def _interpreted(shell: "Shell", words: list[str], handler: Handler) -> str | None:
+    """Follow a script that is given to a shell."""
+    if "-c" in words:
+        return _text(
+            shell, " ".join(words[words.index("-c") + 1 :][:1]), shell.run.place, [], handler
+        )
+    operands = [one for one in words if one[:1] not in ("-", "+")]
+    return script(shell, operands[0], operands[1:], handler) if operands else None
 
 
 def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) -> str | None:
@@ -179,13 +188,7 @@ class _Makefile:
 
     def build(self, targets: list[str]) -> None:
         """Follow the recipes of targets and of what they need; the first rule if none is given."""
-        rules = list(
-            re.finditer(
-                r"^([\w./%$(){}-]+(?:[ \t]+[\w./%$(){}-]+)*)[ \t]*::?(?!=)[ \t]*([^\n=]*)\n((?:\t.*(?:\n|$)|[ \t]*\n)*)",
-                self.text + "\n",
-                re.M,
-            )
-        )
+        rules = list(_RULE.finditer(self.text + "\n"))
         first = next((m[1].split()[0] for m in rules if m[1][:1] != "."), "")
         for target in targets or [first]:
             match = next((m for m in rules if target in m[1].split()), None)

@@ -383,26 +383,31 @@ class Shell:
     def word(self, node: Node) -> str:
         """Return the text that a node becomes."""
         text = _text(node)
-        if node.type in ("raw_string", "ansi_c_string"):
-            return text.removeprefix("$")[1:-1]
-        if node.type == "simple_expansion":
-            return self.variable(text[1:])
-        if node.type == "expansion":
-            return self.expansion(text[2:-1])
-        if node.type == "command_substitution":
-            before, self.run.depth = dict(self.env), self.run.depth + 1
-            printed = self.statements(node, "") if self.run.depth < _MOST_ITEMS else ""
-            self.env, self.run.depth = before, self.run.depth - 1
-            return printed.rstrip("\n")
-        if node.type in ("arithmetic_expansion", "process_substitution"):
-            return unknown(text)
-        if node.type == "array":
-            return " ".join(word for child in node.named_children for word in self.words(child))
-        if node.type in ("command_name", "concatenation"):
-            return "".join(self.word(child) for child in node.children) if node.children else text
-        if node.type == "string":
-            return self._string(node)
-        return re.sub(r"\\\n\s*|\\(.)", r"\1", text) if "\\" in text else text
+        kinds: dict[str, Callable[[], str]] = {
+            "raw_string": lambda: text[1:-1],
+            "ansi_c_string": lambda: text[2:-1],
+            "simple_expansion": lambda: self.variable(text[1:]),
+            "expansion": lambda: self.expansion(text[2:-1]),
+            "command_substitution": lambda: self._substituted(node),
+            "arithmetic_expansion": lambda: unknown(text),
+            "process_substitution": lambda: unknown(text),
+            "array": lambda: " ".join(self.words_of(node)),
+            "command_name": lambda: self._joined(node),
+            "concatenation": lambda: self._joined(node),
+            "string": lambda: self._string(node),
+        }
+        plain: Callable[[], str] = lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text)  # noqa: E731
+        return kinds.get(node.type, plain)()
+
+    def _joined(self, node: Node) -> str:
+        return "".join(map(self.word, node.children)) if node.children else _text(node)
+
+    def _substituted(self, node: Node) -> str:
+        """Return what the commands in `$(…)` print; their assignments are lost."""
+        before, self.run.depth = dict(self.env), self.run.depth + 1
+        printed = self.statements(node, "") if self.run.depth < _MOST_ITEMS else ""
+        self.env, self.run.depth = before, self.run.depth - 1
+        return printed.rstrip("\n")
 
     def _string(self, node: Node) -> str:
         """Return a string in double quotes; its parts have gaps where the grammar drops spaces."""

@@ -21,7 +21,7 @@ from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
 _MOST_ROWS = 60
 _OURS = re.compile(r"megalotron/[\w.-]+/\.github/workflows/publish-image\.yml@", re.IGNORECASE)
@@ -200,10 +200,8 @@ def _bind_matrix(run: Run, job: Map) -> None:
     """Remember where the matrix's values are written."""
 
     def walk(node: Any) -> Iterator[tuple[str, int]]:
-        if isinstance(node, Map | Seq):
-            pairs = node.items() if isinstance(node, Map) else enumerate(node)
-            for key, value in pairs:
-                yield from [(value, node.lines[key])] if isinstance(value, str) else walk(value)
+        for value, line in items(node):
+            yield from [(value, line)] if isinstance(value, str) else walk(value)
 
     for text, line in walk(job.get("strategy")):
         run.bind(text, Place(run.place.file, line))
@@ -231,12 +229,12 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
-        passed = [
+        username, token = (
             secret(one) if secrets == "inherit" else render(secrets.get(one, ""), run.contexts)
             for one in ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-        ]
+        )
         run.place = Place(run.place.file, getattr(secrets, "lines", {}).get("REGISTRY_TOKEN", line))
-        run.login("ghcr.io", *passed)
+        run.login("ghcr.io", username, token)
     elif _SPEAKS.search(target) or any(re.search("image|registry|tag", one) for one in given):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
     return {}
@@ -313,8 +311,8 @@ def _step(run: Run, step: Map, folder: str) -> dict[str, Any]:
     file = run.place.file
     run.place = Place(file, step.lines["uses"])
     inputs = Map()
-    given = step.get("with")
-    for key, text in (given if isinstance(given, Map) else Map()).items():
+    given = step.get("with") or Map()
+    for key, text in given.items():
         inputs[key] = render(text, run.contexts)
         inputs.lines[key] = given.lines[key]
         inputs.lines[f"{key}:"] = given.lines[key] - ("\n" in text)
@@ -354,9 +352,7 @@ def pairs(text: str) -> dict[str, str]:
     found, lines = dict[str, str](), iter(text.splitlines())
     for line in lines:
         if match := re.match(r"([\w-]+)<<(\S+)$", line):
-            found[match[1]] = "\n".join(
-                itertools.takewhile(lambda one, e=match[2]: one != e, lines)
-            )
+            found[match[1]] = "\n".join(itertools.takewhile(match[2].__ne__, lines))
         elif "=" in line:
             name, _, value = line.partition("=")
             found[name.strip()] = value

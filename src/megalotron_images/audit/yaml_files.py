@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from megalotron_images.audit.texts import clean
 
@@ -93,6 +93,13 @@ def parse(text: str) -> list[Any]:
     return found
 
 
+def items(node: Any) -> list[tuple[Any, int]]:
+    """Return the values of a mapping or sequence, each with its line; none of a text."""
+    if isinstance(node, Map):
+        return [(value, node.lines[key]) for key, value in node.items()]
+    return list(zip(node, node.lines, strict=True)) if isinstance(node, Seq) else []
+
+
 def _convert(node: Any, done: dict[int, Any]) -> Any:
     """Return a node as Map, Seq or text; a node with several aliases is converted once."""
     if isinstance(node, ScalarNode):
@@ -105,19 +112,22 @@ def _convert(node: Any, done: dict[int, Any]) -> Any:
             items.append(_convert(one, done))
             items.lines.append(_line(one))
         return items
-    assert isinstance(node, MappingNode)
     done[id(node)] = pairs = Map()
-    for key, value in node.value:
+    ordered = sorted(node.value, key=lambda pair: pair[0].value != _MERGE)
+    for key, value in ordered:
         if key.value == _MERGE:
-            merged = _convert(value, done)
-            for other in merged if isinstance(merged, Seq) else [merged]:
-                for name in set(other) - set(pairs):
-                    pairs[name], pairs.lines[name] = other[name], other.lines[name]
-    for key, value in node.value:
-        if key.value != _MERGE:
+            _merge(pairs, _convert(value, done))
+        else:
             pairs[str(key.value)] = _convert(value, done)
             pairs.lines[str(key.value)] = _line(value)
     return pairs
+
+
+def _merge(pairs: Map, merged: Any) -> None:
+    """Add what a merge key brings: the first of several wins."""
+    for other in merged if isinstance(merged, Seq) else [merged]:
+        for name in set(other) - set(pairs):
+            pairs[name], pairs.lines[name] = other[name], other.lines[name]
 
 
 def _line(node: Any) -> int:
