@@ -47,7 +47,8 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
     key = repository.lower()
     if key.startswith("docker://"):
         words = shlex.split(inputs.get("args", "")) if "args" in inputs else []
-        commands._container(Shell(run, env, commands.handle), [name, *words], "")
+        image = name.removeprefix("docker://")
+        commands.container(Shell(run, env, commands.handle), [image, *words], "")
         return {}
     if key in ("docker/build-push-action", "depot/build-push-action") and "repository" in inputs:
         key = "docker/build-push-action@v1"
@@ -111,6 +112,7 @@ def _by_table(run: Run, entry: Mapping[str, Any], inputs: Map) -> None:
     registry = get("registry") or entry.get("host", "")
     step, run.place = run.place, _place(run, inputs, entry.get("password", ""))
     if get("password") or get("username"):
+        run.bind(get("username"), _place(run, inputs, entry.get("username", "")))
         someone = unknown("github.actor", PERSON) if entry.get("person") else ""
         run.login(registry, get("username") or someone, get("password"))
     elif "password" in entry and not {"image", "references"} & set(entry):

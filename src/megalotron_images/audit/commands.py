@@ -123,7 +123,7 @@ def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") ->
         "manifest": _manifest,
         "imagetools": _imagetools,
         "bake": builders.bake_command,
-        "run": _container,
+        "run": container,
         "--": lambda shell, rest, stdin: _ignore(_engine(shell, rest, stdin)),
     }
     if verb in verbs:
@@ -229,15 +229,20 @@ def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
             shell.run.push(unknown("what `imagetools create` is told to write"))
 
 
-def _container(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note builders and copiers that are run in a container."""
-    for at, word in enumerate(words):
-        tool = re.search(r"(kaniko|skopeo|crane|regctl|buildah|goreleaser|docker)\b[^/]*$", word)
-        if tool and "/" in word and not word.startswith("-") and "=" not in word:
-            tool_name = "executor" if "kaniko" in word else tool[1]
-            rest = words[at + 1 :]
-            handle(shell, rest if rest[:1] == [tool_name] else [tool_name, *rest], stdin)
-            return
+def container(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
+    valued = {"-v", "-e", "-w", "-u", "--env", "--volume", "--name", "--network", "--mount"}
+    rest = list(words)
+    while rest and rest[0][:1] == "-":
+        rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
+    tool = (
+        re.search(r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", rest[0])
+        if rest
+        else None
+    )
+    if tool:
+        name = "executor" if tool[0] == "kaniko" else tool[0]
+        handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
 
 
 def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:

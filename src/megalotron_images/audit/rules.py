@@ -95,13 +95,12 @@ def _finding(fact: Fact, rule: Rule, answer: Answer, value: str, part: str = "")
 
 def _origin(fact: Fact, value: str, part: str) -> Place:
     """Return where a part of a value was defined: the closest bound text that holds it."""
-    best, score = fact.use, 0
-    for text, place in fact.origins.items():
-        if text == value or (text in value and _ends_well(text, value)):
-            size = len(part) * 3 - len(text) if part in text else len(text) if text in part else 0
-            if size > score or (text == part and part):
-                best, score = place, size if text != part else len(value) * 4
-    return best
+    if value in fact.origins and part == value:
+        return fact.origins[value]
+    inside = [one for one in fact.origins if one in value and _ends_well(one, value)]
+    holding = sorted((one for one in inside if part in one), key=len)
+    held = sorted((one for one in inside if one in part), key=len, reverse=True)
+    return fact.origins[[*holding, *held][0]] if holding or held else fact.use
 
 
 def _ends_well(text: str, value: str) -> bool:

@@ -58,7 +58,10 @@ class Folder:
 
     def _text(self, name: str) -> str:
         """Return a file's text; raise Unreadable where it is large, foreign or no text."""
-        path = Path(self.root, name).resolve()
+        try:
+            path = Path(self.root, name).resolve()
+        except (OSError, RuntimeError):
+            raise Unreadable("it is a link to itself") from None
         if not path.is_relative_to(self.root):
             raise Unreadable("it leads out of the folder")
         if not path.is_file():
