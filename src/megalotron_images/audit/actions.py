@@ -10,11 +10,11 @@ from importlib.resources import files
 from typing import Any
 
 from megalotron_images.audit import builders, commands, metadata_action
-from megalotron_images.audit.expressions import truth
+from megalotron_images.audit.expressions import as_text, truth
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import PERSON, apply, known, unknown
+from megalotron_images.audit.texts import PERSON, apply, known, show, unknown
 from megalotron_images.audit.yaml_files import Map, parse
 
 _CONTAINERS = re.compile(
@@ -23,6 +23,7 @@ _CONTAINERS = re.compile(
     re.IGNORECASE,
 )
 _INPUTS = re.compile(r"image|registry|docker|container|repository_tag|\brepo-?tag", re.IGNORECASE)
+_VALUES = re.compile(r"docker[- ]|ghcr\.io|quay\.io|gcr\.io|azurecr|\.ecr\.|docker\.io|--push\b")
 _SHELL = ("run", "command", "commands", "cmd", "script")
 """Inputs in which actions take shell commands."""
 
@@ -88,7 +89,12 @@ def looks(name: str, inputs: Mapping[str, Any]) -> bool:
     """Whether an action's name or inputs look as if it pushes images."""
     if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
         return True
-    return bool(_CONTAINERS.search(name)) or any(map(_INPUTS.search, inputs))
+    values = (show(as_text(one)) for one in inputs.values())
+    return (
+        bool(_CONTAINERS.search(name))
+        or any(map(_INPUTS.search, inputs))
+        or any(map(_VALUES.search, values))
+    )
 
 
 def rows(run: Run, inputs: Map, key: str) -> list[tuple[str, Place]]:
@@ -288,6 +294,12 @@ def _buildah(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     return {"image": inputs.get("image", ""), "tags": tags}
 
 
+def _gradle(run: Run, inputs: Map, env: dict[str, str]) -> None:
+    """Follow the arguments with which an action runs Gradle."""
+    words = ["gradle", *inputs.get("arguments", "").split()]
+    commands.handle(Shell(run, env, commands.handle), words, "")
+
+
 def _ecr(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     """Note a login at AWS: its output is the registry's address."""
     registry = (
@@ -318,6 +330,8 @@ _SPECIAL: dict[str, Callable[[Run, Map, dict[str, str]], dict[str, Any] | None]]
     "goreleaser/goreleaser-action": _goreleaser,
     "aws-actions/amazon-ecr-login": _ecr,
     "redhat-actions/buildah-build": _buildah,
+    "gradle/gradle-build-action": _gradle,
+    "gradle/command-action": _gradle,
     "ko-build/setup-ko": _setup_ko,
     "imjasonh/setup-ko": _setup_ko,
 }

@@ -6,10 +6,12 @@ where that is unknown.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, scripts
 from megalotron_images.audit.model import How
+from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import apply, asked, has_holes, holes, known, show, unknown
 
@@ -21,6 +23,14 @@ _VALUED |= {"--log-level", "-l", "--retry-times", "--src-creds", "--dest-creds",
 _VALUED |= {"--file", "--project-name", "--src-tls-verify", "--dest-tls-verify", "--annotation"}
 _VALUED |= {"--override-arch", "--override-os", "--command-timeout", "--tag", "-t", "-u", "--root"}
 _VALUED |= {"--username", "--password", "--profile", "--env-file", "--artifact-type", "--registry"}
+_PUSHING = {
+    "helm": r"\bpush\b",
+    "dotnet": "PublishContainer|ContainerRe(gistry|pository)",
+    "nix": r"push|copyTo|docker:",
+    **dict.fromkeys(("earthly", "bazel", "depot", "werf"), "push|publish|converge|build.*--repo"),
+    **dict.fromkeys(("dagger", "sbt", "mill", "melange", "apko"), "push|publish|deploy|release"),
+}
+"""Programs that are not followed, and how their words say that they push."""
 _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
 
 
@@ -142,7 +152,8 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `push`: podman and buildah may be given where to, as a second operand."""
     for creds in options(words, "--creds"):
         username, _, password = creds.partition(":")
-        shell.run.login("", username, password, How.ARGUMENT)
+        registry = split((operands(words) or [""])[-1]).registry
+        shell.run.login(registry, username, password, How.ARGUMENT)
     names = operands(words)
     if flag(words, "-a", "--all-tags") and names:
         name = names[0]
@@ -379,11 +390,10 @@ def _helper(shell: Shell, words: list[str], stdin: str) -> str | None:
     return None
 
 
-def _oci(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Note programs whose words say that they push, and no more."""
-    text = " ".join(words)
-    if asked(lambda one: bool(re.search(r"push|publish|deploy|release|oci:", one)), text):
-        shell.run.doubt(f"a program of its own pushes here: {show(text)[:80]}")
+def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> str | None:
+    """Note a program whose words say that it pushes, and no more."""
+    if re.search(pattern, show(" ".join(words))):
+        shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
     return None
 
 
@@ -397,7 +407,20 @@ _HANDLERS: dict[str, Callable[[Shell, list[str], str], str | None]] = {
     **dict.fromkeys(("executor", "kaniko"), _kaniko),
     **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
     **dict.fromkeys(
-        ("earthly", "helm", "dagger", "werf", "bazel", "nix", "depot", "melange"), _oci
+        (
+            "earthly",
+            "helm",
+            "dagger",
+            "werf",
+            "bazel",
+            "nix",
+            "depot",
+            "melange",
+            "sbt",
+            "dotnet",
+            "mill",
+        ),
+        _oci,
     ),
     "buildctl": _buildctl,
     "buildctl-daemonless.sh": _buildctl,

@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 )
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _FALSE = ("", "false", "0")
-_PEOPLE = re.compile(r"USER|OWNER|NAMESPACE|_ORG|ACCOUNT|LOGIN", re.IGNORECASE)
+_PEOPLE = re.compile(r"USER|OWNER|NAMESPACE|_ORG|ACCOUNT", re.IGNORECASE)
 _WORDS = {"true": True, "false": False, "null": None}
 _EMPTY = ("matrix", "inputs")
 """Contexts that hold all their values: GitHub reads a missing one as empty."""

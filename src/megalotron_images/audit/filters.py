@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 
-from megalotron_images.audit.texts import apply
+from megalotron_images.audit.texts import apply, unknown
 
 _CLASSES = {"[:upper:]": "A-Z", "[:lower:]": "a-z"}
 
@@ -24,8 +24,8 @@ def expanded(value: str, rest: str) -> str:
         start = int(part[1] or 0)
         end = start + int(part[2]) if part[2] else None
         return apply(lambda text: text[start:end], value)
-    if rest in (",,", "^^"):
-        return apply(str.lower if rest == ",," else str.upper, value)
+    if rest in (",,", "^^", "@L", "@U"):
+        return apply(str.lower if rest in (",,", "@L") else str.upper, value)
     if cut := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
         sign, pattern = cut.groups()
         return apply(lambda text: _stripped(text, sign, pattern), value)
@@ -33,7 +33,7 @@ def expanded(value: str, rest: str) -> str:
         regex = _glob(change[2].replace("\\/", "/"))
         new, count = (change[3] or "").replace("\\/", "/"), 0 if change[1] else 1
         return apply(lambda text: re.sub(regex, lambda _: new, text, count=count), value)
-    return value
+    return unknown(f"${{…{rest}}}")
 
 
 def _glob(pattern: str) -> str:
