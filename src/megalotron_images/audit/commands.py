@@ -4,9 +4,16 @@ Each function takes a command's words, notes the facts, and returns what the com
 where that is unknown.
 """
 
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import dropwhile
 
-from megalotron_images.audit import builders
+from megalotron_images.audit import builders, filters, scripts
+from megalotron_images.audit.model import How
+from megalotron_images.audit.references import split
+from megalotron_images.audit.shell import Shell
+from megalotron_images.audit.texts import apply, has_holes, holes, known, show, unknown
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "eval", "then", "do", "retry"}
 _ENGINES = {"docker", "podman", "buildah", "nerdctl", "img", "docker-compose", "podman-compose"}
@@ -20,6 +27,385 @@ _PUSHING = {
     "helm": r"\bpush\b",
     "dotnet": "PublishContainer|ContainerRe(gistry|pository)",
     "nix": r"push|copyTo|docker:",
+    **dict.fromkeys(("earthly", "bazel", "depot", "werf"), "push|publish|converge|build.*--repo"),
+    **dict.fromkeys(("dagger", "sbt", "mill", "melange", "apko"), "push|publish|deploy|release"),
+}
+"""Programs that are not followed, and how their words say that they push."""
+_SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
+
+
+def options(words: Sequence[str], *names: str) -> list[str]:
+    """Return the values of an option, however it is written."""
+    found = []
+    for at, word in enumerate(words):
+        for name in names:
+            if word == name and at + 1 < len(words):
+                found.append(words[at + 1])
+            elif word.startswith(f"{name}="):
+                found.append(word.partition("=")[2])
+            elif len(name) == 2 and word.startswith(name) and word != name and word[:2] != "--":
+                found.append(word[2:])
+    return found
+
+
+def operands(words: Sequence[str]) -> list[str]:
+    """Return the words that are neither options nor values of known ones."""
+    found, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word[:1] == "-" and word != "-":
+            skip = word in _VALUED
+        elif word:
+            found.append(word)
+    return found
+
+
+def flag(words: Sequence[str], *names: str) -> bool:
+    """Whether a switch is on."""
+    return any(
+        word in names or (word.partition("=")[0] in names and not word.endswith("=false"))
+        for word in words
+    )
+
+
+def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Note what a command does; return what it prints, None where that is unknown."""
+    words = _bare(words)
+    if not words:
+        return None
+    if words[0] in ("xargs", "parallel"):
+        return _each(shell, words[1:], stdin)
+    name = words[0].rpartition("/")[2]
+    if has_holes(name) and words[1:2] and words[1] in ("push", "login", "build", "buildx", "tag"):
+        name = "docker"
+    if words[1:] and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
+        stdin = stdin or shell.read(words[-1])
+    elif name == "cat" and words[1:]:
+        stdin = stdin or "".join(map(shell.read, operands(words[1:])))
+    printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
+    if printed is not None:
+        return printed
+    if name in _ENGINES:
+        return _engine(shell, words[1:], stdin, name)
+    if name in _HANDLERS:
+        return _HANDLERS[name](shell, words[1:], stdin)
+    return scripts.called(shell, words, handle)
+
+
+def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Follow what `xargs` runs for each word that it reads; alone it prints them."""
+    rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
+    printed = None if rest else stdin.strip()
+    for item in stdin.split() if rest else []:
+        held = [one.replace("{}", item) for one in rest]
+        handle(shell, held if held != rest else [*rest, item], "")
+    return printed
+
+
+def _bare(words: list[str]) -> list[str]:
+    """Return a command without what only runs it."""
+    while words and (words[0] in _PREFIXES or re.match(r"(-[a-zA-Z]+|[A-Za-z_]\w*=.*)$", words[0])):
+        words = words[1:]
+    if words[:1] == ["timeout"] or words[:1] == ["env"]:
+        rest = [w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)]
+        return _bare(rest)
+    return words
+
+
+def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") -> str | None:
+    """Note what docker, podman, buildah and the like do."""
+    if name.endswith("-compose"):
+        return _compose(shell, words)
+    while words and words[0][:1] == "-":
+        words = words[2 if words[0] in _VALUED else 1 :]
+    verb, rest = (words[0], words[1:]) if words else ("", [])
+    if verb in ("image", "buildx", "builder") and rest:
+        verb, rest = rest[0], rest[1:]
+    verbs: dict[str, Callable[[Shell, list[str], str], None]] = {
+        "push": _push,
+        "login": _login,
+        "build": _build,
+        "bud": _build,
+        "b": _build,
+        "tag": _tag,
+        "compose": lambda shell, rest, stdin: _ignore(_compose(shell, rest)),
+        "manifest": _manifest,
+        "imagetools": _imagetools,
+        "bake": builders.bake_command,
+        "run": container,
+        "--": lambda shell, rest, stdin: _ignore(_engine(shell, rest, stdin)),
+    }
+    if verb in verbs:
+        verbs[verb](shell, rest, stdin)
+        return None if verb in ("run", "buildx") else ""
+    if verb == "trust" and rest[:1] == ["sign"]:
+        _push(shell, rest[1:], stdin)
+    return None
+
+
+def _ignore(printed: str | None) -> None:
+    return None
+
+
+def _push(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `push`: podman and buildah may be given where to, as a second operand."""
+    for creds in options(words, "--creds"):
+        username, _, password = creds.partition(":")
+        registry = split((operands(words) or [""])[-1]).registry
+        shell.run.login(registry, username, password, How.ARGUMENT)
+    names = operands(words)
+    if flag(words, "-a", "--all-tags") and names:
+        name = names[0]
+        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == name]
+        names = tagged or [f"{name}:{unknown('all tags that are there locally')}"]
+    elif len(names) > 1:
+        names = names[-1:]
+    for name in names:
+        shell.run.push(name)
+
+
+def _tag(shell: Shell, words: list[str], stdin: str) -> None:
+    shell.run.tagged += operands(words)[1:]
+
+
+def _login(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `login`."""
+    given = options(words, "-p", "--password")
+    registry = [one for one in operands(words) if one not in given]
+    username = (options(words, "-u", "--username") or [unknown("a user name that is not seen")])[0]
+    if given:
+        shell.run.login(registry[0] if registry else "", username, given[0], How.ARGUMENT)
+        return
+    password = stdin.strip() if stdin else unknown("a password that is not seen")
+    shell.run.login(registry[0] if registry else "", username, password)
+
+
+def written_login(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note a configuration with a login that is written by hand."""
+    text = words[0] if words else ""
+    if "auth" not in text and not holes(text):
+        return
+    host = re.search(r'"auths?"\s*:\s*\{\s*"([^"]+)"', text)
+    found = [hole.what for hole in holes(text) if hole.what.startswith("secrets.")]
+    secrets = [one for one in text if has_holes(one) and show(one)[1:-1] in found]
+    username = secrets[0] if secrets[1:] else unknown("a user name in a file")
+    password = secrets[-1] if secrets else unknown("a password in a file")
+    registry = host[1] if host else unknown("a registry in a file")
+    shell.run.login(registry, username, password, How.WRITTEN)
+
+
+def _build(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `build`, with `--push` or an output to a registry, and caches that it exports."""
+    tags = options(words, "-t", "--tag")
+    shell.run.tagged += tags
+    for argument in options(words, "--build-arg"):
+        note_build_argument(shell, argument)
+    outputs = options(words, "-o", "--output")
+    if flag(words, "--push", "--publish"):
+        for tag in tags or operands(words)[:1]:
+            shell.run.push(tag)
+    builders.outputs(shell.run, outputs, tags)
+    builders.caches(shell.run, options(words, "--cache-to"))
+
+
+def note_build_argument(shell: Shell, argument: str) -> None:
+    """Note a registry's password that is given to a build."""
+    if _SECRET.search(show(argument)):
+        shell.run.login("ghcr.io", unknown("a user name"), argument.partition("=")[2], How.BUILD)
+
+
+def _compose(shell: Shell, words: list[str]) -> str | None:
+    files = options(words, "-f", "--file")
+    verb = next((one for one in operands(words)), "")
+    if verb == "push" or (verb == "build" and flag(words, "--push")):
+        services = operands(words)[1:]
+        builders.compose_push(shell.run, files, services, shell.env)
+    return None
+
+
+def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `manifest push`: podman's takes where to as a second operand."""
+    if words[:1] == ["push"]:
+        _push(shell, words[1:], stdin)
+    elif words[:1] == ["create"]:
+        shell.run.tagged += operands(words[1:])[:1]
+
+
+def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
+    if words[:1] == ["create"] and not flag(words, "--dry-run"):
+        for tag in options(words, "-t", "--tag"):
+            shell.run.push(tag)
+        if not options(words, "-t", "--tag"):
+            shell.run.push(unknown("what `imagetools create` is told to write"))
+
+
+def container(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
+    valued = {"-v", "-e", "-w", "-u", "--env", "--volume", "--name", "--network", "--mount"}
+    rest = list(words)
+    while rest and rest[0][:1] == "-":
+        rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
+    tool = (
+        re.search(r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", rest[0])
+        if rest
+        else None
+    )
+    if tool:
+        name = "executor" if tool[0] == "kaniko" else tool[0]
+        handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
+
+
+def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Note skopeo, crane, regctl, oras and gcrane: the last operand is written."""
+    if flag(words, "--dry-run"):
+        return None
+    names, verbs = operands(words), []
+    while names and re.fullmatch(r"[a-z]+", names[0]):
+        verbs.append(names.pop(0))
+    if "login" in verbs:
+        at = words.index("login") + 1
+        _login(shell, words[at:], stdin)
+    elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
+        target = (options(words, "-t", "--tag") or names[-1:] or [""])[0]
+        target = target.removeprefix("docker://")
+        if re.match(
+            r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
+        ):
+            return None
+        for creds in options(words, "--dest-creds", "--creds"):
+            username, _, password = creds.partition(":")
+            shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
+        for each in target.split(",") if "push" in verbs else [target]:
+            shell.run.push(each if each else unknown("where a copy goes"))
+    elif "tag" in verbs and names[1:]:
+        shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
+    return None
+
+
+def _kaniko(shell: Shell, words: list[str], stdin: str) -> str | None:
+    if not flag(words, "--no-push", "--no-push-cache"):
+        for place in options(words, "--destination", "-d"):
+            shell.run.push(place)
+    if flag(words, "--cache"):
+        for place in options(words, "--cache-repo"):
+            shell.run.push(place)
+    return None
+
+
+def _buildctl(shell: Shell, words: list[str], stdin: str) -> str | None:
+    builders.outputs(shell.run, options(words, "--output", "-o"), [])
+    builders.caches(shell.run, options(words, "--export-cache", "--cache-to"))
+    return None
+
+
+def _pack(shell: Shell, words: list[str], stdin: str) -> str | None:
+    if words[:1] == ["build"] and flag(words, "--publish"):
+        for name in operands(words)[1:2] + options(words, "-t", "--tag"):
+            shell.run.push(name)
+    return None
+
+
+def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Note logins and builds of clouds' own command lines: none is of the process."""
+    text = " ".join(words)
+    name = (options(words, "--name", "-n", "--registry", "-r") or ["a registry"])[0]
+    if "get-login-password" in text:
+        return unknown("a password of AWS")
+    if "get-login" in text:
+        shell.run.login("aws.dkr.ecr.amazonaws.com", "AWS", unknown("a password of AWS"))
+    elif re.search(r"auth configure-docker|acr login|container:login", text):
+        host = {"acr": f"{name}.azurecr.io", "auth": "gcr.io"}.get(words[0], "registry.heroku.com")
+        shell.run.login(host, unknown("a user of a cloud", ("cloud",)), unknown("a cloud's token"))
+    elif text.startswith("acr build"):
+        for image in options(words, "--image", "-t"):
+            shell.run.push(f"{name}.azurecr.io/{image}")
+    elif re.search(r"builds submit|container:push", text):
+        places = options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]
+        for place in places:
+            shell.run.push(place)
+    elif words[:2] == ["docker", "--"]:
+        _engine(shell, words[2:], stdin)
+    return None
+
+
+def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Return what `echo` and `printf` print; the old commands that set outputs are kept in it."""
+    ends = "" if words[:1] == ["-n"] else "\n"
+    words = [one for one in words if one not in ("-n", "-e", "-ne", "-en")]
+    text = " ".join(words)
+    if match := re.match(r"::set-(output|env) name=([\w-]+)::(.*)", text, re.DOTALL):
+        path = "$GITHUB_OUTPUT" if match[1] == "output" else "$GITHUB_ENV"
+        shell.run.files[path] = shell.run.files.get(path, "") + f"{match[2]}={match[3]}\n"
+        shell.run.bind(match[3], shell.run.place)
+    return text.replace("\\n", "\n") + ends
+
+
+def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
+    if not words:
+        return ""
+    form, given = words[0].replace("\\n", "\n"), words[1:]
+    count = len(re.findall(r"%s", form))
+    if not count:
+        return form
+    rows = [given[at : at + count] for at in range(0, len(given), count)] or [[]]
+    parts = form.split("%s")
+    return "".join(
+        "".join(a + b for a, b in zip(parts, [*row, *[""] * count], strict=False)) + parts[-1]
+        for row in rows
+    )
+
+
+def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Return what git prints about the commit, as far as its form is known."""
+    text = " ".join(words)
+    contexts = shell.run.contexts.get("github", {})
+    ref, name = contexts.get("ref", ""), contexts.get("ref_name", "")
+    if re.search(r"rev-parse.*--abbrev-ref|branch --show-current|symbolic-ref", text):
+        return str(name) if ref.startswith("refs/heads/") else unknown("the branch")
+    if re.search(
+        r"rev-parse|log .*%[hH]|show .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text
+    ):
+        length = 7 if re.search(r"--short|%h|describe", text) else 40
+        return apply(lambda one: one[:length], known("the commit's hash", "4f3c2b1a" * 5))
+    if text.startswith("describe"):
+        return str(name) if ref.startswith("refs/tags/") else unknown("what `git describe` prints")
+    return None
+
+
+def _date(shell: Shell, words: list[str], stdin: str) -> str | None:
+    return known("a date", "20260131")
+
+
+def _helper(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Note `megalotron-images publish` and `promote`, which hold to the convention themselves."""
+    names = operands(words)
+    if names[:1] in (["publish"], ["promote"]) and not flag(words, "--dry-run"):
+        stack, tag = [*names[1:], "", ""][:2]
+        tag = tag if names[0] == "publish" else (options(words, "--to") or ["main"])[0]
+        held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
+        shell.run.push(f"ghcr.io/megalotron/{stack}:{held}", judged=True)
+        user, token = (shell.variable(f"REGISTRY_{one}") for one in ("USERNAME", "TOKEN"))
+        shell.run.login("ghcr.io", user, token)
+    return None
+
+
+def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> str | None:
+    """Note a program whose words say that it pushes, and no more."""
+    if re.search(pattern, show(" ".join(words))):
+        shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
+    return None
+
+
+def _wrote(shell: Shell, words: list[str], stdin: str) -> str | None:
+    written_login(shell, words, stdin)
+    return None
+
+
+_HANDLERS: dict[str, Callable[[Shell, list[str], str], str | None]] = {
+    **dict.fromkeys(("skopeo", "crane", "gcrane", "regctl", "oras", "cosign-copy"), _copy),
+    **dict.fromkeys(("executor", "kaniko"), _kaniko),
+    **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
     **{name: partial(_speaking, pattern=one) for name, one in _PUSHING.items()},
     "buildctl": _buildctl,
     "buildctl-daemonless.sh": _buildctl,
