@@ -187,7 +187,8 @@ def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     """Note what GoReleaser pushes (the keys are those of its documentation)."""
     text = " ".join(words)
     skipped = re.search(r"--skip[= ](\S*)", text)
-    if "release" not in words or "--snapshot" in text or "--skip-publish" in text:
+    verbs = [one for one in words if one[:1] != "-"]
+    if (verbs and "release" not in verbs) or "--snapshot" in text or "--skip-publish" in text:
         return
     if skipped and re.search(r"publish|docker", skipped[1]):
         return

@@ -5,7 +5,7 @@ where that is unknown.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import dropwhile
 
@@ -15,8 +15,18 @@ from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import apply, has_holes, holes, known, show, unknown
 
-_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "eval", "then", "do", "retry"}
-_ENGINES = {"docker", "podman", "buildah", "nerdctl", "img", "docker-compose", "podman-compose"}
+_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
+_ENGINES = {
+    "docker",
+    "podman",
+    "buildah",
+    "nerdctl",
+    "img",
+    "ctr",
+    "finch",
+    "docker-compose",
+    "podman-compose",
+}
 _VALUED = {"--platform", "--authfile", "--creds", "--format", "--digestfile", "--sign-by", "-f"}
 _VALUED |= {"--cert-dir", "--compression-format", "--config", "-H", "--host", "--context", "-c"}
 _VALUED |= {"--log-level", "-l", "--retry-times", "--src-creds", "--dest-creds", "--policy", "-p"}
@@ -28,6 +38,8 @@ _PUSHING = {
     "dotnet": "PublishContainer|ContainerRe(gistry|pository)",
     "nix": r"push|copyTo|docker:",
     **dict.fromkeys(("earthly", "bazel", "depot", "werf"), "push|publish|converge|build.*--repo"),
+    **dict.fromkeys(("skaffold", "okteto", "garden", "fly", "flyctl"), "build|run|deploy"),
+    **dict.fromkeys(("imgpkg", "flux", "cosign"), r"\b(push|copy)\b"),
     **dict.fromkeys(("dagger", "sbt", "mill", "melange", "apko"), "push|publish|deploy|release"),
 }
 """Programs that are not followed, and how their words say that they push."""
@@ -48,14 +60,14 @@ def options(words: Sequence[str], *names: str) -> list[str]:
     return found
 
 
-def operands(words: Sequence[str]) -> list[str]:
-    """Return the words that are neither options nor values of known ones."""
+def operands(words: Sequence[str], valued: Collection[str] = _VALUED) -> list[str]:
+    """Return the words that are neither options nor values of those that have one."""
     found, skip = [], False
     for word in words:
         if skip:
             skip = False
         elif word[:1] == "-" and word != "-":
-            skip = word in _VALUED
+            skip = word in valued
         elif word:
             found.append(word)
     return found
@@ -90,7 +102,7 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
         return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
-    return scripts.called(shell, words, handle)
+    return scripts.called(shell, words, stdin, handle)
 
 
 def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -120,7 +132,7 @@ def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") ->
     while words and words[0][:1] == "-":
         words = words[2 if words[0] in _VALUED else 1 :]
     verb, rest = (words[0], words[1:]) if words else ("", [])
-    if verb in ("image", "buildx", "builder") and rest:
+    if verb in ("image", "images", "i", "buildx", "builder", "plugin") and rest:
         verb, rest = rest[0], rest[1:]
     verbs: dict[str, Callable[[Shell, list[str], str], None]] = {
         "push": _push,
@@ -154,13 +166,15 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
         username, _, password = creds.partition(":")
         registry = split((operands(words) or [""])[-1]).registry
         shell.run.login(registry, username, password, How.ARGUMENT)
-    names = operands(words)
+    names = operands(words, _VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})
     if flag(words, "-a", "--all-tags") and names:
         name = names[0]
         tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == name]
         names = tagged or [f"{name}:{unknown('all tags that are there locally')}"]
     elif len(names) > 1:
         names = names[-1:]
+    if all(one[:1] == "-" for one in words):
+        names = [unknown("what is pushed")]
     for name in names:
         shell.run.push(name)
 

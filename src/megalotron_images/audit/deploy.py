@@ -63,7 +63,9 @@ def _images(node: Any) -> Iterator[tuple[str, int]]:
         return
     image = node.get("image")
     if isinstance(image, str) and image:
-        yield image, node.lines["image"]
+        has_tag = ":" in image.rpartition("/")[2] or "@" in image
+        tag = "" if has_tag or not isinstance(node.get("tag"), str) else f":{node['tag']}"
+        yield f"{image}{tag}", node.lines["tag" if tag else "image"]
     if isinstance(node.get("repository"), str) and {"tag", "digest"} & set(node):
         yield _helm(node), node.lines.get("tag", node.lines["repository"])
     if {"newTag", "digest", "newName"} & set(node) and isinstance(node.get("name"), str):

@@ -18,6 +18,7 @@ _TAGS = ("v1.2.3", "1.2.3", "v1", "v1.2", "release-1", "release/1", "backend-v1.
 """Examples of git tags, to see which of them a filter lets through."""
 _BRANCHES = ("topic", "feature/x", "release/x", "release-x", "1.2", "hotfix/x", "v1")
 _PROTECTED = ("main", "dev")
+DEFAULT_BRANCH = Hole("the default branch", ("main", "master"))
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,18 @@ def scenarios(workflow: Map, text: str) -> list[Scenario]:
     """Return what can start a workflow; `text` is its source, searched for names it speaks of."""
     spoken = [match.groups() for match in _NAMED.finditer(text)]
     branches = [*_PROTECTED, *(b or c for kind, b, c in spoken if kind != "tags")]
+    pushed = triggers(workflow).get("push") or {}
+    is_main = "main" in (_patterns(pushed, "branches") or ()) if isinstance(pushed, dict) else False
+    default = "main" if is_main else put(DEFAULT_BRANCH)
     found = [
         Scenario(event, ref)
         for event, given in triggers(workflow).items()
-        for ref in _references(event, given if isinstance(given, dict) else {}, branches)
+        for ref in _references(event, given if isinstance(given, dict) else {}, branches, default)
     ]
     return list(dict.fromkeys(found))
 
 
-def _references(event: str, given: dict[str, Any], names: list[str]) -> Iterator[str]:
+def _references(event: str, given: dict[str, Any], names: list[str], default: str) -> Iterator[str]:
     if event == "push":
         yield from _pushed(given, names)
     elif event in ("pull_request", "pull_request_review"):
@@ -73,7 +77,7 @@ def _references(event: str, given: dict[str, Any], names: list[str]) -> Iterator
         chosen = Hole("the branch it is started on", ("topic", "main"), never=tuple(names))
         yield f"refs/heads/{put(chosen)}"
     else:
-        yield "refs/heads/main"
+        yield f"refs/heads/{default}"
 
 
 def _pushed(given: dict[str, Any], names: list[str]) -> Iterator[str]:
@@ -171,7 +175,7 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
             "repository": {
                 "name": thing or put(Hole("the repository's name", ("backend", "thing"))),
                 "full_name": repository or put(Hole("github.repository", ("megalotron/backend",))),
-                "default_branch": put(Hole("the default branch", ("main", "master"))),
+                "default_branch": put(DEFAULT_BRANCH),
             },
             "inputs": {},
         },

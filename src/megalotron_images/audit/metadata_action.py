@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from megalotron_images.audit.events import DEFAULT_BRANCH
 from megalotron_images.audit.expressions import truth
-from megalotron_images.audit.texts import apply, either, expand, has_holes, known
+from megalotron_images.audit.texts import apply, either, expand, has_holes, known, put
 
 _DEFAULTS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
 _PRIORITIES = {"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700}
@@ -153,9 +154,11 @@ def _match(text: str, fields: dict[str, str]) -> str:
 
 def _is_default(on: str, name: str) -> str:
     """Whether a branch is the default one: that of most repositories is main or master."""
+    if name in ("main", "master") or name == put(DEFAULT_BRANCH):
+        return "true"
     if on != "heads" or name == "dev" or has_holes(name):
         return "false"
-    return "true" if name in ("main", "master") else known("the default branch?", "true", "false")
+    return known("the default branch?", "true", "false")
 
 
 def _filled(text: str, github: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from megalotron_images.audit.model import PUSHES, Doubt, Fact, Finding, Place, R
 from megalotron_images.audit.yaml_files import Folder, Unreadable
 from megalotron_images.errors import CannotTell
 
-_WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
+_WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
 
 
 def audit(root: Path, repository: str = "") -> list[Finding]:

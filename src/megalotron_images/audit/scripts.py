@@ -36,14 +36,15 @@ _RULE = re.compile(
 _INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
 
 
-def called(shell: "Shell", words: list[str], handler: Handler) -> str | None:
+def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
     """Follow what a command runs that is a file of the repository; None: what it prints."""
     name, base = words[0], words[0].rpartition("/")[2]
     runners: dict[str, Callable[[], str | None]] = {
-        **dict.fromkeys(_INTERPRETERS, lambda: _interpreted(shell, words[1:], handler)),
+        **dict.fromkeys(_INTERPRETERS, lambda: _interpreted(shell, words[1:], stdin, handler)),
         **dict.fromkeys(_RUNNERS, lambda: _named(shell, base, words[1:], handler)),
         **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), lambda: _java(shell, words)),
         "make": lambda: make(shell, words[1:], handler),
+        "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], handler),
         "ssh": lambda: _text(shell, words[-1], shell.run.place, [], handler),
     }
     if base in runners or name in runners:
@@ -58,14 +59,15 @@ def called(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     return None
 
 
-def _interpreted(shell: "Shell", words: list[str], handler: Handler) -> str | None:
-    """Follow a script that is given to a shell."""
-    if "-c" in words:
-        return _text(
-            shell, " ".join(words[words.index("-c") + 1 :][:1]), shell.run.place, [], handler
-        )
+def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
+    """Follow a script that is given to a shell: as an argument, a file or its standard input."""
+    given = next((at for at, one in enumerate(words) if re.fullmatch(r"-[a-z]*c", one)), None)
+    if given is not None:
+        return _text(shell, "".join(words[given + 1 : given + 2]), shell.run.place, [], handler)
     operands = [one for one in words if one[:1] not in ("-", "+")]
-    return script(shell, operands[0], operands[1:], handler) if operands else None
+    if not operands:
+        return _text(shell, stdin, shell.run.place, [], handler)
+    return script(shell, operands[0], operands[1:], handler)
 
 
 def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) -> str | None:

@@ -305,7 +305,7 @@ class Shell:
             self.statement(head, stdin)
             return self.perhaps([body], stdin=stdin)
         printed = ""
-        lines = stdin.splitlines() or [unknown("a line that is read")]
+        lines = [one for one in stdin.splitlines() if one.strip()] or [unknown("a line read")]
         for line in lines[:_MOST_ITEMS]:
             self.assign(match[1], line.strip(), node)
             printed += self.statement(body, "")[1]

@@ -119,9 +119,12 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
     contexts = run.contexts | {"needs": {one: done.get(one, {}) for one in needs}}
     if condition(asked, contexts) is False:
         return
+    rows = _matrix(job, contexts)
+    if len(rows) > _MOST_ROWS:
+        run.doubt(f"the job {name} has a matrix of {len(rows)} rows: {_MOST_ROWS} are looked at")
     results = [
         _job(run, job, name, contexts | {"matrix": row, "strategy": {"job-index": str(at)}}, at)
-        for at, row in enumerate(_matrix(job, contexts))
+        for at, row in enumerate(rows[:_MOST_ROWS])
     ]
     outputs = {
         key: either([as_text(one[key]) for one in results if key in one])
@@ -156,7 +159,7 @@ def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:
             rows[at] |= more
         if not fits:
             rows.append(more)
-    return rows[:_MOST_ROWS] or [{}]
+    return rows or [{}]
 
 
 def _within(part: dict[str, Any], row: dict[str, Any]) -> bool:
