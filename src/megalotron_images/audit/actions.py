@@ -3,14 +3,12 @@
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from megalotron_images.audit import builders, commands, metadata_action
 from megalotron_images.audit.expressions import as_text, truth
+from megalotron_images.audit.knowledge import ACTIONS, HARMLESS
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
@@ -26,21 +24,6 @@ _INPUTS = re.compile(r"image|registry|docker|container|repository_tag|\brepo-?ta
 _VALUES = re.compile(r"docker[- ]|ghcr\.io|quay\.io|gcr\.io|azurecr|\.ecr\.|docker\.io|--push\b")
 _SHELL = ("run", "command", "commands", "cmd", "script")
 """Inputs in which actions take shell commands."""
-
-
-@cache
-def table() -> Mapping[str, Mapping[str, Any]]:
-    """Return the actions whose inputs alone say what they push, and `harmless` ones."""
-    return tomllib.loads(files(__package__).joinpath("actions.toml").read_text())
-
-
-@cache
-def _harmless() -> re.Pattern[str]:
-    """Return what the names of actions match that push nothing."""
-    held = table()["harmless"]
-    owners, names = "|".join(held["owners"]), "|".join(held["names"])
-    builds = r"(?!.*(build(?!x|kit)|push|publish|copy|mirror|sync))"
-    return re.compile(f"({owners})|{builds}.*({names})", re.IGNORECASE)
 
 
 def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
@@ -60,13 +43,11 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
     special = next((known_ for end, known_ in _SPECIAL.items() if key.endswith(end)), None)
     if special:
         return special(run, inputs, env) or {}
-    if key in table():
-        _by_table(run, table()[key], inputs)
+    if key in ACTIONS:
+        _by_table(run, ACTIONS[key], inputs)
     elif "action" in inputs and "@" in inputs["action"]:
         _wrapped(run, inputs, env)
-    elif (
-        not _runs_shell(run, key, inputs, env) and not _harmless().match(key) and looks(key, inputs)
-    ):
+    elif not _runs_shell(run, key, inputs, env) and not HARMLESS.match(key) and looks(key, inputs):
         run.doubt(f"the action {repository} is not known, and it looks as if it pushes images")
     return {}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from megalotron_images.audit.model import WRITES, How, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import apply, either, known, unknown
+from megalotron_images.audit.words import flag, operands, options
 from megalotron_images.audit.yaml_files import Map, Unreadable
 
 if TYPE_CHECKING:
@@ -97,8 +98,6 @@ def compose_services(run: Run, name: str) -> Iterator[tuple[Place, str, Map]]:
 
 def bake_command(shell: "Shell", words: list[str], stdin: str) -> None:
     """Note `docker buildx bake`."""
-    from megalotron_images.audit.commands import flag, operands, options
-
     pushes = flag(words, "--push")
     given = options(words, "--set")
     files = options(words, "-f", "--file")
@@ -274,13 +273,9 @@ def _template(run: Run, text: str, place: Place, variables: dict[str, str]) -> N
 
 def ko(shell: "Shell", words: list[str], stdin: str) -> str | None:
     """Note `ko build` and its kin; the tag is `latest`, unless `--tags` says otherwise."""
-    from megalotron_images.audit.commands import flag, operands, options
-
     verb = (operands(words) or [""])[0]
     if verb == "login":
-        from megalotron_images.audit.commands import _login
-
-        _login(shell, words[words.index("login") + 1 :], stdin)
+        shell.handler(shell, ["docker", *words[words.index("login") :]], stdin)
         return None
     if verb not in ("build", "publish", "apply", "resolve", "create") or flag(
         words, "--local", "-L"

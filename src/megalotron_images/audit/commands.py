@@ -5,15 +5,16 @@ where that is unknown.
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, scripts
+from megalotron_images.audit.knowledge import PROGRAMS, VALUED
 from megalotron_images.audit.model import How
 from megalotron_images.audit.references import split
-from megalotron_images.audit.shell import Shell
+from megalotron_images.audit.shell import Handler, Shell
 from megalotron_images.audit.texts import apply, has_holes, holes, known, show, unknown
+from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
 _ENGINES = {
@@ -27,58 +28,7 @@ _ENGINES = {
     "docker-compose",
     "podman-compose",
 }
-_VALUED = {"--platform", "--authfile", "--creds", "--format", "--digestfile", "--sign-by", "-f"}
-_VALUED |= {"--cert-dir", "--compression-format", "--config", "-H", "--host", "--context", "-c"}
-_VALUED |= {"--log-level", "-l", "--retry-times", "--src-creds", "--dest-creds", "--policy", "-p"}
-_VALUED |= {"--file", "--project-name", "--src-tls-verify", "--dest-tls-verify", "--annotation"}
-_VALUED |= {"--override-arch", "--override-os", "--command-timeout", "--tag", "-t", "-u", "--root"}
-_VALUED |= {"--username", "--password", "--profile", "--env-file", "--artifact-type", "--registry"}
-_PUSHING = {
-    "helm": r"\bpush\b",
-    "dotnet": "PublishContainer|ContainerRe(gistry|pository)",
-    "nix": r"push|copyTo|docker:",
-    **dict.fromkeys(("earthly", "bazel", "depot", "werf"), "push|publish|converge|build.*--repo"),
-    **dict.fromkeys(("skaffold", "okteto", "garden", "fly", "flyctl"), "build|run|deploy"),
-    **dict.fromkeys(("imgpkg", "flux", "cosign"), r"\b(push|copy)\b"),
-    **dict.fromkeys(("dagger", "sbt", "mill", "melange", "apko"), "push|publish|deploy|release"),
-}
-"""Programs that are not followed, and how their words say that they push."""
 _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
-
-
-def options(words: Sequence[str], *names: str) -> list[str]:
-    """Return the values of an option, however it is written."""
-    found = []
-    for at, word in enumerate(words):
-        for name in names:
-            if word == name and at + 1 < len(words):
-                found.append(words[at + 1])
-            elif word.startswith(f"{name}="):
-                found.append(word.partition("=")[2])
-            elif len(name) == 2 and word.startswith(name) and word != name and word[:2] != "--":
-                found.append(word[2:])
-    return found
-
-
-def operands(words: Sequence[str], valued: Collection[str] = _VALUED) -> list[str]:
-    """Return the words that are neither options nor values of those that have one."""
-    found, skip = [], False
-    for word in words:
-        if skip:
-            skip = False
-        elif word[:1] == "-" and word != "-":
-            skip = word in valued
-        elif word:
-            found.append(word)
-    return found
-
-
-def flag(words: Sequence[str], *names: str) -> bool:
-    """Whether a switch is on."""
-    return any(
-        word in names or (word.partition("=")[0] in names and not word.endswith("=false"))
-        for word in words
-    )
 
 
 def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -128,36 +78,15 @@ def _bare(words: list[str]) -> list[str]:
 def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") -> str | None:
     """Note what docker, podman, buildah and the like do."""
     if name.endswith("-compose"):
-        return _compose(shell, words)
+        words = ["compose", *words]
     while words and words[0][:1] == "-":
-        words = words[2 if words[0] in _VALUED else 1 :]
+        words = words[2 if words[0] in VALUED else 1 :]
     verb, rest = (words[0], words[1:]) if words else ("", [])
     if verb in ("image", "images", "i", "buildx", "builder", "plugin") and rest:
         verb, rest = rest[0], rest[1:]
-    verbs: dict[str, Callable[[Shell, list[str], str], None]] = {
-        "push": _push,
-        "login": _login,
-        "build": _build,
-        "bud": _build,
-        "b": _build,
-        "tag": _tag,
-        "compose": lambda shell, rest, stdin: _ignore(_compose(shell, rest)),
-        "manifest": _manifest,
-        "imagetools": _imagetools,
-        "bake": builders.bake_command,
-        "run": container,
-        "--": lambda shell, rest, stdin: _ignore(_engine(shell, rest, stdin)),
-    }
-    if verb in verbs:
-        verbs[verb](shell, rest, stdin)
-        return None if verb in ("run", "buildx") else ""
     if verb == "trust" and rest[:1] == ["sign"]:
-        _push(shell, rest[1:], stdin)
-    return None
-
-
-def _ignore(printed: str | None) -> None:
-    return None
+        verb, rest = "push", rest[1:]
+    return _VERBS[verb](shell, rest, stdin) if verb in _VERBS else None
 
 
 def _push(shell: Shell, words: list[str], stdin: str) -> None:
@@ -166,7 +95,7 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
         username, _, password = creds.partition(":")
         registry = split((operands(words) or [""])[-1]).registry
         shell.run.login(registry, username, password, How.ARGUMENT)
-    names = operands(words, _VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})
+    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})
     if flag(words, "-a", "--all-tags") and names:
         name = names[0]
         tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == name]
@@ -183,7 +112,7 @@ def _tag(shell: Shell, words: list[str], stdin: str) -> None:
     shell.run.tagged += operands(words)[1:]
 
 
-def _login(shell: Shell, words: list[str], stdin: str) -> None:
+def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
     registry = [one for one in operands(words) if one not in given]
@@ -229,13 +158,12 @@ def note_build_argument(shell: Shell, argument: str) -> None:
         shell.run.login("ghcr.io", unknown("a user name"), argument.partition("=")[2], How.BUILD)
 
 
-def _compose(shell: Shell, words: list[str]) -> str | None:
+def _compose(shell: Shell, words: list[str], stdin: str) -> None:
     files = options(words, "-f", "--file")
     verb = next((one for one in operands(words)), "")
     if verb == "push" or (verb == "build" and flag(words, "--push")):
         services = operands(words)[1:]
         builders.compose_push(shell.run, files, services, shell.env)
-    return None
 
 
 def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
@@ -279,7 +207,7 @@ def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
         verbs.append(names.pop(0))
     if "login" in verbs:
         at = words.index("login") + 1
-        _login(shell, words[at:], stdin)
+        login(shell, words[at:], stdin)
     elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
         target = (options(words, "-t", "--tag") or names[-1:] or [""])[0]
         target = target.removeprefix("docker://")
@@ -297,27 +225,24 @@ def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
     return None
 
 
-def _kaniko(shell: Shell, words: list[str], stdin: str) -> str | None:
+def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
     if not flag(words, "--no-push", "--no-push-cache"):
         for place in options(words, "--destination", "-d"):
             shell.run.push(place)
     if flag(words, "--cache"):
         for place in options(words, "--cache-repo"):
             shell.run.push(place)
-    return None
 
 
-def _buildctl(shell: Shell, words: list[str], stdin: str) -> str | None:
+def _buildctl(shell: Shell, words: list[str], stdin: str) -> None:
     builders.outputs(shell.run, options(words, "--output", "-o"), [])
     builders.caches(shell.run, options(words, "--export-cache", "--cache-to"))
-    return None
 
 
-def _pack(shell: Shell, words: list[str], stdin: str) -> str | None:
+def _pack(shell: Shell, words: list[str], stdin: str) -> None:
     if words[:1] == ["build"] and flag(words, "--publish"):
         for name in operands(words)[1:2] + options(words, "-t", "--tag"):
             shell.run.push(name)
-    return None
 
 
 def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -391,7 +316,7 @@ def _date(shell: Shell, words: list[str], stdin: str) -> str | None:
     return known("a date", "20260131")
 
 
-def _helper(shell: Shell, words: list[str], stdin: str) -> str | None:
+def _helper(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `megalotron-images publish` and `promote`, which hold to the convention themselves."""
     names = operands(words)
     if names[:1] in (["publish"], ["promote"]) and not flag(words, "--dry-run"):
@@ -401,26 +326,32 @@ def _helper(shell: Shell, words: list[str], stdin: str) -> str | None:
         shell.run.push(f"ghcr.io/megalotron/{stack}:{held}", judged=True)
         user, token = (shell.variable(f"REGISTRY_{one}") for one in ("USERNAME", "TOKEN"))
         shell.run.login("ghcr.io", user, token)
-    return None
 
 
-def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> str | None:
+def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
     """Note a program whose words say that it pushes, and no more."""
     if re.search(pattern, show(" ".join(words))):
         shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
-    return None
 
 
-def _wrote(shell: Shell, words: list[str], stdin: str) -> str | None:
-    written_login(shell, words, stdin)
-    return None
-
-
-_HANDLERS: dict[str, Callable[[Shell, list[str], str], str | None]] = {
+_VERBS: dict[str, Handler] = {
+    "push": _push,
+    "login": login,
+    **dict.fromkeys(("build", "bud", "b"), _build),
+    "tag": _tag,
+    "compose": _compose,
+    "manifest": _manifest,
+    "imagetools": _imagetools,
+    "bake": builders.bake_command,
+    "run": container,
+    "--": _engine,
+}
+"""What an engine's commands do."""
+_HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("skopeo", "crane", "gcrane", "regctl", "oras", "cosign-copy"), _copy),
     **dict.fromkeys(("executor", "kaniko"), _kaniko),
     **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
-    **{name: partial(_speaking, pattern=one) for name, one in _PUSHING.items()},
+    **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
     "buildctl": _buildctl,
     "buildctl-daemonless.sh": _buildctl,
     "pack": _pack,
@@ -429,7 +360,7 @@ _HANDLERS: dict[str, Callable[[Shell, list[str], str], str | None]] = {
     "git": _git,
     "date": _date,
     "megalotron-images": _helper,
-    "written-login": _wrote,
+    "written-login": written_login,
     "ko": builders.ko,
     "goreleaser": builders.goreleaser,
 }

@@ -7,68 +7,24 @@ from typing import Any
 
 from megalotron_images.audit import commands
 from megalotron_images.audit.expressions import secret
+from megalotron_images.audit.knowledge import MACHINES, SCRIPTS
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
 
-_FILES = {
-    ".gitlab-ci.yml": "GitLab",
-    ".gitlab/*.yml": "GitLab",
-    ".gitlab-ci/*.yml": "GitLab",
-    ".travis.yml": "Travis",
-    ".circleci/config.yml": "CircleCI",
-    ".drone.yml": "Drone",
-    "azure-pipelines*.yml": "Azure",
-    ".azure-pipelines/*.yml": "Azure",
-    "cloudbuild*.yaml": "Google",
-    "cloudbuild*.yml": "Google",
-    "bitbucket-pipelines.yml": "Bitbucket",
-    "buildspec*.yml": "AWS",
-    ".woodpecker.yml": "Woodpecker",
-    ".woodpecker/*.yml": "Woodpecker",
-    "Jenkinsfile*": "Jenkins",
-    ".semaphore/*.yml": "Semaphore",
-    ".buildkite/*.yml": "Buildkite",
-    "appveyor.yml": "AppVeyor",
-    ".github/*.workflow": "the first form of GitHub's Actions",
-    ".cirrus.yml": "Cirrus",
-    "skaffold.yaml": "Skaffold",
-}
-_SCRIPTS = {
-    "script",
-    "before_script",
-    "after_script",
-    "run",
-    "command",
-    "commands",
-    "bash",
-    "deploy",
-    "after_success",
-    "before_install",
-    "install",
-    "pre_build",
-    "build",
-    "post_build",
-    "before_deploy",
-    "provider",
-    "test_script",
-    "build_script",
-    "deploy_script",
-    "inlineScript",
-}
 _SPEAKS = re.compile(
-    r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+|buildx\s+build.*--)?[\"']?(push|login|publish)|kaniko|withRegistry|\.push\(|Docker@|buildah|podman"
-    r"|skopeo|crane|plugins/docker|docker/publish|orbs?:[\s\S]*docker|jib|containerRegistry|"
-    r"gcr\.io/cloud-builders/docker|^images:|skaffold",
+    r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+)?[\"']?(push|login|publish)|kaniko|withRegistry"
+    r"|\.push\(|Docker@|buildah|podman|skopeo|crane|plugins/docker|orbs?:[\s\S]*docker|jib"
+    r"|containerRegistry|gcr\.io/cloud-builders/docker|^images:|skaffold|buildx.*--push",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
 def kind(name: str) -> str:
     """Return which machine's file this is; empty for none."""
-    return next((found for pattern, found in _FILES.items() if fnmatch(name, pattern)), "")
+    return next((found for pattern, found in MACHINES.items() if fnmatch(name, pattern)), "")
 
 
 def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
@@ -122,9 +78,9 @@ def _walk(node: Any) -> Iterator[tuple[str, int]]:
         node.items() if isinstance(node, Map) else enumerate(node) if isinstance(node, Seq) else ()
     )
     for key, value in pairs:
-        if isinstance(value, str) and key in _SCRIPTS:
+        if isinstance(value, str) and key in SCRIPTS:
             yield value, node.lines[key]
-        elif isinstance(value, Seq) and key in _SCRIPTS:
+        elif isinstance(value, Seq) and key in SCRIPTS:
             plain = [
                 (one, line)
                 for one, line in zip(value, value.lines, strict=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from megalotron_images.audit import builders
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.texts import has_holes, show, unknown
+from megalotron_images.audit.words import options
 from megalotron_images.audit.yaml_files import Unreadable
 
 if TYPE_CHECKING:
@@ -152,8 +153,6 @@ def _java(shell: "Shell", words: list[str]) -> str | None:
 
 def make(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     """Follow targets of a Makefile."""
-    from megalotron_images.audit.commands import options
-
     folder = (options(words, "-C", "--directory") or [""])[0]
     named = options(words, "-f", "--file", "--makefile")
     given = {k: v for k, s, v in (one.partition("=") for one in words) if s and k.isidentifier()}

@@ -24,26 +24,14 @@ from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
 _MOST_ROWS = 60
-_OURS = re.compile(r"megalotron/[\w.-]+/\.github/workflows/publish-image\.yml@", re.IGNORECASE)
+_OURS = re.compile(
+    r"megalotron/image-process/\.github/workflows/publish-image\.yml@", re.IGNORECASE
+)
 _HARMLESS = re.compile(
     r"/[^/]*(lint|test|check|codeql|stale|label|docs|pages|scan|security|format)[^/]*@",
     re.IGNORECASE,
 )
-_NAMES = {
-    "ref": "GITHUB_REF",
-    "ref_name": "GITHUB_REF_NAME",
-    "sha": "GITHUB_SHA",
-    "event_name": "GITHUB_EVENT_NAME",
-    "repository": "GITHUB_REPOSITORY",
-    "repository_owner": "GITHUB_REPOSITORY_OWNER",
-    "actor": "GITHUB_ACTOR",
-    "run_number": "GITHUB_RUN_NUMBER",
-    "run_id": "GITHUB_RUN_ID",
-    "ref_type": "GITHUB_REF_TYPE",
-    "head_ref": "GITHUB_HEAD_REF",
-    "base_ref": "GITHUB_BASE_REF",
-    "server_url": "GITHUB_SERVER_URL",
-}
+_FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
 
 
 def follow(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
@@ -228,7 +216,7 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
     inputs = {key: value_of(text, run.contexts) for key, text in given.items()}
     if target.startswith("./"):
         return _call_here(run, target[2:], inputs, secrets)
-    if _OURS.match(target):
+    if target.lower().startswith(_OURS):
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
@@ -332,11 +320,8 @@ def _script(run: Run, text: str, place: Place, folder: str, language: str) -> di
     """Follow a script; return the outputs that it writes."""
     run.place = place
     context = run.contexts["github"]
-    env = {name: as_text(context[key]) for key, name in _NAMES.items() if key in context}
-    env |= {
-        name: f"${name}"
-        for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
-    }
+    env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
+    env |= {name: f"${name}" for name in _FILES}
     env |= {"HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", "\0folder": folder}
     for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
         run.files.pop(path, None)

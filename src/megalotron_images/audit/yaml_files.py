@@ -14,7 +14,8 @@ from megalotron_images.audit.texts import clean
 
 _LARGEST = 300_000
 """Bytes of a file that is read; a larger one is told as one that cannot be."""
-_SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__"}
+_SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
+_SKIPPED |= {"fixtures", "specimens"}
 _MERGE = "<<"
 
 
