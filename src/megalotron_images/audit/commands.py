@@ -13,7 +13,7 @@ from megalotron_images.audit.knowledge import PROGRAMS, VALUED
 from megalotron_images.audit.model import How
 from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Handler, Shell
-from megalotron_images.audit.texts import apply, has_holes, holes, known, show, unknown
+from megalotron_images.audit.texts import apply, expand, has_holes, holes, known, show, unknown
 from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
@@ -39,7 +39,7 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     if words[0] in ("xargs", "parallel"):
         return _each(shell, words[1:], stdin)
     name = words[0].rpartition("/")[2]
-    if has_holes(name) and words[1:2] and words[1] in ("push", "login", "build", "buildx", "tag"):
+    if has_holes(name) and (_ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
         name = "docker"
     if words[1:] and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
         stdin = stdin or shell.read(words[-1])

@@ -87,7 +87,9 @@ def _tags(
 def _not_empty(tag: str) -> str:
     """Return a tag without the expansions in which nothing is written."""
     written = [one for one in expand(tag) if one]
-    return either(written) if written != expand(tag) and written else tag if written else ""
+    if len(written) == len(expand(tag)):
+        return tag
+    return either(written) if written else ""
 
 
 def _prefix(kind: str, fields: dict[str, str], flavor: dict[str, str]) -> str:

@@ -133,6 +133,10 @@ class Finding:
     ignored: str = ""
 
 
+ANY_RULE = "say in the workflow itself what is pushed and where, or excuse it with a comment"
+"""How to mend what cannot be followed, whichever rule asks."""
+
+
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
     """Return the worst verdict of findings; those that are ignored do not count."""
     verdicts = {one.verdict for one in findings if not one.ignored}

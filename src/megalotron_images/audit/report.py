@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from megalotron_images.audit.model import Finding, Rule, Verdict, verdict_of
+from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verdict_of
 
 _COMMENT = re.compile(r"(^.*?)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
@@ -76,28 +76,23 @@ def data(findings: list[Finding]) -> dict[str, Any]:
 
 
 def text(findings: list[Finding]) -> str:
-    """Return findings for people: a line for each rule, below it what is not well."""
-    lines = []
-    for rule, verdict in verdicts(findings).items():
-        lines.append(f"{rule:<12} {verdict}")
-        lines += [
-            f"  {_line(one)}"
-            for one in findings
-            if one.rule == rule
-            and one.reason
-            and one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
-        ]
-    return "\n".join(lines)
+    """Return findings for people: a line for each rule, below them what is not well."""
+    lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
+    groups: dict[Finding, list[str]] = {}
+    for one in findings:
+        if one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL):
+            alike = replace(one, rule=Rule.TAG) if one.mend == ANY_RULE else one
+            groups.setdefault(alike, []).append(one.rule)
+    return "\n".join([*lines, *(f"  {_line(one, rules)}" for one, rules in groups.items())])
 
 
-def _line(one: Finding) -> str:
-    where = f"{one.file}:{one.line}" + (
-        f" (used in line {one.use_line})" if one.use_line != one.line else ""
-    )
+def _line(one: Finding, rules: list[str]) -> str:
+    used = f" (used in line {one.use_line})" if one.use_line != one.line else ""
     value = f" {one.value}:" if one.value else ""
+    where = f"{one.file}:{one.line}{used}: [{', '.join(rules)}]{value}"
     if one.ignored:
-        return f"{where}:{value} ignored ({one.reason}): {one.ignored}"
-    return f"{where}:{value} {one.verdict}: {one.reason}. To mend it: {one.mend}."
+        return f"{where} ignored ({one.reason}): {one.ignored}"
+    return f"{where} {one.verdict}: {one.reason}. To mend it: {one.mend}."
 
 
 def annotations(findings: list[Finding]) -> str:
@@ -105,7 +100,7 @@ def annotations(findings: list[Finding]) -> str:
     kinds = {Verdict.VIOLATED: "error", Verdict.CANNOT_TELL: "warning"}
     return "\n".join(
         f"::{'notice' if one.ignored else kinds[one.verdict]} file={_escaped(one.file, True)},"
-        f"line={one.line or 1},title={one.rule}::{_escaped(_line(one))}"
+        f"line={one.line or 1},title={one.rule}::{_escaped(_line(one, [one.rule]))}"
         for one in findings
         if one.verdict in kinds
     )

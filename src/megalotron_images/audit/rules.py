@@ -5,9 +5,11 @@ Source: the page "Image process" and `megalotron_images.convention`.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 
 from megalotron_images.audit.model import (
+    ANY_RULE,
     WRITES,
     Deployed,
     Doubt,
@@ -77,9 +79,10 @@ def _findings(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
     elif isinstance(fact, Doubt):
         if fact.rules == WRITES:
             yield from _without_login(fact, known)
-        yield from (
-            _finding(fact, rule, (Verdict.CANNOT_TELL, fact.reason), "") for rule in fact.rules
-        )
+        cannot = (Verdict.CANNOT_TELL, fact.reason)
+        for rule in fact.rules:
+            mend = _MEND[rule] if rule is Rule.DEPLOY else ANY_RULE
+            yield replace(_finding(fact, rule, cannot, ""), mend=mend)
     elif isinstance(fact, Deployed) and _is_judged(fact, known):
         answer = _combined(_deployed, fact.reference)
         yield _finding(fact, Rule.DEPLOY, answer, fact.reference)
@@ -139,7 +142,9 @@ def _push(push: Push, known: list[Fact]) -> Iterator[Finding]:
     about = {Rule.REGISTRY: parts.registry, Rule.NAME: parts.name, Rule.TAG: parts.tag}
     for rule, answer in _answers(push.reference, push.by_digest).items():
         is_held = push.judged and rule is not Rule.NAME
-        yield _finding(push, rule, _OK if is_held else answer, push.reference, about[rule])
+        found = _finding(push, rule, _OK if is_held else answer, push.reference, about[rule])
+        bare = show(f"{parts.registry}/{parts.name}")
+        yield found if rule is Rule.TAG else replace(found, value=bare)
     yield from _without_login(push, known)
 
 
@@ -147,7 +152,8 @@ def _without_login(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
     """Yield findings about a push in a job in which no login is seen."""
     if not any(isinstance(one, Login) and one.job == fact.job for one in known):
         for rule in (Rule.CREDENTIALS, Rule.LOGIN):
-            yield _finding(fact, rule, (Verdict.CANNOT_TELL, "no login is seen before it"), "")
+            cannot = (Verdict.CANNOT_TELL, "no login is seen before it")
+            yield replace(_finding(fact, rule, cannot, ""), mend=ANY_RULE)
 
 
 def _registry(reference: str) -> Answer:

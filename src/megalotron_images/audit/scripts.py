@@ -55,9 +55,7 @@ def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> st
     if has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
     is_script = name.endswith((".sh", ".bash")) or not has_holes(name)
-    if "/" in name and is_script and not name.startswith(("/usr/", "/bin/", "/opt/", "~")):
-        return script(shell, name, words[1:], handler)
-    return None
+    return script(shell, name, words[1:], handler) if "/" in name and is_script else None
 
 
 def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
@@ -73,6 +71,8 @@ def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler)
 
 def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) -> str | None:
     """Follow a script of the repository; one that is not there is a doubt."""
+    if name.startswith(("/", "~")):
+        return None  # a program of the machine's
     path = posixpath.normpath(posixpath.join(shell.env.get("\0folder", ""), name))
     path = path if shell.run.folder.has(path) else posixpath.normpath(name)
     try:

@@ -6,12 +6,17 @@ equal holes are equal characters. A question about a text is asked of its *expan
 with each hole's examples put in.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 _FIRST = 0xF0000
-_LIMIT = 3000
-"""Expansions looked at: enough for three unknown parts."""
+_LIMIT = 50_000
+"""Expansions looked at."""
+_MOST = 600
+"""Expansions to which a function is applied: a result of more is unknown."""
 PROBES = (
     *("ghcr.io/megalotron/backend:v1.2.3", "main", "v1.2.3", "1.2.3", "3", "", "x", "v1.2", "v1"),
     *("ghcr.io", "ghcr.io/", "megalotron", "megalotron/", "backend", "megalotron/backend"),
@@ -21,6 +26,8 @@ PROBES = (
 """What an unknown part may be: with each shape of the convention among them, so that only what no
 value can mend is judged violated.
 """
+_FEW = ("ghcr.io", "megalotron", "backend", "v1.2.3", "main", "x")
+"""What unknown parts may be where there are more than three."""
 PERSON = ("someone", "megalotron")
 """What a user name or an owner may be: never a registry."""
 
@@ -77,11 +84,12 @@ def clean(text: str) -> str:
     return "".join(one if ord(one) < _FIRST else "?" for one in text)
 
 
-def holes(text: str) -> list[Hole]:
+@cache
+def holes(text: str) -> tuple[Hole, ...]:
     """Return the holes of a text, each once, those in their examples too."""
-    found = {one: _HOLES[ord(one) - _FIRST] for one in text if ord(one) >= _FIRST}
-    inner = [hole for one in found.values() for part in one.examples for hole in holes(part)]
-    return [*found.values(), *inner]
+    found = dict.fromkeys(_HOLES[ord(one) - _FIRST] for one in text if ord(one) >= _FIRST)
+    inner = [hole for one in found for part in one.examples for hole in holes(part)]
+    return tuple(dict.fromkeys([*found, *inner]))
 
 
 def has_holes(text: str) -> bool:
@@ -101,29 +109,36 @@ def show(text: str) -> str:
     )
 
 
-def expand(text: str, opened: bool = True) -> list[str]:
+@cache
+def expand(text: str, opened: bool = True) -> tuple[str, ...]:
     """Return what a text may be; with `opened` false, open holes stay in it."""
-    results = [text]
-    for one in dict.fromkeys(text):
-        if ord(one) >= _FIRST:
-            hole = _HOLES[ord(one) - _FIRST]
-            if opened or not hole.is_open:
-                results = [
-                    result.replace(one, example) for example in hole.examples for result in results
-                ][:_LIMIT]
-                inner = [part for result in results for part in expand(result, opened)]
-                return list(dict.fromkeys(inner))[:_LIMIT]
-    return results
+    places = dict.fromkeys(one for one in text if ord(one) >= _FIRST)
+    held = {one: _HOLES[ord(one) - _FIRST] for one in places}
+    held = {one: hole for one, hole in held.items() if opened or not hole.is_open}
+    choices = [
+        dict.fromkeys(part for example in hole.examples for part in expand(example, opened))
+        for hole in held.values()
+    ]
+    if math.prod(map(len, choices)) > _LIMIT:
+        choices = [one if len(one) <= len(_FEW) else dict.fromkeys(_FEW) for one in choices]
+    keys = list(map(ord, held))
+    rows = itertools.islice(itertools.product(*choices), _LIMIT)
+    return tuple(dict.fromkeys(text.translate(dict(zip(keys, row, strict=True))) for row in rows))
 
 
 def apply(function: Callable[[str], str], text: str, what: str = "") -> str:
     """Return a function's result for a text: known if it is the same for all expansions."""
     if not has_holes(text):
         return function(text)
-    results = tuple(dict.fromkeys(map(function, expand(text))))
+    expansions = expand(text)
+    if len(expansions) > _MOST:
+        return unknown(what or show(text)[:80])
+    results = tuple(dict.fromkeys(map(function, expansions)))
     if len(results) == 1 and not is_open(text):
         return results[0]
-    return put(Hole(what or show(text), results, is_open(text)))
+    inner = holes(text)
+    named = inner[0].what if len(text) == 1 else show(text)[:80]
+    return put(Hole(what or named, results, is_open(text)))
 
 
 def same(one: str, other: str) -> bool | None:

@@ -24,9 +24,8 @@ from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
 _MOST_ROWS = 60
-_OURS = re.compile(
-    r"megalotron/image-process/\.github/workflows/publish-image\.yml@", re.IGNORECASE
-)
+_OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
+"""The reusable workflow of the process itself, in lower case."""
 _HARMLESS = re.compile(
     r"/[^/]*(lint|test|check|codeql|stale|label|docs|pages|scan|security|format)[^/]*@",
     re.IGNORECASE,
