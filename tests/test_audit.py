@@ -20,6 +20,7 @@ from megalotron_images.audit.texts import known, same, show, unknown
 from megalotron_images.audit.yaml_files import Unreadable, parse
 
 SPECIMENS = ROOT / "tests" / "specimens" / "audit"
+COMMANDS = tomllib.loads((SPECIMENS / "commands.toml").read_text())
 EXPECTED = tomllib.loads((SPECIMENS / "expected.toml").read_text())
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
 HASH = known("the commit's hash", "4f3c2b1a" * 5)
@@ -200,6 +201,21 @@ TOLD = [
     "      - uses: docker/bake-action@v6\n"
     "        with: {push: true, set: '*.tags=someone/thing'}\n",
 ]
+
+
+@pytest.mark.parametrize("command", COMMANDS["push"])
+def test_a_command_that_pushes(command, repository):
+    folder = repository(f"      - run: |\n          {command}\n")
+    for name in ("compose.yml", "x.yml"):
+        (folder / name).write_text("services: {a: {build: ., image: 'ghcr.io/a/b:1'}}\n")
+    found = judged(folder)
+    assert [found["registry"], found["name"], found["tag"]] == ["ok", "violated", "violated"]
+
+
+@pytest.mark.parametrize("command", COMMANDS["silent"])
+def test_a_command_that_pushes_nothing(command, repository):
+    found = judged(repository(f"      - run: |\n          {command}\n"))
+    assert set(found.values()) == {"nothing to judge"}
 
 
 @pytest.mark.parametrize("step", SILENT)

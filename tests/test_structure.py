@@ -36,6 +36,7 @@ BUDGETS = {
     "src/rehearsal/room": 1470,
     "src/rehearsal": 370,
     "src/megalotron_images": 2150,
+    "src/megalotron_images/audit": 3180,
     "docs/hooks": 420,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

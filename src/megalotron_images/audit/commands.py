@@ -4,6 +4,7 @@ Each function takes a command's words, notes the facts, and returns what the com
 where that is unknown.
 """
 
+import posixpath
 import re
 from functools import partial
 from itertools import dropwhile
@@ -209,7 +210,8 @@ def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
         at = words.index("login") + 1
         login(shell, words[at:], stdin)
     elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
-        target = (options(words, "-t", "--tag") or names[-1:] or [""])[0]
+        at = 0 if program == "oras" and "push" in verbs else -1
+        target = (options(words, "-t", "--tag") or [names[at] if names else ""])[0]
         target = target.removeprefix("docker://")
         if re.match(
             r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
@@ -312,6 +314,13 @@ def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
     return None
 
 
+def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Change the folder in which scripts are looked for."""
+    folder = posixpath.join(shell.env.get("\0folder", ""), (operands(words) or [""])[0])
+    shell.env["\0folder"] = folder
+    return ""
+
+
 def _date(shell: Shell, words: list[str], stdin: str) -> str | None:
     return known("a date", "20260131")
 
@@ -348,7 +357,7 @@ _VERBS: dict[str, Handler] = {
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("skopeo", "crane", "gcrane", "regctl", "oras", "cosign-copy"), _copy),
+    **{one: partial(_copy, program=one) for one in ("skopeo", "crane", "gcrane", "regctl", "oras")},
     **dict.fromkeys(("executor", "kaniko"), _kaniko),
     **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
     **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
@@ -358,6 +367,7 @@ _HANDLERS: dict[str, Handler] = {
     "echo": _echo,
     "printf": _printf,
     "git": _git,
+    "cd": _cd,
     "date": _date,
     "megalotron-images": _helper,
     "written-login": written_login,

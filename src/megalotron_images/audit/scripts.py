@@ -24,6 +24,7 @@ _HARMLESS = re.compile(
 _SPEAKS = re.compile(
     r"docker|podman|image|push|publish|deploy|release|container|registry|ghcr|ship", re.IGNORECASE
 )
+_IMAGES = re.compile("docker|image|container|registry|ghcr", re.IGNORECASE)
 _PUSHES = re.compile(
     r"(docker|podman|buildah|nerdctl)[\s\S]{0,40}\b(push|login)\b|kaniko|skopeo copy"
 )
@@ -34,6 +35,7 @@ _RULE = re.compile(
     re.MULTILINE,
 )
 """A rule of a Makefile: targets, what they need, recipe."""
+_JIB = re.compile(r"(^|[\s:])jib(\s|$)|jib(-maven-plugin:[\w.]+)?:build")
 _INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
 
 
@@ -132,7 +134,8 @@ def _named(shell: "Shell", program: str, words: list[str], handler: Handler) -> 
             return _text(shell, held[name], Place("package.json", 1), names[1:], handler)
         return None
     text = " ".join(names)
-    if re.search(r"docker|image|container|registry|ghcr", text) and not _HARMLESS.search(text):
+    speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
+    if speaks.search(text) and not _HARMLESS.search(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
     return None
 
@@ -140,7 +143,7 @@ def _named(shell: "Shell", program: str, words: list[str], handler: Handler) -> 
 def _java(shell: "Shell", words: list[str]) -> str | None:
     """Note jib, Spring's and other plugins that push images."""
     text = " ".join(words)
-    if re.search(r"\bjib\b(?!Docker)|jib:build|:jib\b", text) and "jibDockerBuild" not in text:
+    if _JIB.search(text):
         builders.jib(shell.run, words)
     elif "build-image" in text or "bootBuildImage" in text:
         if re.search(r"publish(Image)?(=true)?\b", text):
