@@ -199,10 +199,10 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
         handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
 
 
-def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Note skopeo, crane, regctl, oras and gcrane: the last operand is written."""
+def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
+    """Note skopeo, crane, regctl and oras: the last operand is written; the first by `oras push`."""
     if flag(words, "--dry-run"):
-        return None
+        return
     names, verbs = operands(words), []
     while names and re.fullmatch(r"[a-z]+", names[0]):
         verbs.append(names.pop(0))
@@ -216,7 +216,7 @@ def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
         if re.match(
             r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
         ):
-            return None
+            return
         for creds in options(words, "--dest-creds", "--creds"):
             username, _, password = creds.partition(":")
             shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
@@ -224,7 +224,7 @@ def _copy(shell: Shell, words: list[str], stdin: str) -> str | None:
             shell.run.push(each if each else unknown("where a copy goes"))
     elif "tag" in verbs and names[1:]:
         shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
-    return None
+    return
 
 
 def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
