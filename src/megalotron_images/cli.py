@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -330,17 +329,11 @@ def audit(
 
     Only files are read. What cannot be known from them is never taken for well.
     """
-    try:
-        from megalotron_images.audit import report
-        from megalotron_images.audit.repository import audit as audit_folder
-    except ModuleNotFoundError as error:
-        raise CannotTell(
-            f"{error.name} is missing: install the extra, pip install 'image-process[audit]'."
-        ) from None
-    found = audit_folder(Path(folder), repository)
-    text = report.annotations(found) if github else report.text(found)
-    output.answer(text, report.data(found), as_json)
-    raise typer.Exit(report.status(found))
+    from megalotron_images.audit.verb import answer
+
+    text, data, status = answer(folder, repository, github)
+    output.answer(text, data, as_json)
+    raise typer.Exit(status)
 
 
 def _stacks(name: str) -> Sequence[Stack]:

@@ -200,7 +200,7 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
 
 
 def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
-    """Note skopeo, crane, regctl and oras: the last operand is written; the first by `oras push`."""
+    """Note copies: the last operand is written, by `oras push` the first."""
     if flag(words, "--dry-run"):
         return
     names, verbs = operands(words), []
