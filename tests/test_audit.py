@@ -118,7 +118,7 @@ def test_the_program_prints_json():
     (finding,) = (one for one in data["findings"] if one["verdict"] == "violated")
     assert finding["file"] == "docker-bake.hcl"
     assert finding["value"] == "ghcr.io/megalotron/backend:latest"
-    assert set(finding) >= {"rule", "line", "use_line", "reason", "mend", "ignored"}
+    assert set(finding) >= {"rule", "line", "use_file", "use_line", "reason", "mend", "ignored"}
 
 
 def test_the_program_prints_annotations():

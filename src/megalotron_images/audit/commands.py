@@ -37,6 +37,9 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     words = _bare(words)
     if not words:
         return None
+    if words[0] == "tee":
+        for path in operands(words[1:]):
+            shell.write(path, stdin, flag(words, "-a", "--append"))
     if words[0] in ("xargs", "parallel"):
         return _each(shell, words[1:], stdin)
     name = words[0].rpartition("/")[2]

@@ -117,7 +117,7 @@ class Finding:
 
     Attributes:
         file: where the value is defined, with `line`.
-        use_line: where it is pushed or used.
+        use_file: where it is pushed or used, with `use_line`.
         mend: how to mend it.
         ignored: why a comment in the file excuses it.
     """
@@ -126,6 +126,7 @@ class Finding:
     verdict: Verdict
     file: str
     line: int
+    use_file: str
     use_line: int
     value: str
     reason: str

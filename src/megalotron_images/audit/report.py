@@ -1,7 +1,7 @@
 """Findings as people and programs read them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verd
 _COMMENT = re.compile(r"(^.*?)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
 
-def excused(findings: Iterable[Finding], lines_of: Any) -> list[Finding]:
+def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -> list[Finding]:
     """Return findings, those that a comment in their file excuses with its reason.
 
     A comment at the end of a line excuses that line; one on a line of its own the block below it,
@@ -19,7 +19,7 @@ def excused(findings: Iterable[Finding], lines_of: Any) -> list[Finding]:
     return [
         replace(
             one,
-            ignored=_excuse(one, lines_of(one.file))
+            ignored=_excuse(one, lines_of)
             if one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
             else "",
         )
@@ -27,13 +27,15 @@ def excused(findings: Iterable[Finding], lines_of: Any) -> list[Finding]:
     ]
 
 
-def _excuse(finding: Finding, lines: list[str]) -> str:
-    for at, line in enumerate(lines, 1):
-        match = _COMMENT.match(line)
-        if match and finding.rule in re.split(r"[,\s]+", match[2]) and match[3].strip():
-            covered = {at} if match[1].strip() else _below(lines, at)
-            if {finding.line, finding.use_line} & covered:
-                return match[3].strip()
+def _excuse(finding: Finding, lines_of: Callable[[str], list[str]]) -> str:
+    """Return the reason of a comment where the value is defined or used; empty if there is none."""
+    for file, number in ((finding.file, finding.line), (finding.use_file, finding.use_line)):
+        lines = lines_of(file)
+        for at, line in enumerate(lines, 1):
+            match = _COMMENT.match(line)
+            if match and finding.rule in re.split(r"[,\s]+", match[2]) and match[3].strip():
+                if number in ({at} if match[1].strip() else _below(lines, at)):
+                    return match[3].strip()
     return ""
 
 
@@ -87,7 +89,8 @@ def text(findings: list[Finding]) -> str:
 
 
 def _line(one: Finding, rules: list[str]) -> str:
-    used = f" (used in line {one.use_line})" if one.use_line != one.line else ""
+    is_apart = (one.file, one.line) != (one.use_file, one.use_line)
+    used = f" (used in {one.use_file}:{one.use_line})" if is_apart else ""
     value = f" {one.value}:" if one.value else ""
     where = f"{one.file}:{one.line}{used}: [{', '.join(rules)}]{value}"
     if one.ignored:

@@ -64,7 +64,7 @@ def judge(facts: Iterable[Fact]) -> list[Finding]:
     )
     judged = {one.rule for one in findings}
     nothing = [
-        Finding(rule, Verdict.NOTHING, "", 0, 0, "", "there is nothing to judge")
+        Finding(rule, Verdict.NOTHING, "", 0, "", 0, "", "there is nothing to judge")
         for rule in Rule
         if rule not in judged
     ]
@@ -91,9 +91,8 @@ def _findings(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
 def _finding(fact: Fact, rule: Rule, answer: Answer, value: str, part: str = "") -> Finding:
     place = _origin(fact, value, part or value)
     mend = _MEND[rule] if answer[0] in (Verdict.VIOLATED, Verdict.CANNOT_TELL) else ""
-    return Finding(
-        rule, answer[0], place.file, place.line, fact.use.line, show(value), answer[1], mend
-    )
+    use = (fact.use.file, fact.use.line)
+    return Finding(rule, answer[0], place.file, place.line, *use, show(value), answer[1], mend)
 
 
 def _origin(fact: Fact, value: str, part: str) -> Place:
@@ -257,7 +256,8 @@ def _is_judged(image: Deployed, known: list[Fact]) -> bool:
     if image.kind == "kubernetes" and name in customised:
         return False
     pushed = {split(one.reference)[:2] for one in known if isinstance(one, Push)}
-    return f"{ORGANISATION}/" in image.reference or name in pushed
+    ours = any(f"{ORGANISATION}/" in one for one in expand(image.reference, opened=False))
+    return ours or name in pushed
 
 
 def _deployed(reference: str) -> Answer:

@@ -327,8 +327,10 @@ class Shell:
                 elif sign in (">", ">>", "&>", "&>>", ">|"):
                     targets.append((path, sign.endswith(">>")))
         status, printed = self.statement(body, stdin) if body is not None else (None, "")
+        self.run.place, place = self.place(node), self.run.place
         for path, appended in targets:
-            self.write(path, printed, appended, node)
+            self.write(path, printed, appended)
+        self.run.place = place
         return status, "" if targets else printed
 
     def _heredoc(self, node: Node) -> tuple[str, list[tuple[str, bool]]]:
@@ -345,16 +347,14 @@ class Shell:
         ]
         return text, files
 
-    def write(self, path: str, text: str, appended: bool, node: Node) -> None:
+    def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
         self.run.files[path] = (self.run.files.get(path, "") if appended else "") + text
-        self.run.bind(text.strip(), self.place(node))
+        self.run.bind(text.strip(), self.run.place)
         for line in text.splitlines():
-            self.run.bind(line.partition("=")[2], self.place(node))
+            self.run.bind(line.partition("=")[2], self.run.place)
         if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
-            self.run.place, place = self.place(node), self.run.place
             self.handler(self, ["written-login", text], "")
-            self.run.place = place
 
     def read(self, path: str) -> str:
         """Return a file's text: one that the job wrote, or one of the repository."""
