@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from megalotron_images.audit import builders, commands, metadata_action
+from megalotron_images.audit import builders, commands, metadata_action, releasers
 from megalotron_images.audit.expressions import as_text, truth
 from megalotron_images.audit.knowledge import ACTIONS, HARMLESS
 from megalotron_images.audit.model import Place
@@ -269,7 +269,7 @@ def _bake(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
 
 def _goreleaser(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
     if truth(inputs.get("install-only", "false")) is not True:
-        builders.release(run, inputs.get("args", "").split(), env)
+        releasers.release(run, inputs.get("args", "").split(), env)
     return None
 
 

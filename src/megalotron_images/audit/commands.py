@@ -9,7 +9,7 @@ import re
 from functools import partial
 from itertools import dropwhile
 
-from megalotron_images.audit import builders, filters, scripts
+from megalotron_images.audit import builders, filters, releasers, scripts
 from megalotron_images.audit.knowledge import PROGRAMS, VALUED
 from megalotron_images.audit.model import How
 from megalotron_images.audit.references import split
@@ -37,26 +37,37 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     words = _bare(words)
     if not words:
         return None
-    if words[0] == "tee":
-        for path in operands(words[1:]):
-            shell.write(path, stdin, flag(words, "-a", "--append"))
-    if words[0] in ("xargs", "parallel"):
-        return _each(shell, words[1:], stdin)
-    name = words[0].rpartition("/")[2]
-    if has_holes(name) and (_ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
-        name = "docker"
-    if words[1:] and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
-        stdin = stdin or shell.read(words[-1])
-    elif name == "cat" and words[1:]:
-        stdin = stdin or "".join(map(shell.read, operands(words[1:])))
+    name = _name(words)
+    stdin = stdin or _read(shell, name, words[1:])
     printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
-    if printed is not None:
+    if printed is not None and name not in _HANDLERS:
         return printed
     if name in _ENGINES:
         return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     return scripts.called(shell, words, stdin, handle)
+
+
+def _name(words: list[str]) -> str:
+    """Return a program's name without its folder; a variable with an engine's verb is an engine."""
+    name = words[0].rpartition("/")[2]
+    if has_holes(name) and (_ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
+        return "docker"
+    return name
+
+
+def _read(shell: Shell, name: str, words: list[str]) -> str:
+    """Return the text of the file that a text tool is given."""
+    if words and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
+        return shell.read(words[-1])
+    return "".join(map(shell.read, operands(words))) if name == "cat" else ""
+
+
+def _tee(shell: Shell, words: list[str], stdin: str) -> str | None:
+    for path in operands(words):
+        shell.write(path, stdin, flag(words, "-a", "--append"))
+    return stdin
 
 
 def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -370,10 +381,12 @@ _HANDLERS: dict[str, Handler] = {
     "echo": _echo,
     "printf": _printf,
     "git": _git,
+    **dict.fromkeys(("xargs", "parallel"), _each),
+    "tee": _tee,
     "cd": _cd,
     "date": _date,
     "megalotron-images": _helper,
     "written-login": written_login,
-    "ko": builders.ko,
-    "goreleaser": builders.goreleaser,
+    "ko": releasers.ko,
+    "goreleaser": releasers.goreleaser,
 }

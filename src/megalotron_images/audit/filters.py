@@ -57,13 +57,11 @@ def filtered(words: list[str], text: str) -> str | None:
         "tr": _tr,
         "sed": _sed,
         "cut": _cut,
-        "xargs": lambda words, text: text.strip(),
         "cat": lambda words, text: text,
         "base64": lambda words, text: text,
         "head": _head,
         "awk": _awk,
         "jq": _jq,
-        "tee": lambda words, text: text,
         "sort": lambda words, text: text,
         "uniq": lambda words, text: text,
     }

@@ -12,7 +12,7 @@ from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
 _SPEAKS = re.compile(
     r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+)?[\"']?(push|login|publish)|kaniko|withRegistry"
@@ -20,6 +20,10 @@ _SPEAKS = re.compile(
     r"|containerRegistry|gcr\.io/cloud-builders/docker|^images:|skaffold|buildx.*--push",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+_STEP = re.compile(r"\b(?:sh|bat)\b[^'\"\n]*('''|\"\"\"|'|\")(.*?)\1", re.DOTALL)
+"""A step of a Jenkinsfile that runs a shell."""
 
 
 def kind(name: str) -> str:
@@ -42,26 +46,20 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
 
 def _variables(machine: str) -> dict[str, str]:
     """Return the variables that a machine sets."""
-    found = {"HOME": "~"}
-    if machine == "GitLab":
-        found |= {"CI_REGISTRY": "registry.gitlab.com", "CI_JOB_TOKEN": unknown("$CI_JOB_TOKEN")}
-        found["CI_REGISTRY_IMAGE"] = (
-            f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}"
-        )
-        for name, example in (
-            ("CI_COMMIT_SHA", "4f3c2b1a" * 5),
-            ("CI_COMMIT_SHORT_SHA", "4f3c2b1a"),
-        ):
-            found[name] = known("the commit's hash", example)
-    return found
+    if machine != "GitLab":
+        return {"HOME": "~"}
+    return {
+        "CI_REGISTRY": "registry.gitlab.com",
+        "CI_REGISTRY_IMAGE": f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}",
+        "CI_COMMIT_SHA": known("the commit's hash", "4f3c2b1a" * 5),
+        "CI_COMMIT_SHORT_SHA": known("the commit's hash", "4f3c2b1a"),
+    }
 
 
 def _scripts(folder: Folder, name: str, text: str) -> Iterator[tuple[str, int]]:
     """Yield the shell in a file, each with its first line."""
     if not name.endswith((".yml", ".yaml")):
-        for match in re.finditer(
-            r"\b(?:sh|bat)\b[^'\"\n]*('''|\"\"\"|'|\")(.*?)\1", text, re.DOTALL
-        ):
+        for match in _STEP.finditer(text):
             yield match[2], text[: match.start(2)].count("\n") + 1
         return
     try:
@@ -70,27 +68,20 @@ def _scripts(folder: Folder, name: str, text: str) -> Iterator[tuple[str, int]]:
         yield text, 1
         raise
     for document in documents:
-        yield from _walk(document)
+        yield from _walk(document, False)
 
 
-def _walk(node: Any) -> Iterator[tuple[str, int]]:
-    pairs = (
-        node.items() if isinstance(node, Map) else enumerate(node) if isinstance(node, Seq) else ()
-    )
-    for key, value in pairs:
-        if isinstance(value, str) and key in SCRIPTS:
-            yield value, node.lines[key]
-        elif isinstance(value, Seq) and key in SCRIPTS:
-            plain = [
-                (one, line)
-                for one, line in zip(value, value.lines, strict=True)
-                if isinstance(one, str)
-            ]
-            if plain:
-                yield _joined(plain), plain[0][1]
-            yield from _walk(_without_texts(value))
+def _walk(node: Any, is_shell: bool) -> Iterator[tuple[str, int]]:
+    """Yield the shell below a node; `is_shell`: the texts of this sequence are."""
+    if is_shell and (plain := [one for one in items(node) if isinstance(one[0], str)]):
+        yield _joined(plain), plain[0][1]
+    keys = list(node) if isinstance(node, Map) else [""] * len(items(node))
+    for key, (value, line) in zip(keys, items(node), strict=True):
+        if isinstance(value, str):
+            if key in SCRIPTS:
+                yield value, line
         else:
-            yield from _walk(value)
+            yield from _walk(value, isinstance(value, Seq) and key in SCRIPTS)
 
 
 def _joined(lines: list[tuple[str, int]]) -> str:
@@ -100,13 +91,3 @@ def _joined(lines: list[tuple[str, int]]) -> str:
         text += "\n" * max(line - at, 0) + one.rstrip()
         at = line + one.rstrip().count("\n")
     return text
-
-
-def _without_texts(value: Seq) -> Seq:
-    """Return the items of a sequence that are no texts."""
-    found = Seq()
-    for one, line in zip(value, value.lines, strict=True):
-        if not isinstance(one, str):
-            found.append(one)
-            found.lines.append(line)
-    return found

@@ -1,8 +1,8 @@
 """Findings as people and programs read them."""
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verdict_of
@@ -10,33 +10,45 @@ from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verd
 _COMMENT = re.compile(r"(^.*?)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
 
-def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -> list[Finding]:
-    """Return findings, those that a comment in their file excuses with its reason.
+@dataclass(frozen=True)
+class Excuse:
+    """A comment that excuses findings.
+
+    Attributes:
+        rules: of which rules.
+        lines: in which lines of its file.
+    """
+
+    rules: tuple[str, ...]
+    lines: frozenset[int]
+    reason: str
+
+
+def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -> Iterator[Finding]:
+    """Yield findings, those that a comment excuses with its reason.
 
     A comment at the end of a line excuses that line; one on a line of its own the block below it,
-    and before a file's first line the file. A comment without a reason excuses nothing.
+    and before a file's first line the file: where a value is defined, or where it is used. A
+    comment without a reason excuses nothing.
     """
-    return [
-        replace(
-            one,
-            ignored=_excuse(one, lines_of)
-            if one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
-            else "",
-        )
-        for one in findings
-    ]
+    for one in findings:
+        reasons = [
+            excuse.reason
+            for file, line in ((one.file, one.line), (one.use_file, one.use_line))
+            for excuse in _excuses(lines_of(file))
+            if one.rule in excuse.rules and line in excuse.lines
+        ]
+        is_told = reasons and one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
+        yield replace(one, ignored=reasons[0]) if is_told else one
 
 
-def _excuse(finding: Finding, lines_of: Callable[[str], list[str]]) -> str:
-    """Return the reason of a comment where the value is defined or used; empty if there is none."""
-    for file, number in ((finding.file, finding.line), (finding.use_file, finding.use_line)):
-        lines = lines_of(file)
-        for at, line in enumerate(lines, 1):
-            match = _COMMENT.match(line)
-            if match and finding.rule in re.split(r"[,\s]+", match[2]) and match[3].strip():
-                if number in ({at} if match[1].strip() else _below(lines, at)):
-                    return match[3].strip()
-    return ""
+def _excuses(lines: list[str]) -> Iterator[Excuse]:
+    for at, line in enumerate(lines, 1):
+        match = _COMMENT.match(line)
+        if match and match[3].strip():
+            covered = {at} if match[1].strip() else _below(lines, at)
+            rules = tuple(re.split(r"[,\s]+", match[2]))
+            yield Excuse(rules, frozenset(covered), match[3].strip())
 
 
 def _below(lines: list[str], at: int) -> set[int]:

@@ -24,7 +24,7 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
     called = _called(folder)
     for name in folder.names():
         _note(folder, name, repository, called, facts)
-    return report.excused(rules.judge(facts), lambda name: _lines(folder, name))
+    return list(report.excused(rules.judge(facts), lambda name: _lines(folder, name)))
 
 
 def _note(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:

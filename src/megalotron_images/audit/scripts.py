@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from megalotron_images.audit import builders
+from megalotron_images.audit import releasers
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.texts import has_holes, show, unknown
 from megalotron_images.audit.words import options
@@ -144,7 +144,7 @@ def _java(shell: "Shell", words: list[str]) -> str | None:
     """Note jib, Spring's and other plugins that push images."""
     text = " ".join(words)
     if _JIB.search(text):
-        builders.jib(shell.run, words)
+        releasers.jib(shell.run, words)
     elif "build-image" in text or "bootBuildImage" in text:
         if re.search(r"publish(Image)?(=true)?\b", text):
             named = re.search(r"image-?name=(\S+)", text, re.IGNORECASE)

@@ -328,6 +328,8 @@ def _script(run: Run, text: str, place: Place, folder: str, language: str) -> di
         if re.search(r"docker|podman", text):
             run.doubt(f"a script in {language} speaks of docker")
         return {}
+    if re.match("pwsh|powershell|cmd", language):
+        text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
     Shell(run, env | run.contexts["env"], commands.handle).follow(text)
     run.place = Place(place.file, 1)
     run.contexts["env"] = run.contexts["env"] | pairs(run.files.get("$GITHUB_ENV", ""))
