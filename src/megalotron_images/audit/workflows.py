@@ -46,10 +46,7 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
     if set(triggers(document)) == {"workflow_call"}:
         if name in called:
             return
-        starts = [
-            Scenario("workflow_dispatch", one)
-            for one in _any_reference(document, folder.text(name))
-        ]
+        starts = _any_start(folder.text(name))
     for scenario in starts:
         run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
         run.contexts = {"github": github(scenario, repository), "env": {}}
@@ -59,10 +56,11 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
         _workflow(run, document)
 
 
-def _any_reference(document: Map, text: str) -> list[str]:
-    """Return references of a caller that nobody sees."""
-    dispatch = Map() | {"on": {"workflow_dispatch": {}, "release": {}}}
-    return [one.ref for one in scenarios(dispatch, text)]  # type: ignore[arg-type]
+def _any_start(text: str) -> list[Scenario]:
+    """Return how a caller that nobody sees may start a workflow."""
+    event, caller = unknown("the event of the caller"), Map()
+    caller["on"] = {"workflow_dispatch": {}, "release": {}}
+    return [Scenario(event, one.ref) for one in scenarios(caller, text)]
 
 
 def _chosen(given: Map) -> dict[str, str]:
