@@ -149,6 +149,7 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path):
 def test_a_folder_that_is_not_there():
     done = run("/nowhere")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert run(SPECIMENS, "--repository", "backend").returncode == 2
 
 
 def test_files_of_any_kind_end_in_a_line_and_no_traceback(tmp_path):

@@ -329,6 +329,8 @@ def audit(
 
     Only files are read. What cannot be known from them is never taken for well.
     """
+    if repository and repository.count("/") != 1:
+        raise typer.BadParameter("--repository takes OWNER/NAME.")
     from megalotron_images.audit.verb import answer
 
     text, data, status = answer(folder, repository, github)

@@ -217,6 +217,7 @@ class _Makefile:
         """Return a text with make's variables put in; `$(shell …)` becomes the shell's own."""
         if depth > 8:
             return unknown("a variable of the Makefile that holds itself")
+        text = re.sub(r"\$\((info|warning) [^()]*\)", "", text)
         text = re.sub(r"\$\(shell ([^()]*(?:\([^()]*\)[^()]*)*)\)", r"\0(\1)", text)
         text = re.sub(
             r"\$[({]([\w.-]+)[)}]",

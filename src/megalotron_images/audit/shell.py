@@ -15,7 +15,7 @@ from tree_sitter import Language, Node, Parser
 from megalotron_images.audit import filters
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.run import Run
-from megalotron_images.audit.texts import asked, either, known, same, unknown
+from megalotron_images.audit.texts import asked, either, known, same, show, unknown
 from megalotron_images.audit.yaml_files import Unreadable
 
 _PARSER = Parser(Language(tree_sitter_bash.language()))
@@ -151,7 +151,7 @@ class Shell:
         if words[0] in ("test", "["):
             return self.test(" ".join(words[1:]).removesuffix(" ]"), quoted=True), ""
         printed = self.handler(self, words, stdin)
-        return None, unknown(f"what `{words[0]}` prints") if printed is None else printed
+        return None, unknown(f"what `{show(words[0])}` prints") if printed is None else printed
 
     def call(self, body: Node, arguments: list[str], stdin: str) -> str:
         """Follow a function's body with its arguments."""
