@@ -164,6 +164,6 @@ def _lists(
         for item in re.finditer(r'"((?:[^"$]|\$\{[^}]*\}|\$)*)"', match[1]):
             line = text[: match.start(1) + item.start()].count("\n") + 1
             yield interpolated(item[1], variables | values), Place(name, line)
-        if '"' not in match[1] and match[1].strip():
-            line = text[: match.start()].count("\n") + 1
-            yield unknown(f"what {key} of {name} holds"), Place(name, line)
+    for match in re.finditer(rf'^\s*{key}\s*=\s*(?!\[\s*[\]"])\S', text, re.MULTILINE):
+        line = text[: match.end()].count("\n") + 1
+        yield unknown(f"what {key} of {name} holds"), Place(name, line)

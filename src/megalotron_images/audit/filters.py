@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from megalotron_images.audit.texts import apply, unknown
 
+_SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
+"""sed's command `s`, with any sign between its parts."""
 _CLASSES = {"[:upper:]": "A-Z", "[:lower:]": "a-z"}
 
 
@@ -95,7 +97,7 @@ def _sed(words: list[str], text: str) -> str | None:
     scripts = [one for one in words if one not in ("-e", "-E", "-r")]
     is_extended = bool({"-E", "-r"} & set(words))
     for part in (one for script in scripts for one in script.split(";")):
-        match = re.fullmatch(r"\s*s(\W)(.*?)\1(.*?)\1([gI]*)", part)
+        match = _SUBSTITUTION.fullmatch(part)
         if not match:
             return None
         try:
@@ -107,7 +109,9 @@ def _sed(words: list[str], text: str) -> str | None:
 
 def _substitution(match: re.Match[str], is_extended: bool) -> Callable[[str], str]:
     """Return what sed's command `s` does."""
-    old, new = match[2], match[3].replace("&", r"\g<0>")
+    sign = match[1]
+    old, new = (part.replace(f"\\{sign}", sign) for part in (match[2], match[3]))
+    new = new.replace("&", r"\g<0>")
     if not is_extended:
         old = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] or "\\" + m[2], old)
     if new in ("\\L\\g<0>", "\\L\\1"):

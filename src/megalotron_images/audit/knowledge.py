@@ -23,7 +23,7 @@ def _harmless() -> re.Pattern[str]:
     held = _TABLES["harmless"]
     owners, names = "|".join(held["owners"]), "|".join(held["names"])
     builds = r"(?!.*(build(?!x|kit)|push|publish|copy|mirror|sync))"
-    return re.compile(f"({owners})|{builds}.*({names})", re.IGNORECASE)
+    return re.compile(f"({owners})|{builds}.*(?<![a-z])({names})", re.IGNORECASE)
 
 
 HARMLESS = _harmless()

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Shell", list[str], str], str | None]
 _HARMLESS = re.compile(
-    r"test|lint|check|fmt|format|install|setup|clean|deps|docs?\b|coverage|bench|vet|version|verif"
-    r"|wait|prepare|generate|config|compile|proto|free|disk|scan|report",
+    r"(?<![a-z])(tests?|testing|lint|checks?|fmt|format|install|setup|clean|deps|docs?|coverage|bench"
+    r"|vet|version|verify|wait|prepare|generate|config|configure|compile|proto|free|disk|scan|report)"
+    r"(?![a-z])",
     re.IGNORECASE,
 )
 _SPEAKS = re.compile(
@@ -71,6 +72,11 @@ def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler)
     return script(shell, operands[0], operands[1:], handler)
 
 
+def _is_harmless(name: str) -> bool:
+    """Whether the name of a script or target that is not there speaks of no publishing."""
+    return bool(_HARMLESS.search(name)) and not _SPEAKS.search(name)
+
+
 def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) -> str | None:
     """Follow a script of the repository; one that is not there is a doubt."""
     if name.startswith(("/", "~")):
@@ -81,7 +87,7 @@ def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) ->
         text = shell.run.folder.text(path)
     except Unreadable as error:
         speaks = name.endswith((".sh", ".bash")) or _SPEAKS.search(name) or "scripts/" in name
-        if speaks and not _HARMLESS.search(name):
+        if speaks and not _is_harmless(name):
             shell.run.doubt(f"the script {show(name)}: {error}")
         return None
     if re.match(r"#!.*(python|node|ruby|perl)", text):
@@ -116,7 +122,7 @@ def _other(shell: "Shell", words: list[str]) -> str | None:
         return _judge_text(shell, "a program in the command line", " ".join(words))
     if name and shell.run.folder.has(name):
         return _judge_text(shell, name, shell.run.folder.text(name))
-    if name and _SPEAKS.search(name) and not _HARMLESS.search(name):
+    if name and _SPEAKS.search(name) and not _is_harmless(name):
         shell.run.doubt(f"the program {show(name)} is not there, and its name speaks of publishing")
     return None
 
@@ -135,7 +141,7 @@ def _named(shell: "Shell", program: str, words: list[str], handler: Handler) -> 
         return None
     text = " ".join(names)
     speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
-    if speaks.search(text) and not _HARMLESS.search(text):
+    if speaks.search(text) and not _is_harmless(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
     return None
 
@@ -166,7 +172,7 @@ def make(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     ]
     name = next((one for one in names if shell.run.folder.has(one)), "")
     if not name:
-        if not all(map(_HARMLESS.search, targets)):
+        if not all(map(_is_harmless, targets)):
             shell.run.doubt(f"`make {show(' '.join(targets))}`: the Makefile is not there")
         return None
     _Makefile(shell, name, given, handler).build(targets)

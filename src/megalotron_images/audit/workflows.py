@@ -27,7 +27,8 @@ _MOST_ROWS = 60
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
 _HARMLESS = re.compile(
-    r"/[^/]*(lint|test|check|codeql|stale|label|docs|pages|scan|security|format)[^/]*@",
+    r"/[^/]*(?<![a-z])(lint|tests?|check|codeql|stale|label|docs|pages|scan|security|format)(?![a-z])"
+    r"[^/]*@",
     re.IGNORECASE,
 )
 _FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
