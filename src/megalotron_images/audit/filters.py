@@ -9,6 +9,8 @@ from megalotron_images.audit.texts import apply, unknown
 
 _SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
 """sed's command `s`, with any sign between its parts."""
+_OPTIONS = re.compile(r"""\.tags\s*\|\s*map\("(.*?)"\s*([+,])\s*\.\)\s*\|\s*join\(" "\)""")
+"""How docker/metadata-action's tags become options of a command."""
 _CLASSES = {"[:upper:]": "A-Z", "[:lower:]": "a-z"}
 
 
@@ -161,8 +163,9 @@ def _jq(words: list[str], text: str) -> str | None:
         data = json.loads(text)
     except ValueError:
         return None
-    if match := re.match(r"\.tags\s*\|\s*map\(\"(.*?)\"\s*\+\s*\.\)\s*\|\s*join\(\" \"\)", program):
-        return " ".join(match[1] + tag for tag in data.get("tags", []))
+    if match := _OPTIONS.match(program):
+        gap = " " if match[2] == "," else ""
+        return " ".join(f"{match[1]}{gap}{tag}" for tag in data.get("tags", []))
     if re.fullmatch(r"\.tags\s*(\|\s*)?(\[\]|\.\[\])|\.tags\[\]", program):
         return "\n".join(data.get("tags", []))
     if match := re.fullmatch(r"\.(\w+)", program):

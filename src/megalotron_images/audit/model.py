@@ -55,6 +55,11 @@ class Fact:
     job: str
     origins: dict[str, Place] = field(compare=False, repr=False)
 
+    @property
+    def workflow(self) -> str:
+        """The file whose events led to it."""
+        return self.job.partition(" ")[0]
+
 
 @dataclass(frozen=True)
 class Push(Fact):
@@ -96,6 +101,11 @@ class Doubt(Fact):
 
     reason: str
     rules: tuple[Rule, ...] = PUSHES
+
+
+@dataclass(frozen=True)
+class Read(Fact):
+    """Images are pulled: what a login may be for, too."""
 
 
 @dataclass(frozen=True)

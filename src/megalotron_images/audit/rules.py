@@ -19,11 +19,12 @@ from megalotron_images.audit.model import (
     Login,
     Place,
     Push,
+    Read,
     Rule,
     Verdict,
 )
 from megalotron_images.audit.references import host, is_correct, is_local, split
-from megalotron_images.audit.texts import expand, has_holes, holes, show
+from megalotron_images.audit.texts import expand, holes, show
 from megalotron_images.convention import (
     ORGANISATION,
     REGISTRY,
@@ -119,8 +120,8 @@ def _combined(question: Callable[[str], Answer], text: str) -> Answer:
     verdicts = {verdict for verdict, _ in answers}
     if len(verdicts) == 1:
         return answers[0]
-    if not has_holes(text):
-        return answers[0]
+    if question is _name and Verdict.OK not in verdicts:
+        return next(answer for answer in answers if answer[0] is Verdict.VIOLATED)
     what = ", ".join(dict.fromkeys(hole.what for hole in holes(text)))
     return Verdict.CANNOT_TELL, f"it depends on {what[:200]}"
 
@@ -203,6 +204,11 @@ def _login(login: Login, known: list[Fact]) -> Iterator[Finding]:
     if pushes and login.how is not How.BUILD:
         for text, wanted in zip((login.username, login.password), _WANTED, strict=True):
             yield _finding(login, Rule.CREDENTIALS, _credential(text, wanted), text)
+    used = {one.workflow for one in known if isinstance(one, Push | Doubt | Read)}
+    if login.workflow not in used:
+        cannot = (Verdict.CANNOT_TELL, "nothing is seen that needs this login: it may push")
+        for rule in (Rule.NAME, Rule.TAG):
+            yield replace(_finding(login, rule, cannot, ""), mend=ANY_RULE)
     yield _finding(login, Rule.LOGIN, _how(login.how), login.password)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from megalotron_images.audit.model import PUSHES, Doubt, Fact, How, Login, Place, Push, Rule
+from megalotron_images.audit.model import PUSHES, Doubt, Fact, How, Login, Place, Push, Read, Rule
 from megalotron_images.audit.yaml_files import Folder
 
 _DEEPEST = 8
@@ -49,6 +49,10 @@ class Run:
         self.facts.append(
             Login(self.place, self.job, self.origins, registry, username, password, how)
         )
+
+    def read(self) -> None:
+        """Note that images are pulled."""
+        self.facts.append(Read(self.place, self.job, self.origins))
 
     def doubt(self, reason: str, rules: tuple[Rule, ...] = PUSHES) -> None:
         """Note something that may push, and cannot be followed."""
