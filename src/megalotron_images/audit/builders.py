@@ -112,23 +112,26 @@ def bake(
     pushes: bool,
     given: Sequence[str] = (),
 ) -> None:
-    """Note what a bake file pushes: its tags, where it pushes at all, and its outputs."""
+    """Note what a bake file pushes: its tags, where it pushes at all, and its outputs.
+
+    given: what `--set` replaces, as `*.tags=…`, `*.output=…`, `*.cache-to=…`.
+    """
     names = files or [one for one in (*_BAKE, *COMPOSE) if run.folder.has(one)]
-    set_push = any(
-        re.search(r"output=.*(type=registry|push=true)|\.push=true", one) for one in given
-    )
-    found = [one.partition("tags=")[2] for one in given if ".tags=" in one or ".tags+=" in one]
-    for one in given:
-        if ".cache-to=" in one:
-            caches(run, [one.partition("=")[2]])
+    written = [one.partition("output=")[2] for one in given if ".output=" in one]
+    pushes = pushes or any(one.endswith(".push=true") for one in given)
+    tags = list[str]()
     for name in names:
         if not name.startswith(("http", "$")):
-            found += _bake_tags(run, name, variables, pushes or set_push)
-    if not (pushes or set_push):
-        return
-    for tag in dict.fromkeys(found):
+            tags += _bake_tags(run, name, variables, pushes)
+    if any(".tags=" in one for one in given):
+        tags = []
+    tags += filter(None, (one.partition("tags=")[2] for one in given if ".tags=" in one))
+    before = len(run.facts)
+    outputs(run, written, tags)
+    caches(run, (one.partition("cache-to=")[2] for one in given if ".cache-to=" in one))
+    for tag in dict.fromkeys(tags) if pushes else ():
         run.push(tag)
-    if not found:
+    if pushes and len(run.facts) == before:
         where = ", ".join(names) or "its file is not there"
         run.doubt(f"what bake pushes is not seen: {where}", WRITES)
 

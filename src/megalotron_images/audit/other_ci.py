@@ -22,6 +22,8 @@ _SPEAKS = re.compile(
 )
 
 
+_REGISTRY = re.compile(r"docker\.withRegistry\(\s*['\"]([^'\"$]*)['\"]")
+"""A login of Jenkins' Docker plugin."""
 _STEP = re.compile(r"\b(?:sh|bat)\b[^'\"\n]*('''|\"\"\"|'|\")(.*?)\1", re.DOTALL)
 """A step of a Jenkinsfile that runs a shell."""
 
@@ -38,9 +40,11 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
     for script, line in _scripts(folder, name, text):
         run.place = Place(name, line)
         Shell(run, _variables(kind(name)), commands.handle, secret).follow(script)
-    match = _SPEAKS.search(text)
-    if match:
+    for match in _REGISTRY.finditer(text):
         run.place = Place(name, text[: match.start()].count("\n") + 1)
+        run.login(match[1], unknown("credentials of Jenkins"), unknown("credentials of Jenkins"))
+    if spoken := _SPEAKS.search(text):
+        run.place = Place(name, text[: spoken.start()].count("\n") + 1)
         run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
 
 
