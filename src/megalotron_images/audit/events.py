@@ -108,7 +108,7 @@ def _names(
     exact = [one for one in patterns if not re.search(r"[*?+\[\]!]", one)]
     known_names = [one for one in dict.fromkeys(names) if _passes(one, patterns)]
     yield from dict.fromkeys([*exact, *known_names])
-    for pattern in dict.fromkeys(one for one in patterns if one[0] != "!" and one not in exact):
+    for pattern in dict.fromkeys(one for one in patterns if one[:1] != "!" and one not in exact):
         others = tuple(one for one in examples if _passes(one, patterns) and _matches(one, pattern))
         others = tuple(one for one in others if one not in names)
         if chosen and re.fullmatch(r"v(\*|\[0-9\]\+)(\.(\*|\[0-9\]\+)){2}", pattern):
@@ -124,7 +124,7 @@ def _passes(name: str, patterns: list[str]) -> bool:
     passed = False
     for one in patterns:
         if _matches(name, one.removeprefix("!")):
-            passed = one[0] != "!"
+            passed = one[:1] != "!"
     return passed
 
 

@@ -38,7 +38,11 @@ def references(inputs: Mapping[str, str], github: Mapping[str, Any]) -> list[Tag
     flavor = _pairs(",".join(_rows(inputs.get("flavor", ""))))
     tags = list(_tags(inputs.get("tags", "").strip() or _DEFAULTS, flavor, github))
     images = [_pairs(row, "name") for row in _rows(inputs.get("images", ""))]
-    names = [one["name"].lower() for one in images if truth(one.get("enable", "true")) is not False]
+    names = [
+        one.get("name", "").lower()
+        for one in images
+        if truth(one.get("enable", "true")) is not False
+    ]
     return [
         Tagged(f"{name}:{tag}" if name else tag, row) for name in names or [""] for tag, row in tags
     ]

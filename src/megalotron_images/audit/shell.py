@@ -70,7 +70,7 @@ class Shell:
 
     def statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         """Follow a statement; return whether it succeeds, None if unknown, and what it prints."""
-        method = getattr(self, f"_{node.type}", None)
+        method = getattr(self, f"_follow_{node.type}", None)
         if method is None:
             return None, self.statements(node, stdin) if node.named_child_count else ""
         result: tuple[bool | None, str] = method(node, stdin)
@@ -85,10 +85,10 @@ class Shell:
         self.env[name] = value
         self.run.bind(value, self.place(node))
 
-    def _comment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_comment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         return None, ""
 
-    def _variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         if name is not None:
             text = self.word(value) if value is not None else ""
@@ -98,25 +98,25 @@ class Shell:
             self.assign(variable, text, node)
         return True, ""
 
-    def _declaration_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_declaration_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         for child in node.named_children:
             if child.type == "variable_assignment":
-                self._variable_assignment(child, stdin)
+                self._follow_variable_assignment(child, stdin)
         return True, ""
 
-    def _function_definition(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_function_definition(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
             self.functions[_text(name)] = body
         return True, ""
 
-    def _subshell(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_subshell(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         before = dict(self.env)
         printed = self.statements(node, stdin)
         self.env = before
         return None, printed
 
-    def _command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         before = dict(self.env)
         words = [one for child in node.named_children for one in self._part(child)]
         for child in node.named_children:
@@ -133,7 +133,7 @@ class Shell:
     def _part(self, child: Node) -> list[str]:
         """Return the words of a command's part; an assignment before it is made."""
         if child.type == "variable_assignment":
-            self._variable_assignment(child, "")
+            self._follow_variable_assignment(child, "")
             return []
         if child.type in ("herestring_redirect", "file_redirect", "heredoc_redirect"):
             return []
@@ -172,13 +172,13 @@ class Shell:
         self.env["@"] = self.env["*"] = " ".join(arguments)
         self.env["#"] = str(len(arguments))
 
-    def _pipeline(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_pipeline(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         status: bool | None = None
         for child in node.named_children:
             status, stdin = self.statement(child, stdin)
         return status, stdin
 
-    def _list(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_list(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         left, right = node.named_children[0], node.named_children[-1]
         sign = next((c.type for c in node.children if c.type in ("&&", "||")), "&&")
         status, printed = self.statement(left, stdin)
@@ -192,11 +192,11 @@ class Shell:
         status, more = self.statement(right, stdin)
         return status, printed + more
 
-    def _negated_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_negated_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         status, printed = self.statement(node.named_children[0], stdin)
         return None if status is None else not status, printed
 
-    def _test_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_test_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         inner = re.sub(r"^\[\[?|\]?\]$", "", _text(node)).strip()
         return (None if _text(node).startswith("((") else self.test(inner)), ""
 
@@ -228,7 +228,7 @@ class Shell:
         command = next((c for c in found.named_children if c.type == "command"), None)
         return " ".join(self.words_of(command)[1:]) if command else unknown(text)
 
-    def _if_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_if_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         clauses = [c for c in node.named_children if c.type in ("elif_clause", "else_clause")]
         own = [c for c in node.named_children if c not in clauses]
         bodies: list[list[Node]] = []
@@ -245,7 +245,7 @@ class Shell:
                 return None, self.one_of(bodies, stdin, True)
         return None, self.one_of(bodies, stdin, False)
 
-    def _case_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_case_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         value = self.word(node.named_children[0])
         bodies = list[list[Node]]()
         for item in node.named_children[1:]:
@@ -287,7 +287,7 @@ class Shell:
         self.ended = not ends
         return None, either([*printed, ""] if none else printed) if any(printed) else ""
 
-    def _for_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_for_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
         values = [c for i, c in enumerate(node.children) if node.field_name_for_child(i) == "value"]
         items = [word for one in values for word in self.words(one)]
@@ -297,7 +297,7 @@ class Shell:
             printed += self.statement(body, stdin)[1] if body else ""
         return None, printed
 
-    def _while_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_while_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         """Follow `while read` once for each line; another loop once."""
         head, body = node.named_children[0], node.named_children[-1]
         match = re.search(r"\bread\s+(?:-\w+\s+)*(\w+)$", _text(head).strip())
@@ -311,7 +311,7 @@ class Shell:
             printed += self.statement(body, "")[1]
         return None, printed
 
-    def _redirected_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_redirected_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         body = node.child_by_field_name("body")
         targets = list[tuple[str, bool]]()
         for child in node.named_children:

@@ -300,7 +300,8 @@ def _step(run: Run, step: Map, folder: str) -> dict[str, Any]:
     file = run.place.file
     run.place = Place(file, step.lines["uses"])
     inputs = Map()
-    given = step.get("with") or Map()
+    given = step.get("with")
+    given = given if isinstance(given, Map) else Map()
     for key, text in given.items():
         inputs[key] = render(text, run.contexts)
         inputs.lines[key] = given.lines[key]

@@ -1,6 +1,7 @@
 """Files of a repository as text, and YAML with the line of each value."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -84,16 +85,21 @@ class Folder:
 def parse(text: str) -> list[Any]:
     """Return the documents of a text, all scalars as text; raise Unreadable where it is no YAML."""
     try:
-        loader = YAML(typ="safe", pure=True)
-        constructor, parser = loader.get_constructor_parser(text)
-        found = []
-        while constructor.composer.check_node():
-            found.append(_convert(constructor.composer.get_node(), {}))
-        parser.dispose()
+        with warnings.catch_warnings(action="ignore"):  # as of an anchor that is used twice
+            found = _documents(text)
     except (YAMLError, ValueError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         problem = getattr(error, "problem", None) or type(error).__name__
         raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
+    return found
+
+
+def _documents(text: str) -> list[Any]:
+    constructor, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
+    found = []
+    while constructor.composer.check_node():
+        found.append(_convert(constructor.composer.get_node(), {}))
+    parser.dispose()
     return found
 
 
