@@ -310,6 +310,13 @@ def test_what_the_metadata_action_writes(ref, tags, flavor, written):
         (["awk", "-F/", "{print $2}"], "a/b", "b"),
         (["head", "-c", "2"], "abc", "ab"),
         (["rev"], "abc", None),
+        (["tr", "/", "-"], "a/b", "a-b"),
+        (["tr", "/_", "-"], "a/b_c", "a-b-c"),
+        (["tr", "-d", "v"], "v1", "1"),
+        (["tr", "-s", "/", "-"], "a/b", None),
+        (["tr", ",", "\\n"], "a,b", "a\nb"),
+        (["cut", "-c1-7"], "abcdefgh", "abcdefg"),
+        (["cut", "-f2-", "-d", "/"], "a/b/c", "b/c"),
     ],
 )
 def test_what_text_tools_print(words, text, printed):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from megalotron_images.audit.texts import apply, unknown
+from megalotron_images.audit.words import options
 
 _SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
 """sed's command `s`, with any sign between its parts."""
@@ -73,26 +74,18 @@ def filtered(words: list[str], text: str) -> str | None:
 
 
 def _tr(words: list[str], text: str) -> str | None:
+    is_deletion = words[:1] in (["-d"], ["--delete"])
     old, new = (
         re.sub(r"\[:\w+:\]", lambda m: _CLASSES.get(m[0], m[0]), one).strip("[]")
-        for one in [*words, "", ""][:2]
+        for one in [*words[is_deletion:], "", ""][:2]
     )
     if (old, new) in (("A-Z", "a-z"), ("a-z", "A-Z")):
         return apply(str.lower if old == "A-Z" else str.upper, text)
-    if old in ("-d", "--delete"):
-        return apply(
-            lambda one: one.translate(
-                dict.fromkeys(
-                    map(ord, new.encode().decode("unicode_escape") if new.isascii() else new)
-                )
-            ),
-            text,
-        )
-    if len(old) == len(new) == 1:
-        return apply(lambda one: one.replace(old, new), text)
-    if old.replace("\\n", "\n") in (",", "\n", " ") or len(new) == 1:
-        return apply(lambda one: one.replace(old.replace("\\n", "\n"), new[:1]), text)
-    return None
+    if old[:1] == "-" or "-" in old[1:-1] or not (new or is_deletion):
+        return None
+    signs, others = (one.replace("\\n", "\n").replace("\\r", "\r") for one in (old, new))
+    table = dict(zip(map(ord, signs), others + others[-1:] * len(signs), strict=False))
+    return apply(lambda one: one.translate(table or dict.fromkeys(map(ord, signs))), text)
 
 
 def _sed(words: list[str], text: str) -> str | None:
@@ -123,20 +116,15 @@ def _substitution(match: re.Match[str], is_extended: bool) -> Callable[[str], st
 
 
 def _cut(words: list[str], text: str) -> str | None:
-    match = re.fullmatch(r"-d\s*(.)\s*-f\s*(\d+)(-?)", " ".join(words))
-    other = re.fullmatch(r"-f\s*(\d+)(-?)\s*-d\s*(.)", " ".join(words))
-    if width := re.fullmatch(r"-c\s*(?:1?-)?(\d+)", " ".join(words)):
-        return apply(lambda one: one[: int(width[1])], text)
-    if not match and not other:
+    sign = (options(words, "-d", "--delimiter") or ["\t"])[0]
+    if characters := re.fullmatch(r"1?-?(\d+)", "".join(options(words, "-c"))):
+        return apply(lambda one: one[: int(characters[1])], text)
+    field = re.fullmatch(r"(\d+)(-?)", "".join(options(words, "-f", "--fields")))
+    if not field or not sign:
         return None
-    sign, at, more = match.groups() if match else (other[3], other[1], other[2])  # type: ignore[index]
-    first = int(at) - 1
-    return apply(
-        lambda one: (
-            sign.join(one.split(sign)[first : None if more else first + 1]) if sign in one else one
-        ),
-        text,
-    )
+    start = int(field[1]) - 1
+    end = None if field[2] else start + 1
+    return apply(lambda one: sign.join(one.split(sign)[start:end]) if sign in one else one, text)
 
 
 def _head(words: list[str], text: str) -> str | None:

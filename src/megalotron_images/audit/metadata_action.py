@@ -38,14 +38,9 @@ def references(inputs: Mapping[str, str], github: Mapping[str, Any]) -> list[Tag
     flavor = _pairs(",".join(_rows(inputs.get("flavor", ""))))
     tags = list(_tags(inputs.get("tags", "").strip() or _DEFAULTS, flavor, github))
     images = [_pairs(row, "name") for row in _rows(inputs.get("images", ""))]
-    names = [
-        one.get("name", "").lower()
-        for one in images
-        if truth(one.get("enable", "true")) is not False
-    ]
-    return [
-        Tagged(f"{name}:{tag}" if name else tag, row) for name in names or [""] for tag, row in tags
-    ]
+    enabled = (one for one in images if truth(one.get("enable", "true")) is not False)
+    starts = [f"{one['name'].lower()}:" for one in enabled if "name" in one] or [""]
+    return [Tagged(f"{start}{tag}", row) for start in starts for tag, row in tags]
 
 
 def _rows(text: str) -> list[str]:

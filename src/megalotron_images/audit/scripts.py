@@ -205,7 +205,8 @@ class _Makefile:
             if target in self.done or not match:
                 continue
             self.done.add(target)
-            self.build_needed(match[2].partition("#")[0].split())
+            if needed := match[2].partition("#")[0].split():
+                self.build(needed)
             recipe = re.sub(r"^\t[@+-]*", "", match[3], flags=re.M)
             line = self.text[: match.start(3)].count("\n") + 1
             whole = self.filled(recipe.replace("$@", target).replace("$$", "\0")).replace("\0", "$")
@@ -213,11 +214,6 @@ class _Makefile:
                 n: self.filled(v) for n, v in self.variables.items() if n.isidentifier()
             }
             _text(self.shell, whole, Place(self.name, line), [], self.handler)
-
-    def build_needed(self, names: list[str]) -> None:
-        """Follow what a target needs."""
-        if names:
-            self.build(names)
 
     def filled(self, text: str, depth: int = 0) -> str:
         """Return a text with make's variables put in; `$(shell …)` becomes the shell's own."""
