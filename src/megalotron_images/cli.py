@@ -327,7 +327,7 @@ def audit(
 ) -> None:
     """Check whether a repository's workflows and deployments follow the process.
 
-    Only files are read. What cannot be known from them is never taken for well.
+    It reads files only. What they do not show is "cannot tell", never "ok".
     """
     if repository and repository.count("/") != 1:
         raise typer.BadParameter("--repository takes OWNER/NAME.")
