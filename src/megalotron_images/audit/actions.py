@@ -9,7 +9,7 @@ from typing import Any
 from megalotron_images.audit import builders, commands, metadata_action, releasers
 from megalotron_images.audit.expressions import as_text, truth
 from megalotron_images.audit.knowledge import ACTIONS, HARMLESS
-from megalotron_images.audit.model import Place
+from megalotron_images.audit.model import Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PERSON, apply, known, show, unknown
@@ -106,6 +106,8 @@ def _by_table(run: Run, entry: Mapping[str, Any], inputs: Map) -> None:
         run.bind(get("username"), _place(run, inputs, entry.get("username", "")))
         someone = unknown("github.actor", PERSON) if entry.get("person") else ""
         run.login(registry, get("username") or someone, get("password"))
+    elif "registry-auth" in inputs:
+        run.doubt("its logins are in `registry-auth`", (Rule.REGISTRY, Rule.CREDENTIALS))
     elif "password" in entry and not {"image", "references"} & set(entry):
         run.login(registry, unknown("no user name"), unknown("no password"))
     run.place = step

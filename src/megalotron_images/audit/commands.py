@@ -355,7 +355,9 @@ def _helper(shell: Shell, words: list[str], stdin: str) -> None:
 
 def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
     """Note a program whose words say that it pushes, and no more."""
-    if re.search(pattern, show(" ".join(words))):
+    if "login" in words[:2]:
+        login(shell, words[words.index("login") + 1 :], stdin)
+    elif re.search(pattern, show(" ".join(words))):
         shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
 
 
