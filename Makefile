@@ -150,7 +150,7 @@ evidence: evidence-engines ## what takes long, run whole; its results are commit
 	python -m bench.record steady python tests/steady.py 20
 
 lock: setup ## choose versions anew
-	uv pip compile pyproject.toml --extra rehearsal --group docs --group dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra audit --extra rehearsal --group docs --group dev --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-package rfc3987-syntax --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file requirements.txt
 
 clean: ## remove everything made

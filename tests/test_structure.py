@@ -25,6 +25,7 @@ LAYERS = {
         "timeline",
         "doctor",
         "output",
+        "audit",
         "cli",
     ),
 }
@@ -34,7 +35,8 @@ BUDGETS = {
     "src/rehearsal/cell": 2030,
     "src/rehearsal/room": 1470,
     "src/rehearsal": 462,
-    "src/megalotron_images": 2150,
+    "src/megalotron_images": 2210,
+    "src/megalotron_images/audit": 3180,
     "docs/hooks": 420,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

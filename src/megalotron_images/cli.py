@@ -322,6 +322,30 @@ def doctor(stack: OneOrAll = "", as_json: AsJson = False) -> None:
     raise typer.Exit(output.findings(found, as_json))
 
 
+@app.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
+def audit(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A repository's folder.")],
+    repository: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="What ${{ github.repository }} stands for.")
+    ] = "",
+    github: Annotated[
+        bool, typer.Option("--github", help="Print annotations for a workflow's log.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check whether a repository's workflows and deployments follow the process.
+
+    It reads files only. What they do not show is "cannot tell", never "ok".
+    """
+    if repository and repository.count("/") != 1:
+        raise typer.BadParameter("--repository takes OWNER/NAME.")
+    from megalotron_images.audit.verb import answer
+
+    text, data, status = answer(folder, repository, github)
+    output.answer(text, data, as_json)
+    raise typer.Exit(status)
+
+
 def _stacks(name: str) -> Sequence[Stack]:
     return [parse_stack(name)] if name else STACKS
 

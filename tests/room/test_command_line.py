@@ -24,7 +24,7 @@ from semver import Version
 
 IMAGE = "megalotron/backend"
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
-VERBS = ("check", "status", "digest", "next", "publish", "promote", "tags-for", "doctor")
+VERBS = ("check", "status", "digest", "next", "publish", "promote", "tags-for", "doctor", "audit")
 
 HISTORY = [("v1.9.0", "2025-01-14"), ("v1.10.0", "2025-02-25")]
 

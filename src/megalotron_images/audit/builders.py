@@ -1,0 +1,172 @@
+"""What builds push by their outputs and caches, and what bake and compose files hold."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from megalotron_images.audit.model import WRITES, Place
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.texts import either, unknown
+from megalotron_images.audit.words import flag, operands, options
+from megalotron_images.audit.yaml_files import Map, Unreadable
+
+if TYPE_CHECKING:
+    from megalotron_images.audit.shell import Shell
+
+COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_BAKE = ("docker-bake.json", "docker-bake.hcl", "docker-bake.override.hcl")
+_INTERPOLATION = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}|\$(\w+)")
+
+
+def _fields(text: str) -> dict[str, str]:
+    rows = next(csv.reader([text.strip()]), [])
+    return {key: value for key, _, value in (one.strip().partition("=") for one in rows)}
+
+
+def outputs(run: Run, texts: Iterable[str], tags: Sequence[str]) -> None:
+    """Note the outputs of a build: `type=registry`, or `push=true`."""
+    for text in texts:
+        fields = _fields(text)
+        if fields.get("type") == "registry" or fields.get("push", "false") not in ("false", "0"):
+            by_digest = fields.get("push-by-digest") == "true"
+            for name in fields["name"].split(",") if fields.get("name") else tags:
+                run.push(name, by_digest=by_digest)
+
+
+def caches(run: Run, texts: Iterable[str]) -> None:
+    """Note caches that are exported to a registry."""
+    for text in filter(None, texts):
+        fields = _fields(text)
+        if fields.get("type") == "registry":
+            run.push(fields.get("ref", unknown("where the cache goes")))
+        elif "type" not in fields and text.strip() != "inline":
+            run.push(text.strip())
+
+
+def interpolated(text: str, variables: dict[str, str]) -> str:
+    """Return a text with compose's and bake's variables put in."""
+
+    def value(match: re.Match[str]) -> str:
+        name, sign, default = match[1] or match[4], match[2] or "", match[3] or ""
+        if name in variables:
+            return variables[name] or (default if sign == ":-" else "")
+        if sign.endswith("-"):
+            return either([interpolated(default, variables), unknown(f"${name}")])
+        return unknown(f"${name}")
+
+    return _INTERPOLATION.sub(value, text.replace("$$", "$"))
+
+
+def dotenv(run: Run) -> dict[str, str]:
+    """Return the variables of the file `.env`."""
+    if not run.folder.has(".env"):
+        return {}
+    pairs = (line.split("=", 1) for line in run.folder.text(".env").splitlines() if "=" in line)
+    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+
+
+def compose_push(
+    run: Run, files: Sequence[str], services: Sequence[str], variables: dict[str, str]
+) -> None:
+    """Note what `docker compose push` pushes: the images of services that are built."""
+    names = files or [one for one in COMPOSE if run.folder.has(one)][:1]
+    if not names:
+        run.doubt("`compose push` with a file that is not there", WRITES)
+    for name in names:
+        for place, service, given in compose_services(run, name):
+            if (not services or service in services) and "image" in given:
+                image = interpolated(given["image"], dotenv(run) | variables)
+                run.bind(image, place)
+                run.push(image)
+
+
+def compose_services(run: Run, name: str) -> Iterator[tuple[Place, str, Map]]:
+    """Yield the services of a compose file, with the line of their image."""
+    try:
+        documents = run.folder.documents(name)
+    except Unreadable as error:
+        run.doubt(f"{name}: {error}")
+        return
+    for document in documents:
+        services = document.get("services") if isinstance(document, Map) else None
+        for service, given in (services if isinstance(services, Map) else Map()).items():
+            if isinstance(given, Map):
+                yield Place(name, given.lines.get("image", 1)), service, given
+
+
+def bake_command(shell: "Shell", words: list[str], stdin: str) -> None:
+    """Note `docker buildx bake`."""
+    pushes = flag(words, "--push")
+    given = options(words, "--set")
+    files = options(words, "-f", "--file")
+    if not flag(words, "--print"):
+        bake(shell.run, files, operands(words), shell.env, pushes, given)
+
+
+def bake(
+    run: Run,
+    files: Sequence[str],
+    targets: Sequence[str],
+    variables: dict[str, str],
+    pushes: bool,
+    given: Sequence[str] = (),
+) -> None:
+    """Note what a bake file pushes: its tags, where it pushes at all, and its outputs.
+
+    given: what `--set` replaces, as `*.tags=…`, `*.output=…`, `*.cache-to=…`.
+    """
+    names = files or [one for one in (*_BAKE, *COMPOSE) if run.folder.has(one)]
+    written = [one.partition("output=")[2] for one in given if ".output=" in one]
+    pushes = pushes or any(one.endswith(".push=true") for one in given)
+    tags = list[str]()
+    for name in names:
+        if not name.startswith(("http", "$")):
+            tags += _bake_tags(run, name, variables, pushes)
+    if any(".tags=" in one for one in given):
+        tags = []
+    tags += filter(None, (one.partition("tags=")[2] for one in given if ".tags=" in one))
+    before = len(run.facts)
+    outputs(run, written, tags)
+    caches(run, (one.partition("cache-to=")[2] for one in given if ".cache-to=" in one))
+    for tag in dict.fromkeys(tags) if pushes else ():
+        run.push(tag)
+    if pushes and len(run.facts) == before:
+        where = ", ".join(names) or "its file is not there"
+        run.doubt(f"what bake pushes is not seen: {where}", WRITES)
+
+
+def _bake_tags(run: Run, name: str, variables: dict[str, str], pushes: bool) -> list[str]:
+    """Return the tags in a bake file, and note the outputs and caches in it."""
+    if name.endswith((".yml", ".yaml")):
+        images = [(p, g["image"]) for p, _, g in compose_services(run, name) if "image" in g]
+        texts = [(interpolated(text, dotenv(run) | variables), place) for place, text in images]
+    else:
+        try:
+            text = run.folder.text(name)
+        except Unreadable as error:
+            run.doubt(f"the bake file {name}: {error}", WRITES)
+            return []
+        texts = list(_lists(text, "tags", name, variables))
+        tags = [one for one, _ in texts]
+        outputs(run, [one for one, _ in _lists(text, "output", name, variables)], tags)
+        if pushes:
+            caches(run, [one for one, _ in _lists(text, "cache-to", name, variables)])
+    for reference, place in texts:
+        run.bind(reference, place)
+    return [reference for reference, _ in texts]
+
+
+def _lists(
+    text: str, key: str, name: str, variables: dict[str, str]
+) -> Iterator[tuple[str, Place]]:
+    """Yield the texts in the lists named `key` of a file in HCL or JSON, with their lines."""
+    defaults = dict(re.findall(r'variable\s+"(\w+)"\s*\{[^}]*?default\s*=\s*"([^"]*)"', text))
+    values = {name_: str(variables.get(name_, one)) for name_, one in defaults.items()}
+    for match in re.finditer(rf'"?{key}"?\s*[=:]\s*\[(.*?)\]', text, re.DOTALL):
+        for item in re.finditer(r'"((?:[^"$]|\$\{[^}]*\}|\$)*)"', match[1]):
+            line = text[: match.start(1) + item.start()].count("\n") + 1
+            yield interpolated(item[1], variables | values), Place(name, line)
+    for match in re.finditer(rf'^\s*{key}\s*=\s*(?!\[\s*[\]"])\S', text, re.MULTILINE):
+        line = text[: match.end()].count("\n") + 1
+        yield unknown(f"what {key} of {name} holds"), Place(name, line)

@@ -1,0 +1,396 @@
+"""What commands write to registries: docker and its kin, builders, scripts.
+
+Each function takes a command's words, notes the facts, and returns what the command prints; None
+where that is unknown.
+"""
+
+import posixpath
+import re
+from functools import partial
+from itertools import dropwhile
+
+from megalotron_images.audit import builders, filters, releasers, scripts
+from megalotron_images.audit.knowledge import PROGRAMS, VALUED
+from megalotron_images.audit.model import How
+from megalotron_images.audit.references import split
+from megalotron_images.audit.shell import Handler, Shell
+from megalotron_images.audit.texts import apply, expand, has_holes, holes, known, show, unknown
+from megalotron_images.audit.words import flag, operands, options
+
+_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
+_ENGINES = {
+    "docker",
+    "podman",
+    "buildah",
+    "nerdctl",
+    "img",
+    "ctr",
+    "finch",
+    "docker-compose",
+    "podman-compose",
+}
+_SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
+
+
+def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Note what a command does; return what it prints, None where that is unknown."""
+    words = _bare(words)
+    if not words:
+        return None
+    name = _name(words)
+    stdin = stdin or _read(shell, name, words[1:])
+    printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
+    if printed is not None and name not in _HANDLERS:
+        return printed
+    if name in _ENGINES:
+        return _engine(shell, words[1:], stdin, name)
+    if name in _HANDLERS:
+        return _HANDLERS[name](shell, words[1:], stdin)
+    return scripts.called(shell, words, stdin, handle)
+
+
+def _name(words: list[str]) -> str:
+    """Return a program's name without its folder; a variable with an engine's verb is an engine."""
+    name = words[0].rpartition("/")[2]
+    if has_holes(name) and (_ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
+        return "docker"
+    return name
+
+
+def _read(shell: Shell, name: str, words: list[str]) -> str:
+    """Return the text of the file that a text tool is given."""
+    if words and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
+        return shell.read(words[-1])
+    return "".join(map(shell.read, operands(words))) if name == "cat" else ""
+
+
+def _tee(shell: Shell, words: list[str], stdin: str) -> str | None:
+    for path in operands(words):
+        shell.write(path, stdin, flag(words, "-a", "--append"))
+    return stdin
+
+
+def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Follow what `xargs` runs for each word that it reads; alone it prints them."""
+    rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
+    printed = None if rest else stdin.strip()
+    for item in stdin.split() if rest else []:
+        held = [one.replace("{}", item) for one in rest]
+        handle(shell, held if held != rest else [*rest, item], "")
+    return printed
+
+
+def _bare(words: list[str]) -> list[str]:
+    """Return a command without what only runs it."""
+    while words and (words[0] in _PREFIXES or re.match(r"(-[a-zA-Z]+|[A-Za-z_]\w*=.*)$", words[0])):
+        words = words[1:]
+    if words[:1] == ["timeout"] or words[:1] == ["env"]:
+        rest = [w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)]
+        return _bare(rest)
+    return words
+
+
+def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") -> str | None:
+    """Note what docker, podman, buildah and the like do."""
+    if name.endswith("-compose"):
+        words = ["compose", *words]
+    while words and words[0][:1] == "-":
+        words = words[2 if words[0] in VALUED else 1 :]
+    verb, rest = (words[0], words[1:]) if words else ("", [])
+    if verb in ("image", "images", "i", "buildx", "builder", "plugin") and rest:
+        verb, rest = rest[0], rest[1:]
+    if verb == "trust" and rest[:1] == ["sign"]:
+        verb, rest = "push", rest[1:]
+    if verb in ("pull", "run", "compose", "stack", "create", "from"):
+        shell.run.read()
+    return _VERBS[verb](shell, rest, stdin) if verb in _VERBS else None
+
+
+def _push(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `push`: podman and buildah may be given where to, as a second operand."""
+    for creds in options(words, "--creds"):
+        username, _, password = creds.partition(":")
+        registry = split((operands(words) or [""])[-1]).registry
+        shell.run.login(registry, username, password, How.ARGUMENT)
+    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})
+    if flag(words, "-a", "--all-tags") and names:
+        name = names[0]
+        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == name]
+        names = tagged or [f"{name}:{unknown('all tags that are there locally')}"]
+    elif len(names) > 1:
+        names = names[-1:]
+    if all(one[:1] == "-" for one in words):
+        names = [unknown("what is pushed")]
+    for name in names:
+        shell.run.push(name)
+
+
+def _tag(shell: Shell, words: list[str], stdin: str) -> None:
+    shell.run.tagged += operands(words)[1:]
+
+
+def login(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `login`."""
+    given = options(words, "-p", "--password")
+    registry = [one for one in operands(words) if one not in given]
+    username = (options(words, "-u", "--username") or [unknown("a user name that is not seen")])[0]
+    if given:
+        shell.run.login(registry[0] if registry else "", username, given[0], How.ARGUMENT)
+        return
+    password = stdin.strip() if stdin else unknown("a password that is not seen")
+    shell.run.login(registry[0] if registry else "", username, password)
+
+
+def written_login(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note a configuration with a login that is written by hand."""
+    text = words[0] if words else ""
+    if "auth" not in text and not holes(text):
+        return
+    host = re.search(r'"auths?"\s*:\s*\{\s*"([^"]+)"', text)
+    found = [hole.what for hole in holes(text) if hole.what.startswith("secrets.")]
+    secrets = [one for one in text if has_holes(one) and show(one)[1:-1] in found]
+    username = secrets[0] if secrets[1:] else unknown("a user name in a file")
+    password = secrets[-1] if secrets else unknown("a password in a file")
+    registry = host[1] if host else unknown("a registry in a file")
+    shell.run.login(registry, username, password, How.WRITTEN)
+
+
+def _build(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `build`, with `--push` or an output to a registry, and caches that it exports."""
+    tags = options(words, "-t", "--tag")
+    shell.run.tagged += tags
+    for argument in options(words, "--build-arg"):
+        note_build_argument(shell, argument)
+    outputs = options(words, "-o", "--output")
+    if flag(words, "--push", "--publish"):
+        for tag in tags or operands(words)[:1]:
+            shell.run.push(tag)
+    builders.outputs(shell.run, outputs, tags)
+    builders.caches(shell.run, options(words, "--cache-to"))
+
+
+def note_build_argument(shell: Shell, argument: str) -> None:
+    """Note a registry's password that is given to a build."""
+    if _SECRET.search(show(argument)):
+        shell.run.login("ghcr.io", unknown("a user name"), argument.partition("=")[2], How.BUILD)
+
+
+def _compose(shell: Shell, words: list[str], stdin: str) -> None:
+    files = options(words, "-f", "--file")
+    verb = next((one for one in operands(words)), "")
+    if verb == "push" or (verb == "build" and flag(words, "--push")):
+        services = operands(words)[1:]
+        builders.compose_push(shell.run, files, services, shell.env)
+
+
+def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `manifest push`: podman's takes where to as a second operand."""
+    if words[:1] == ["push"]:
+        _push(shell, words[1:], stdin)
+    elif words[:1] == ["create"]:
+        shell.run.tagged += operands(words[1:])[:1]
+
+
+def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
+    if words[:1] == ["create"] and not flag(words, "--dry-run"):
+        for tag in options(words, "-t", "--tag"):
+            shell.run.push(tag)
+        if not options(words, "-t", "--tag"):
+            shell.run.push(unknown("what `imagetools create` is told to write"))
+
+
+def container(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
+    valued = {"-v", "-e", "-w", "-u", "--env", "--volume", "--name", "--network", "--mount"}
+    rest = list(words)
+    while rest and rest[0][:1] == "-":
+        rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
+    tool = (
+        re.search(r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", rest[0])
+        if rest
+        else None
+    )
+    if tool:
+        name = "executor" if tool[0] == "kaniko" else tool[0]
+        handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
+
+
+def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
+    """Note copies: the last operand is written, by `oras push` the first."""
+    if flag(words, "--dry-run"):
+        return
+    names, verbs = operands(words), []
+    while names and re.fullmatch(r"[a-z]+", names[0]):
+        verbs.append(names.pop(0))
+    if "login" in verbs:
+        at = words.index("login") + 1
+        login(shell, words[at:], stdin)
+    elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
+        at = 0 if program == "oras" and "push" in verbs else -1
+        target = (options(words, "-t", "--tag") or [names[at] if names else ""])[0]
+        target = target.removeprefix("docker://")
+        if re.match(
+            r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
+        ):
+            return
+        for creds in options(words, "--dest-creds", "--creds"):
+            username, _, password = creds.partition(":")
+            shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
+        for each in target.split(",") if "push" in verbs else [target]:
+            shell.run.push(each if each else unknown("where a copy goes"))
+    elif "tag" in verbs and names[1:]:
+        shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
+    return
+
+
+def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
+    if not flag(words, "--no-push", "--no-push-cache"):
+        for place in options(words, "--destination", "-d"):
+            shell.run.push(place)
+    if flag(words, "--cache"):
+        for place in options(words, "--cache-repo"):
+            shell.run.push(place)
+
+
+def _buildctl(shell: Shell, words: list[str], stdin: str) -> None:
+    builders.outputs(shell.run, options(words, "--output", "-o"), [])
+    builders.caches(shell.run, options(words, "--export-cache", "--cache-to"))
+
+
+def _pack(shell: Shell, words: list[str], stdin: str) -> None:
+    if words[:1] == ["build"] and flag(words, "--publish"):
+        for name in operands(words)[1:2] + options(words, "-t", "--tag"):
+            shell.run.push(name)
+
+
+def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Note logins and builds of clouds' own command lines: none is of the process."""
+    text = " ".join(words)
+    name = (options(words, "--name", "-n", "--registry", "-r") or ["a registry"])[0]
+    if "get-login-password" in text:
+        return unknown("a password of AWS")
+    if "get-login" in text:
+        shell.run.login("aws.dkr.ecr.amazonaws.com", "AWS", unknown("a password of AWS"))
+    elif re.search(r"auth configure-docker|acr login|container:login", text):
+        host = {"acr": f"{name}.azurecr.io", "auth": "gcr.io"}.get(words[0], "registry.heroku.com")
+        shell.run.login(host, unknown("a user of a cloud", ("cloud",)), unknown("a cloud's token"))
+    elif text.startswith("acr build"):
+        for image in options(words, "--image", "-t"):
+            shell.run.push(f"{name}.azurecr.io/{image}")
+    elif re.search(r"builds submit|container:push", text):
+        places = options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]
+        for place in places:
+            shell.run.push(place)
+    elif words[:2] == ["docker", "--"]:
+        _engine(shell, words[2:], stdin)
+    return None
+
+
+def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Return what `echo` and `printf` print; the old commands that set outputs are kept in it."""
+    ends = "" if words[:1] == ["-n"] else "\n"
+    words = [one for one in words if one not in ("-n", "-e", "-ne", "-en")]
+    text = " ".join(words)
+    if match := re.match(r"::set-(output|env) name=([\w-]+)::(.*)", text, re.DOTALL):
+        path = "$GITHUB_OUTPUT" if match[1] == "output" else "$GITHUB_ENV"
+        shell.run.files[path] = shell.run.files.get(path, "") + f"{match[2]}={match[3]}\n"
+        shell.run.bind(match[3], shell.run.place)
+    return text.replace("\\n", "\n") + ends
+
+
+def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
+    if not words:
+        return ""
+    form, given = words[0].replace("\\n", "\n"), words[1:]
+    count = len(re.findall(r"%s", form))
+    if not count:
+        return form
+    rows = [given[at : at + count] for at in range(0, len(given), count)] or [[]]
+    parts = form.split("%s")
+    return "".join(
+        "".join(a + b for a, b in zip(parts, [*row, *[""] * count], strict=False)) + parts[-1]
+        for row in rows
+    )
+
+
+def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Return what git prints about the commit, as far as its form is known."""
+    text = " ".join(words)
+    contexts = shell.run.contexts.get("github", {})
+    ref, name = contexts.get("ref", ""), contexts.get("ref_name", "")
+    if re.search(r"rev-parse.*--abbrev-ref|branch --show-current|symbolic-ref", text):
+        return str(name) if ref.startswith("refs/heads/") else unknown("the branch")
+    if re.search(
+        r"rev-parse|log .*%[hH]|show .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text
+    ):
+        length = 7 if re.search(r"--short|%h|describe", text) else 40
+        return apply(lambda one: one[:length], known("the commit's hash", "4f3c2b1a" * 5))
+    if text.startswith("describe"):
+        return str(name) if ref.startswith("refs/tags/") else unknown("what `git describe` prints")
+    return None
+
+
+def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Change the folder in which scripts are looked for."""
+    folder = posixpath.join(shell.env.get("\0folder", ""), (operands(words) or [""])[0])
+    shell.env["\0folder"] = folder
+    return ""
+
+
+def _date(shell: Shell, words: list[str], stdin: str) -> str | None:
+    return known("a date", "20260131")
+
+
+def _helper(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note `megalotron-images publish` and `promote`, which hold to the convention themselves."""
+    names = operands(words)
+    if names[:1] in (["publish"], ["promote"]) and not flag(words, "--dry-run"):
+        stack, tag = [*names[1:], "", ""][:2]
+        tag = tag if names[0] == "publish" else (options(words, "--to") or ["main"])[0]
+        held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
+        shell.run.push(f"ghcr.io/megalotron/{stack}:{held}", judged=True)
+        user, token = (shell.variable(f"REGISTRY_{one}") for one in ("USERNAME", "TOKEN"))
+        shell.run.login("ghcr.io", user, token)
+
+
+def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
+    """Note a program whose words say that it pushes, and no more."""
+    if "login" in words[:2]:
+        login(shell, words[words.index("login") + 1 :], stdin)
+    elif re.search(pattern, show(" ".join(words))):
+        shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
+
+
+_VERBS: dict[str, Handler] = {
+    "push": _push,
+    "login": login,
+    **dict.fromkeys(("build", "bud", "b"), _build),
+    "tag": _tag,
+    "compose": _compose,
+    "manifest": _manifest,
+    "imagetools": _imagetools,
+    "bake": builders.bake_command,
+    "run": container,
+    "--": _engine,
+}
+"""What an engine's commands do."""
+_HANDLERS: dict[str, Handler] = {
+    **{one: partial(_copy, program=one) for one in ("skopeo", "crane", "gcrane", "regctl", "oras")},
+    **dict.fromkeys(("executor", "kaniko"), _kaniko),
+    **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
+    **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
+    "buildctl": _buildctl,
+    "buildctl-daemonless.sh": _buildctl,
+    "pack": _pack,
+    "echo": _echo,
+    "printf": _printf,
+    "git": _git,
+    **dict.fromkeys(("xargs", "parallel"), _each),
+    "tee": _tee,
+    "cd": _cd,
+    "date": _date,
+    "megalotron-images": _helper,
+    "written-login": written_login,
+    "ko": releasers.ko,
+    "goreleaser": releasers.goreleaser,
+}

@@ -1,0 +1,182 @@
+"""The events that start a workflow, each with the references that it can have. Pure.
+
+A scenario is one event on one reference. Branches and tags that the workflow does not name one by
+one are scenarios too: with a hole for their name.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from megalotron_images.audit.texts import PERSON, Hole, known, put, unknown
+from megalotron_images.audit.yaml_files import Map
+
+_SHA = "4f3c2b1a" * 5
+_NAMED = re.compile(r"refs/(heads|tags)/([\w./-]+\w)'|ref(?:_name)?\s*[!=]=\s*'([\w.-]+)'")
+_TAGS = ("v1.2.3", "1.2.3", "v1", "v1.2", "release-1", "release/1", "backend-v1.2.3", "nightly")
+"""Examples of git tags, to see which of them a filter lets through."""
+_BRANCHES = ("topic", "feature/x", "release/x", "release-x", "1.2", "hotfix/x", "v1")
+_PROTECTED = ("main", "dev")
+DEFAULT_BRANCH = Hole("the default branch", ("main", "master"))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An event on a reference, as `github.event_name` and `github.ref` tell it."""
+
+    event: str
+    ref: str
+
+    @property
+    def kind(self) -> str:
+        """`heads`, `tags` or `pull`."""
+        return self.ref.split("/")[1]
+
+    @property
+    def name(self) -> str:
+        """The branch or tag."""
+        return self.ref.split("/", 2)[2]
+
+
+def triggers(workflow: Map) -> dict[str, Any]:
+    """Return the events of a workflow's `on`, each with its settings."""
+    events = workflow.get("on", workflow.get("true", {}))
+    if isinstance(events, str):
+        return {events: {}}
+    if isinstance(events, list):
+        return {name: {} for name in events}
+    return {name: given or {} for name, given in events.items()}
+
+
+def scenarios(workflow: Map, text: str) -> list[Scenario]:
+    """Return what can start a workflow; `text` is its source, searched for names it speaks of."""
+    spoken = [match.groups() for match in _NAMED.finditer(text)]
+    branches = [*_PROTECTED, *(b or c for kind, b, c in spoken if kind != "tags")]
+    pushed = triggers(workflow).get("push") or {}
+    is_main = "main" in (_patterns(pushed, "branches") or ()) if isinstance(pushed, dict) else False
+    default = "main" if is_main else put(DEFAULT_BRANCH)
+    found = [
+        Scenario(event, ref)
+        for event, given in triggers(workflow).items()
+        for ref in _references(event, given if isinstance(given, dict) else {}, branches, default)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _references(event: str, given: dict[str, Any], names: list[str], default: str) -> Iterator[str]:
+    if event == "push":
+        yield from _pushed(given, names)
+    elif event in ("pull_request", "pull_request_review"):
+        yield f"refs/pull/{known('the number of the pull request', '7')}/merge"
+    elif event in ("release", "create"):
+        chosen = Hole("a tag that a person chooses", _TAGS)
+        yield f"refs/tags/{put(chosen)}"
+    elif event == "workflow_dispatch":
+        yield from (f"refs/heads/{name}" for name in dict.fromkeys(names))
+        chosen = Hole("the branch it is started on", ("topic", "main"), never=tuple(names))
+        yield f"refs/heads/{put(chosen)}"
+    else:
+        yield f"refs/heads/{default}"
+
+
+def _pushed(given: dict[str, Any], names: list[str]) -> Iterator[str]:
+    heads, tags = _patterns(given, "branches"), _patterns(given, "tags")
+    if heads is None and tags is None:
+        heads = tags = ["**"]
+    yield from (f"refs/heads/{one}" for one in _names(heads or [], names, _BRANCHES, False))
+    yield from (f"refs/tags/{one}" for one in _names(tags or [], ["v1.2.3"], _TAGS, True))
+
+
+def _patterns(given: dict[str, Any], kind: str) -> list[str] | None:
+    """Return the filters of an event; None if it has none."""
+    if kind in given:
+        return [given[kind]] if isinstance(given[kind], str) else list(given[kind])
+    if f"{kind}-ignore" in given:
+        ignored = given[f"{kind}-ignore"]
+        return ["**", *(f"!{one}" for one in ([ignored] if isinstance(ignored, str) else ignored))]
+    return None
+
+
+def _names(
+    patterns: list[str], names: list[str], examples: tuple[str, ...], chosen: bool
+) -> Iterator[str]:
+    """Yield the names that filters let through.
+
+    These are those written out, the known ones among `names`, and a hole with examples for others.
+    """
+    exact = [one for one in patterns if not re.search(r"[*?+\[\]!]", one)]
+    known_names = [one for one in dict.fromkeys(names) if _passes(one, patterns)]
+    yield from dict.fromkeys([*exact, *known_names])
+    for pattern in dict.fromkeys(one for one in patterns if one[:1] != "!" and one not in exact):
+        others = tuple(one for one in examples if _passes(one, patterns) and _matches(one, pattern))
+        others = tuple(one for one in others if one not in names)
+        if chosen and re.fullmatch(r"v(\*|\[0-9\]\+)(\.(\*|\[0-9\]\+)){2}", pattern):
+            continue  # whoever writes v*.*.* means releases
+        what = f"a {'tag' if chosen else 'branch'} like {pattern}"
+        good = chosen and any(_matches(name, pattern) for name in names)
+        made = others or (re.sub(r"[*?+\[\]!]+", "x", pattern),)
+        yield put(Hole(what, (*made, "v1.2.3") if good else made, never=tuple(names)))
+
+
+def _passes(name: str, patterns: list[str]) -> bool:
+    """Whether filters let a name through: the last one that matches decides."""
+    passed = False
+    for one in patterns:
+        if _matches(name, one.removeprefix("!")):
+            passed = one[:1] != "!"
+    return passed
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a name matches a filter (GitHub's documentation, "Filter pattern cheat sheet")."""
+    parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern)
+    signs = {"**": ".*", "*": "[^/]*"}
+    kept = ("?", "+")
+    regex = "".join(
+        signs.get(one) or (one if one in kept or one[:1] == "[" else re.escape(one))
+        for one in parts
+    )
+    try:
+        return bool(re.fullmatch(regex, name))
+    except re.error:
+        return True
+
+
+def github(scenario: Scenario, repository: str) -> dict[str, Any]:
+    """Return the context `github` of a scenario."""
+    owner, _, thing = repository.partition("/")
+    name = scenario.ref.removeprefix("refs/").removeprefix(f"{scenario.kind}/")
+    is_pull = scenario.kind == "pull"
+    head = unknown("the pull request's branch", ("topic",)) if is_pull else ""
+    number = known("the number of the pull request", "7")
+    return {
+        "ref": scenario.ref,
+        "ref_name": name,
+        "ref_type": "tag" if scenario.kind == "tags" else "branch",
+        "event_name": scenario.event,
+        "sha": known("the commit's hash", _SHA),
+        "repository": repository or put(Hole("github.repository", ("megalotron/backend", "A/B"))),
+        "repository_owner": owner or put(Hole("github.repository_owner", PERSON)),
+        "actor": unknown("github.actor", PERSON),
+        "triggering_actor": unknown("github.actor", PERSON),
+        "token": unknown("secrets.GITHUB_TOKEN"),
+        "run_number": known("the number of the run", "42"),
+        "run_id": known("the number of the run", "1042"),
+        "run_attempt": known("the number of the attempt", "1"),
+        "head_ref": head,
+        "base_ref": "main" if is_pull else "",
+        "server_url": "https://github.com",
+        "event": {
+            "ref": scenario.ref,
+            "number": number,
+            "pull_request": {"number": number, "head": {"ref": head}} if is_pull else "",
+            "release": {"tag_name": name, "name": unknown("the release's title")},
+            "repository": {
+                "name": thing or put(Hole("the repository's name", ("backend", "thing"))),
+                "full_name": repository or put(Hole("github.repository", ("megalotron/backend",))),
+                "default_branch": put(DEFAULT_BRANCH),
+            },
+            "inputs": {},
+        },
+    }

@@ -1,0 +1,264 @@
+"""GitHub's expressions, `${{ … }}`, evaluated as far as their values are known. Pure.
+
+Source of the rules: GitHub's documentation, "Evaluate expressions in workflows and actions". What
+is not known is a text with holes; so is a condition of which nobody can tell.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from megalotron_images.audit.texts import (
+    PERSON,
+    asked,
+    either,
+    expand,
+    has_holes,
+    is_open,
+    known,
+    same,
+    show,
+    unknown,
+)
+
+_TOKEN = re.compile(
+    r"\s*('(?:[^']|'')*'|[0-9]+(?:\.[0-9]+)?|\|\||&&|[=!<>]=|[\w-]+|[^\s\w])", re.ASCII
+)
+_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_FALSE = ("", "false", "0")
+_PEOPLE = re.compile(r"USER|OWNER|NAMESPACE|_ORG|ACCOUNT", re.IGNORECASE)
+_WORDS = {"true": True, "false": False, "null": None}
+_EMPTY = ("matrix", "inputs")
+"""Contexts that hold all their values: GitHub reads a missing one as empty."""
+
+
+class Empty(dict[str, Any]):
+    """The outputs of a step that did not run: each is empty."""
+
+
+MAYBE = known("a condition that nobody can tell", "true", "false")
+
+
+def secret(name: str) -> str:
+    """Return a secret's value: never known, and equal to itself."""
+    return unknown(f"secrets.{name}", *([PERSON] if _PEOPLE.search(name) else []))
+
+
+def truth(value: object) -> bool | None:
+    """Whether a value is true for `if` and `&&`; None if nobody can tell.
+
+    All of a workflow's scalars are texts here, so `false` is false.
+    """
+    if isinstance(value, str):
+        if is_open(value):
+            return asked(lambda text: text not in _FALSE, value) if value[1:] else None
+        return asked(lambda text: text not in _FALSE, value)
+    return bool(value)
+
+
+def as_text(value: Any) -> str:
+    """Return a value as GitHub puts it into a text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def render(text: Any, contexts: Mapping[str, Any]) -> str:
+    """Return a text with its expressions evaluated."""
+    return _EXPRESSION.sub(lambda match: as_text(evaluate(match[1], contexts)), as_text(text))
+
+
+def value_of(text: Any, contexts: Mapping[str, Any]) -> Any:
+    """Return the value of a text that may be one expression alone, else the rendered text."""
+    match = _EXPRESSION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match and "${{" not in match[1]:
+        return evaluate(match[1], contexts)
+    return render(text, contexts) if isinstance(text, str) else text
+
+
+def condition(text: str, contexts: Mapping[str, Any]) -> bool | None:
+    """Whether an `if` holds; None if nobody can tell. An empty one does."""
+    if not text.strip():
+        return True
+    if "${{" in text and not _EXPRESSION.fullmatch(text.strip()):
+        return truth(render(text, contexts))
+    return truth(value_of(text if "${{" in text else f"${{{{{text}}}}}", contexts))
+
+
+def evaluate(text: str, contexts: Mapping[str, Any]) -> Any:
+    """Return the value of an expression; one that is not understood is unknown."""
+    try:
+        reader = _Reader(_TOKEN.findall(text), contexts)
+        value = reader.either()
+        return value if not reader.tokens else unknown(f"the expression {text.strip()}")
+    except (IndexError, TypeError, ValueError, KeyError, RecursionError):
+        return unknown(f"the expression {text.strip()}")
+
+
+class _Reader:
+    """Reads tokens from the left and evaluates as it reads; a method for each precedence."""
+
+    def __init__(self, tokens: list[str], contexts: Mapping[str, Any]) -> None:
+        self.tokens = tokens
+        self.contexts = contexts
+
+    def next_is(self, *tokens: str) -> str:
+        return self.tokens.pop(0) if self.tokens and self.tokens[0] in tokens else ""
+
+    def either(self) -> Any:
+        value = self.both()
+        while self.next_is("||"):
+            other, certain = self.both(), truth(value)
+            if certain is None:
+                parts = [one for one in expand(value, False) if truth(one) is not False]
+                value = either([*parts, as_text(other)])
+            elif not certain:
+                value = other
+        return value
+
+    def both(self) -> Any:
+        value = self.comparison()
+        while self.next_is("&&"):
+            other, certain = self.comparison(), truth(value)
+            if certain is None:
+                value = either([as_text(other), "false"])
+            elif certain:
+                value = other
+        return value
+
+    def comparison(self) -> Any:
+        value = self.prefix()
+        while sign := self.next_is("==", "!=", "<", ">", "<=", ">="):
+            other = self.prefix()
+            if sign not in ("==", "!="):
+                value = MAYBE
+                continue
+            equal = same(as_text(value).lower(), as_text(other).lower())
+            value = MAYBE if equal is None else equal is (sign == "==")
+        return value
+
+    def prefix(self) -> Any:
+        if self.next_is("!"):
+            certain = truth(self.prefix())
+            return MAYBE if certain is None else not certain
+        if self.next_is("("):
+            value = self.either()
+            self.tokens.remove(")")
+            return self.members(value, [""])
+        token = self.tokens.pop(0)
+        if token in _WORDS or not re.match(r"[A-Za-z_]", token):
+            return _literal(token)
+        if self.next_is("("):
+            value = call(token.lower(), self.arguments())
+        else:
+            value = self.contexts[token] if token in self.contexts else _missing([token])
+        return self.members(value, [token])
+
+    def arguments(self) -> list[Any]:
+        found = []
+        while not self.next_is(")"):
+            found.append(self.either())
+            self.next_is(",")
+        return found
+
+    def members(self, value: Any, path: list[str]) -> Any:
+        """Follow `.name`, `['name']`, `[0]` and `.*`."""
+        while sign := self.next_is(".", "["):
+            name = as_text(self.either()) if sign == "[" else self.tokens.pop(0)
+            path = [*path, name]
+            if sign == "[":
+                self.tokens.remove("]")
+            value = _member(value, name, path)
+        return "" if value is None and path[0] in _EMPTY else value
+
+
+def _literal(token: str) -> Any:
+    if token[0] == "'":
+        return token[1:-1].replace("''", "'")
+    return _WORDS[token] if token in _WORDS else float(token)
+
+
+def _member(value: Any, name: str, path: list[str]) -> Any:
+    if isinstance(value, list):
+        return value[int(name)] if name.isdigit() and int(name) < len(value) else _missing(path)
+    if isinstance(value, Empty):
+        return value if name == "outputs" else ""
+    if isinstance(value, Mapping):
+        for key, held in value.items():
+            if key.lower() == name.lower():
+                return held
+        return "" if path[0] in _EMPTY else _missing(path)
+    return _missing(path)
+
+
+def _missing(path: list[str]) -> str:
+    """Return what is unknown about a value that no context holds."""
+    if path[0] == "secrets" and path[1:]:
+        return secret(path[1])
+    name = ".".join(path)
+    return unknown(name, *([PERSON] if _PEOPLE.search(name) else []))
+
+
+def call(name: str, given: list[Any]) -> Any:
+    """Return the value of a function; that of an unknown one is unknown."""
+    functions: dict[str, Callable[[], Any]] = {
+        "success": lambda: True,
+        "always": lambda: True,
+        "failure": lambda: MAYBE,
+        "cancelled": lambda: MAYBE,
+        "contains": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        "startswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        "endswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        "format": lambda: _format(as_text(given[0]), [as_text(one) for one in given[1:]]),
+        "join": lambda: (as_text(given[1]) if given[1:] else ",").join(map(as_text, given[0])),
+        "tojson": lambda: as_text(given[0]),
+        "fromjson": lambda: _from_json(as_text(given[0])),
+    }
+    return functions[name]() if name in functions else unknown(f"{name}(…)")
+
+
+def _from_json(text: str) -> Any:
+    if has_holes(text):
+        return unknown(f"fromJSON({show(text)})")
+    return json.loads(text, parse_int=str, parse_float=str)
+
+
+def _search(name: str, place: Any, part: str) -> Any:
+    if isinstance(place, list):
+        answers = {same(as_text(one).lower(), part) for one in place}
+        return True if True in answers else MAYBE if None in answers else False
+    text = as_text(place).lower()
+    tests: dict[str, Callable[[str], bool]] = {
+        "contains": lambda one: part in one,
+        "startswith": lambda one: one.startswith(part),
+        "endswith": lambda one: one.endswith(part),
+    }
+    if has_holes(part):
+        return MAYBE
+    certain = asked(tests[name], text)
+    if is_open(text):
+        ends = text if name == "startswith" else text[::-1]
+        until = functools.reduce(lambda end, c: end if has_holes(end) else end + c, ends, "")
+        fixed = until[:-1] if has_holes(until) else until
+        wanted = part if name == "startswith" else part[::-1]
+        if name == "contains" or not (fixed.startswith(wanted) or not wanted.startswith(fixed)):
+            certain = None if not (name == "contains" and certain) else certain
+    return MAYBE if certain is None else certain
+
+
+def _format(text: str, given: list[str]) -> str:
+    parts = re.split(r"(\{\{|\}\}|\{\d+\})", text)
+    return "".join(
+        given[int(part[1:-1])]
+        if re.fullmatch(r"\{\d+\}", part)
+        else part[0]
+        if part in ("{{", "}}")
+        else part
+        for part in parts
+    )

@@ -1,0 +1,162 @@
+"""What text tools of the shell do to a text, where that is certain. Pure."""
+
+import fnmatch
+import json
+import re
+from collections.abc import Callable
+
+from megalotron_images.audit.texts import apply, unknown
+from megalotron_images.audit.words import options
+
+_SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
+"""sed's command `s`, with any sign between its parts."""
+_OPTIONS = re.compile(r"""\.tags\s*\|\s*map\("(.*?)"\s*([+,])\s*\.\)\s*\|\s*join\(" "\)""")
+"""How docker/metadata-action's tags become options of a command."""
+_CLASSES = {"[:upper:]": "A-Z", "[:lower:]": "a-z"}
+
+
+def search(pattern: str, text: str) -> re.Match[str] | None:
+    """Return a match of a POSIX pattern; None where Python does not understand it."""
+    try:
+        return re.search(re.sub(r"\[\[:digit:\]\]", "[0-9]", pattern), text)
+    except re.error:
+        return None
+
+
+def expanded(value: str, rest: str) -> str:
+    """Return a shell's expansion `${NAME<rest>}` of a value."""
+    if part := re.fullmatch(r":\s*(\d*)(?::\s*(\d+))?", rest):
+        start = int(part[1] or 0)
+        end = start + int(part[2]) if part[2] else None
+        return apply(lambda text: text[start:end], value)
+    if rest in (",,", "^^", "@L", "@U"):
+        return apply(str.lower if rest in (",,", "@L") else str.upper, value)
+    if cut := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
+        sign, pattern = cut.groups()
+        return apply(lambda text: _stripped(text, sign, pattern), value)
+    if change := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
+        regex = _glob(change[2].replace("\\/", "/"))
+        new, count = (change[3] or "").replace("\\/", "/"), 0 if change[1] else 1
+        return apply(lambda text: re.sub(regex, lambda _: new, text, count=count), value)
+    return unknown(f"${{…{rest}}}")
+
+
+def _glob(pattern: str) -> str:
+    """Return a glob as a pattern that is not anchored."""
+    return fnmatch.translate(pattern).removesuffix("\\Z").removesuffix("\\z")
+
+
+def _stripped(text: str, sign: str, pattern: str) -> str:
+    """Return a text without the shortest or longest start or end that matches a glob."""
+    lengths = range(len(text) + 1) if len(sign) == 1 else range(len(text), -1, -1)
+    for length in lengths:
+        part = text[:length] if sign[0] == "#" else text[len(text) - length :]
+        if fnmatch.fnmatchcase(part, pattern.replace("\\", "")):
+            return text[length:] if sign[0] == "#" else text[: len(text) - length]
+    return text
+
+
+def filtered(words: list[str], text: str) -> str | None:
+    """Return what a tool prints for a text on its standard input; None where that is unknown."""
+    tools: dict[str, Callable[[list[str], str], str | None]] = {
+        "tr": _tr,
+        "sed": _sed,
+        "cut": _cut,
+        "cat": lambda words, text: text,
+        "base64": lambda words, text: text,
+        "head": _head,
+        "awk": _awk,
+        "jq": _jq,
+        "sort": lambda words, text: text,
+        "uniq": lambda words, text: text,
+    }
+    return tools[words[0]](words[1:], text) if words[0] in tools else None
+
+
+def _tr(words: list[str], text: str) -> str | None:
+    is_deletion = words[:1] in (["-d"], ["--delete"])
+    old, new = (
+        re.sub(r"\[:\w+:\]", lambda m: _CLASSES.get(m[0], m[0]), one).strip("[]")
+        for one in [*words[is_deletion:], "", ""][:2]
+    )
+    if (old, new) in (("A-Z", "a-z"), ("a-z", "A-Z")):
+        return apply(str.lower if old == "A-Z" else str.upper, text)
+    if old[:1] == "-" or "-" in old[1:-1] or not (new or is_deletion):
+        return None
+    signs, others = (one.replace("\\n", "\n").replace("\\r", "\r") for one in (old, new))
+    table = dict(zip(map(ord, signs), others + others[-1:] * len(signs), strict=False))
+    return apply(lambda one: one.translate(table or dict.fromkeys(map(ord, signs))), text)
+
+
+def _sed(words: list[str], text: str) -> str | None:
+    scripts = [one for one in words if one not in ("-e", "-E", "-r")]
+    is_extended = bool({"-E", "-r"} & set(words))
+    for part in (one for script in scripts for one in script.split(";")):
+        match = _SUBSTITUTION.fullmatch(part)
+        if not match:
+            return None
+        try:
+            text = apply(_substitution(match, is_extended), text)
+        except (re.error, IndexError):
+            return None
+    return text
+
+
+def _substitution(match: re.Match[str], is_extended: bool) -> Callable[[str], str]:
+    """Return what sed's command `s` does."""
+    sign = match[1]
+    old, new = (part.replace(f"\\{sign}", sign) for part in (match[2], match[3]))
+    new = new.replace("&", r"\g<0>")
+    if not is_extended:
+        old = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] or "\\" + m[2], old)
+    if new in ("\\L\\g<0>", "\\L\\1"):
+        return str.lower
+    pattern, count = re.compile(old), 0 if "g" in match[4] else 1
+    return lambda text: pattern.sub(new, text, count=count)
+
+
+def _cut(words: list[str], text: str) -> str | None:
+    sign = (options(words, "-d", "--delimiter") or ["\t"])[0]
+    if characters := re.fullmatch(r"1?-?(\d+)", "".join(options(words, "-c"))):
+        return apply(lambda one: one[: int(characters[1])], text)
+    field = re.fullmatch(r"(\d+)(-?)", "".join(options(words, "-f", "--fields")))
+    if not field or not sign:
+        return None
+    start = int(field[1]) - 1
+    end = None if field[2] else start + 1
+    return apply(lambda one: sign.join(one.split(sign)[start:end]) if sign in one else one, text)
+
+
+def _head(words: list[str], text: str) -> str | None:
+    if match := re.fullmatch(r"-c\s*(\d+)", " ".join(words)):
+        return apply(lambda one: one[: int(match[1])], text)
+    return text.partition("\n")[0] if " ".join(words) in ("-1", "-n 1", "-n1") else None
+
+
+def _awk(words: list[str], text: str) -> str | None:
+    match = re.fullmatch(r"(?:-F\s*(\S+)\s+)?\{\s*print \$(\d+|NF)\s*;?\s*\}", " ".join(words))
+    if not match:
+        return None
+    at = -1 if match[2] == "NF" else int(match[2]) - 1
+    sign = match[1].strip("\"'") if match[1] else None
+    return apply(
+        lambda one: [*one.split(sign), *[""] * 9][at] if at >= 0 else one.split(sign)[-1], text
+    )
+
+
+def _jq(words: list[str], text: str) -> str | None:
+    """Return the tags of docker/metadata-action's JSON, as its documentation takes them out."""
+    program = next((one for one in words if one[:1] == "."), "")
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    if match := _OPTIONS.match(program):
+        gap = " " if match[2] == "," else ""
+        return " ".join(f"{match[1]}{gap}{tag}" for tag in data.get("tags", []))
+    if re.fullmatch(r"\.tags\s*(\|\s*)?(\[\]|\.\[\])|\.tags\[\]", program):
+        return "\n".join(data.get("tags", []))
+    if match := re.fullmatch(r"\.(\w+)", program):
+        held = data.get(match[1])
+        return held if isinstance(held, str) else None
+    return None

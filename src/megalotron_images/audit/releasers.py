@@ -1,0 +1,149 @@
+"""Programs that release by a file of their own: GoReleaser, ko, jib."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from megalotron_images.audit.model import WRITES, How, Place
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.texts import apply, known, unknown
+from megalotron_images.audit.words import flag, operands, options
+from megalotron_images.audit.yaml_files import Map, Unreadable
+
+if TYPE_CHECKING:
+    from megalotron_images.audit.shell import Shell
+
+_GORELEASER = (".goreleaser.yml", ".goreleaser.yaml", "goreleaser.yml", "goreleaser.yaml")
+_KO = ("build", "publish", "apply", "resolve", "create")
+_HASH = known("the commit's hash", "4f3c2b1a" * 5)
+_FIELDS = {
+    **{name: known("a number", "1") for name in ("Major", "Minor", "Patch")},
+    **dict.fromkeys(("Commit", "FullCommit"), _HASH),
+    "ShortCommit": known("the commit's hash", "4f3c2b1"),
+    "Date": known("a date", "20260131"),
+}
+"""Fields of GoReleaser's templates."""
+_TARGET = re.compile(r"\bto\s*\{[^}]*?image\s*=\s*['\"]([^'\"]+)|<to>\s*<image>([^<]+)", re.DOTALL)
+"""Where jib pushes to, in the files of Gradle and Maven."""
+
+
+def goreleaser(shell: "Shell", words: list[str], stdin: str) -> str | None:
+    """Note `goreleaser release`, unless it is a snapshot or skips what it would publish."""
+    release(shell.run, words, shell.env)
+    return None
+
+
+def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
+    """Note what GoReleaser pushes (the keys are those of its documentation)."""
+    text = " ".join(words)
+    skipped = re.search(r"--skip[= ](\S*)", text)
+    verbs = [one for one in words if one[:1] != "-"]
+    if (verbs and "release" not in verbs) or "--snapshot" in text or "--skip-publish" in text:
+        return
+    if skipped and re.search(r"publish|docker", skipped[1]):
+        return
+    named = re.search(r"(?:-f|--config)[= ](\S+)", text)
+    names = [named[1]] if named else [one for one in _GORELEASER if run.folder.has(one)]
+    if not names:
+        run.doubt("GoReleaser's configuration is not there: it may push images", WRITES)
+        return
+    try:
+        documents = run.folder.documents(names[0])
+    except Unreadable as error:
+        run.doubt(f"GoReleaser's configuration {names[0]}: {error}", WRITES)
+        return
+    for document in documents:
+        if isinstance(document, Map):
+            _goreleaser_images(run, document, names[0], variables)
+
+
+def _goreleaser_images(run: Run, document: Map, name: str, variables: dict[str, str]) -> None:
+    for key, field in (("dockers", "image_templates"), ("docker_manifests", "name_template")):
+        for one in document.get(key, []):
+            if one.get("skip_push", "false") in ("true",):
+                continue
+            held = one.get(field, [])
+            for at, text in enumerate([held] if isinstance(held, str) else held):
+                line = one.lines[field] if isinstance(held, str) else held.lines[at]
+                _template(run, text, Place(name, line), variables)
+    for one in document.get("dockers_v2", []):
+        for at, image in enumerate(one.get("images", [])):
+            for tag in one.get("tags", []):
+                _template(run, f"{image}:{tag}", Place(name, one["images"].lines[at]), variables)
+    _ko_images(run, document, name, variables)
+
+
+def _ko_images(run: Run, document: Map, name: str, variables: dict[str, str]) -> None:
+    for one in document.get("kos", []):
+        default = one.get("repository", variables.get("KO_DOCKER_REPO", ""))
+        below = "" if one.get("bare") == "true" else f"/{unknown('a package')}"
+        place = Place(name, one.lines.get("tags", one.lines.get("repository", 1)))
+        for repository in one.get("repositories", [default]):
+            for tag in one.get("tags", ["latest"]):
+                _template(run, f"{repository}{below}:{tag}", place, variables)
+
+
+def _template(run: Run, text: str, place: Place, variables: dict[str, str]) -> None:
+    """Note a reference that is a Go template; an empty one is skipped, as GoReleaser does."""
+    github = run.contexts.get("github", {})
+    is_tag = str(github.get("ref", "")).startswith("refs/tags/")
+    tag = str(github["ref_name"]) if is_tag else known("a release's tag", "v1.2.3")
+    version = apply(lambda one: one.removeprefix("v"), tag)
+    values = _FIELDS | {"Tag": tag, "Version": version, "RawVersion": version}
+
+    def value(match: re.Match[str]) -> str:
+        field = match[1].strip().removeprefix("-").strip()
+        if env := re.fullmatch(r"\.Env\.(\w+)", field):
+            return variables.get(env[1], unknown(f"${env[1]}"))
+        return values.get(field.removeprefix("."), unknown(f"{{{{ {field} }}}}"))
+
+    reference = re.sub(r"\{\{(.*?)\}\}", value, text)
+    run.bind(reference, place)
+    if reference:
+        run.push(reference)
+
+
+def ko(shell: "Shell", words: list[str], stdin: str) -> str | None:
+    """Note `ko build` and its kin; the tag is `latest`, unless `--tags` says otherwise."""
+    verb = (operands(words) or [""])[0]
+    if verb == "login":
+        shell.handler(shell, ["docker", *words[words.index("login") :]], stdin)
+    is_local = flag(words, "--local", "-L") or "--push=false" in words
+    repository = shell.env.get("KO_DOCKER_REPO", unknown("$KO_DOCKER_REPO"))
+    if verb not in _KO or is_local or repository == "ko.local":
+        return None
+    whole = repository if flag(words, "--bare", "-B") else f"{repository}/{unknown('a package')}"
+    for tags in options(words, "--tags", "-t") or ["latest"]:
+        for tag in tags.split(","):
+            shell.run.push(f"{whole}:{tag}")
+    return f"{whole}@sha256:{'0' * 64}"
+
+
+def jib(run: Run, words: Sequence[str]) -> None:
+    """Note jib of Maven and Gradle: the target in the command line, or in the build's file."""
+    text = " ".join(words)
+    images = re.findall(r"(?:-D(?:jib\.to\.)?|--)image=(\S+)", text) or _configured(run)
+    users = re.findall(r"auth\.username=(\S+)", text)
+    passwords = re.findall(r"auth\.password=(\S+)", text)
+    if users and passwords:
+        registry = images[0].partition("/")[0] if images else unknown("a registry")
+        run.login(registry, users[0], passwords[0], How.ARGUMENT)
+    if not images:
+        run.doubt("where jib pushes to is not seen", WRITES)
+    tags = ",".join(re.findall(r"-Djib\.to\.tags=(\S+)", text)).split(",")
+    for image in images:
+        run.push(image)
+        bare = re.sub(r":[^/:]*$", "", image)
+        for tag in filter(None, tags):
+            run.push(f"{bare}:{tag}")
+
+
+def _configured(run: Run) -> list[str]:
+    """Return jib's target in the files of Maven and Gradle."""
+    for name in ("build.gradle", "build.gradle.kts", "pom.xml"):
+        source = run.folder.text(name) if run.folder.has(name) else ""
+        if found := _TARGET.search(source):
+            image = re.sub(r"\$\{?[\w.]+\}?", lambda one: unknown(one[0]), found[1] or found[2])
+            run.bind(image, Place(name, source[: found.end()].count("\n") + 1))
+            return [image]
+    return []

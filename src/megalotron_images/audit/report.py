@@ -1,0 +1,127 @@
+"""Findings as people and programs read them."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verdict_of
+
+_COMMENT = re.compile(r"(^.*?)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
+
+
+@dataclass(frozen=True)
+class Excuse:
+    """A comment that excuses findings.
+
+    Attributes:
+        rules: of which rules.
+        lines: in which lines of its file.
+    """
+
+    rules: tuple[str, ...]
+    lines: frozenset[int]
+    reason: str
+
+
+def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -> Iterator[Finding]:
+    """Yield findings, those that a comment excuses with its reason.
+
+    A comment at the end of a line excuses that line; one on a line of its own the block below it,
+    and before a file's first line the file: where a value is defined, or where it is used. A
+    comment without a reason excuses nothing.
+    """
+    for one in findings:
+        reasons = [
+            excuse.reason
+            for file, line in ((one.file, one.line), (one.use_file, one.use_line))
+            for excuse in _excuses(lines_of(file))
+            if one.rule in excuse.rules and line in excuse.lines
+        ]
+        is_told = reasons and one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
+        yield replace(one, ignored=reasons[0]) if is_told else one
+
+
+def _excuses(lines: list[str]) -> Iterator[Excuse]:
+    for at, line in enumerate(lines, 1):
+        match = _COMMENT.match(line)
+        if match and match[3].strip():
+            covered = {at} if match[1].strip() else _below(lines, at)
+            rules = tuple(re.split(r"[,\s]+", match[2]))
+            yield Excuse(rules, frozenset(covered), match[3].strip())
+
+
+def _below(lines: list[str], at: int) -> set[int]:
+    """Return the lines of the block below a comment."""
+    if not any(one.strip() and one.lstrip()[0] != "#" for one in lines[: at - 1]):
+        return set(range(1, len(lines) + 1))
+    start = next((n for n in range(at, len(lines)) if lines[n].strip()[:1] not in ("", "#")), at)
+    deep = _depth(lines[start]) if start < len(lines) else 0
+    end = next(
+        (n for n in range(start + 1, len(lines)) if lines[n].strip() and _depth(lines[n]) <= deep),
+        len(lines),
+    )
+    return set(range(start + 1, end + 1))
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def status(findings: list[Finding]) -> int:
+    """Return the exit status: 1 if a rule is violated, else 3 if it cannot be told, else 0."""
+    return {Verdict.VIOLATED: 1, Verdict.CANNOT_TELL: 3}.get(verdict_of(findings), 0)
+
+
+def verdicts(findings: list[Finding]) -> dict[str, str]:
+    """Return each rule's verdict; `ok` where all that is against it is excused."""
+    found = {}
+    for rule in Rule:
+        own = [one for one in findings if one.rule is rule]
+        worst = verdict_of(own)
+        is_excused = worst is Verdict.NOTHING and any(one.ignored for one in own)
+        found[str(rule)] = str(Verdict.OK if is_excused else worst)
+    return found
+
+
+def data(findings: list[Finding]) -> dict[str, Any]:
+    """Return findings for programs."""
+    return {"rules": verdicts(findings), "findings": [asdict(one) for one in findings]}
+
+
+def text(findings: list[Finding]) -> str:
+    """Return findings for people: a line for each rule, below them what is not well."""
+    lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
+    groups: dict[Finding, list[str]] = {}
+    for one in findings:
+        if one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL):
+            alike = replace(one, rule=Rule.TAG) if one.mend == ANY_RULE else one
+            groups.setdefault(alike, []).append(one.rule)
+    return "\n".join([*lines, *(f"  {_line(one, rules)}" for one, rules in groups.items())])
+
+
+def _line(one: Finding, rules: list[str]) -> str:
+    is_apart = (one.file, one.line) != (one.use_file, one.use_line)
+    used = f" (used in {one.use_file}:{one.use_line})" if is_apart else ""
+    value = f" {one.value}:" if one.value else ""
+    where = f"{one.file}:{one.line}{used}: [{', '.join(rules)}]{value}"
+    if one.ignored:
+        return f"{where} ignored ({one.reason}): {one.ignored}"
+    return f"{where} {one.verdict}: {one.reason}. To mend it: {one.mend}."
+
+
+def annotations(findings: list[Finding]) -> str:
+    """Return findings as GitHub's workflow commands, which it shows beside the lines."""
+    kinds = {Verdict.VIOLATED: "error", Verdict.CANNOT_TELL: "warning"}
+    return "\n".join(
+        f"::{'notice' if one.ignored else kinds[one.verdict]} file={_escaped(one.file, True)},"
+        f"line={one.line or 1},title={one.rule}::{_escaped(_line(one, [one.rule]))}"
+        for one in findings
+        if one.verdict in kinds
+    )
+
+
+def _escaped(text: str, is_property: bool = False) -> str:
+    for sign, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        text = text.replace(sign, code)
+    return text.replace(":", "%3A").replace(",", "%2C") if is_property else text

@@ -1,0 +1,65 @@
+"""A repository's audit: its files read, its facts judged, its excuses heard."""
+
+import re
+from pathlib import Path
+
+from megalotron_images.audit import deploy, other_ci, report, rules, workflows
+from megalotron_images.audit.model import PUSHES, Doubt, Fact, Finding, Place, Rule
+from megalotron_images.audit.yaml_files import Folder, Unreadable
+from megalotron_images.errors import CannotTell
+
+_WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
+
+
+def audit(root: Path, repository: str = "") -> list[Finding]:
+    """Return the findings of all rules about the repository in a folder; no network.
+
+    repository: what `${{ github.repository }}` is; unknown if empty.
+    Raises CannotTell where there is no such folder.
+    """
+    if not root.is_dir():
+        raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
+    folder = Folder(root)
+    facts = list[Fact]()
+    called = _called(folder)
+    for name in folder.names():
+        _note(folder, name, repository, called, facts)
+    return list(report.excused(rules.judge(facts), lambda name: _lines(folder, name)))
+
+
+def _note(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+    """Note the facts of a file; one that cannot be read is a doubt, where it would count."""
+    is_workflow = bool(_WORKFLOW.fullmatch(name))
+    machine = other_ci.kind(name)
+    try:
+        if is_workflow:
+            workflows.follow(folder, name, repository, called, facts)
+        elif machine:
+            other_ci.follow(folder, name, facts)
+        elif deploy.is_candidate(name):
+            facts += deploy.follow(folder, name)
+    except Unreadable as error:
+        told = PUSHES if is_workflow or machine else (Rule.DEPLOY,)
+        facts.append(Doubt(Place(name, 1), name, {}, f"{name}: {error}", told))
+    except Exception as error:  # a file of any form at all; the others are still judged
+        why = f"{name} is of a form that is not understood ({type(error).__name__}: {error})"
+        facts.append(Doubt(Place(name, 1), name, {}, why))
+
+
+def _called(folder: Folder) -> set[str]:
+    """Return the workflows that others of the folder call."""
+    found = set[str]()
+    for name in folder.names():
+        if _WORKFLOW.fullmatch(name):
+            try:
+                found |= workflows.local_calls(folder, name)
+            except Unreadable:
+                continue
+    return found
+
+
+def _lines(folder: Folder, name: str) -> list[str]:
+    try:
+        return folder.text(name).splitlines() if name else []
+    except Unreadable:
+        return []

@@ -1,0 +1,66 @@
+"""The state of one run of one job, and what is noted about it."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from megalotron_images.audit.model import PUSHES, Doubt, Fact, How, Login, Place, Push, Read, Rule
+from megalotron_images.audit.yaml_files import Folder
+
+_DEEPEST = 8
+"""Files that call each other: deeper ones are not followed."""
+
+
+@dataclass
+class Run:
+    """One run of a job, on one reference and one row of its matrix.
+
+    Attributes:
+        contexts: GitHub's contexts; `env` changes from step to step.
+        files: what its steps wrote to files.
+        tagged: local names given by `docker tag` and `docker build --tag`.
+        place: the step or command that runs now.
+        depth: how many files call each other.
+    """
+
+    folder: Folder
+    job: str
+    contexts: dict[str, Any]
+    place: Place
+    facts: list[Fact] = field(default_factory=list)
+    origins: dict[str, Place] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    tagged: list[str] = field(default_factory=list)
+    depth: int = 0
+
+    def bind(self, text: str, place: Place) -> None:
+        """Remember where a text was defined; the first definition is the one."""
+        if text:
+            self.origins.setdefault(text, place)
+
+    def push(
+        self, reference: str, place: Place | None = None, by_digest: bool = False, **more: bool
+    ) -> None:
+        """Note a push."""
+        use = place or self.place
+        self.facts.append(Push(use, self.job, self.origins, reference, by_digest, **more))
+
+    def login(self, registry: str, username: str, password: str, how: How = How.SAFE) -> None:
+        """Note a login."""
+        self.facts.append(
+            Login(self.place, self.job, self.origins, registry, username, password, how)
+        )
+
+    def read(self) -> None:
+        """Note that images are pulled."""
+        self.facts.append(Read(self.place, self.job, self.origins))
+
+    def doubt(self, reason: str, rules: tuple[Rule, ...] = PUSHES) -> None:
+        """Note something that may push, and cannot be followed."""
+        self.facts.append(Doubt(self.place, self.job, self.origins, reason, rules))
+
+    def deeper(self, place: Place) -> "Run | None":
+        """Return the same run in a file that it calls; None where too many call each other."""
+        if self.depth >= _DEEPEST:
+            self.doubt(f"files call each other more than {_DEEPEST} deep")
+            return None
+        return replace(self, place=place, depth=self.depth + 1)

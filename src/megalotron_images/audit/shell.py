@@ -1,0 +1,478 @@
+"""Bash scripts, followed as far as their values are certain.
+
+Each statement is read once, from the top: assignments change the environment, commands are handed
+to `commands`, and what they print flows through pipes and `$(…)` where it is known. Where nobody
+can tell which branch is taken, both are, and what they assign is either of the two.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+from megalotron_images.audit import filters
+from megalotron_images.audit.model import Place
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.texts import asked, either, known, same, show, unknown
+from megalotron_images.audit.yaml_files import Unreadable
+
+_PARSER = Parser(Language(tree_sitter_bash.language()))
+_EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[[^\]]*\])?(.*)", re.DOTALL)
+_SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
+_WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
+_MOST_ITEMS = 50
+Handler = Callable[["Shell", list[str], str], str | None]
+_UNCERTAIN = {"while_statement", "c_style_for_statement"}
+
+
+class Shell:
+    """A script being followed.
+
+    Attributes:
+        run: the job whose facts are noted.
+        env: the variables.
+        handler: what commands do; returns what they print, None where that is unknown.
+        unset: what a variable is that is set nowhere.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        env: dict[str, str],
+        handler: Handler,
+        unset: Callable[[str], str] = lambda name: unknown(f"${name}"),
+    ) -> None:
+        self.run = run
+        self.env = env
+        self.handler = handler
+        self.unset = unset
+        self.functions: dict[str, Node] = {}
+        self.first_line = run.place.line
+        self.ended = False
+
+    def follow(self, script: str) -> None:
+        """Follow a script from its first statement to its last."""
+        tree, before = _PARSER.parse(script.encode()), len(self.run.facts)
+        self.statements(tree.root_node, "")
+        if tree.root_node.has_error and _WRITES.search(script) and len(self.run.facts) == before:
+            self.run.doubt("a script that speaks of pushing is not understood")
+
+    def statements(self, node: Node, stdin: str) -> str:
+        """Follow the statements in a node; return what they print."""
+        printed = ""
+        for child in node.named_children:
+            if not self.ended:
+                printed += self.statement(child, stdin)[1]
+        return printed
+
+    def statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        """Follow a statement; return whether it succeeds, None if unknown, and what it prints."""
+        method = getattr(self, f"_follow_{node.type}", None)
+        if method is None:
+            return None, self.statements(node, stdin) if node.named_child_count else ""
+        result: tuple[bool | None, str] = method(node, stdin)
+        return result
+
+    def place(self, node: Node) -> Place:
+        """Return where a node stands in its file."""
+        return Place(self.run.place.file, self.first_line + node.start_point[0])
+
+    def assign(self, name: str, value: str, node: Node) -> None:
+        """Set a variable, and remember where."""
+        self.env[name] = value
+        self.run.bind(value, self.place(node))
+
+    def _follow_comment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        return None, ""
+
+    def _follow_variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        if name is not None:
+            text = self.word(value) if value is not None else ""
+            variable = _text(name).partition("[")[0]
+            if b"+=" in (node.text or b"").partition(b"\n")[0][: len(variable) + 2]:
+                text = f"{self.env.get(variable, '')}{' ' * (_is_array(value))}{text}"
+            self.assign(variable, text, node)
+        return True, ""
+
+    def _follow_declaration_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                self._follow_variable_assignment(child, stdin)
+        return True, ""
+
+    def _follow_function_definition(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
+        if name is not None and body is not None:
+            self.functions[_text(name)] = body
+        return True, ""
+
+    def _follow_subshell(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        before = dict(self.env)
+        printed = self.statements(node, stdin)
+        self.env = before
+        return None, printed
+
+    def _follow_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        before = dict(self.env)
+        words = [one for child in node.named_children for one in self._part(child)]
+        for child in node.named_children:
+            if child.type == "herestring_redirect":
+                stdin = self.word(child.named_children[0])
+        self.run.place, place = self.place(node), self.run.place
+        status, printed = self._called(words, stdin)
+        self.run.place = place
+        assigned = [c for c in node.named_children if c.type == "variable_assignment"]
+        if assigned and words:
+            self.env = before
+        return status, printed
+
+    def _part(self, child: Node) -> list[str]:
+        """Return the words of a command's part; an assignment before it is made."""
+        if child.type == "variable_assignment":
+            self._follow_variable_assignment(child, "")
+            return []
+        if child.type in ("herestring_redirect", "file_redirect", "heredoc_redirect"):
+            return []
+        return self.words(child)
+
+    def _called(self, words: list[str], stdin: str) -> tuple[bool | None, str]:
+        if not words:
+            return True, ""
+        if words[0] in self.functions and self.run.depth < _MOST_ITEMS:
+            return None, self.call(self.functions[words[0]], words[1:], stdin)
+        if words[0] == "exit":
+            self.ended = True
+        if words[0] in ("true", ":", "false"):
+            return words[0] != "false", ""
+        if words[0] in ("test", "["):
+            return self.test(" ".join(words[1:]).removesuffix(" ]"), quoted=True), ""
+        printed = self.handler(self, words, stdin)
+        return None, unknown(f"what `{show(words[0])}` prints") if printed is None else printed
+
+    def call(self, body: Node, arguments: list[str], stdin: str) -> str:
+        """Follow a function's body with its arguments."""
+        before, self.run.depth = dict(self.env), self.run.depth + 1
+        self.arguments(arguments)
+        printed = self.statements(body, stdin)
+        positions = {
+            name: text for name, text in before.items() if not name.isalnum() or name.isdigit()
+        }
+        self.env |= positions
+        self.run.depth -= 1
+        return printed
+
+    def arguments(self, arguments: list[str]) -> None:
+        """Set the positional parameters."""
+        for number in range(1, 10):
+            self.env[str(number)] = arguments[number - 1] if number <= len(arguments) else ""
+        self.env["@"] = self.env["*"] = " ".join(arguments)
+        self.env["#"] = str(len(arguments))
+
+    def _follow_pipeline(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        status: bool | None = None
+        for child in node.named_children:
+            status, stdin = self.statement(child, stdin)
+        return status, stdin
+
+    def _follow_list(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        left, right = node.named_children[0], node.named_children[-1]
+        sign = next((c.type for c in node.children if c.type in ("&&", "||")), "&&")
+        status, printed = self.statement(left, stdin)
+        if status is not None and status is not (sign == "&&"):
+            return status, printed
+        if status is None and sign == "||":
+            _, more = self.perhaps([right], stdin=stdin)
+            return None, printed + more
+        if status is None and left.type in ("test_command", "list", "negated_command"):
+            return None, printed + self.perhaps([right], stdin=stdin)[1]
+        status, more = self.statement(right, stdin)
+        return status, printed + more
+
+    def _follow_negated_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        status, printed = self.statement(node.named_children[0], stdin)
+        return None if status is None else not status, printed
+
+    def _follow_test_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        inner = re.sub(r"^\[\[?|\]?\]$", "", _text(node)).strip()
+        return (None if _text(node).startswith("((") else self.test(inner)), ""
+
+    def test(self, text: str, quoted: bool = False) -> bool | None:
+        """Whether the text in `[ … ]` or `[[ … ]]` holds; None if nobody can tell."""
+        for sign, settled in (("||", True), ("&&", False)):
+            if sign in text:
+                answers = [self.test(part.strip(), quoted) for part in text.split(sign)]
+                if settled in answers:
+                    return settled
+                return None if None in answers else not settled
+        fill: Callable[[str], str] = (lambda one: one.strip("\"'")) if quoted else self.fill
+        if text.startswith("! "):
+            answer = self.test(text[2:].strip(), quoted)
+            return None if answer is None else not answer
+        if match := re.fullmatch(r"-([nz])\s+(.*)", text, re.DOTALL):
+            value = fill(match[2])
+            is_empty = same(value, "") if value else True
+            return None if is_empty is None else is_empty is (match[1] == "z")
+        match = _TEST.fullmatch(text)
+        if not match:
+            return None
+        value, pattern = fill(match[1]), fill(match[3])
+        return _compared(value, match[2], pattern, '"' in match[3])
+
+    def fill(self, text: str) -> str:
+        """Return a word of a text with its variables put in."""
+        found = _PARSER.parse(f"echo {text}".encode()).root_node
+        command = next((c for c in found.named_children if c.type == "command"), None)
+        return " ".join(self.words_of(command)[1:]) if command else unknown(text)
+
+    def _follow_if_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        clauses = [c for c in node.named_children if c.type in ("elif_clause", "else_clause")]
+        own = [c for c in node.named_children if c not in clauses]
+        bodies: list[list[Node]] = []
+        for part in (own, *(clause.named_children for clause in clauses)):
+            is_else = len(bodies) and part is not own and clauses[-1].named_children == part
+            if is_else and clauses[-1].type == "else_clause":
+                bodies.append(list(part))
+                return None, self.one_of(bodies, stdin, True)
+            status, _ = self.statement(part[0], stdin)
+            if status is False:
+                continue
+            bodies.append(list(part[1:]))
+            if status:
+                return None, self.one_of(bodies, stdin, True)
+        return None, self.one_of(bodies, stdin, False)
+
+    def _follow_case_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        value = self.word(node.named_children[0])
+        bodies = list[list[Node]]()
+        for item in node.named_children[1:]:
+            patterns = [
+                c for i, c in enumerate(item.children) if item.field_name_for_child(i) == "value"
+            ]
+            body = [c for c in item.named_children if c not in patterns]
+            answers = {_compared(value, "==", self.word(one), False) for one in patterns}
+            if answers == {False}:
+                continue
+            bodies.append(body)
+            if True in answers:
+                return None, self.one_of(bodies, stdin, True)
+        return None, self.one_of(bodies, stdin, False)
+
+    def one_of(self, bodies: list[list[Node]], stdin: str, complete: bool) -> str:
+        """Follow each of several branches, one of which is taken; or none, unless `complete`."""
+        if complete and len(bodies) == 1:
+            return "".join(self.statement(one, stdin)[1] for one in bodies[0] if not self.ended)
+        return self.perhaps(*bodies, stdin=stdin, none=not complete)[1] if bodies else ""
+
+    def perhaps(
+        self, *bodies: list[Node], stdin: str = "", none: bool = True
+    ) -> tuple[bool | None, str]:
+        """Follow branches of which nobody can tell which is taken; merge what they assign."""
+        before, ends, printed = self.env, [dict(self.env)] if none else [], []
+        for body in bodies:
+            self.env = dict(before)
+            printed.append("".join(self.statement(one, stdin)[1] for one in body if not self.ended))
+            if not self.ended:
+                ends.append(self.env)
+            self.ended = False
+        names = {name for one in ends for name in one}
+        self.env = (
+            {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
+            if ends
+            else before
+        )
+        self.ended = not ends
+        return None, either([*printed, ""] if none else printed) if any(printed) else ""
+
+    def _follow_for_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
+        values = [c for i, c in enumerate(node.children) if node.field_name_for_child(i) == "value"]
+        items = [word for one in values for word in self.words(one)]
+        printed = ""
+        for item in items[:_MOST_ITEMS]:
+            self.assign(_text(name), item, node)
+            printed += self.statement(body, stdin)[1] if body else ""
+        return None, printed
+
+    def _follow_while_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        """Follow `while read` once for each line; another loop once."""
+        head, body = node.named_children[0], node.named_children[-1]
+        match = re.search(r"\bread\s+(?:-\w+\s+)*(\w+)$", _text(head).strip())
+        if not match:
+            self.statement(head, stdin)
+            return self.perhaps([body], stdin=stdin)
+        printed = ""
+        lines = [one for one in stdin.splitlines() if one.strip()] or [unknown("a line read")]
+        for line in lines[:_MOST_ITEMS]:
+            self.assign(match[1], line.strip(), node)
+            printed += self.statement(body, "")[1]
+        return None, printed
+
+    def _follow_redirected_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        body = node.child_by_field_name("body")
+        targets = list[tuple[str, bool]]()
+        for child in node.named_children:
+            if child.type == "herestring_redirect":
+                stdin = self.word(child.named_children[0])
+            elif child.type == "heredoc_redirect":
+                stdin, more = self._heredoc(child)
+                targets += more
+            elif child.type == "file_redirect":
+                sign, path = _sign(child), self.word(child.named_children[-1])
+                if sign == "<":
+                    stdin = self.read(path)
+                elif sign in (">", ">>", "&>", "&>>", ">|"):
+                    targets.append((path, sign.endswith(">>")))
+        status, printed = self.statement(body, stdin) if body is not None else (None, "")
+        self.run.place, place = self.place(node), self.run.place
+        for path, appended in targets:
+            self.write(path, printed, appended)
+        self.run.place = place
+        return status, "" if targets else printed
+
+    def _heredoc(self, node: Node) -> tuple[str, list[tuple[str, bool]]]:
+        """Return a here-document's text, and the files that its line redirects to."""
+        start = next((_text(c) for c in node.children if c.type == "heredoc_start"), "")
+        body = next((c for c in node.children if c.type == "heredoc_body"), None)
+        text = _text(body) if body is not None else ""
+        if start[:1] not in ("'", '"'):
+            text = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), text)
+        files = [
+            (self.word(c.named_children[-1]), _sign(c) == ">>")
+            for c in node.named_children
+            if c.type == "file_redirect"
+        ]
+        return text, files
+
+    def write(self, path: str, text: str, appended: bool) -> None:
+        """Note what is written to a file; a registry's login among it is one."""
+        self.run.files[path] = (self.run.files.get(path, "") if appended else "") + text
+        self.run.bind(text.strip(), self.run.place)
+        for line in text.splitlines():
+            self.run.bind(line.partition("=")[2], self.run.place)
+        if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
+            self.handler(self, ["written-login", text], "")
+
+    def read(self, path: str) -> str:
+        """Return a file's text: one that the job wrote, or one of the repository."""
+        if path in self.run.files:
+            return self.run.files[path]
+        name = path.removeprefix("./")
+        try:
+            return self.run.folder.text(name)
+        except Unreadable:
+            return unknown(f"the file {path}")
+
+    def words_of(self, node: Node) -> list[str]:
+        """Return the words of a command."""
+        return [word for child in node.named_children for word in self.words(child)]
+
+    def words(self, node: Node) -> list[str]:
+        """Return the words that a node becomes: an expansion without quotes is split."""
+        if node.type in ("simple_expansion", "expansion", "command_substitution"):
+            return self.word(node).split()
+        if node.type == "concatenation" and not re.search(r"[\"']", _text(node)):
+            return self.word(node).split()
+        if node.type == "string" and re.fullmatch(r'"\$\{\w+\[@\]\}"|"\$@"', _text(node)):
+            return self.word(node).split()
+        return [self.word(node)]
+
+    def word(self, node: Node) -> str:
+        """Return the text that a node becomes."""
+        text = _text(node)
+        kinds: dict[str, Callable[[], str]] = {
+            "raw_string": lambda: text[1:-1],
+            "ansi_c_string": lambda: text[2:-1],
+            "simple_expansion": lambda: self.variable(text[1:]),
+            "expansion": lambda: self.expansion(text[2:-1]),
+            "command_substitution": lambda: self._substituted(node),
+            "arithmetic_expansion": lambda: unknown(text),
+            "process_substitution": lambda: unknown(text),
+            "array": lambda: " ".join(self.words_of(node)),
+            "command_name": lambda: self._joined(node),
+            "concatenation": lambda: self._joined(node),
+            "string": lambda: self._string(node),
+        }
+        plain: Callable[[], str] = lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text)  # noqa: E731
+        return kinds.get(node.type, plain)()
+
+    def _joined(self, node: Node) -> str:
+        return "".join(map(self.word, node.children)) if node.children else _text(node)
+
+    def _substituted(self, node: Node) -> str:
+        """Return what the commands in `$(…)` print; their assignments are lost."""
+        before, self.run.depth = dict(self.env), self.run.depth + 1
+        printed = self.statements(node, "") if self.run.depth < _MOST_ITEMS else ""
+        self.env, self.run.depth = before, self.run.depth - 1
+        return printed.rstrip("\n")
+
+    def _string(self, node: Node) -> str:
+        """Return a string in double quotes; its parts have gaps where the grammar drops spaces."""
+        whole, start, parts = node.text or b"", node.start_byte, list[str]()
+        at = 1
+        for child in node.named_children:
+            parts.append(whole[at : child.start_byte - start].decode())
+            is_text = child.type == "string_content"
+            parts.append(_text(child) if is_text else self.word(child))
+            at = child.end_byte - start
+        parts.append(whole[at:-1].decode())
+        return re.sub(r"\\\n|\\([$\"\\`])", r"\1", "".join(parts))
+
+    def variable(self, name: str) -> str:
+        """Return a variable's value."""
+        if name in self.env:
+            return self.env[name]
+        if name in ("RANDOM", "SECONDS"):
+            return known("a number", "42")
+        return self.unset(name)
+
+    def expansion(self, text: str) -> str:
+        """Return what is between `${` and `}`."""
+        match = _EXPANSION.fullmatch(text)
+        if not match or match[2]:
+            return unknown(f"${{{text}}}")
+        name, sign = match[3], match[4]
+        value = self.variable(self.env.get(name, name) if match[1] else name)
+        rest = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), sign)
+        if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
+            return self._default(name, value, default[1], default[2])
+        return filters.expanded(value, rest) if rest else value
+
+    def _default(self, name: str, value: str, sign: str, text: str) -> str:
+        filled = self.fill(text) if text and sign != "?" else ""
+        if sign == "?":
+            return value
+        is_set = name in self.env and same(value, "")
+        if sign == "+":
+            return filled if is_set is False else "" if is_set else either([filled, ""])
+        if name not in self.env:
+            return either([filled, value])
+        return value if is_set is False else filled if is_set else either([value, filled])
+
+
+def _text(node: Node | None) -> str:
+    return (node.text or b"").decode() if node is not None else ""
+
+
+def _is_array(node: Node | None) -> bool:
+    return node is not None and node.type == "array"
+
+
+def _sign(node: Node) -> str:
+    return next((c.type for c in node.children if not c.is_named), ">")
+
+
+def _compared(value: str, sign: str, pattern: str, quoted: bool) -> bool | None:
+    """Whether a comparison of `[[ … ]]` or `case` holds; None if nobody can tell."""
+    if sign == "=~":
+        answer = asked(lambda one: bool(filters.search(pattern, one)), value)
+    elif quoted or not re.search(r"[*?\[]", pattern):
+        answer = same(value, pattern)
+    elif pattern == "*":
+        answer = True
+    else:
+        answer = asked(lambda one: fnmatch.fnmatchcase(one, pattern), value)
+    return answer if answer is None or sign != "!=" else not answer

@@ -1,0 +1,385 @@
+"""GitHub's workflows, followed: events, jobs, matrices, steps, and what they call."""
+
+import itertools
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from megalotron_images.audit import actions, commands
+from megalotron_images.audit.events import Scenario, github, scenarios, triggers
+from megalotron_images.audit.expressions import (
+    MAYBE,
+    Empty,
+    as_text,
+    condition,
+    render,
+    secret,
+    value_of,
+)
+from megalotron_images.audit.model import Fact, Place
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.shell import Shell
+from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
+
+_MOST_ROWS = 60
+_OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
+"""The reusable workflow of the process itself, in lower case."""
+_HARMLESS = re.compile(
+    r"/[^/]*(?<![a-z])(lint|tests?|check|codeql|stale|label|docs|pages|scan|security|format)(?![a-z])"
+    r"[^/]*@",
+    re.IGNORECASE,
+)
+_FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
+
+
+def follow(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+    """Note the facts of a workflow, over all events that start it.
+
+    called: workflows that others of the folder call; these are followed from there.
+    Raises Unreadable for what is no workflow.
+    """
+    document = next(iter(folder.documents(name)), None)
+    if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
+        raise Unreadable("it is no workflow: it has no jobs")
+    starts = scenarios(document, folder.text(name))
+    if set(triggers(document)) == {"workflow_call"}:
+        if name in called:
+            return
+        starts = _any_start(folder.text(name))
+    for scenario in starts:
+        run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
+        run.contexts = {"github": github(scenario, repository), "env": {}}
+        given = triggers(document).get(scenario.event) or triggers(document).get("workflow_call")
+        run.contexts["inputs"] = _chosen(given if isinstance(given, Map) else Map())
+        run.contexts["github"]["event"]["inputs"] = run.contexts["inputs"]
+        _workflow(run, document)
+
+
+def _any_start(text: str) -> list[Scenario]:
+    """Return how a caller that nobody sees may start a workflow."""
+    event, caller = unknown("the event of the caller"), Map()
+    caller["on"] = {"workflow_dispatch": {}, "release": {}}
+    return [Scenario(event, one.ref) for one in scenarios(caller, text)]
+
+
+def _chosen(given: Map) -> dict[str, str]:
+    """Return inputs that a person or a caller chooses, each with its default among the examples."""
+    found = {}
+    for name, declared in (given.get("inputs") or {}).items():
+        settings = declared if isinstance(declared, Map) else Map()
+        default = (settings["default"],) if settings.get("default") else ()
+        if settings.get("type") == "boolean":
+            found[name] = MAYBE
+        else:
+            examples = tuple(settings.get("options", ())) or PROBES
+            found[name] = put(Hole(f"inputs.{name}", (*default, *map(str, examples))))
+    return found
+
+
+def _workflow(run: Run, document: Map) -> dict[str, Any]:
+    """Follow the jobs of a workflow; return the outputs of each."""
+    _set_env(run, document.get("env"))
+    done = dict[str, Any]()
+    jobs = document["jobs"]
+    for name in jobs:
+        _needed(run, jobs, name, done)
+    return done
+
+
+def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
+    """Follow a job after those that it needs."""
+    job = jobs.get(name)
+    if name in done or not isinstance(job, Map):
+        return
+    done[name] = Empty()
+    needs = job.get("needs", [])
+    needs = [needs] if isinstance(needs, str) else needs
+    for one in needs:
+        _needed(run, jobs, one, done)
+    skipped = [one for one in needs if isinstance(done.get(one), Empty)]
+    asked = job.get("if", "")
+    if skipped and not re.search(r"always\(\)|cancelled\(\)|failure\(\)", asked):
+        return
+    contexts = run.contexts | {"needs": {one: done.get(one, {}) for one in needs}}
+    if condition(asked, contexts) is False:
+        return
+    rows = _matrix(job, contexts)
+    if len(rows) > _MOST_ROWS:
+        run.doubt(f"the job {name} has a matrix of {len(rows)} rows: {_MOST_ROWS} are looked at")
+    results = [
+        _job(run, job, name, contexts | {"matrix": row, "strategy": {"job-index": str(at)}}, at)
+        for at, row in enumerate(rows[:_MOST_ROWS])
+    ]
+    outputs = {
+        key: either([as_text(one[key]) for one in results if key in one])
+        for key in dict.fromkeys(key for one in results for key in one)
+    }
+    done[name] = {"outputs": outputs, "result": "success"}
+
+
+def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:
+    """Return the rows of a job's matrix (GitHub's documentation, "Running variations of jobs")."""
+    strategy = job.get("strategy")
+    matrix = strategy.get("matrix", {}) if isinstance(strategy, Map) else {}
+    matrix = value_of(matrix, contexts)
+    if isinstance(matrix, str):
+        return [unknown("matrix")]
+    values = {key: value_of(held, contexts) for key, held in matrix.items()}
+    include, exclude = (values.pop(key, []) for key in ("include", "exclude"))
+    lists = {k: v if isinstance(v, list) else [unknown(f"matrix.{k}")] for k, v in values.items()}
+    rows = [dict(zip(lists, one, strict=True)) for one in itertools.product(*lists.values())]
+    rows = [{k: value_of(v, contexts) for k, v in row.items()} for row in rows]
+    if isinstance(exclude, list):
+        rows = [r for r in rows if not any(_within(one, r) for one in exclude)]
+    original = [dict(one) for one in rows] if lists else []
+    rows = rows if lists else []
+    for one in include if isinstance(include, list) else [{"": ""}]:
+        if not isinstance(one, dict):
+            return [unknown("matrix")]
+        more = {key: value_of(value, contexts) for key, value in one.items()}
+        shared = {key: value for key, value in more.items() if key in lists}
+        fits = [at for at, row in enumerate(original) if _within(shared, row)]
+        for at in fits:
+            rows[at] |= more
+        if not fits:
+            rows.append(more)
+    return rows or [{}]
+
+
+def _within(part: dict[str, Any], row: dict[str, Any]) -> bool:
+    return all(row.get(key) == value for key, value in part.items())
+
+
+def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> dict[str, Any]:
+    """Follow one row of a job; return its outputs."""
+    inner = Run(
+        run.folder,
+        f"{run.job} {name} {row}",
+        dict(contexts),
+        run.place,
+        run.facts,
+        dict(run.origins),
+        depth=run.depth,
+    )
+    inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
+    _bind_matrix(inner, job)
+    if "uses" in job:
+        return _call(inner, job)
+    _set_env(inner, job.get("env"))
+    defaults = job.get("defaults")
+    folder = (defaults.get("run") or {}).get("working-directory", "") if defaults else ""
+    _steps(inner, job.get("steps"), render(folder, inner.contexts))
+    held = job.get("outputs")
+    return _outputs(inner, held if isinstance(held, Map) else Map())
+
+
+def _outputs(run: Run, held: Map) -> dict[str, Any]:
+    """Return outputs evaluated, and remember where."""
+    found = {}
+    for key, text in held.items():
+        source = text.get("value", "") if isinstance(text, Map) else text
+        found[key] = value_of(source, run.contexts)
+        run.bind(as_text(found[key]), Place(run.place.file, held.lines[key]))
+    return found
+
+
+def _bind_matrix(run: Run, job: Map) -> None:
+    """Remember where the matrix's values are written."""
+
+    def walk(node: Any) -> Iterator[tuple[str, int]]:
+        for value, line in items(node):
+            yield from [(value, line)] if isinstance(value, str) else walk(value)
+
+    for text, line in walk(job.get("strategy")):
+        run.bind(text, Place(run.place.file, line))
+
+
+def _set_env(run: Run, given: Any) -> None:
+    """Add variables to the context `env`."""
+    if isinstance(given, Map):
+        found = {}
+        for key, text in given.items():
+            found[key] = render(text, run.contexts)
+            run.bind(found[key], Place(run.place.file, given.lines[key]))
+        run.contexts["env"] = run.contexts["env"] | found
+
+
+def _call(run: Run, job: Map) -> dict[str, Any]:
+    """Follow a reusable workflow; one of another repository is a doubt, but for the process's."""
+    target, line = job["uses"], job.lines["uses"]
+    run.place = Place(run.place.file, line)
+    given, secrets = job.get("with") or Map(), job.get("secrets") or Map()
+    inputs = {key: value_of(text, run.contexts) for key, text in given.items()}
+    if target.startswith("./"):
+        return _call_here(run, target[2:], inputs, secrets)
+    if target.lower().startswith(_OURS):
+        stack = as_text(inputs.get("stack", ""))
+        decided = unknown("the tag that the helper decides", ("main",))
+        run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
+        username, token = (
+            secret(one) if secrets == "inherit" else render(secrets.get(one, ""), run.contexts)
+            for one in ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+        )
+        run.place = Place(run.place.file, getattr(secrets, "lines", {}).get("REGISTRY_TOKEN", line))
+        run.login("ghcr.io", username, token)
+    elif given or not _HARMLESS.search(target):
+        run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
+    return {}
+
+
+def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dict[str, Any]:
+    """Follow a reusable workflow of the folder with its inputs and secrets."""
+    inner = run.deeper(Place(name, 1))
+    if inner is None:
+        return {}
+    try:
+        document = next(iter(run.folder.documents(name)), None)
+    except Unreadable as error:
+        run.doubt(f"the workflow {name}: {error}")
+        return {}
+    if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
+        run.doubt(f"the workflow {name} has no jobs")
+        return {}
+    declared = triggers(document).get("workflow_call") or Map()
+    defaults = {
+        key: one.get("default", "") if isinstance(one, Map) else ""
+        for key, one in (declared.get("inputs") or {}).items()
+    }
+    inner.contexts = {"github": run.contexts["github"], "env": {}, "inputs": defaults | inputs}
+    if isinstance(secrets, Map):
+        inner.contexts["secrets"] = {k: render(v, run.contexts) for k, v in secrets.items()}
+        inner.contexts["secrets"].setdefault("GITHUB_TOKEN", secret("GITHUB_TOKEN"))
+        for key, text in inner.contexts["secrets"].items():
+            run.bind(text, Place(run.place.file, secrets.lines.get(key, run.place.line)))
+    jobs = _workflow(inner, document)
+    inner.contexts |= {"jobs": jobs}
+    return _outputs(inner, declared.get("outputs") or Map())
+
+
+def _steps(run: Run, steps: Any, folder: str = "") -> None:
+    """Follow steps, each with the variables of those before."""
+    for at, step in enumerate(steps if isinstance(steps, Seq) else []):
+        if not isinstance(step, Map):
+            continue
+        name = step.get("id", f"\0{at}")
+        if condition(step.get("if", ""), run.contexts) is False:
+            run.contexts["steps"][name] = Empty()
+            continue
+        before = run.contexts["env"]
+        _set_env(run, step.get("env"))
+        own = {
+            key: run.contexts["env"][key]
+            for key in step.get("env") or {}
+            if key in run.contexts["env"]
+        }
+        outputs = _step(run, step, folder)
+        run.contexts["env"] = before | {
+            key: text
+            for key, text in run.contexts["env"].items()
+            if key not in own or text != own[key]
+        }
+        run.contexts["steps"][name] = {
+            "outputs": outputs,
+            "outcome": "success",
+            "conclusion": "success",
+        }
+
+
+def _step(run: Run, step: Map, folder: str) -> dict[str, Any]:
+    """Follow a step; return its outputs."""
+    if "run" in step:
+        place = Place(run.place.file, step.lines["run"])
+        where = render(step.get("working-directory", folder), run.contexts)
+        return _script(
+            run, render(step["run"], run.contexts), place, where, step.get("shell", "bash")
+        )
+    if "uses" not in step:
+        return {}
+    file = run.place.file
+    run.place = Place(file, step.lines["uses"])
+    inputs = Map()
+    given = step.get("with")
+    given = given if isinstance(given, Map) else Map()
+    for key, text in given.items():
+        inputs[key] = render(text, run.contexts)
+        inputs.lines[key] = given.lines[key]
+        inputs.lines[f"{key}:"] = given.lines[key] - ("\n" in text)
+    name = render(step["uses"], run.contexts)
+    if name.startswith("./"):
+        outputs = _composite(run, name, inputs)
+    else:
+        outputs = actions.act(run, name, inputs, run.contexts["env"])
+    run.place = Place(file, 1)
+    return outputs
+
+
+def _script(run: Run, text: str, place: Place, folder: str, language: str) -> dict[str, Any]:
+    """Follow a script; return the outputs that it writes."""
+    run.place = place
+    context = run.contexts["github"]
+    env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
+    env |= {name: f"${name}" for name in _FILES}
+    env |= {"HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", "\0folder": folder}
+    for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
+        run.files.pop(path, None)
+    if re.match(r"python|node", language):
+        if re.search(r"docker|podman", text):
+            run.doubt(f"a script in {language} speaks of docker")
+        return {}
+    if re.match("pwsh|powershell|cmd", language):
+        text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
+    Shell(run, env | run.contexts["env"], commands.handle).follow(text)
+    run.place = Place(place.file, 1)
+    run.contexts["env"] = run.contexts["env"] | pairs(run.files.get("$GITHUB_ENV", ""))
+    return dict(pairs(run.files.get("$GITHUB_OUTPUT", "")))
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return what a text for `GITHUB_ENV` or `GITHUB_OUTPUT` sets, in either of its forms."""
+    found, lines = dict[str, str](), iter(text.splitlines())
+    for line in lines:
+        if match := re.match(r"([\w-]+)<<(\S+)$", line):
+            found[match[1]] = "\n".join(itertools.takewhile(match[2].__ne__, lines))
+        elif "=" in line:
+            name, _, value = line.partition("=")
+            found[name.strip()] = value
+    return found
+
+
+def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
+    """Follow an action of the folder; a program is a doubt if it speaks of pushing."""
+    base = posixpath.normpath(name)
+    found = [f"{base}/action.{end}".removeprefix("./") for end in ("yml", "yaml")]
+    path = next((one for one in found if run.folder.has(one)), "")
+    try:
+        documents = run.folder.documents(path or found[0])
+    except Unreadable as error:
+        run.doubt(f"the action {name}: {error}")
+        return {}
+    document = documents[0] if documents and isinstance(documents[0], Map) else Map()
+    held = document.get("runs") or Map()
+    if held.get("using") != "composite":
+        if actions.looks(name, inputs):
+            run.doubt(f"the action {name} is a program of its own")
+        return {}
+    inner = run.deeper(Place(path, 1))
+    if inner is None:
+        return {}
+    declared = document.get("inputs") or Map()
+    defaults = {
+        key: render(one.get("default", ""), run.contexts) if isinstance(one, Map) else ""
+        for key, one in declared.items()
+    }
+    inner.contexts = run.contexts | {"inputs": defaults | dict(inputs), "steps": {}}
+    for key, text in inputs.items():
+        run.bind(text, Place(run.place.file, inputs.lines[key]))
+    _steps(inner, held.get("steps"))
+    run.contexts["env"] = inner.contexts["env"]
+    return _outputs(inner, document.get("outputs") or Map())
+
+
+def local_calls(folder: Folder, name: str) -> set[str]:
+    """Return the workflows of the folder that a workflow calls."""
+    return set(re.findall(r"uses:\s*[\"']?\./(\.github/workflows/[\w./-]+)", folder.text(name)))
