@@ -10,8 +10,8 @@ from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
 
-_IMAGE = re.compile(r"^\s*-?\s*image:\s*[\"']?([^\s\"']+)", re.MULTILINE)
-_LOOKS = re.compile(r"^\s*(-\s*)?(image|images|repository|newName|newTag):", re.MULTILINE)
+_IMAGE = re.compile(r"\bimage[\"']?\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_LOOKS = re.compile(r"\b(image|images|repository|newName|newTag)[\"']?\s*:")
 
 
 def follow(folder: Folder, name: str) -> list[Fact]:
