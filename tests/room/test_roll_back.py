@@ -9,6 +9,7 @@ import pytest
 
 from copied import Terminal
 from rehearsal.cell.syntax import FORM
+from rehearsal.room.images import Store, load_history
 from rehearsal.room.paths import PROJECT, ROOM
 from rehearsal.room.registry import in_place_of
 from rehearsal.runbook.model import Runbook
@@ -51,6 +52,9 @@ def servers(tmp_path, monkeypatch):
     shutil.copytree(PROJECT / "notebooks" / "examples", tmp_path / "examples")
     login = "echo practice-token-only-reads | docker login ghcr.io -u octocat --password-stdin"
     subprocess.run(["bash", "-c", login], check=True, capture_output=True)
+    (settings, *_) = load_settings(PROJECT).registries
+    store = ROOM / "registries" / "ghcr.io"
+    Store(store).seed((), load_history(PROJECT / settings.history))  # others may have emptied it
     bad = digest("ghcr.io/megalotron/backend:v1.5.0")
     put("main", bad)
     found = [tmp_path / f"server-{number}" for number in (1, 2)]
