@@ -2,10 +2,10 @@
 // A version belongs to its page and this tab alone: tomorrow's release, or a rollback, must not begin with an old one.
 // A secret has no field. PLACEHOLDERS and NAMES, the rules of convention.py, stand before this.
 const matches = (pattern, value) => new RegExp(`^(?:${pattern})$`).test(value);
-const place = (rule) =>
+const drawer = (rule) =>
   rule.once ? [sessionStorage, `image-process ${location.pathname} ${rule.name}`] : [localStorage, `image-process ${rule.name}`];
 const stored = (rule) => {
-  const [store, key] = place(rule);
+  const [store, key] = drawer(rule);
   return store.getItem(key) ?? "";
 };
 const spots = [...document.querySelectorAll(".nb-in var.p")];
@@ -62,7 +62,7 @@ function ownValues(bar) {
   for (const rule of open) {
     const judge = (value) => ({ wrong: problem(rule, value), right: "" });
     const { place, input, check } = field(rule.name, rule.what, judge, (value) => {
-      const [store, key] = place(rule);
+      const [store, key] = drawer(rule);
       store.setItem(key, value);
       fill(bar, open);
     });
@@ -75,7 +75,7 @@ function ownValues(bar) {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    for (const [store, key] of open.map(place)) store.removeItem(key);
+    for (const [store, key] of open.map(drawer)) store.removeItem(key);
     form.querySelectorAll("input").forEach((input) => (input.value = ""));
     form.querySelectorAll("input").forEach((input) => input.removeAttribute("aria-invalid"));
     form.querySelectorAll("span").forEach((said) => (said.textContent = ""));
@@ -115,8 +115,8 @@ document.querySelectorAll(".nb-after").forEach((block) => {
   label.className = "nb-worked";
   label.append(box, "The step before has worked");
   block.before(label);
-  block.inert = true;
-  box.addEventListener("change", () => (block.inert = !box.checked));
+  block.classList.add("nb-wait");
+  box.addEventListener("change", () => block.classList.toggle("nb-wait", !box.checked));
 });
 
 document.querySelectorAll("details.nb-values").forEach(ownValues);

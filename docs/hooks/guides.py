@@ -47,13 +47,17 @@ _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: Files) -> str:
     """Return a notebook as Markdown; pictures among its outputs are added to `files`."""
     blocks: list[str] = []
+    wrote = False
     for number, cell in enumerate(notebook.cells):
         if cell.kind == "markdown":
             blocks.append(_TABLE.sub(_generated, _TO_DOCS.sub(r"\1../", cell.source)))
         elif cell.kind == "code":
             if "remove-input" not in cell.tags:
                 shown = cell.source if cell.script is None else cell.script
-                blocks.append(fence(shown, f" {{ .{cell.language} .nb-in }}"))
+                magic = cell.source.partition("\n")[0]
+                after = " .nb-after" if wrote and ":main" in magic else ""
+                wrote |= "--writes" in magic
+                blocks.append(fence(shown, f" {{ .{cell.language} .nb-in{after} }}"))
             if "remove-output" not in cell.tags:
                 blocks.extend(_outputs(cell, f"{name}-{number}", config, files))
             if cell is notebook.code[-1]:
