@@ -35,7 +35,7 @@ BUDGETS = {
     "src/rehearsal/room": 1470,
     "src/rehearsal": 370,
     "src/megalotron_images": 2150,
-    "docs/hooks": 280,
+    "docs/hooks": 285,
     "docs/generate": 314,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

@@ -58,7 +58,7 @@ def _parameters(command: Any) -> Iterator[str]:
     variables = any(one.envvar for one in known)
     head = ["Argument or option", "Type", "Default", "What it is"]
     rows = [
-        [_how(one), _type(one), _default(one), _help(getattr(one, "help", ""))] for one in known
+        [_how(one), _type(one), _default(one), _cell(getattr(one, "help", ""))] for one in known
     ]
     if variables:
         head.insert(3, "Environment")
@@ -70,9 +70,8 @@ def _parameters(command: Any) -> Iterator[str]:
 
 def _how(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return f"`{_cell(parameter.metavar or parameter.name.upper())}`"
-    value = "" if parameter.is_flag else f" {_cell(parameter.metavar)}"
-    return f"`{parameter.opts[0]}{value}`"
+        return _code(parameter.metavar or parameter.name.upper())
+    return _code(parameter.opts[0] + ("" if parameter.is_flag else f" {parameter.metavar}"))
 
 
 def _type(parameter: Any) -> str:
@@ -118,7 +117,7 @@ def cell_options() -> str:
     """Return the options of a shell cell."""
     said = _attributes(options.ShellCell)
     rows = [
-        (f"`{action.option_strings[0]}{_value(action)}`", _sentence(said[action.dest]))
+        (_code(action.option_strings[0] + _value(action)), _sentence(said[action.dest]))
         for action in options._PARSER._actions
     ]
     return table(("Option", "What it says of the cell"), rows)
@@ -127,7 +126,7 @@ def cell_options() -> str:
 def _value(action: Any) -> str:
     if action.nargs == 0:
         return ""
-    return f" {action.metavar or _cell('|'.join(map(str, action.choices)))}"
+    return f" {action.metavar or '|'.join(map(str, action.choices))}"
 
 
 def keys(known: frozenset[str], kind: type, others: Mapping[str, str]) -> str:
@@ -174,7 +173,7 @@ def _module(name: str) -> Iterator[str]:
         ours = getattr(one, "__module__", None) == module.__name__ and not public.startswith("_")
         if ours and (inspect.isclass(one) or inspect.isfunction(one)):
             yield f"### {public}"
-            yield fence(_signature(public, one), "python")
+            yield f"`{_signature(public, one)}`"
             yield _documented(one)
             if methods := list(_methods(one)):
                 yield "\n".join(methods)
@@ -215,6 +214,11 @@ def _attributes(one: Any) -> dict[str, str]:
     return {name: " ".join(what.split()) for name, what in pairs}
 
 
+def _code(text: str) -> str:
+    """Return code for a table's cell; GitHub and MkDocs read a bar in backticks differently."""
+    return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
+
+
 def _sentence(text: str) -> str:
     return _cell(text[:1].upper() + text[1:])
 
@@ -225,10 +229,6 @@ def _cell(text: str | None) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("<", "&lt;")
-
-
-def _help(text: str | None) -> str:
-    return _cell(text)
 
 
 def _first(documented: Any) -> str:

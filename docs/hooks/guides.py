@@ -39,6 +39,8 @@ _TO_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"
 _TABLE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
+_INPUT = re.compile(r'<div class="[^"]*nb-in[^"]*"><pre>.*?</pre>', re.DOTALL)
+_FLAG = re.compile(r"(?<=[\s>])--[a-z][a-z-]*")
 _DRAWING = re.compile(r'<img [^>]*src="([^"]+\.svg)"[^>]*>')
 _PART = re.compile(r'(<a href=")([^"]+)')
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
@@ -207,6 +209,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     """Inline drawings, so that they take the scheme's colours, and mark outputs."""
     masks = load_masks(NOTEBOOKS / "masks.toml")
     html = _OUTPUT.sub(lambda match: mark(match[0], masks), html)
+    whole = r'<span class="nb-flag">\g<0></span>'  # an option breaks at none of its dashes
+    html = _INPUT.sub(lambda match: _FLAG.sub(whole, match[0]), html)
 
     def inline(match: re.Match[str]) -> str:
         path = posixpath.join(posixpath.dirname(page.file.url), match[1])

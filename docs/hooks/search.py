@@ -41,7 +41,11 @@ _pages: list[Page] = []
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
     """Remember the pages in reading order, those that teach before those that use."""
-    _pages[:] = sorted(nav.pages, key=lambda page: page.file.src_uri not in _TEACH)
+    teach = {page.file.src_uri: page for page in nav.pages if page.file.src_uri in _TEACH}
+    _pages[:] = [
+        *(teach[uri] for uri in _TEACH),
+        *(p for p in nav.pages if p.file.src_uri not in teach),
+    ]
     return nav
 
 
