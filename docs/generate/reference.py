@@ -56,14 +56,14 @@ def _operands(command: Any) -> Iterator[str]:
 def _parameters(command: Any) -> Iterator[str]:
     known = [one for one in command.params if not getattr(one, "hidden", False)]
     variables = any(one.envvar for one in known)
-    head = ["Argument or option", "Type", "Default", "What it is"]
+    head = ["Argument or option", "What it is", "Type", "Default"]
     rows = [
-        [_how(one), _type(one), _default(one), _cell(getattr(one, "help", ""))] for one in known
+        [_how(one), _cell(getattr(one, "help", "")), _type(one), _default(one)] for one in known
     ]
     if variables:
-        head.insert(3, "Environment")
+        head.append("Environment")
         for row, one in zip(rows, known, strict=True):
-            row.insert(3, f"`{one.envvar}`" if one.envvar else "")
+            row.append(f"`{one.envvar}`" if one.envvar else "none")
     if rows:
         yield table(head, rows)
 
@@ -137,8 +137,8 @@ def keys(known: frozenset[str], kind: type, others: Mapping[str, str]) -> str:
     for key in sorted(known):
         field = fields[others.get(key, key)]
         default = _DEFAULTS.get(key) or _shown(getattr(kind, field.name, field.default))
-        rows.append((f"`{key}`", default, _sentence(said[field.name])))
-    return table(("Key", "Default", "What it is"), rows)
+        rows.append((f"`{key}`", _sentence(said[field.name]), default))
+    return table(("Key", "What it is", "Default"), rows)
 
 
 def _shown(default: object) -> str:

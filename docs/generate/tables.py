@@ -107,8 +107,8 @@ def engines() -> str:
 def environment() -> str:
     """Return every environment variable that is read."""
     known = tomllib.loads((DOCS / "environment.toml").read_text())["variable"]
-    rows = ((f"`{one['name']}`", one["reader"], one["default"], one["what"]) for one in known)
-    return table(("Variable", "Read by", "Default", "What it is"), rows)
+    rows = ((f"`{one['name']}`", one["what"], one["default"], one["reader"]) for one in known)
+    return table(("Variable", "What it is", "Default", "Read by"), rows)
 
 
 def _by_number(head: tuple[str, str]) -> tuple[list[int], str]:

@@ -39,7 +39,9 @@ _TO_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"
 _TABLE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
-_INPUT = re.compile(r'<div class="[^"]*nb-in[^"]*"><pre>.*?</pre>', re.DOTALL)
+_INPUT = re.compile(
+    r'<div class="[^"]*language-bash[^"]*"><pre>.*?</pre>|<code>[^<]*</code>', re.DOTALL
+)
 _FLAG = re.compile(r"(?<=[\s>])--[a-z][a-z-]*")
 _DRAWING = re.compile(r'<img [^>]*src="([^"]+\.svg)"[^>]*>')
 _PART = re.compile(r'(<a href=")([^"]+)')

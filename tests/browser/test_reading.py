@@ -100,15 +100,17 @@ def test_everything_can_be_reached_by_keyboard(open_page):
     assert names == []
 
 
-def test_what_has_the_focus_can_be_seen(open_page):
-    page = open_page("/guide/release-a-stack/")
-    for _ in range(60):
+@pytest.mark.parametrize("path", ["/", "/guide/release-a-stack/", "/convention/", "/reference/"])
+def test_what_has_the_focus_can_be_seen(path, open_page):
+    page = open_page(path)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    for _ in range(80):
         page.keyboard.press("Tab")
         shown = page.evaluate("""() => {
               const style = getComputedStyle(document.activeElement);
               return document.activeElement === document.body || style.outlineStyle !== "none"
                 || style.boxShadow !== "none" || document.activeElement.matches(
-                  ".md-skip, .md-search__input, input");
+                  ".md-skip, .md-search__input");
             }""")
         assert shown, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
 
