@@ -125,7 +125,7 @@ def _measured(name: str) -> dict[str, Any]:
 
 
 def _commit(run: Mapping[str, Any]) -> str:
-    return f"`{run['commit'][:12]}`{run['commit'][40:]}"
+    return f"`{run['commit'][:7]}`{run['commit'][40:]}"
 
 
 def _when(results: Mapping[str, Any]) -> str:
