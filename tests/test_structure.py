@@ -35,8 +35,8 @@ BUDGETS = {
     "src/rehearsal/room": 1470,
     "src/rehearsal": 370,
     "src/megalotron_images": 2150,
-    "docs/hooks": 285,
-    "docs/generate": 314,
+    "docs/hooks": 293,
+    "docs/generate": 313,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
 can: the aim is 650, 800, 1000, 350 and 2150; that of docs/hooks was 350, with what
