@@ -13,7 +13,7 @@ TEST_PACKAGES := $(ROOM_PACKAGES) chromium=chromium curl=curl skopeo=skopeo \
     /usr/lib/*/libatomic.so.1=libatomic1 \
     /usr/lib/*/libdevmapper.so.1.02.1=libdevmapper1.02.1
 
-.PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh site offline lab bench scores evidence lock clean
+.PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh generate site offline lab bench scores evidence lock clean
 
 guide: setup ## run every runbook in a room and build the site: the main job
 	@mkdir -p build
@@ -108,6 +108,9 @@ verify: setup
 refresh: setup ## execute the runbooks and write those that changed
 	rehearsal refresh
 
+generate: setup ## write what is made from code and measurements into the pages
+	python -m docs.generate
+
 site: setup
 	mkdocs build --strict
 	@mkdir -p build
@@ -148,6 +151,7 @@ evidence: evidence-engines ## what takes long, run whole; its results are commit
 	python -m bench.record drift python tests/drift.py
 	python -m bench.record races rehearsal room -- python $(CURDIR)/tests/race.py 200
 	python -m bench.record steady python tests/steady.py 20
+	python -m docs.generate
 
 lock: setup ## choose versions anew
 	uv pip compile pyproject.toml --extra audit --extra rehearsal --group docs --group dev --universal --python-version 3.11 \

@@ -20,6 +20,7 @@ from rehearsal.settings import Settings, load_settings
 _NO_SHELLS = ("python", "py", "toml", "yaml", "json", "dockerfile", "html", "css", "javascript")
 _SHELLS = ("bash", "sh", "shell", "zsh")
 _MOST_LISTED = 8
+_HOME = "/run/room/home"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _catalogue(settings: Settings, runbooks: Iterable[Runbook]) -> Catalogue:
     cells = [cell for runbook in runbooks for cell in runbook.executed.code]
     scripts = {(cell.source if cell.script is None else cell.script).strip() for cell in cells}
     outputs = {as_text(cell.outputs).strip() for cell in cells}
+    outputs |= {text.replace(_HOME, "~") for text in outputs}  # as pages show it
     return Catalogue(
         frozenset(scripts), frozenset(outputs), _listed(settings.notebooks / "unrun.toml")
     )

@@ -16,6 +16,7 @@ BROKEN = {
     "own anchor": ("docs/index.md", "[x](#no-such-anchor)"),
     "notebook": ("docs/index.md", "[x](../notebooks/no-such-notebook.ipynb)"),
     "image": ("notebooks", "![x](no-such-image.png)"),
+    "part of a drawing": ("docs/assets/home.svg", '<a href="../no-such-page.md"/>'),
 }
 
 
@@ -32,7 +33,7 @@ def copied(tmp_path):
     for name in ("docs", "notebooks", "bench"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "src").symlink_to(ROOT / "src")
-    for name in ("mkdocs.yml", "pyproject.toml", "CONTRIBUTING.md"):
+    for name in ("mkdocs.yml", "pyproject.toml", "CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -53,7 +54,9 @@ def test_a_broken_link_stops_the_build(kind, copied):
         )
     else:
         file = copied / place
-        file.write_text(f"{file.read_text()}\n{link}\n")
+        text = file.read_text()
+        end = "</svg>" if place.endswith(".svg") else ""
+        file.write_text(f"{text.strip().removesuffix(end)}\n{link}\n{end}")
     assert link in file.read_text()
     done = build(copied)
     assert done.returncode == 1, done.stderr

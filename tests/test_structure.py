@@ -37,10 +37,12 @@ BUDGETS = {
     "src/rehearsal": 462,
     "src/megalotron_images": 2210,
     "src/megalotron_images/audit": 3180,
-    "docs/hooks": 420,
+    "docs/hooks": 295,
+    "docs/generate": 313,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
-can: the aim is 650, 800, 1000, 350, 2150 and 350.
+can: the aim is 650, 800, 1000, 350 and 2150; that of docs/hooks was 350, with what
+docs/generate does now.
 """
 LONGEST, LONGEST_OF_MOST = 40, 22
 """Lines of a function without its docstring, and of nine functions in ten."""

@@ -1,7 +1,13 @@
-// Fill in your own values: what you type once stands in every command of every page, and in what is copied. It stays
-// in this browser. A secret has no field. PLACEHOLDERS and NAMES, the rules of convention.py, stand before this.
+// Fill in your own values: what you type once stands in every command, and in what is copied. It stays in this browser.
+// A version belongs to its page and this tab alone: tomorrow's release, or a rollback, must not begin with an old one.
+// A secret has no field. PLACEHOLDERS and NAMES, the rules of convention.py, stand before this.
 const matches = (pattern, value) => new RegExp(`^(?:${pattern})$`).test(value);
-const stored = (name) => localStorage.getItem(`image-process ${name}`) ?? "";
+const drawer = (rule) =>
+  rule.once ? [sessionStorage, `image-process ${location.pathname} ${rule.name}`] : [localStorage, `image-process ${rule.name}`];
+const stored = (rule) => {
+  const [store, key] = drawer(rule);
+  return store.getItem(key) ?? "";
+};
 const spots = [...document.querySelectorAll(".nb-in var.p")];
 const known = new Map(PLACEHOLDERS.map((one) => [`<${one.name}>`, one]));
 spots.forEach((spot) => (spot.dataset.name = spot.textContent));
@@ -13,13 +19,14 @@ function problem(rule, value) {
 function fill(bar, open) {
   spots.forEach((spot) => {
     const rule = known.get(spot.dataset.name);
-    const value = rule ? stored(rule.name) : "";
+    const value = rule ? stored(rule) : "";
     const right = value !== "" && problem(rule, value) === "";
     spot.textContent = right ? value : spot.dataset.name;
     spot.classList.toggle("filled", right);
   });
-  const filled = open.map((rule) => stored(rule.name)).filter((value) => value !== "");
-  bar.firstElementChild.textContent = filled.length ? `Your values: ${filled.join(", ")}` : "Fill in your own values";
+  const filled = open.filter((rule) => stored(rule) !== "");
+  const shown = filled.map((rule) => `${rule.name} ${stored(rule)}${problem(rule, stored(rule)) && " (refused)"}`);
+  bar.firstElementChild.textContent = shown.length ? `Your values: ${shown.join(", ")}` : "Fill in your own values";
 }
 
 // An input with its label, and a line that says what is wrong with what is typed.
@@ -50,15 +57,16 @@ function ownValues(bar) {
   const clear = document.createElement("button");
   const open = PLACEHOLDERS.filter((rule) => spots.some((spot) => spot.dataset.name === `<${rule.name}>`));
   form.setAttribute("aria-label", "Your own values");
-  words.textContent = "Every command here, and what you copy, follows. What you type stays in this browser.";
+  words.textContent = "Every command here, and what you copy, follows. What you type stays in this browser; a version stays on this page.";
   form.append(words);
   for (const rule of open) {
     const judge = (value) => ({ wrong: problem(rule, value), right: "" });
     const { place, input, check } = field(rule.name, rule.what, judge, (value) => {
-      localStorage.setItem(`image-process ${rule.name}`, value);
+      const [store, key] = drawer(rule);
+      store.setItem(key, value);
       fill(bar, open);
     });
-    input.value = stored(rule.name);
+    input.value = stored(rule);
     check();
     form.append(place);
   }
@@ -67,7 +75,7 @@ function ownValues(bar) {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    open.forEach((rule) => localStorage.removeItem(`image-process ${rule.name}`));
+    for (const [store, key] of open.map(drawer)) store.removeItem(key);
     form.querySelectorAll("input").forEach((input) => (input.value = ""));
     form.querySelectorAll("input").forEach((input) => input.removeAttribute("aria-invalid"));
     form.querySelectorAll("span").forEach((said) => (said.textContent = ""));
@@ -98,6 +106,18 @@ function nameChecker(form) {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.append(place);
 }
+
+// A step that needs the one before it cannot be copied until its reader says that that one has worked.
+document.querySelectorAll(".nb-after").forEach((block) => {
+  const label = document.createElement("label");
+  const box = document.createElement("input");
+  box.type = "checkbox";
+  label.className = "nb-worked";
+  label.append(box, "The step before has worked");
+  block.before(label);
+  block.classList.add("nb-wait");
+  box.addEventListener("change", () => block.classList.toggle("nb-wait", !box.checked));
+});
 
 document.querySelectorAll("details.nb-values").forEach(ownValues);
 document.querySelectorAll("form.nb-name").forEach(nameChecker);

@@ -1,51 +1,78 @@
 """Pages from executed notebooks, as MkDocs' own Markdown.
 
 mkdocs-jupyter makes a notebook an entry of the navigation and a link target, and copies it for
-download; its own HTML is not used.
+download; its own HTML is not used. The templates say below a title what `evidence` returns.
 """
 
 import base64
+import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import CombinedEvent, event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
+from mkdocs.utils.templates import TemplateContext
 
 from rehearsal.cell.record import fence
 from rehearsal.runbook.compare import Mask, load_masks
+from rehearsal.runbook.evidence import load_rows
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.undo import LEAVES, MAY_LEAVE, declared_items
+from rehearsal.settings import load_settings
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+DOCS = Path(__file__).parents[1]
+NOTEBOOKS = DOCS.parent / "notebooks"
 _UNSHOWN = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
-_TO_DOCS = re.compile(r"(\]\(|\]: )\.\./docs/")
-_TO_NOTEBOOKS = re.compile(r"(\]\(|\]: )\.\./notebooks/")
+_HOME = "/run/room/home"
+"""A room's home folder, on the page `~`."""
+_TO_DOCS = re.compile(r"(\]\(|\]: )(?:\.\./)?docs/")
+_TO_NOTEBOOKS = re.compile(r"(\]\(|\]: )(?:\.\./)?notebooks/")
+_TO_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Pages that are files of the project's own folder, by their name there."""
+_TABLE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
+_INPUT = re.compile(
+    r'<div class="[^"]*language-bash[^"]*"><pre>.*?</pre>|<code>[^<]*</code>', re.DOTALL
+)
+_FLAG = re.compile(r"(?<=[\s>])--[a-z][a-z-]*")
 _DRAWING = re.compile(r'<img [^>]*src="([^"]+\.svg)"[^>]*>')
+_PART = re.compile(r'(<a href=")([^"]+)')
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 
 
 def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: Files) -> str:
     """Return a notebook as Markdown; pictures among its outputs are added to `files`."""
     blocks: list[str] = []
+    wrote = False
     for number, cell in enumerate(notebook.cells):
         if cell.kind == "markdown":
-            blocks.append(_TO_DOCS.sub(r"\1../", cell.source))
+            blocks.append(_TABLE.sub(_generated, _TO_DOCS.sub(r"\1../", cell.source)))
         elif cell.kind == "code":
             if "remove-input" not in cell.tags:
                 shown = cell.source if cell.script is None else cell.script
-                blocks.append(fence(shown, f" {{ .{cell.language} .nb-in }}"))
+                magic = cell.source.partition("\n")[0]
+                after = " .nb-after" if wrote and ":main" in magic else ""
+                wrote |= "--writes" in magic
+                blocks.append(fence(shown, f" {{ .{cell.language} .nb-in{after} }}"))
             if "remove-output" not in cell.tags:
                 blocks.extend(_outputs(cell, f"{name}-{number}", config, files))
             if cell is notebook.code[-1]:
                 blocks += _left(notebook.declares)
     return "\n\n".join(blocks) + "\n"
+
+
+def _generated(match: re.Match[str]) -> str:
+    """Return a table that stands in a page, for a notebook that names it."""
+    page = (DOCS / "process.md").read_text()
+    return page.partition(f"<!-- generated: {match[1]} -->")[2].partition("<!-- end -->")[0]
 
 
 def _left(declares: Mapping[str, Any]) -> Iterator[str]:
@@ -77,7 +104,8 @@ def _outputs(cell: Cell, name: str, config: MkDocsConfig, files: Files) -> Itera
 def _text(text: str) -> Iterator[str]:
     """Yield a text output; a long one folded, with its count of lines."""
     if text.strip():
-        block = fence(_UNSHOWN.sub("", text), " { .text .nb-out .no-copy }")
+        shown = _UNSHOWN.sub("", text).replace(_HOME, "~")
+        block = fence(shown, " { .text .nb-out .no-copy }")
         lines = len(text.strip().splitlines())
         summary = f"<summary>{lines} lines of output</summary>"
         long = f'<details class="nb-long" markdown="1">{summary}\n\n{block}\n\n</details>'
@@ -97,11 +125,8 @@ def _picture(
 def _add(files: Files, config: MkDocsConfig) -> Files:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
-    files.append(
-        File.generated(
-            config, "contributing.md", abs_src_path=str(NOTEBOOKS.parent / "CONTRIBUTING.md")
-        )
-    )
+    for name, page in _TO_ROOT.items():
+        files.append(File.generated(config, page, abs_src_path=str(DOCS.parent / name)))
     return files
 
 
@@ -111,6 +136,8 @@ def _restore(files: Files, config: MkDocsConfig) -> Files:
         if file.src_uri.endswith(".ipynb"):
             file.abs_src_path = str(NOTEBOOKS / Path(file.src_uri).name)
             file.edit_uri = f"../notebooks/{Path(file.src_uri).stem}.md"
+        elif file.src_uri in _TO_ROOT.values():
+            file.edit_uri = f"../{Path(str(file.abs_src_path)).name}"
     return files
 
 
@@ -125,11 +152,50 @@ def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
     return page
 
 
+def on_page_context(
+    context: TemplateContext, page: Page, config: MkDocsConfig, nav: Navigation
+) -> TemplateContext:
+    """Give the templates what is known of a guide, and when all pages were checked."""
+    checked = json.loads((DOCS.parent / "bench" / "coverage.json").read_text())
+    context["checked"] = _day(checked["measured"])
+    if page.file.src_uri.endswith(".ipynb"):
+        context["guide"] = evidence(Runbook(Path(str(page.file.abs_src_path)).with_suffix(".md")))
+    return context
+
+
+def evidence(runbook: Runbook) -> dict[str, Any]:
+    """Return on which engines a guide's blocks ran, when, and at which commit.
+
+    Without `day` it has changed since, and `engines` is the one on which pages are recorded.
+    """
+    settings = load_settings(NOTEBOOKS)
+    rows = load_rows(settings)
+    recorded = [row for row in rows if row.engine == settings.engine]
+    own = [row for row in rows if row.notebook == runbook.name and row.is_of(runbook)]
+    found = {"name": runbook.name, "blocks": len(runbook.executed.code)}
+    if own:
+        latest = max(own, key=lambda row: row.measured)
+        found |= {"day": _day(latest.measured), "commit": latest.commit[:40]}
+        found |= {"partly": max(row.passed_over for row in own)}
+    series = sorted({tuple(map(int, row.release.split(".")[:2])) for row in own or recorded})
+    *others, last = (".".join(map(str, one)) for one in series)
+    return found | {"engines": f"{', '.join(others)} and {last}" if others else last}
+
+
+def _day(measured: str) -> str:
+    day = date.fromisoformat(measured[:10])
+    return f"{day.day} {day:%B %Y}"
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return the page's Markdown with the repository's links turned into links of the site."""
     if page.file.src_uri.endswith(".ipynb"):
         runbook = Runbook(Path(str(page.file.abs_src_path)).with_suffix(".md"))
         return to_markdown(runbook.executed, runbook.name, config, files)
+    for name, own in _TO_ROOT.items():
+        markdown = re.sub(rf"\]\((?:\.\./)?{name}", f"]({own}", markdown)
+    if page.file.src_uri in _TO_ROOT.values():
+        markdown = _TO_DOCS.sub(r"\1", markdown)
     return _TO_NOTEBOOKS.sub(r"\1guide/", markdown)
 
 
@@ -145,10 +211,19 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     """Inline drawings, so that they take the scheme's colours, and mark outputs."""
     masks = load_masks(NOTEBOOKS / "masks.toml")
     html = _OUTPUT.sub(lambda match: mark(match[0], masks), html)
+    whole = r'<span class="nb-flag">\g<0></span>'  # an option breaks at none of its dashes
+    html = _INPUT.sub(lambda match: _FLAG.sub(whole, match[0]), html)
 
     def inline(match: re.Match[str]) -> str:
         path = posixpath.join(posixpath.dirname(page.file.url), match[1])
         file = files.get_file_from_path(posixpath.normpath(path))
-        return file.content_string.strip() if file else match[0]
+        return _PART.sub(link, file.content_string.strip()) if file else match[0]
+
+    def link(match: re.Match[str]) -> str:
+        """Return the link of a drawing's part as one of this page; an unknown page is an error."""
+        path, anchor = match[2].partition("#")[::2]
+        uri = path.replace("../../notebooks/", "guide/").removeprefix("../")
+        target = files.src_uris[uri].url_relative_to(page.file)
+        return f"{match[1]}{target}{anchor and f'#{anchor}'}"
 
     return _DRAWING.sub(inline, html)

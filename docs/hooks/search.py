@@ -34,12 +34,18 @@ _COMMAND = re.compile(
     r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE
 )
 _TAG = re.compile(r"<[^>]*>")
+_TEACH = ("guide/push-an-image.ipynb", "guide/choose-an-image.ipynb")
+"""The pages that explain commands of docker; the others only use them."""
 _pages: list[Page] = []
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
-    """Remember the pages in reading order."""
-    _pages[:] = nav.pages
+    """Remember the pages in reading order, those that teach before those that use."""
+    teach = {page.file.src_uri: page for page in nav.pages if page.file.src_uri in _TEACH}
+    _pages[:] = [
+        *(teach[uri] for uri in _TEACH),
+        *(p for p in nav.pages if p.file.src_uri not in teach),
+    ]
     return nav
 
 

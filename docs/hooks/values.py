@@ -24,13 +24,16 @@ _PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
 _BAR = '<details class="nb-values"><summary>Fill in your own values</summary></details>'
 _RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
 _MARKED = re.compile(r'<var class="p">&lt;(.*?)&gt;</var>')
+_ONCE = ("version", "release before", "release that dev named")
+"""Values of one page and one tab."""
 _STACKS = [stack.name for stack in STACKS]
 RULES = {
     "stack": ("|".join(map(re.escape, _STACKS)), f"One of {', '.join(_STACKS)}."),
-    **dict.fromkeys(("version", "release before", "release that dev named"), _RELEASE),
+    **dict.fromkeys(_ONCE, _RELEASE),
     "name": ("[a-z0-9]+(?:-[a-z0-9]+)*", "Lowercase letters, digits and -."),
     "your GH username": ("[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", "Letters, digits and -."),
     "folder of your code": (r"[A-Za-z0-9_.~][A-Za-z0-9_./~-]*", "Letters, digits and . _ - / ~."),
+    "folder on the server": (r"[A-Za-z0-9_./~][A-Za-z0-9_./~-]*", "Letters, digits and . _ - / ~."),
 }
 """What may be typed for each placeholder: a pattern for the whole value, and a hint otherwise."""
 NAMES = {
@@ -46,8 +49,9 @@ NAMES = {
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Write the script, with the fields of all placeholders."""
     known = [one for one in declared_in(NOTEBOOKS).values() if not one.secret and one.name in RULES]
-    keys = ("name", "what", "pattern", "hint")
-    fields = [dict(zip(keys, (one.name, one.what, *RULES[one.name]), strict=True)) for one in known]
+    keys = ("name", "what", "once", "pattern", "hint")
+    values = ((one.name, one.what, one.name in _ONCE, *RULES[one.name]) for one in known)
+    fields = [dict(zip(keys, of_one, strict=True)) for of_one in values]
     data = {"PLACEHOLDERS": fields, "NAMES": NAMES}
     constants = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in data.items())
     script = (Path(__file__).parents[1] / "assets" / "values.js").read_text()

@@ -32,13 +32,20 @@ def open_values(open_page):
 @pytest.fixture
 def all_copied(copied):
     """A function that returns what each copy button of a page's commands gives."""
-    return lambda page: [
-        copied(page, block.query_selector("button")) for block in page.query_selector_all(".nb-in")
-    ]
+
+    def all_copied(page):
+        for box in page.query_selector_all(".nb-worked input"):
+            box.check()
+        return [
+            copied(page, block.query_selector("button"))
+            for block in page.query_selector_all(".nb-in")
+        ]
+
+    return all_copied
 
 
-def shown_in_the_bar(page):
-    return [one.input_value() for one in page.query_selector_all(".nb-values input")]
+def names_in_the_bar(page):
+    return [one.text_content() for one in page.query_selector_all(".nb-values label")]
 
 
 def type_all(page):
@@ -61,7 +68,7 @@ def test_every_command_and_copy_follows_what_is_typed_and_comes_back(open_values
     assert all_copied(page) == expected
     assert (
         page.text_content(".nb-values summary")
-        == f"Your values: {', '.join(shown_in_the_bar(page))}"
+        == f"Your values: {', '.join(f'{name} {VALUES[name]}' for name in names_in_the_bar(page))}"
     )
     page.click(".nb-values summary")
     page.get_by_role("button", name="Clear my values").click()
@@ -74,6 +81,34 @@ def test_values_go_along_to_another_page(open_values):
     page.goto(page.url.replace("release-a-stack", "go-back"))
     shown = "".join(code.text_content() for code in page.query_selector_all(".nb-in code"))
     assert "megalotron-images digest ghcr.io/megalotron/sniffer:main" in shown
+
+
+def test_a_version_stays_on_its_page_and_in_its_tab(open_values):
+    page = open_values()
+    type_all(page)
+    command = "megalotron-images promote sniffer {} --yes"
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert command.format("<version>") in other.text_content("article")
+    page.reload()
+    assert command.format("v3.2.1") in page.text_content("article")
+    page.goto(page.url.replace("release-a-stack", "go-back"))
+    assert command.format("<version>") in page.text_content("article")
+
+
+def test_a_refused_value_is_said_in_the_bar_too(open_values):
+    page = open_values()
+    page.get_by_label("version", exact=True).fill("1.2")
+    assert page.text_content(".nb-values summary") == "Your values: version 1.2 (refused)"
+
+
+def test_a_step_cannot_be_copied_before_the_one_that_it_needs_has_worked(open_page):
+    page = open_page(PAGE)
+    step = page.query_selector(".nb-in.nb-after")
+    assert "promote" in step.text_content()
+    assert not step.query_selector("button").is_visible()
+    page.get_by_label("The step before has worked").check()
+    assert step.query_selector("button").is_visible()
 
 
 def test_a_secret_has_no_field(open_values):

@@ -1,20 +1,14 @@
 """Tables from code and measurements."""
 
 import json
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import Files
-from mkdocs.structure.pages import Page
-
 from megalotron_images.convention import STACKS, tags_for
 from megalotron_images.errors import RuleBroken
 from rehearsal.runbook.evidence import load_rows
-from rehearsal.runbook.model import Runbook
 from rehearsal.settings import load_settings
 
 RUNS = {
@@ -26,7 +20,6 @@ RUNS = {
 """The long checks, by the name of their file in bench/, with their titles."""
 DOCS = Path(__file__).parents[1]
 BENCH = DOCS.parent / "bench"
-_PLACE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -99,18 +92,23 @@ def versions() -> str:
 
 
 def engines() -> str:
-    """Return which guide held on which engine, without rows of guides that have changed since."""
-    settings = load_settings(BENCH)
-    text = {row.notebook: settings.notebooks / f"{row.notebook}.md" for row in load_rows(settings)}
-    rows = [row for row in load_rows(settings) if row.is_of(Runbook(text[row.notebook]))]
+    """Return which guide held on which engine when that was measured last."""
+    rows = load_rows(load_settings(BENCH))
     found = {(row.notebook, row.release, row.store): row for row in rows}
     heads = sorted({(row.release, row.store) for row in rows}, key=_by_number)
     lines = []
     for name in sorted({row.notebook for row in rows}):
         cells = (found.get((name, *head)) for head in heads)
         held = (str(row.cells) if row else "–" for row in cells)
-        lines.append((f"[{name}](guide/{name}.ipynb)", *held))
+        lines.append((f"[{name}](../notebooks/{name}.ipynb)", *held))
     return table(("Guide", *(", ".join(head) for head in heads)), lines)
+
+
+def environment() -> str:
+    """Return every environment variable that is read."""
+    known = tomllib.loads((DOCS / "environment.toml").read_text())["variable"]
+    rows = ((f"`{one['name']}`", one["what"], one["default"], one["reader"]) for one in known)
+    return table(("Variable", "What it is", "Default", "Read by"), rows)
 
 
 def _by_number(head: tuple[str, str]) -> tuple[list[int], str]:
@@ -127,7 +125,7 @@ def _measured(name: str) -> dict[str, Any]:
 
 
 def _commit(run: Mapping[str, Any]) -> str:
-    return f"`{run['commit'][:12]}`{run['commit'][40:]}"
+    return f"`{run['commit'][:7]}`{run['commit'][40:]}"
 
 
 def _when(results: Mapping[str, Any]) -> str:
@@ -137,8 +135,4 @@ def _when(results: Mapping[str, Any]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {"stacks": stacks, "tags": tags, "bench": bench}
 TABLES |= {"engines": engines, "pages": pages, "runs": runs, "versions": versions}
-
-
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Replace each marker by its table."""
-    return _PLACE.sub(lambda match: TABLES[match[1]](), markdown)
+TABLES |= {"environment": environment}
