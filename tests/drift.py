@@ -283,7 +283,10 @@ def survivors(names: list[str], sample: int | None, seed: int) -> tuple[int, lis
     """Return how many changes were tried, and those that went unnoticed; some may be explained."""
     settings = load_settings(ROOT)
     masks = masks_for(settings, choose_engine(settings))
-    tried = [change for one in find_runbooks(settings, names) for change in changes(one, masks)]
+    runbooks = find_runbooks(settings, names)
+    if wrong := [problem for one in runbooks for problem in problems(one, settings)]:
+        raise SystemExit(f"Nothing was tried: every change would seem noticed. {wrong[0]}")
+    tried = [change for one in runbooks for change in changes(one, masks)]
     if sample is not None:
         tried = random.Random(seed).sample(tried, min(sample, len(tried)))  # noqa: S311  # a sample, no secret
     with multiprocessing.Pool() as pool:

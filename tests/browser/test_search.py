@@ -30,9 +30,7 @@ COMMANDS = {
     "docker load": "/guide/choose-an-image/",
     "docker save": "/guide/choose-an-image/",
     "docker image ls": "/guide/choose-an-image/",
-    "docker create": "/guide/use-in-production/",
-    "docker container inspect": "/guide/use-in-production/",
-    "docker container rm": "/guide/use-in-production/",
+    "docker compose": "/guide/use-in-production/",
     "docker info": "/guide/troubleshooting/",
     "docker image prune": "/guide/troubleshooting/",
 }

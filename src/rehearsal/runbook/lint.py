@@ -152,7 +152,7 @@ def _ways_out(node: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]
 
 def _unused(text: Notebook, known: dict[str, Placeholder]) -> Iterator[Found]:
     """Find declared placeholders that no cell uses."""
-    used = {match[1] for cell in text.code for match in FORM.finditer(cell.script or "")}
+    used = {match[1] for cell in text.code for match in FORM.finditer(cell.source)}
     for name in sorted(set(known) - used):
         yield None, f"declares <{name}>, which no cell uses: a cell has lost it, or remove it"
 
