@@ -14,7 +14,7 @@ MADE = tables.TABLES | reference.REFERENCES
 
 def current() -> Iterator[tuple[Path, str]]:
     """Yield each file with its text as it should be."""
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted([*DOCS.glob("*.md"), *DOCS.parent.glob("notebooks/*.md")]):
         text = page.read_text()
         yield page, _BLOCK.sub(lambda match: f"{match[1]}\n{MADE[match[2]]()}\n\n{match[3]}", text)
     yield DOCS / "assets" / "board.svg", board.picture()

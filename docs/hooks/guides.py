@@ -36,7 +36,6 @@ _TO_DOCS = re.compile(r"(\]\(|\]: )(?:\.\./)?docs/")
 _TO_NOTEBOOKS = re.compile(r"(\]\(|\]: )(?:\.\./)?notebooks/")
 _TO_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages that are files of the project's own folder, by their name there."""
-_TABLE = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
 _INPUT = re.compile(
@@ -54,7 +53,7 @@ def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: File
     wrote = False
     for number, cell in enumerate(notebook.cells):
         if cell.kind == "markdown":
-            blocks.append(_TABLE.sub(_generated, _TO_DOCS.sub(r"\1../", cell.source)))
+            blocks.append(_TO_DOCS.sub(r"\1../", cell.source))
         elif cell.kind == "code":
             if "remove-input" not in cell.tags:
                 shown = cell.source if cell.script is None else cell.script
@@ -67,12 +66,6 @@ def to_markdown(notebook: Notebook, name: str, config: MkDocsConfig, files: File
             if cell is notebook.code[-1]:
                 blocks += _left(notebook.declares)
     return "\n\n".join(blocks) + "\n"
-
-
-def _generated(match: re.Match[str]) -> str:
-    """Return a table that stands in a page, for a notebook that names it."""
-    page = (DOCS / "process.md").read_text()
-    return page.partition(f"<!-- generated: {match[1]} -->")[2].partition("<!-- end -->")[0]
 
 
 def _left(declares: Mapping[str, Any]) -> Iterator[str]:
