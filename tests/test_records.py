@@ -1,11 +1,15 @@
 import base64
 import json
+import subprocess
 
 import pytest
 
+from rehearsal.cell import about
 from rehearsal.cell.record import Record, read_record, to_markdown
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck
+from rehearsal.runbook.model import Cell
+from rehearsal.step import first_not_done
 
 
 def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):
@@ -79,3 +83,40 @@ def test_a_secret_is_hidden_in_the_forms_that_programs_give_it(form, capsys):
     shown.write(f"x={form}&y\n".encode())
     shown.end()
     assert "*****" in capsys.readouterr().out
+
+
+def shell(script):
+    return Cell("code", f"%%bash\n{script}")
+
+
+@pytest.mark.parametrize(
+    ("done", "passed"),
+    [
+        ([], 1),
+        (["a"], 2),
+        (["a", "b"], 4),
+        (["a", "b", "a"], 5),
+        (["a", "a", "b"], 4),
+        (["b"], 1),
+        (["a", "b", "a", "c"], 6),
+    ],
+)
+def test_a_run_goes_on_at_the_first_cell_that_is_not_done(done, passed):
+    cells = [Cell("markdown", "a"), shell("a"), shell("b"), Cell("code", "1"), shell("a")]
+    assert first_not_done([*cells, shell("c")], done) == passed
+
+
+def test_a_record_names_the_commit_of_the_text_and_whether_it_was_changed(tmp_path):
+    def git(*words):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@x"]
+        subprocess.run(["git", *identity, "-C", tmp_path, *words], check=True, capture_output=True)
+
+    (tmp_path / "page.md").write_text("one")
+    assert about.run(tmp_path)["commit"] is None
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--message", "one")
+    said = about.run(tmp_path)
+    assert (len(said["commit"]), said["clean"]) == (40, True)
+    (tmp_path / "page.md").write_text("two")
+    assert about.run(tmp_path)["clean"] is False

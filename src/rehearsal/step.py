@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import termios
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +140,9 @@ class _Walk:
         passed = first_not_done(cells, commands_done(read_record(record)))
         self.console.print(f"Going on with {record.name}:", highlight=False)
         self._steer("continue", str(record))
+        for cell in cells[:passed]:
+            if cell.kind == "code":
+                self._list("done", cell)
         self._set_again(cells[:passed])
         if not self._steer("compare") and self._ask(_MOVED, enter="stop") != "go":
             raise Wrong("The run does not go on.")
@@ -147,12 +151,13 @@ class _Walk:
     def _set_again(self, cells: Sequence[Cell]) -> None:
         """Run those of some cells again that set something and write nothing."""
         for cell in cells:
-            again = bool(cell.shell and not cell.shell.writes and sets_state(cell.shell.parsed))
-            if cell.kind == "code":
-                said = "again, for what it sets" if again else "done"
-                self.console.print(f"  {said}: {cell.first_line}", highlight=False, markup=False)
-            if again and not self._run(cell.source):
-                raise Wrong(f"This cannot be set again: {cell.first_line}. Begin anew.")
+            if cell.shell and not cell.shell.writes and sets_state(cell.shell.parsed):
+                self._list("again, for what it sets", cell)
+                if not self._run(cell.source):
+                    raise Wrong(f"This cannot be set again: {cell.first_line}. Begin anew.")
+
+    def _list(self, what: str, cell: Cell) -> None:
+        self.console.print(f"  {what}: {cell.first_line}", highlight=False, markup=False)
 
     def _goes_past(self, cell: Cell) -> bool:
         """Whether the person wants what follows a text: before an Undo, Enter stops."""
@@ -244,12 +249,16 @@ class _Walk:
 
 def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
     """Return how many cells come before the first shell cell that is not the next one done."""
-    left = list(done)
+    left, passed = deque(one.strip() for one in done), set[str]()
     for number, cell in enumerate(cells):
         if cell.script is None:
             continue
-        if not left or left.pop(0).strip() != cell.script.strip():
+        script = cell.script.strip()
+        while left and left[0] != script and left[0] in passed:
+            left.popleft()  # it ran again, as a value was changed
+        if not left or left.popleft() != script:
             return number
+        passed.add(script)
     return len(cells)
 
 

@@ -528,7 +528,7 @@ def test_a_page_of_a_record_tells_how_a_run_ended(machine):
     ).stdout
     assert ": skipped" in page
     assert ": stopped by the person" in page
-    assert "Text: commit" in page
+    assert "Text: in no repository of git" in page
     (file,) = machine.glob("runs/*")
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-2]))
     page = subprocess.run(

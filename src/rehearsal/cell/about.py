@@ -14,8 +14,8 @@ def run(folder: Path) -> dict[str, object]:
     changed = _said("git", "-C", str(folder), "status", "--porcelain", "--", ".")
     return {
         "person": _person(),
-        "commit": _said("git", "-C", str(folder), "rev-parse", "HEAD") or "no commit",
-        "clean": changed == "" if changed is not None else None,
+        "commit": _said("git", "-C", str(folder), "rev-parse", "HEAD"),
+        "clean": changed == "",
         "tools": {"docker": _said("docker", "--version"), "bash": _said("bash", "--version")},
     }
 

@@ -153,8 +153,9 @@ def _parts(event: Event) -> Iterator[str]:
 def _surroundings(event: Event) -> str:
     engine = ", ".join(str(value) for value in event["engine"].values())
     first = f"# {event['notebook']}\n\n{event['time']}, by {event['person']}, engine: {engine}"
-    clean = {True: "unchanged", False: "with changes that are not committed"}
-    text = f"Text: commit {event.get('commit')}, {clean.get(event.get('clean'), 'unknown')}"  # type: ignore[arg-type] # None is unknown
+    clean = "unchanged" if event.get("clean") else "with changes that are not committed"
+    commit = event.get("commit")
+    text = f"Text: commit {commit}, {clean}" if commit else "Text: in no repository of git"
     tools = ", ".join(f"{name}: {said}" for name, said in event.get("tools", {}).items())
     return f"{first}\n\n{text}\n\nTools: {tools}"
 
