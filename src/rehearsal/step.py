@@ -168,9 +168,8 @@ class _Walk:
         shown = cell.source if cell.script is None else cell.script
         colours = Syntax(shown, cell.language, background_color="default", word_wrap=True)
         self.console.print(colours)
-        question, enter, stopped = _FIRST, "run", "stop"
-        if self.place.real:
-            question = _IN_PRODUCTION
+        question = _IN_PRODUCTION if self.place.real else _FIRST
+        enter, stopped = "run", "stop"
         while True:
             choice = self._ask(question, enter)
             if choice == "stop":

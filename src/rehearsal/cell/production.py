@@ -247,11 +247,8 @@ class Production:
 
     def _digests(self, cell: ShellCell) -> dict[str, object]:
         """Return what the project's digest command says of each reference."""
-        return (
-            {reference: self._digest(reference) for reference in cell.writes}
-            if self._command
-            else {}
-        )
+        asked = cell.writes if self._command else ()
+        return {reference: self._digest(reference) for reference in asked}
 
     def _digest(self, reference: str) -> object:
         """Return what the digest command says, asked in the shell, with what it exports."""
