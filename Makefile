@@ -80,7 +80,7 @@ unit: setup site
 
 ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml
 IN_ROOM = $(addprefix $(CURDIR)/tests/room/test_,shell.py production.py workflow.py stores.py containerd.py)
-IN_ANOTHER = $(addprefix $(CURDIR)/tests/room/test_,release.py registry_faults.py command_line.py logins.py roll_back.py)
+IN_ANOTHER = $(addprefix $(CURDIR)/tests/room/test_,release.py registry_faults.py command_line.py logins.py roll_back.py provenance.py)
 WITH_GRAPH = $(addprefix $(CURDIR)/tests/room/test_,release.py stores.py)
 
 room: setup ## the tests that run inside a room, in two rooms at once: many of them wait; some with the other store too

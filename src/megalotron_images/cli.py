@@ -113,6 +113,9 @@ def check(
         str, typer.Option(metavar="LOCAL", help="An image in your engine, for its platform.")
     ] = "",
     revision: Revision = "",
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Look too whether it is stated how it was built.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check whether an image may be published.
@@ -124,7 +127,21 @@ def check(
         from megalotron_images.engine import Engine
 
         local = Engine().image(image)
-    raise typer.Exit(output.findings(_findings(reference, local, revision), as_json))
+    found = _findings(reference, local, revision)
+    if provenance and found[0].verdict is Verdict.YES:
+        found.append(_provenance(parse_reference(reference)))
+    raise typer.Exit(output.findings(found, as_json))
+
+
+def _provenance(reference: Reference) -> Finding:
+    from megalotron_images.provenance import find_provenance
+
+    registry, repository = connect(), reference.stack.image
+    try:
+        manifest = registry.manifest(repository, str(reference.tag))
+        return find_provenance(registry, repository, manifest)
+    except RegistryFailed as error:
+        return Finding("built", Verdict.UNKNOWN, str(error))
 
 
 def _findings(text: str, image: LocalImage | None, revision: str) -> list[Finding]:

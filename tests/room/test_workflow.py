@@ -180,6 +180,8 @@ def test_a_push_publishes_its_tag_and_no_other(ref, tag, runner, registry):
     for name in ("source", "revision", "version", "created"):
         assert f"org.opencontainers.image.{name}" in labels
     assert run.environment["GITHUB_SHA"] in labels
+    has = read_engine(ENGINE).store == "containerd"
+    assert ("provenance is stated for 1 of 1 images" in run.said) == has
 
 
 def test_an_older_commit_of_a_branch_never_goes_over_a_newer_one(runner, registry):

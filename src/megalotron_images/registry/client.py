@@ -258,8 +258,12 @@ class Registry:
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
         """Return an image's configuration; empty for what is no image, such as an attestation."""
+        return self.json_blob(repository, manifest.document["config"]["digest"])
+
+    def json_blob(self, repository: str, digest: str) -> dict[str, Any]:
+        """Return a blob that is a JSON object; empty for any other."""
         with contextlib.suppress(ValueError):
-            found = json.loads(self._blob(repository, manifest.document["config"]["digest"]))
+            found = json.loads(self._blob(repository, digest))
             return found if isinstance(found, dict) else {}
         return {}
 
