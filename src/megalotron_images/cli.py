@@ -350,9 +350,9 @@ def audit(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check whether a repository's workflows and deployments follow the process.
+    """Check whether a repository follows the process.
 
-    It reads files only. What they do not show is "cannot tell", never "ok".
+    It reads workflows and deployments. What they do not show is "cannot tell", never "ok".
     """
     if repository and repository.count("/") != 1:
         raise typer.BadParameter("--repository takes OWNER/NAME.")

@@ -177,8 +177,15 @@ def publish(
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     staging = f"{plan.reference.stack.image}:{STAGING}"
-    with _stoppable(f"{plan.reference} was not written; {staging} may hold what was pushed."):
-        manifest = _stage(plan.reference.stack, image, registry, push, say)
+    known = f"{plan.reference} was not written; {staging} may hold what was pushed."
+    try:
+        with _stoppable(known):
+            manifest = _stage(plan.reference.stack, image, registry, push, say)
+    except Stopped:
+        raise
+    except ImageError as error:
+        error.args = (f"{error} {known}", *error.args[1:])
+        raise
     try:
         with _stoppable(f"{plan.reference} was not written."):
             _check_what_was_pushed(plan, image, registry, manifest)

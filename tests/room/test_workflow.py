@@ -353,6 +353,7 @@ def test_a_token_that_only_reads_writes_nothing(runner, registry):
     assert step == "Publish"
     assert re.search("denied|insufficient_scope", said), said
     assert "write:packages" in said
+    assert "backend:main was not written; megalotron/backend:staging may hold" in said
     assert tags(registry) == before
     assert "practice-token" not in said
 
