@@ -3,6 +3,8 @@
 `magic` is the IPython extension that installs the strict `%%bash`; `bash` is a kernel's one shell
 (`driver.bash` its loop); `options`, `syntax`, `context`, `rules` and `grammar` read a cell and
 refuse what bash would overlook; `placeholders` and `redact` keep values and secrets out of texts.
-`backend` is what `rehearsal` and `production` have in common; `record` is the log of the latter.
+`questions` is the terminal on which a cell's commands are answered. `backend` is what `rehearsal`
+and `production` have in common; `record` is the log of the latter, `about` what that says of its
+surroundings, and `lost` a process of its own, which ends what a lost production kernel has left.
 The host lints cells with the same code. May import `room`, `settings` and `errors`.
 """
