@@ -156,6 +156,8 @@ evidence: evidence-engines ## what takes long, run whole; its results are commit
 lock: setup ## choose versions anew
 	uv pip compile pyproject.toml --extra audit --extra rehearsal --group docs --group dev --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-package rfc3987-syntax --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file requirements.txt
+	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --constraint requirements.txt \
+	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements-helper.txt
 
 clean: ## remove everything made
 	rm -rf $(VENV) site build .mypy_cache .pytest_cache .ruff_cache

@@ -2,9 +2,11 @@
 too.
 """
 
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,48 @@ def test_the_stacks_own_lines_pass_what_the_reusable_workflow_asks_for():
     assert must <= set(given["with"]) <= set(asked["inputs"])
     assert set(given["secrets"]) == set(asked["secrets"])
     assert given["uses"].partition("@")[0].endswith(".github/workflows/publish-image.yml")
+
+
+def locked(name):
+    """Return the versions of a lock file, with their hashes."""
+    text = (ROOT / name).read_text()
+    return dict(re.findall(r"^([a-z][\w.-]*)==(\S+ .*?)(?=^\S|\Z)", text, re.DOTALL | re.MULTILINE))
+
+
+def test_the_workflow_installs_the_versions_that_the_tests_run_with():
+    helper, whole = locked("requirements-helper.txt"), locked("requirements.txt")
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = [*said["project"]["dependencies"], *said["dependency-groups"]["build"]]
+    assert {re.match(r"[\w.-]+", one)[0].lower() for one in asked} <= {*helper}
+    assert {name: said for name, said in helper.items() if whole.get(name) != said} == {}
+
+
+def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(tmp_path):
+    source = tmp_path / "origin" / "Megalotron" / "image-process"
+    subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
+    subprocess.run(
+        ["git", "-C", source, "config", "uploadpack.allowAnySHA1InWant", "true"], check=True
+    )
+    commit = subprocess.run(
+        ["git", "-C", source, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "publish-image.yml").read_text())
+    (step,) = (one for one in workflow["jobs"]["image"]["steps"] if one["name"] == "Get the helper")
+    given = {
+        "GITHUB_SERVER_URL": f"file://{tmp_path}/origin",
+        "REPOSITORY": "Megalotron/image-process",
+        "COMMIT": commit,
+        "RUNNER_TEMP": str(tmp_path),
+        "GITHUB_PATH": str(tmp_path / "path"),
+    }
+    subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]], check=True, env=os.environ | given
+    )
+    place = (tmp_path / "path").read_text().strip()
+    done = subprocess.run(
+        [f"{place}/megalotron-images", "tags-for", "refs/heads/main"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "main\n"
