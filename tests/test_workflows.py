@@ -73,17 +73,20 @@ def test_the_stacks_own_lines_pass_what_the_reusable_workflow_asks_for():
 
 
 def locked(name):
-    """Return the versions of a lock file, with their hashes."""
-    text = (ROOT / name).read_text()
-    return dict(re.findall(r"^([a-z][\w.-]*)==(\S+ .*?)(?=^\S|\Z)", text, re.DOTALL | re.MULTILINE))
+    """Return the versions of a lock file, each with its hashes."""
+    found = re.findall(
+        r"^([a-z][\w.-]*==\S+)(.*?)(?=^\S|\Z)", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE
+    )
+    return {version: re.findall(r"sha256:\w+", hashes) for version, hashes in found}
 
 
 def test_the_workflow_installs_the_versions_that_the_tests_run_with():
     helper, whole = locked("requirements-helper.txt"), locked("requirements.txt")
     said = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [*said["project"]["dependencies"], *said["dependency-groups"]["build"]]
-    assert {re.match(r"[\w.-]+", one)[0].lower() for one in asked} <= {*helper}
-    assert {name: said for name, said in helper.items() if whole.get(name) != said} == {}
+    names = {version.partition("==")[0] for version in helper}
+    assert {re.match(r"[\w.-]+", one)[0].lower() for one in asked} <= names
+    assert {one: hashes for one, hashes in helper.items() if whole.get(one) != hashes} == {}
 
 
 def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(tmp_path):
