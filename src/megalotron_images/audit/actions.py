@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from megalotron_images.audit import builders, commands, metadata_action, releasers
+from megalotron_images.audit import builders, commands, metadata_action, releasers, scripts
 from megalotron_images.audit.expressions import as_text, truth
 from megalotron_images.audit.knowledge import ACTIONS, HARMLESS
 from megalotron_images.audit.model import Place, Rule
@@ -54,9 +54,11 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
 
 def _runs_shell(run: Run, key: str, inputs: Map, env: dict[str, str]) -> bool:
     """Follow the inputs that are shell commands; return whether they say what is pushed."""
-    before = len(run.facts)
-    for one in _SHELL:
-        if one in inputs and key != "actions/github-script":
+    before, is_script = len(run.facts), key == "actions/github-script"
+    if is_script and scripts.PUSHES.search(inputs.get("script", "")):
+        run.doubt("a script in JavaScript pushes or logs in")
+    for one in () if is_script else _SHELL:
+        if one in inputs:
             run.place, step = _place(run, inputs, one), run.place
             Shell(run, dict(env), commands.handle).follow(inputs[one])
             run.place = step
@@ -89,7 +91,9 @@ def rows(run: Run, inputs: Map, key: str) -> list[tuple[str, Place]]:
     found = []
     for number, row in enumerate(text.splitlines()):
         place = Place(run.place.file, line + number if is_block else line)
-        found += [(one.strip(), place) for one in row.split(",") if one.strip()]
+        found += [
+            (one.strip(), place) for one in row.split(",") if one.strip() and row.strip()[0] != "#"
+        ]
     return found
 
 

@@ -1,6 +1,7 @@
 """What builds push by their outputs and caches, and what bake and compose files hold."""
 
 import csv
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -58,12 +59,17 @@ def interpolated(text: str, variables: dict[str, str]) -> str:
     return _INTERPOLATION.sub(value, text.replace("$$", "$"))
 
 
-def dotenv(run: Run) -> dict[str, str]:
-    """Return the variables of the file `.env`."""
-    if not run.folder.has(".env"):
-        return {}
-    pairs = (line.split("=", 1) for line in run.folder.text(".env").splitlines() if "=" in line)
-    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+_VARIABLE = re.compile(
+    r"^\s*(?:export\s+)?(\w+)\s*=\s*(?:\"(.*)\"|'(.*)'|(.*?))\s*(?:\s#.*)?$", re.MULTILINE
+)
+"""A line of a file `.env`."""
+
+
+def dotenv(run: Run, folder: str = "") -> dict[str, str]:
+    """Return the variables of the file `.env` in a folder, or else in the repository's."""
+    names = [one for one in (posixpath.join(folder, ".env"), ".env") if run.folder.has(one)]
+    text = run.folder.text(names[0]) if names else ""
+    return {one[1]: one[2] or one[3] or one[4] or "" for one in _VARIABLE.finditer(text)}
 
 
 def compose_push(

@@ -262,7 +262,8 @@ def _is_judged(image: Deployed, known: list[Fact]) -> bool:
     if image.kind == "kubernetes" and name in customised:
         return False
     pushed = {split(one.reference)[:2] for one in known if isinstance(one, Push)}
-    ours = any(f"{ORGANISATION}/" in one for one in expand(image.reference, opened=False))
+    names = (split(one).name.lower() for one in expand(image.reference, opened=False))
+    ours = any(re.search(rf"(^|\W){ORGANISATION}/", one) for one in names)
     return ours or name in pushed
 
 

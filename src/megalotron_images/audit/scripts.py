@@ -26,7 +26,7 @@ _SPEAKS = re.compile(
     r"docker|podman|image|push|publish|deploy|release|container|registry|ghcr|ship", re.IGNORECASE
 )
 _IMAGES = re.compile("docker|image|container|registry|ghcr", re.IGNORECASE)
-_PUSHES = re.compile(
+PUSHES = re.compile(
     r"(docker|podman|buildah|nerdctl)[\s\S]{0,40}\b(push|login)\b|kaniko|skopeo copy"
 )
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
@@ -110,7 +110,7 @@ def _text(
 
 
 def _judge_text(shell: "Shell", name: str, text: str) -> str | None:
-    if _PUSHES.search(text):
+    if PUSHES.search(text):
         shell.run.doubt(f"{name} pushes or logs in, in a language that is not followed")
     return None
 

@@ -19,7 +19,7 @@ from megalotron_images.audit.texts import asked, either, known, same, show, unkn
 from megalotron_images.audit.yaml_files import Unreadable
 
 _PARSER = Parser(Language(tree_sitter_bash.language()))
-_EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[[^\]]*\])?(.*)", re.DOTALL)
+_EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
 _WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
@@ -219,6 +219,9 @@ class Shell:
         match = _TEST.fullmatch(text)
         if not match:
             return None
+        if match[2] == "=~":
+            pattern = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), match[3].strip("\"'"))
+            return asked(lambda one: bool(filters.search(pattern, one)), fill(match[1]))
         value, pattern = fill(match[1]), fill(match[3])
         return _compared(value, match[2], pattern, '"' in match[3])
 
@@ -434,8 +437,10 @@ class Shell:
         match = _EXPANSION.fullmatch(text)
         if not match or match[2]:
             return unknown(f"${{{text}}}")
-        name, sign = match[3], match[4]
+        name, at, sign = match[3], match[4] or "", match[5]
         value = self.variable(self.env.get(name, name) if match[1] else name)
+        if at.isdigit():
+            value = ([*value.split()[int(at) :], ""])[0]
         rest = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), sign)
         if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
             return self._default(name, value, default[1], default[2])
@@ -467,9 +472,7 @@ def _sign(node: Node) -> str:
 
 def _compared(value: str, sign: str, pattern: str, quoted: bool) -> bool | None:
     """Whether a comparison of `[[ … ]]` or `case` holds; None if nobody can tell."""
-    if sign == "=~":
-        answer = asked(lambda one: bool(filters.search(pattern, one)), value)
-    elif quoted or not re.search(r"[*?\[]", pattern):
+    if quoted or not re.search(r"[*?\[]", pattern):
         answer = same(value, pattern)
     elif pattern == "*":
         answer = True

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from megalotron_images.audit import actions, commands
+from megalotron_images.audit import actions, commands, scripts
 from megalotron_images.audit.events import Scenario, github, scenarios, triggers
 from megalotron_images.audit.expressions import (
     MAYBE,
@@ -44,7 +44,7 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
     if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
         raise Unreadable("it is no workflow: it has no jobs")
     starts = scenarios(document, folder.text(name))
-    if set(triggers(document)) == {"workflow_call"}:
+    if set(triggers(document)) <= {"workflow_call"}:
         if name in called:
             return
         starts = _any_start(folder.text(name))
@@ -81,6 +81,7 @@ def _chosen(given: Map) -> dict[str, str]:
 def _workflow(run: Run, document: Map) -> dict[str, Any]:
     """Follow the jobs of a workflow; return the outputs of each."""
     _set_env(run, document.get("env"))
+    run.contexts["defaults"] = _defaults(document)
     done = dict[str, Any]()
     jobs = document["jobs"]
     for name in jobs:
@@ -168,9 +169,11 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
     if "uses" in job:
         return _call(inner, job)
     _set_env(inner, job.get("env"))
-    defaults = job.get("defaults")
-    folder = (defaults.get("run") or {}).get("working-directory", "") if defaults else ""
-    _steps(inner, job.get("steps"), render(folder, inner.contexts))
+    windows = {"shell": "pwsh"} if "windows" in render(job.get("runs-on"), inner.contexts) else {}
+    given = windows | contexts["defaults"] | _defaults(job)
+    _steps(
+        inner, job.get("steps"), {key: render(one, inner.contexts) for key, one in given.items()}
+    )
     held = job.get("outputs")
     return _outputs(inner, held if isinstance(held, Map) else Map())
 
@@ -258,7 +261,14 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
     return _outputs(inner, declared.get("outputs") or Map())
 
 
-def _steps(run: Run, steps: Any, folder: str = "") -> None:
+def _defaults(node: Map) -> dict[str, Any]:
+    """Return the settings of a workflow or job for its scripts."""
+    held = node.get("defaults")
+    given = held.get("run") if isinstance(held, Map) else None
+    return dict(given) if isinstance(given, Map) else {}
+
+
+def _steps(run: Run, steps: Any, defaults: dict[str, str]) -> None:
     """Follow steps, each with the variables of those before."""
     for at, step in enumerate(steps if isinstance(steps, Seq) else []):
         if not isinstance(step, Map):
@@ -274,7 +284,7 @@ def _steps(run: Run, steps: Any, folder: str = "") -> None:
             for key in step.get("env") or {}
             if key in run.contexts["env"]
         }
-        outputs = _step(run, step, folder)
+        outputs = _step(run, step, defaults)
         run.contexts["env"] = before | {
             key: text
             for key, text in run.contexts["env"].items()
@@ -287,14 +297,13 @@ def _steps(run: Run, steps: Any, folder: str = "") -> None:
         }
 
 
-def _step(run: Run, step: Map, folder: str) -> dict[str, Any]:
+def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
     """Follow a step; return its outputs."""
     if "run" in step:
         place = Place(run.place.file, step.lines["run"])
-        where = render(step.get("working-directory", folder), run.contexts)
-        return _script(
-            run, render(step["run"], run.contexts), place, where, step.get("shell", "bash")
-        )
+        given = {"shell": "bash", "working-directory": ""} | defaults | step
+        where, shell = (render(given[key], run.contexts) for key in ("working-directory", "shell"))
+        return _script(run, render(step["run"], run.contexts), place, where, shell)
     if "uses" not in step:
         return {}
     file = run.place.file
@@ -302,10 +311,11 @@ def _step(run: Run, step: Map, folder: str) -> dict[str, Any]:
     inputs = Map()
     given = step.get("with")
     given = given if isinstance(given, Map) else Map()
-    for key, text in given.items():
+    for name, text in given.items():
+        key = name.lower()  # GitHub's inputs have no case
         inputs[key] = render(text, run.contexts)
-        inputs.lines[key] = given.lines[key]
-        inputs.lines[f"{key}:"] = given.lines[key] - ("\n" in text)
+        inputs.lines[key] = given.lines[name]
+        inputs.lines[f"{key}:"] = given.lines[name] - ("\n" in text)
     name = render(step["uses"], run.contexts)
     if name.startswith("./"):
         outputs = _composite(run, name, inputs)
@@ -321,12 +331,13 @@ def _script(run: Run, text: str, place: Place, folder: str, language: str) -> di
     context = run.contexts["github"]
     env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
     env |= {name: f"${name}" for name in _FILES}
+    env.setdefault("GITHUB_ACTION_PATH", ".")
     env |= {"HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", "\0folder": folder}
     for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
         run.files.pop(path, None)
     if re.match(r"python|node", language):
-        if re.search(r"docker|podman", text):
-            run.doubt(f"a script in {language} speaks of docker")
+        if scripts.PUSHES.search(text):
+            run.doubt(f"a script in {language} pushes or logs in")
         return {}
     if re.match("pwsh|powershell|cmd", language):
         text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
@@ -360,7 +371,7 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
         return {}
     document = documents[0] if documents and isinstance(documents[0], Map) else Map()
     held = document.get("runs") or Map()
-    if held.get("using") != "composite":
+    if str(held.get("using")).lower() != "composite":
         if actions.looks(name, inputs):
             run.doubt(f"the action {name} is a program of its own")
         return {}
@@ -372,14 +383,24 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
         key: render(one.get("default", ""), run.contexts) if isinstance(one, Map) else ""
         for key, one in declared.items()
     }
-    inner.contexts = run.contexts | {"inputs": defaults | dict(inputs), "steps": {}}
+    defaults = {key.lower(): text for key, text in defaults.items()}
+    github = run.contexts["github"] | {"action_path": base}
+    inner.contexts = run.contexts | {
+        "github": github,
+        "inputs": defaults | dict(inputs),
+        "steps": {},
+    }
     for key, text in inputs.items():
         run.bind(text, Place(run.place.file, inputs.lines[key]))
-    _steps(inner, held.get("steps"))
+    _steps(inner, held.get("steps"), {})
     run.contexts["env"] = inner.contexts["env"]
     return _outputs(inner, document.get("outputs") or Map())
 
 
 def local_calls(folder: Folder, name: str) -> set[str]:
     """Return the workflows of the folder that a workflow calls."""
-    return set(re.findall(r"uses:\s*[\"']?\./(\.github/workflows/[\w./-]+)", folder.text(name)))
+    document = next(iter(folder.documents(name)), None)
+    jobs = document.get("jobs") if isinstance(document, Map) else None
+    held = jobs.values() if isinstance(jobs, Map) else ()
+    targets = (str(job.get("uses", "")) for job in held if isinstance(job, Map))
+    return {one[2:] for one in targets if one.startswith("./")}

@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from megalotron_images.audit.texts import clean
 
-_LARGEST = 300_000
+_LARGEST, _LARGEST_YAML = 3_000_000, 300_000
 """Bytes of a file that is read; a larger one is told as one that cannot be."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
@@ -79,7 +79,9 @@ class Folder:
 
     def _documents(self, name: str) -> list[Any]:
         """Return a file's YAML documents; raise Unreadable where it is none."""
-        return parse(self.text(name))
+        if len(text := self.text(name)) > _LARGEST_YAML:
+            raise Unreadable(f"it is larger than {_LARGEST_YAML // 1000} kB")
+        return parse(text)
 
 
 def parse(text: str) -> list[Any]:
