@@ -41,6 +41,8 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
     if key in ("docker/build-push-action", "depot/build-push-action") and "repository" in inputs:
         key = "docker/build-push-action@v1"
     special = next((known_ for end, known_ in _SPECIAL.items() if key.endswith(end)), None)
+    if "semantic-release" in key:
+        releasers.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
     if special:
         return special(run, inputs, env) or {}
     if key in ACTIONS:

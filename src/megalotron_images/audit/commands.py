@@ -29,6 +29,13 @@ _ENGINES = {
     "docker-compose",
     "podman-compose",
 }
+_COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
+_QUIET = set(
+    "grep egrep rg which type hash apt apt-get brew dnf yum apk pip pip3 pipx npm go gh git curl wget"
+    " systemctl service cp mv rm ls mkdir chmod chown cat install usermod man snap choco python python3"
+    " bash sh ssh make".split()
+)
+"""Programs whose words may be an engine's name, and run none."""
 _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
 
 
@@ -46,7 +53,22 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
         return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
+    if (inner := _inner(name, words)) is not None:
+        return handle(shell, inner, stdin)
     return scripts.called(shell, words, stdin, handle)
+
+
+def _inner(name: str, words: list[str]) -> list[str] | None:
+    """Return the command that another one runs, as `nice docker push` and `su -c '…'` do."""
+    if name in _QUIET:
+        return None
+    for at, word in enumerate(words[1:], 1):
+        if word.rpartition("/")[2] in _ENGINES | set(_COPIERS) and words[at + 1 :]:
+            return words[at:]
+        is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
+        if is_text and scripts.PUSHES.search(show(word)):
+            return ["bash", "-c", word]
+    return None
 
 
 def _name(words: list[str]) -> str:
@@ -215,6 +237,9 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
         handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
 
 
+_COPIES = ("copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten", "attach", "mod")
+
+
 def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
     """Note copies: the last operand is written, by `oras push` the first."""
     if flag(words, "--dry-run"):
@@ -225,9 +250,9 @@ def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
     if "login" in verbs:
         at = words.index("login") + 1
         login(shell, words[at:], stdin)
-    elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
-        at = 0 if program == "oras" and "push" in verbs else -1
-        target = (options(words, "-t", "--tag") or [names[at] if names else ""])[0]
+    elif {*_COPIES} & set(verbs):
+        at = 0 if program == "oras" and {"push", "attach"} & set(verbs) else -1
+        target = (options(words, "-t", "--tag", "--create") or [names[at] if names else ""])[0]
         target = target.removeprefix("docker://")
         if re.match(
             r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
@@ -237,7 +262,7 @@ def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
             username, _, password = creds.partition(":")
             shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
         for each in target.split(",") if "push" in verbs else [target]:
-            shell.run.push(each if each else unknown("where a copy goes"))
+            shell.run.push(each or unknown("where a copy goes"), by_digest="attach" in verbs)
     elif "tag" in verbs and names[1:]:
         shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
     return
@@ -375,7 +400,7 @@ _VERBS: dict[str, Handler] = {
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
-    **{one: partial(_copy, program=one) for one in ("skopeo", "crane", "gcrane", "regctl", "oras")},
+    **{one: partial(_copy, program=one) for one in _COPIERS},
     **dict.fromkeys(("executor", "kaniko"), _kaniko),
     **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
     **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},

@@ -54,6 +54,8 @@ def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
         return
     for document in documents:
         if isinstance(document, Map):
+            if "includes" in document:
+                run.doubt(f"{names[0]} includes others, which may push images", WRITES)
             _goreleaser_images(run, document, names[0], variables)
 
 
@@ -136,6 +138,17 @@ def jib(run: Run, words: Sequence[str]) -> None:
         bare = re.sub(r":[^/:]*$", "", image)
         for tag in filter(None, tags):
             run.push(f"{bare}:{tag}")
+
+
+_RELEASERC = (".releaserc", *(f".releaserc.{one}" for one in ("json", "yaml", "yml", "js", "cjs", "mjs")))
+_RELEASERC += ("package.json", *(f"release.config.{one}" for one in ("js", "cjs", "mjs", "ts")))
+
+
+def semantic_release(run: Run, *more: str) -> None:
+    """Doubt semantic-release where its settings speak of images or of commands."""
+    texts = [run.folder.text(one) for one in _RELEASERC if run.folder.has(one)]
+    if any(re.search(r"release.*(docker|/exec)", one, re.DOTALL) for one in texts + [*more]):
+        run.doubt("semantic-release runs commands or pushes images", WRITES)
 
 
 def _configured(run: Run) -> list[str]:

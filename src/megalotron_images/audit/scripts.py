@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from megalotron_images.audit import releasers
 from megalotron_images.audit.model import Place
-from megalotron_images.audit.texts import has_holes, show, unknown
+from megalotron_images.audit.texts import either, has_holes, show, unknown
 from megalotron_images.audit.words import options
 from megalotron_images.audit.yaml_files import Unreadable
 
 if TYPE_CHECKING:
+    from megalotron_images.audit.run import Run
     from megalotron_images.audit.shell import Shell
 
 Handler = Callable[["Shell", list[str], str], str | None]
@@ -25,7 +26,7 @@ _HARMLESS = re.compile(
 _SPEAKS = re.compile(
     r"docker|podman|image|push|publish|deploy|release|container|registry|ghcr|ship", re.IGNORECASE
 )
-_IMAGES = re.compile("docker|image|container|registry|ghcr", re.IGNORECASE)
+_IMAGES = re.compile("docker|image|container|ghcr", re.IGNORECASE)
 PUSHES = re.compile(
     r"(docker|podman|buildah|nerdctl)[\s\S]{0,40}\b(push|login)\b|kaniko|skopeo copy"
 )
@@ -37,24 +38,24 @@ _RULE = re.compile(
 )
 """A rule of a Makefile: targets, what they need, recipe."""
 _JIB = re.compile(r"(^|[\s:])jib(\s|$)|jib(-maven-plugin:[\w.]+)?:build")
-_INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
+INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
 
 
 def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
     """Follow what a command runs that is a file of the repository; None: what it prints."""
     name, base = words[0], words[0].rpartition("/")[2]
     runners: dict[str, Callable[[], str | None]] = {
-        **dict.fromkeys(_INTERPRETERS, lambda: _interpreted(shell, words[1:], stdin, handler)),
+        **dict.fromkeys(INTERPRETERS, lambda: _interpreted(shell, words, stdin, handler)),
         **dict.fromkeys(_RUNNERS, lambda: _named(shell, base, words[1:], handler)),
         **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), lambda: _java(shell, words)),
         "make": lambda: make(shell, words[1:], handler),
-        "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], handler),
+        "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], handler, False),
         "ssh": lambda: _text(shell, words[-1], shell.run.place, [], handler),
     }
     if base in runners or name in runners:
         return runners[base if base in runners else name]()
     if re.fullmatch(r"python[\d.]*|node|ruby|perl|pwsh|go", base):
-        return _other(shell, words)
+        return _other(shell, words, stdin)
     if has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
     is_script = name.endswith((".sh", ".bash")) or not has_holes(name)
@@ -63,13 +64,14 @@ def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> st
 
 def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
     """Follow a script that is given to a shell: as an argument, a file or its standard input."""
+    is_own, words = words[0] not in ("source", "."), words[1:]
     given = next((at for at, one in enumerate(words) if re.fullmatch(r"-[a-z]*c", one)), None)
     if given is not None:
         return _text(shell, "".join(words[given + 1 : given + 2]), shell.run.place, [], handler)
     operands = [one for one in words if one[:1] not in ("-", "+")]
     if not operands:
         return _text(shell, stdin, shell.run.place, [], handler)
-    return script(shell, operands[0], operands[1:], handler)
+    return script(shell, operands[0], operands[1:], handler, is_own)
 
 
 def _is_harmless(name: str) -> bool:
@@ -77,7 +79,9 @@ def _is_harmless(name: str) -> bool:
     return bool(_HARMLESS.search(name)) and not _SPEAKS.search(name)
 
 
-def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) -> str | None:
+def script(
+    shell: "Shell", name: str, arguments: list[str], handler: Handler, is_own: bool = True
+) -> str | None:
     """Follow a script of the repository; one that is not there is a doubt."""
     if name.startswith(("/", "~")):
         return None  # a program of the machine's
@@ -92,19 +96,26 @@ def script(shell: "Shell", name: str, arguments: list[str], handler: Handler) ->
         return None
     if re.match(r"#!.*(python|node|ruby|perl)", text):
         return _judge_text(shell, path, text)
-    return _text(shell, text, Place(path, 1), arguments, handler)
+    return _text(shell, text, Place(path, 1), arguments, handler, is_own)
 
 
 def _text(
-    shell: "Shell", text: str, place: Place, arguments: list[str], handler: Handler
+    shell: "Shell",
+    text: str,
+    place: Place,
+    arguments: list[str],
+    handler: Handler,
+    is_own: bool = True,
 ) -> str | None:
-    """Follow a text of shell commands with arguments."""
+    """Follow a text of shell commands with arguments, with variables of its own or those here."""
     from megalotron_images.audit.shell import Shell
 
     run = shell.run.deeper(place)
     if run:
-        inner = Shell(run, dict(shell.env), handler)
-        inner.arguments(arguments)
+        inner = Shell(run, dict(shell.env) if is_own else shell.env, handler, shell.unset)
+        inner.functions = shell.functions
+        if is_own or arguments:
+            inner.arguments(arguments)
         inner.follow(text)
     return None
 
@@ -115,11 +126,11 @@ def _judge_text(shell: "Shell", name: str, text: str) -> str | None:
     return None
 
 
-def _other(shell: "Shell", words: list[str]) -> str | None:
+def _other(shell: "Shell", words: list[str], stdin: str) -> str | None:
     """Judge a program in another language by what its file holds, or by its name."""
     name = next((one for one in words[1:] if one[:1] != "-" and re.search(r"[./]", one)), "")
-    if "-c" in words or "-e" in words:
-        return _judge_text(shell, "a program in the command line", " ".join(words))
+    if "-c" in words or "-e" in words or not name:
+        return _judge_text(shell, "a program in the command line", " ".join([*words, stdin]))
     if name and shell.run.folder.has(name):
         return _judge_text(shell, name, shell.run.folder.text(name))
     if name and _SPEAKS.search(name) and not _is_harmless(name):
@@ -138,8 +149,9 @@ def _named(shell: "Shell", program: str, words: list[str], handler: Handler) -> 
             held = {}
         if name in held:
             return _text(shell, held[name], Place("package.json", 1), names[1:], handler)
-        return None
     text = " ".join(names)
+    if "semantic-release" in text:
+        releasers.semantic_release(shell.run)
     speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
     if speaks.search(text) and not _is_harmless(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
@@ -179,41 +191,88 @@ def make(shell: "Shell", words: list[str], handler: Handler) -> str | None:
     return None
 
 
+_IF = re.compile(r"^[ ]*(ifn?eq|ifn?def|else|endif)\b.*$", re.MULTILINE)
+
+
+def _plain(run: "Run", name: str) -> str:
+    """Return a Makefile with what it includes, its comments away and each line whole."""
+    text = run.folder.text(name)
+    for included in re.findall(r"^-?include\s+(.*)$", text, re.MULTILINE):
+        for one in included.split():
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), one))
+            text += "\n" + (run.folder.text(path) if run.folder.has(path) else "")
+    text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^([^\t#\n][^\n:=]*:[^\n=;]*);[ \t]*(.*)$", r"\1\n\t\2", text, flags=re.MULTILINE)
+    return re.sub(r"^(?!\t)(.*?)\\\n[ \t]*", _whole, text, flags=re.MULTILINE)
+
+
+def _whole(match: re.Match[str]) -> str:
+    return f"{match[1].rstrip()} "
+
+
+def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None, str]:
+    """Return the rule of a target, with what its `%` stands for."""
+    for match in rules:
+        for name in match[1].split():
+            before, sign, after = name.partition("%")
+            if name == target:
+                return match, ""
+            if sign and target.startswith(before) and target.endswith(after):
+                return match, target[len(before) : len(target) - len(after)]
+    return None, ""
+
+
 class _Makefile:
     """A Makefile's rules and variables."""
 
     def __init__(self, shell: "Shell", name: str, given: dict[str, str], handler: Handler) -> None:
         self.shell, self.name, self.handler = shell, name, handler
-        self.text = shell.run.folder.text(name)
-        self.variables = shell.env | {"MAKE": "make"}
+        self.text = _plain(shell.run, name)
+        self.text, is_conditional = _IF.subn("", self.text)
+        self.variables, chosen = shell.env | {"MAKE": "make"}, dict[str, str]()
         for match in re.finditer(
-            r"^(?:export\s+)?([\w.-]+)\s*([:?]*)=[ \t]*(.*)$", self.text, re.M
+            r"^[ ]*(?:export\s+|override\s+)*([\w.-]+)\s*([:?]*)=[ \t]*(.*)$", self.text, re.M
         ):
             if match[2] != "?" or match[1] not in self.variables:
                 line = self.text[: match.start()].count("\n") + 1
-                self.variables[match[1]] = value = match[3].partition(" #")[0].strip()
+                value = match[3].partition(" #")[0].strip()
+                if match[1] in chosen:
+                    value = either([chosen[match[1]], value])
+                self.variables[match[1]] = value
+                chosen |= {match[1]: value} if is_conditional else {}
                 shell.run.bind(value, Place(name, line))
         self.variables |= given
         self.done = set[str]()
 
-    def build(self, targets: list[str]) -> None:
+    def build(self, targets: list[str], is_asked: bool = True) -> None:
         """Follow the recipes of targets and of what they need; the first rule if none is given."""
         rules = list(_RULE.finditer(self.text + "\n"))
         first = next((m[1].split()[0] for m in rules if m[1][:1] != "."), "")
         for target in targets or [first]:
-            match = next((m for m in rules if target in m[1].split()), None)
-            if target in self.done or not match:
+            if target in self.done:
                 continue
             self.done.add(target)
+            match, stem = _rule(rules, target)
+            if not match:
+                if target in targets and not _is_harmless(target) and is_asked:
+                    self.shell.run.doubt(f"{self.name} has no rule for {show(target)}")
+                continue
             if needed := match[2].partition("#")[0].split():
-                self.build(needed)
-            recipe = re.sub(r"^\t[@+-]*", "", match[3], flags=re.M)
+                self.build(needed, False)
+            recipe = re.sub(r"^\t[@+-]*", "", match[3], flags=re.M).replace("$*", stem)
+            recipe = re.sub(r"\$[({]call (\w+).*?[)}]", self.defined, recipe)
             line = self.text[: match.start(3)].count("\n") + 1
             whole = self.filled(recipe.replace("$@", target).replace("$$", "\0")).replace("\0", "$")
             self.shell.env |= {
                 n: self.filled(v) for n, v in self.variables.items() if n.isidentifier()
             }
             _text(self.shell, whole, Place(self.name, line), [], self.handler)
+
+    def defined(self, match: re.Match[str]) -> str:
+        """Return the lines of a `define`, in one."""
+        held = re.search(rf"^define {match[1]}\b.*\n((?:.*\n)*?)endef", self.text, re.M)
+        lines = held[1].splitlines() if held else []
+        return "; ".join(one.strip().lstrip("@+-") for one in lines if one.strip()) or match[0]
 
     def filled(self, text: str, depth: int = 0) -> str:
         """Return a text with make's variables put in; `$(shell …)` becomes the shell's own."""

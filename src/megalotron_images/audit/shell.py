@@ -375,6 +375,8 @@ class Shell:
 
     def words(self, node: Node) -> list[str]:
         """Return the words that a node becomes: an expansion without quotes is split."""
+        if node.type == "command_name" and node.named_child_count == 1:
+            return self.words(node.named_children[0])
         if node.type in ("simple_expansion", "expansion", "command_substitution"):
             return self.word(node).split()
         if node.type == "concatenation" and not re.search(r"[\"']", _text(node)):
