@@ -36,6 +36,8 @@ _QUIET = set(
     " bash sh ssh make".split()
 )
 """Programs whose words may be an engine's name, and run none."""
+_GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
+"""Words before an engine's verb."""
 _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
 
 
@@ -63,7 +65,8 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
     if name in _QUIET:
         return None
     for at, word in enumerate(words[1:], 1):
-        if word.rpartition("/")[2] in _ENGINES | set(_COPIERS) and words[at + 1 :]:
+        base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
+        if base in _COPIERS or (base in _ENGINES and verb in (*_VERBS, *_GROUPS)):
             return words[at:]
         is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
         if is_text and scripts.PUSHES.search(show(word)):
@@ -119,7 +122,7 @@ def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") ->
     while words and words[0][:1] == "-":
         words = words[2 if words[0] in VALUED else 1 :]
     verb, rest = (words[0], words[1:]) if words else ("", [])
-    if verb in ("image", "images", "i", "buildx", "builder", "plugin") and rest:
+    if verb in _GROUPS and rest:
         verb, rest = rest[0], rest[1:]
     if verb == "trust" and rest[:1] == ["sign"]:
         verb, rest = "push", rest[1:]
@@ -202,7 +205,7 @@ def _compose(shell: Shell, words: list[str], stdin: str) -> None:
     verb = next((one for one in operands(words)), "")
     if verb == "push" or (verb == "build" and flag(words, "--push")):
         services = operands(words)[1:]
-        builders.compose_push(shell.run, files, services, shell.env)
+        builders.compose_push(shell.run, files, services, shell.env, verb == "build")
 
 
 def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
@@ -254,6 +257,8 @@ def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
         at = 0 if program == "oras" and {"push", "attach"} & set(verbs) else -1
         target = (options(words, "-t", "--tag", "--create") or [names[at] if names else ""])[0]
         target = target.removeprefix("docker://")
+        if "mod" in verbs and "/" not in target:
+            target = f"{re.sub(r':[^/:]*$', '', names[0])}:{target}"
         if re.match(
             r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
         ):

@@ -140,7 +140,10 @@ def jib(run: Run, words: Sequence[str]) -> None:
             run.push(f"{bare}:{tag}")
 
 
-_RELEASERC = (".releaserc", *(f".releaserc.{one}" for one in ("json", "yaml", "yml", "js", "cjs", "mjs")))
+_RELEASERC = (
+    ".releaserc",
+    *(f".releaserc.{one}" for one in ("json", "yaml", "yml", "js", "cjs", "mjs")),
+)
 _RELEASERC += ("package.json", *(f"release.config.{one}" for one in ("js", "cjs", "mjs", "ts")))
 
 

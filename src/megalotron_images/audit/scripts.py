@@ -202,12 +202,15 @@ def _plain(run: "Run", name: str) -> str:
             path = posixpath.normpath(posixpath.join(posixpath.dirname(name), one))
             text += "\n" + (run.folder.text(path) if run.folder.has(path) else "")
     text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^([^\t#\n][^\n:=]*:[^\n=;]*);[ \t]*(.*)$", r"\1\n\t\2", text, flags=re.MULTILINE)
-    return re.sub(r"^(?!\t)(.*?)\\\n[ \t]*", _whole, text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^([^\t#\n][^\n:=]*:[^\n=;]*);[ \t]*(.*)$", r"\1\n\t\2", text, flags=re.MULTILINE
+    )
+    return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", _whole, text, flags=re.MULTILINE)
 
 
 def _whole(match: re.Match[str]) -> str:
-    return f"{match[1].rstrip()} "
+    """Return continued lines as one, and empty ones instead of the others."""
+    return re.sub(r"\\\n\s*", " ", match[0]) + "\n" * match[0].count("\n")
 
 
 def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None, str]:
