@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands
+from megalotron_images.audit.builders import interpolated
 from megalotron_images.audit.expressions import secret
 from megalotron_images.audit.knowledge import MACHINES, SCRIPTS
 from megalotron_images.audit.model import Fact, Place
@@ -16,8 +17,9 @@ from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, ite
 
 _SPEAKS = re.compile(
     r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+)?[\"']?(push|login|publish)|kaniko|withRegistry"
-    r"|\.push\(|Docker@|buildah|podman|skopeo|crane|plugins/docker|orbs?:[\s\S]*docker|jib"
-    r"|containerRegistry|gcr\.io/cloud-builders/docker|^images:|skaffold|buildx.*--push",
+    r"|\.push\(|Docker@|buildah|podman|skopeo|crane|plugins?[/-](docker|ecr|gcr|acr)|jib|output-image"
+    r"|orbs?:[\s\S]*(docker|[eg]cr|acr)|containerRegistry|gcr\.io/cloud-builders/docker|^images:"
+    r"|skaffold|buildx.*--push|build-and-push|^include:",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -37,9 +39,10 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
     """Note the facts in another machine's file: its shell, and a doubt where it may push."""
     text = folder.text(name)
     run = Run(folder, name, {"github": {}}, Place(name, 1), facts)
+    variables = _variables(kind(name)) | _own_variables(folder, name)
     for script, line in _scripts(folder, name, text):
         run.place = Place(name, line)
-        Shell(run, _variables(kind(name)), commands.handle, secret).follow(script)
+        Shell(run, dict(variables), commands.handle, secret).follow(script)
     for match in _REGISTRY.finditer(text):
         run.place = Place(name, text[: match.start()].count("\n") + 1)
         run.login(match[1], unknown("credentials of Jenkins"), unknown("credentials of Jenkins"))
@@ -58,6 +61,19 @@ def _variables(machine: str) -> dict[str, str]:
         "CI_COMMIT_SHA": known("the commit's hash", "4f3c2b1a" * 5),
         "CI_COMMIT_SHORT_SHA": known("the commit's hash", "4f3c2b1a"),
     }
+
+
+def _own_variables(folder: Folder, name: str) -> dict[str, str]:
+    """Return the variables that a file of GitLab's sets for all its jobs."""
+    try:
+        documents = folder.documents(name) if kind(name) == "GitLab" else []
+    except Unreadable:
+        return {}
+    held = [one.get("variables") for one in documents if isinstance(one, Map)]
+    found = _variables("GitLab")
+    for key, text in (pair for one in held if isinstance(one, Map) for pair in one.items()):
+        found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
+    return found if documents else {}
 
 
 def _scripts(folder: Folder, name: str, text: str) -> Iterator[tuple[str, int]]:
@@ -85,7 +101,7 @@ def _walk(node: Any, is_shell: bool) -> Iterator[tuple[str, int]]:
             if key in SCRIPTS:
                 yield value, line
         else:
-            yield from _walk(value, isinstance(value, Seq) and key in SCRIPTS)
+            yield from _walk(value, isinstance(value, Seq) and (is_shell or key in SCRIPTS))
 
 
 def _joined(lines: list[tuple[str, int]]) -> str:
