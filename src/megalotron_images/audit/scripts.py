@@ -240,7 +240,7 @@ class _Makefile:
                 line = self.text[: match.start()].count("\n") + 1
                 value = match[3].partition(" #")[0].strip()
                 if match[1] in chosen:
-                    value = either([chosen[match[1]], value])
+                    value = either(map(self.settled, (chosen[match[1]], value)))
                 self.variables[match[1]] = value
                 chosen |= {match[1]: value} if is_conditional else {}
                 shell.run.bind(value, Place(name, line))
@@ -271,6 +271,10 @@ class _Makefile:
             }
             _text(self.shell, whole, Place(self.name, line), [], self.handler)
 
+    def settled(self, value: str) -> str:
+        """Return one of several values; what a command prints is unknown there."""
+        return unknown(value) if "$(shell" in value else self.filled(value)
+
     def defined(self, match: re.Match[str]) -> str:
         """Return the lines of a `define`, in one."""
         held = re.search(rf"^define {match[1]}\b.*\n((?:.*\n)*?)endef", self.text, re.M)
@@ -282,7 +286,7 @@ class _Makefile:
         if depth > 8:
             return unknown("a variable of the Makefile that holds itself")
         text = re.sub(r"\$\((info|warning) [^()]*\)", "", text)
-        text = re.sub(r"\$\(shell ([^()]*(?:\([^()]*\)[^()]*)*)\)", r"\0(\1)", text)
+        text = re.sub(r"\$\(shell\s+([^()]*(?:\([^()]*\)[^()]*)*)\)", r"\0(\1)", text)
         text = re.sub(
             r"\$[({]([\w.-]+)[)}]",
             lambda m: (
