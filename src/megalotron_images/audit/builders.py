@@ -186,7 +186,7 @@ def _lists(
 ) -> Iterator[tuple[str, Place]]:
     """Yield the texts in the values of a key in a file in HCL or JSON, with their lines."""
     defaults = dict(re.findall(r'variable\s+"(\w+)"\s*\{[^}]*?default\s*=\s*"([^"]*)"', text))
-    values = variables | {one: variables.get(one, held) for one, held in defaults.items()}
+    values = {**defaults, **variables}
     for match in re.finditer(rf'(?<![\w-])"?{key}"?\s*[=:]\s*', text):
         for item, at in _elements(text, match.end()):
             place = Place(name, text[:at].count("\n") + 1)

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, releasers, scripts
-from megalotron_images.audit.knowledge import PROGRAMS, VALUED
+from megalotron_images.audit.knowledge import PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import How
 from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Handler, Shell
@@ -30,12 +30,6 @@ _ENGINES = {
     "podman-compose",
 }
 _COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
-_QUIET = set(
-    "grep egrep rg which type hash apt apt-get brew dnf yum apk pip pip3 pipx npm go gh git curl wget"
-    " systemctl service cp mv rm ls mkdir chmod chown cat install usermod man snap choco python python3"
-    " bash sh ssh make".split()
-)
-"""Programs whose words may be an engine's name, and run none."""
 _GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
 """Words before an engine's verb."""
 _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
@@ -62,7 +56,7 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 def _inner(name: str, words: list[str]) -> list[str] | None:
     """Return the command that another one runs, as `nice docker push` and `su -c '…'` do."""
-    if name in _QUIET:
+    if name in QUIET:
         return None
     for at, word in enumerate(words[1:], 1):
         base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
@@ -96,12 +90,13 @@ def _tee(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 
 def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Follow what `xargs` runs for each word that it reads; alone it prints them."""
+    """Follow what `xargs` runs, for each word that it reads or for all; alone it prints them."""
     rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
     printed = None if rest else stdin.strip()
-    for item in stdin.split() if rest else []:
-        held = [one.replace("{}", item) for one in rest]
-        handle(shell, held if held != rest else [*rest, item], "")
+    is_single = any(one[:2] in ("-n", "-I", "-i", "-L") for one in words) or ":::" in words
+    for items in [[one] for one in stdin.split()] if is_single else [stdin.split()]:
+        held = [one.replace("{}", " ".join(items)) for one in rest]
+        handle(shell, held if held != rest else [*rest, *items], "") if rest else None
     return printed
 
 
@@ -230,12 +225,12 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
     rest = list(words)
     while rest and rest[0][:1] == "-":
         rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
-    tool = (
-        re.search(r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", rest[0])
-        if rest
-        else None
+    tool = re.search(
+        r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", "".join(rest[:1])
     )
-    if tool:
+    if rest[1:2] and (rest[1] in _ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
+        handle(shell, rest[1:], stdin)
+    elif tool:
         name = "executor" if tool[0] == "kaniko" else tool[0]
         handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
 
@@ -329,6 +324,7 @@ def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 
 def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
+    words = words[words[:1] == ["--"] :]
     if not words:
         return ""
     form, given = words[0].replace("\\n", "\n"), words[1:]
@@ -400,7 +396,7 @@ _VERBS: dict[str, Handler] = {
     "manifest": _manifest,
     "imagetools": _imagetools,
     "bake": builders.bake_command,
-    "run": container,
+    **dict.fromkeys(("run", "exec"), container),
     "--": _engine,
 }
 """What an engine's commands do."""

@@ -1,4 +1,4 @@
-"""Images that the repository runs: compose, Kubernetes, Helm values, kustomize, Terraform, Nomad."""
+"""Images that the repository runs: compose, Kubernetes, Helm, kustomize, Terraform, Nomad."""
 
 import re
 from collections.abc import Iterator

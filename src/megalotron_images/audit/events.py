@@ -41,7 +41,7 @@ class Scenario:
 
 def triggers(workflow: Map) -> dict[str, Any]:
     """Return the events of a workflow's `on`, each with its settings."""
-    events = next((one for key, one in workflow.items() if key.lower() in ("on", "true")), {})
+    events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
     if isinstance(events, str):
         return {events: {}}
     if isinstance(events, list):

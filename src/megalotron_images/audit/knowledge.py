@@ -11,6 +11,8 @@ VALUED = frozenset(_TABLES["words"]["valued"].split())
 """Options of docker and its kin that have a value."""
 SCRIPTS = frozenset(_TABLES["words"]["scripts"].split())
 """Keys below which other machines take shell commands."""
+QUIET = frozenset(_TABLES["words"]["quiet"].split())
+"""Programs whose words may be an engine's name, and that run none."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
 PROGRAMS: Mapping[str, str] = _TABLES["programs"]

@@ -150,7 +150,7 @@ _RELEASERC += ("package.json", *(f"release.config.{one}" for one in ("js", "cjs"
 def semantic_release(run: Run, *more: str) -> None:
     """Doubt semantic-release where its settings speak of images or of commands."""
     texts = [run.folder.text(one) for one in _RELEASERC if run.folder.has(one)]
-    if any(re.search(r"release.*(docker|/exec)", one, re.DOTALL) for one in texts + [*more]):
+    if any(re.search(r"release.*(docker|/exec)", one, re.DOTALL) for one in [*texts, *more]):
         run.doubt("semantic-release runs commands or pushes images", WRITES)
 
 

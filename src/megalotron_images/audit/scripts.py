@@ -59,7 +59,8 @@ def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> st
     if has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
     is_script = name.endswith((".sh", ".bash")) or not has_holes(name)
-    return script(shell, name, words[1:], handler) if "/" in name and is_script else None
+    is_path = "/" in name and ":" not in name  # with a colon it is a reference
+    return script(shell, name, words[1:], handler) if is_path and is_script else None
 
 
 def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:

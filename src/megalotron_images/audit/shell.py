@@ -216,9 +216,10 @@ class Shell:
             value = fill(match[2])
             is_empty = same(value, "") if value else True
             return None if is_empty is None else is_empty is (match[1] == "z")
-        match = _TEST.fullmatch(text)
-        if not match:
-            return None
+        return self.comparison(match, fill) if (match := _TEST.fullmatch(text)) else None
+
+    def comparison(self, match: re.Match[str], fill: Callable[[str], str]) -> bool | None:
+        """Whether a comparison of two words holds; None if nobody can tell."""
         if match[2] == "=~":
             pattern = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), match[3].strip("\"'"))
             return asked(lambda one: bool(filters.search(pattern, one)), fill(match[1]))
@@ -395,7 +396,7 @@ class Shell:
             "expansion": lambda: self.expansion(text[2:-1]),
             "command_substitution": lambda: self._substituted(node),
             "arithmetic_expansion": lambda: unknown(text),
-            "process_substitution": lambda: unknown(text),
+            "process_substitution": lambda: self._process(node, text),
             "array": lambda: " ".join(self.words_of(node)),
             "command_name": lambda: self._joined(node),
             "concatenation": lambda: self._joined(node),
@@ -413,6 +414,12 @@ class Shell:
         printed = self.statements(node, "") if self.run.depth < _MOST_ITEMS else ""
         self.env, self.run.depth = before, self.run.depth - 1
         return printed.rstrip("\n")
+
+    def _process(self, node: Node, text: str) -> str:
+        """Return a file's name for what the commands in `<(…)` print."""
+        name = unknown(text)
+        self.run.files[name] = self._substituted(node)
+        return name
 
     def _string(self, node: Node) -> str:
         """Return a string in double quotes; its parts have gaps where the grammar drops spaces."""
@@ -441,12 +448,20 @@ class Shell:
             return unknown(f"${{{text}}}")
         name, at, sign = match[3], match[4] or "", match[5]
         value = self.variable(self.env.get(name, name) if match[1] else name)
-        if at.isdigit():
-            value = ([*value.split()[int(at) :], ""])[0]
+        if at not in ("", "@", "*"):
+            value = self.element(value, at)
         rest = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), sign)
         if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
             return self._default(name, value, default[1], default[2])
         return filters.expanded(value, rest) if rest else value
+
+    def element(self, value: str, at: str) -> str:
+        """Return an element of an array, by its number or its key."""
+        if at.isdigit():
+            return [*value.split()[int(at) :], ""][0]
+        key = f"[{self.fill(at)}]="
+        keyed = (one.removeprefix(key) for one in value.split() if one.startswith(key))
+        return next(keyed, unknown(f"the element {at}"))
 
     def _default(self, name: str, value: str, sign: str, text: str) -> str:
         filled = self.fill(text) if text and sign != "?" else ""
@@ -455,8 +470,8 @@ class Shell:
         is_set = name in self.env and same(value, "")
         if sign == "+":
             return filled if is_set is False else "" if is_set else either([filled, ""])
-        if name not in self.env:
-            return either([filled, value])
+        if name not in self.env:  # a job's variables are all in its workflow
+            return filled if "steps" in self.run.contexts else either([filled, value])
         return value if is_set is False else filled if is_set else either([value, filled])
 
 

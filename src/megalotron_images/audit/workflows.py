@@ -301,8 +301,8 @@ def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
     """Follow a step; return its outputs."""
     if "run" in step:
         place = Place(run.place.file, step.lines["run"])
-        given = {"shell": "bash", "working-directory": ""} | defaults | step
-        where, shell = (render(given[key], run.contexts) for key in ("working-directory", "shell"))
+        settings = {"shell": "bash", "working-directory": ""} | defaults | step
+        where, shell = (render(settings[key], run.contexts) for key in ("working-directory", "shell"))
         return _script(run, render(step["run"], run.contexts), place, where, shell)
     if "uses" not in step:
         return {}
