@@ -8,20 +8,16 @@ from typing import Any
 
 from megalotron_images.audit import builders, commands, metadata_action, releasers, scripts
 from megalotron_images.audit.expressions import as_text, truth
-from megalotron_images.audit.knowledge import ACTIONS, HARMLESS
+from megalotron_images.audit.knowledge import ACTIONS, HARMLESS, PATTERNS
 from megalotron_images.audit.model import Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PERSON, apply, known, show, unknown
 from megalotron_images.audit.yaml_files import Map, parse
 
-_CONTAINERS = re.compile(
-    r"docker|container|kaniko|buildah|podman|buildpack|ghcr|\becr|\bgcr|\bacr\b|quay|\boci|jib|\bko\b"
-    r"|nerdctl|bake|crane|skopeo|registry|image.*(push|publish|build)|(push|publish|build).*image",
-    re.IGNORECASE,
-)
-_INPUTS = re.compile(r"image|registry|docker|container|repository_tag|\brepo-?tag", re.IGNORECASE)
-_VALUES = re.compile(r"docker[- ]|ghcr\.io|quay\.io|gcr\.io|azurecr|\.ecr\.|docker\.io|--push\b")
+_CONTAINERS = PATTERNS["image_actions"]
+_INPUTS = PATTERNS["image_inputs"]
+_VALUES = PATTERNS["image_values"]
 _SHELL = ("run", "command", "commands", "cmd", "script")
 """Inputs in which actions take shell commands."""
 
@@ -61,9 +57,8 @@ def _runs_shell(run: Run, key: str, inputs: Map, env: dict[str, str]) -> bool:
         run.doubt("a script in JavaScript pushes or logs in")
     for one in () if is_script else _SHELL:
         if one in inputs:
-            run.place, step = _place(run, inputs, one), run.place
-            Shell(run, dict(env), commands.handle).follow(inputs[one])
-            run.place = step
+            with run.at(_place(run, inputs, one)):
+                Shell(run, dict(env), commands.handle).follow(inputs[one])
     return len(run.facts) > before
 
 
@@ -169,20 +164,11 @@ def _composed(run: Run, entry: Mapping[str, Any], inputs: Map, registry: str) ->
 
 def _default(entry: Mapping[str, Any], github: Mapping[str, Any]) -> str:
     """Return the tag that an action writes if none is given."""
-    if entry.get("default") == "branch" and github["ref_type"] == "branch":
-        name = str(github["ref_name"])
-        return (
-            "latest"
-            if name in ("main", "master")
-            else apply(lambda one: one.replace("/", "-"), name)
-        )
-    if entry.get("default") == "hash":
-        is_tag = github["ref_type"] == "tag"
-        return (
-            str(github["ref_name"])
-            if is_tag
-            else apply(lambda one: f"{one}-4f3c2b1", github["ref_name"])
-        )
+    kind, on, name = entry.get("default"), github["ref_type"], str(github["ref_name"])
+    if kind == "hash":
+        return name if on == "tag" else apply(lambda one: f"{one}-4f3c2b1", name)
+    if kind == "branch" and on == "branch" and name not in ("main", "master"):
+        return apply(lambda one: one.replace("/", "-"), name)
     return "latest"
 
 
@@ -195,15 +181,13 @@ def _build_push(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
         if not tags and "outputs" not in inputs and "tags" not in inputs:
             run.doubt("it pushes without a tag")
     for one in inputs.get("outputs", "").splitlines():
-        run.place, place = _place(run, inputs, "outputs"), run.place
-        builders.outputs(run, [one], [reference for reference, _ in tags])
-        run.place = place
-    run.place, place = _place(run, inputs, "cache-to"), run.place
-    builders.caches(run, inputs.get("cache-to", "").splitlines())
-    run.place, shell = _place(run, inputs, "build-args"), Shell(run, env, commands.handle)
-    for argument in inputs.get("build-args", "").splitlines():
-        commands.note_build_argument(shell, argument)
-    run.place = place
+        with run.at(_place(run, inputs, "outputs")):
+            builders.outputs(run, [one], [reference for reference, _ in tags])
+    with run.at(_place(run, inputs, "cache-to")):
+        builders.caches(run, inputs.get("cache-to", "").splitlines())
+    with run.at(_place(run, inputs, "build-args")):
+        for argument in inputs.get("build-args", "").splitlines():
+            commands.note_build_argument(Shell(run, env, commands.handle), argument)
     return {"digest": known("a digest", f"sha256:{'0' * 64}"), "imageid": unknown("an image's ID")}
 
 

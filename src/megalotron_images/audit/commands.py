@@ -10,7 +10,7 @@ from functools import partial
 from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, releasers, scripts
-from megalotron_images.audit.knowledge import PROGRAMS, QUIET, VALUED
+from megalotron_images.audit.knowledge import ENGINES, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import How
 from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Handler, Shell
@@ -18,17 +18,6 @@ from megalotron_images.audit.texts import apply, expand, has_holes, holes, known
 from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
-_ENGINES = {
-    "docker",
-    "podman",
-    "buildah",
-    "nerdctl",
-    "img",
-    "ctr",
-    "finch",
-    "docker-compose",
-    "podman-compose",
-}
 _COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
 _GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
 """Words before an engine's verb."""
@@ -45,13 +34,13 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
     if printed is not None and name not in _HANDLERS:
         return printed
-    if name in _ENGINES:
+    if name in ENGINES:
         return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)
-    return scripts.called(shell, words, stdin, handle)
+    return scripts.called(shell, words, stdin)
 
 
 def _inner(name: str, words: list[str]) -> list[str] | None:
@@ -60,7 +49,7 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
         return None
     for at, word in enumerate(words[1:], 1):
         base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
-        if base in _COPIERS or (base in _ENGINES and verb in (*_VERBS, *_GROUPS)):
+        if base in _COPIERS or (base in ENGINES and verb in (*_VERBS, *_GROUPS)):
             return words[at:]
         is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
         if is_text and scripts.PUSHES.search(show(word)):
@@ -71,7 +60,7 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
 def _name(words: list[str]) -> str:
     """Return a program's name without its folder; a variable with an engine's verb is an engine."""
     name = words[0].rpartition("/")[2]
-    if has_holes(name) and (_ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
+    if has_holes(name) and (ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
         return "docker"
     return name
 
@@ -228,7 +217,7 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
     tool = re.search(
         r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", "".join(rest[:1])
     )
-    if rest[1:2] and (rest[1] in _ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
+    if rest[1:2] and (rest[1] in ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
         handle(shell, rest[1:], stdin)
     elif tool:
         name = "executor" if tool[0] == "kaniko" else tool[0]

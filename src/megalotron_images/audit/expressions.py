@@ -216,9 +216,7 @@ def call(name: str, given: list[Any]) -> Any:
         "always": lambda: True,
         "failure": lambda: MAYBE,
         "cancelled": lambda: MAYBE,
-        "contains": lambda: _search(name, given[0], as_text(given[1]).lower()),
-        "startswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
-        "endswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        **dict.fromkeys(_SEARCHES, lambda: _search(name, given[0], as_text(given[1]).lower())),
         "format": lambda: _format(as_text(given[0]), [as_text(one) for one in given[1:]]),
         "join": lambda: (as_text(given[1]) if given[1:] else ",").join(map(as_text, given[0])),
         "tojson": lambda: as_text(given[0]),
@@ -233,19 +231,22 @@ def _from_json(text: str) -> Any:
     return json.loads(text, parse_int=str, parse_float=str)
 
 
+_SEARCHES: dict[str, Callable[[str, str], bool]] = {
+    "contains": str.__contains__,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+}
+
+
 def _search(name: str, place: Any, part: str) -> Any:
     if isinstance(place, list):
         answers = {same(as_text(one).lower(), part) for one in place}
         return True if True in answers else MAYBE if None in answers else False
     text = as_text(place).lower()
-    tests: dict[str, Callable[[str], bool]] = {
-        "contains": lambda one: part in one,
-        "startswith": lambda one: one.startswith(part),
-        "endswith": lambda one: one.endswith(part),
-    }
+    test = _SEARCHES[name]
     if has_holes(part):
         return MAYBE
-    certain = asked(tests[name], text)
+    certain = asked(lambda one: test(one, part), text)
     if is_open(text):
         ends = text if name == "startswith" else text[::-1]
         until = functools.reduce(lambda end, c: end if has_holes(end) else end + c, ends, "")

@@ -59,16 +59,13 @@ def _stripped(text: str, sign: str, pattern: str) -> str:
 def filtered(words: list[str], text: str) -> str | None:
     """Return what a tool prints for a text on its standard input; None where that is unknown."""
     tools: dict[str, Callable[[list[str], str], str | None]] = {
+        **dict.fromkeys(("cat", "base64", "sort", "uniq"), lambda words, text: text),
         "tr": _tr,
         "sed": _sed,
         "cut": _cut,
-        "cat": lambda words, text: text,
-        "base64": lambda words, text: text,
         "head": _head,
         "awk": _awk,
         "jq": _jq,
-        "sort": lambda words, text: text,
-        "uniq": lambda words, text: text,
     }
     return tools[words[0]](words[1:], text) if words[0] in tools else None
 

@@ -7,12 +7,14 @@ from importlib.resources import files
 from typing import Any
 
 _TABLES = tomllib.loads(files(__package__).joinpath("knowledge.toml").read_text())
-VALUED = frozenset(_TABLES["words"]["valued"].split())
-"""Options of docker and its kin that have a value."""
-SCRIPTS = frozenset(_TABLES["words"]["scripts"].split())
-"""Keys below which other machines take shell commands."""
-QUIET = frozenset(_TABLES["words"]["quiet"].split())
-"""Programs whose words may be an engine's name, and that run none."""
+ENGINES, VALUED, SCRIPTS, QUIET = (
+    frozenset(_TABLES["words"][one].split()) for one in ("engines", "valued", "scripts", "quiet")
+)
+"""Programs with docker's verbs, options that have a value, keys above shell commands, and programs
+whose words name engines but run none.
+"""
+PATTERNS = {name: re.compile(text.replace("\n", "")) for name, text in _TABLES["patterns"].items()}
+"""What names and texts say of pushing."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
 PROGRAMS: Mapping[str, str] = _TABLES["programs"]

@@ -8,20 +8,14 @@ from typing import Any
 from megalotron_images.audit import commands
 from megalotron_images.audit.builders import interpolated
 from megalotron_images.audit.expressions import secret
-from megalotron_images.audit.knowledge import MACHINES, SCRIPTS
+from megalotron_images.audit.knowledge import MACHINES, PATTERNS, SCRIPTS
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
-_SPEAKS = re.compile(
-    r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+)?[\"']?(push|login|publish)|kaniko|withRegistry"
-    r"|\.push\(|Docker@|buildah|podman|skopeo|crane|plugins?[/-](docker|ecr|gcr|acr)|jib|output-image"
-    r"|orbs?:[\s\S]*(docker|[eg]cr|acr)|containerRegistry|gcr\.io/cloud-builders/docker|^images:"
-    r"|skaffold|buildx.*--push|build-and-push|^include:",
-    re.IGNORECASE | re.MULTILINE,
-)
+_SPEAKS = PATTERNS["machine_pushes"]
 
 
 _REGISTRY = re.compile(r"docker\.withRegistry\(\s*['\"]([^'\"$]*)['\"]")

@@ -1,5 +1,7 @@
 """The state of one run of one job, and what is noted about it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +38,13 @@ class Run:
         """Remember where a text was defined; the first definition is the one."""
         if text:
             self.origins.setdefault(text, place)
+
+    @contextmanager
+    def at(self, place: Place) -> Iterator[None]:
+        """Note what follows at another place."""
+        self.place, before = place, self.place
+        yield
+        self.place = before
 
     def push(
         self, reference: str, place: Place | None = None, by_digest: bool = False, **more: bool

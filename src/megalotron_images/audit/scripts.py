@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from megalotron_images.audit import releasers
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.texts import either, has_holes, show, unknown
 from megalotron_images.audit.words import options
@@ -16,20 +17,10 @@ if TYPE_CHECKING:
     from megalotron_images.audit.run import Run
     from megalotron_images.audit.shell import Shell
 
-Handler = Callable[["Shell", list[str], str], str | None]
-_HARMLESS = re.compile(
-    r"(?<![a-z])(tests?|testing|lint|checks?|fmt|format|install|setup|clean|deps|docs?|coverage|bench"
-    r"|vet|version|verify|wait|prepare|generate|config|configure|compile|proto|free|disk|scan|report)"
-    r"(?![a-z])",
-    re.IGNORECASE,
-)
-_SPEAKS = re.compile(
-    r"docker|podman|image|push|publish|deploy|release|container|registry|ghcr|ship", re.IGNORECASE
-)
+_HARMLESS = PATTERNS["harmless_commands"]
+_SPEAKS = PATTERNS["publishing"]
 _IMAGES = re.compile("docker|image|container|ghcr", re.IGNORECASE)
-PUSHES = re.compile(
-    r"(docker|podman|buildah|nerdctl)[\s\S]{0,40}\b(push|login)\b|kaniko|skopeo copy"
-)
+PUSHES = PATTERNS["pushing_text"]
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
 _RULE = re.compile(
     r"^([\w./%$(){}-]+(?:[ \t]+[\w./%$(){}-]+)*)[ \t]*::?(?!=)[ \t]*([^\n=]*)\n"
@@ -41,16 +32,16 @@ _JIB = re.compile(r"(^|[\s:])jib(\s|$)|jib(-maven-plugin:[\w.]+)?:build")
 INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
 
 
-def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
+def called(shell: "Shell", words: list[str], stdin: str) -> str | None:
     """Follow what a command runs that is a file of the repository; None: what it prints."""
     name, base = words[0], words[0].rpartition("/")[2]
     runners: dict[str, Callable[[], str | None]] = {
-        **dict.fromkeys(INTERPRETERS, lambda: _interpreted(shell, words, stdin, handler)),
-        **dict.fromkeys(_RUNNERS, lambda: _named(shell, base, words[1:], handler)),
+        **dict.fromkeys(INTERPRETERS, lambda: _interpreted(shell, words, stdin)),
+        **dict.fromkeys(_RUNNERS, lambda: _named(shell, base, words[1:])),
         **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), lambda: _java(shell, words)),
-        "make": lambda: make(shell, words[1:], handler),
-        "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], handler, False),
-        "ssh": lambda: _text(shell, words[-1], shell.run.place, [], handler),
+        "make": lambda: make(shell, words[1:]),
+        "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], False),
+        "ssh": lambda: _text(shell, words[-1], shell.run.place, []),
     }
     if base in runners or name in runners:
         return runners[base if base in runners else name]()
@@ -60,19 +51,19 @@ def called(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> st
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
     is_script = name.endswith((".sh", ".bash")) or not has_holes(name)
     is_path = "/" in name and ":" not in name  # with a colon it is a reference
-    return script(shell, name, words[1:], handler) if is_path and is_script else None
+    return script(shell, name, words[1:]) if is_path and is_script else None
 
 
-def _interpreted(shell: "Shell", words: list[str], stdin: str, handler: Handler) -> str | None:
+def _interpreted(shell: "Shell", words: list[str], stdin: str) -> str | None:
     """Follow a script that is given to a shell: as an argument, a file or its standard input."""
     is_own, words = words[0] not in ("source", "."), words[1:]
     given = next((at for at, one in enumerate(words) if re.fullmatch(r"-[a-z]*c", one)), None)
     if given is not None:
-        return _text(shell, "".join(words[given + 1 : given + 2]), shell.run.place, [], handler)
+        return _text(shell, "".join(words[given + 1 : given + 2]), shell.run.place, [])
     operands = [one for one in words if one[:1] not in ("-", "+")]
     if not operands:
-        return _text(shell, stdin, shell.run.place, [], handler)
-    return script(shell, operands[0], operands[1:], handler, is_own)
+        return _text(shell, stdin, shell.run.place, [])
+    return script(shell, operands[0], operands[1:], is_own)
 
 
 def _is_harmless(name: str) -> bool:
@@ -80,9 +71,7 @@ def _is_harmless(name: str) -> bool:
     return bool(_HARMLESS.search(name)) and not _SPEAKS.search(name)
 
 
-def script(
-    shell: "Shell", name: str, arguments: list[str], handler: Handler, is_own: bool = True
-) -> str | None:
+def script(shell: "Shell", name: str, arguments: list[str], is_own: bool = True) -> str | None:
     """Follow a script of the repository; one that is not there is a doubt."""
     if name.startswith(("/", "~")):
         return None  # a program of the machine's
@@ -97,23 +86,19 @@ def script(
         return None
     if re.match(r"#!.*(python|node|ruby|perl)", text):
         return _judge_text(shell, path, text)
-    return _text(shell, text, Place(path, 1), arguments, handler, is_own)
+    return _text(shell, text, Place(path, 1), arguments, is_own)
 
 
 def _text(
-    shell: "Shell",
-    text: str,
-    place: Place,
-    arguments: list[str],
-    handler: Handler,
-    is_own: bool = True,
+    shell: "Shell", text: str, place: Place, arguments: list[str], is_own: bool = True
 ) -> str | None:
     """Follow a text of shell commands with arguments, with variables of its own or those here."""
     from megalotron_images.audit.shell import Shell
 
     run = shell.run.deeper(place)
     if run:
-        inner = Shell(run, dict(shell.env) if is_own else shell.env, handler, shell.unset)
+        env = dict(shell.env) if is_own else shell.env
+        inner = Shell(run, env, shell.handler, shell.unset)
         inner.functions = shell.functions
         if is_own or arguments:
             inner.arguments(arguments)
@@ -139,7 +124,7 @@ def _other(shell: "Shell", words: list[str], stdin: str) -> str | None:
     return None
 
 
-def _named(shell: "Shell", program: str, words: list[str], handler: Handler) -> str | None:
+def _named(shell: "Shell", program: str, words: list[str]) -> str | None:
     """Follow a script of package.json; judge other runners' tasks by their names."""
     names = [one for one in words if one[:1] != "-" and one != "run"]
     name = names[0] if names else ""
@@ -149,7 +134,7 @@ def _named(shell: "Shell", program: str, words: list[str], handler: Handler) -> 
         except (ValueError, AttributeError, Unreadable):
             held = {}
         if name in held:
-            return _text(shell, held[name], Place("package.json", 1), names[1:], handler)
+            return _text(shell, held[name], Place("package.json", 1), names[1:])
     text = " ".join(names)
     if "semantic-release" in text:
         releasers.semantic_release(shell.run)
@@ -173,7 +158,7 @@ def _java(shell: "Shell", words: list[str]) -> str | None:
     return None
 
 
-def make(shell: "Shell", words: list[str], handler: Handler) -> str | None:
+def make(shell: "Shell", words: list[str]) -> str | None:
     """Follow targets of a Makefile."""
     folder = (options(words, "-C", "--directory") or [""])[0]
     named = options(words, "-f", "--file", "--makefile")
@@ -188,7 +173,7 @@ def make(shell: "Shell", words: list[str], handler: Handler) -> str | None:
         if not all(map(_is_harmless, targets)):
             shell.run.doubt(f"`make {show(' '.join(targets))}`: the Makefile is not there")
         return None
-    _Makefile(shell, name, given, handler).build(targets)
+    _Makefile(shell, name, given).build(targets)
     return None
 
 
@@ -229,8 +214,8 @@ def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None
 class _Makefile:
     """A Makefile's rules and variables."""
 
-    def __init__(self, shell: "Shell", name: str, given: dict[str, str], handler: Handler) -> None:
-        self.shell, self.name, self.handler = shell, name, handler
+    def __init__(self, shell: "Shell", name: str, given: dict[str, str]) -> None:
+        self.shell, self.name = shell, name
         self.text = _plain(shell.run, name)
         self.text, is_conditional = _IF.subn("", self.text)
         self.variables, chosen = shell.env | {"MAKE": "make"}, dict[str, str]()
@@ -270,7 +255,7 @@ class _Makefile:
             self.shell.env |= {
                 n: self.filled(v) for n, v in self.variables.items() if n.isidentifier()
             }
-            _text(self.shell, whole, Place(self.name, line), [], self.handler)
+            _text(self.shell, whole, Place(self.name, line), [])
 
     def settled(self, value: str) -> str:
         """Return one of several values; what a command prints is unknown there."""

@@ -85,9 +85,6 @@ class Shell:
         self.env[name] = value
         self.run.bind(value, self.place(node))
 
-    def _follow_comment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        return None, ""
-
     def _follow_variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         if name is not None:
@@ -122,9 +119,8 @@ class Shell:
         for child in node.named_children:
             if child.type == "herestring_redirect":
                 stdin = self.word(child.named_children[0])
-        self.run.place, place = self.place(node), self.run.place
-        status, printed = self._called(words, stdin)
-        self.run.place = place
+        with self.run.at(self.place(node)):
+            status, printed = self._called(words, stdin)
         assigned = [c for c in node.named_children if c.type == "variable_assignment"]
         if assigned and words:
             self.env = before
@@ -331,10 +327,9 @@ class Shell:
                 elif sign in (">", ">>", "&>", "&>>", ">|"):
                     targets.append((path, sign.endswith(">>")))
         status, printed = self.statement(body, stdin) if body is not None else (None, "")
-        self.run.place, place = self.place(node), self.run.place
-        for path, appended in targets:
-            self.write(path, printed, appended)
-        self.run.place = place
+        with self.run.at(self.place(node)):
+            for path, appended in targets:
+                self.write(path, printed, appended)
         return status, "" if targets else printed
 
     def _heredoc(self, node: Node) -> tuple[str, list[tuple[str, bool]]]:

@@ -17,6 +17,7 @@ from megalotron_images.audit.expressions import (
     secret,
     value_of,
 )
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
@@ -26,11 +27,7 @@ from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, ite
 _MOST_ROWS = 60
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
-_HARMLESS = re.compile(
-    r"/[^/]*(?<![a-z])(lint|tests?|check|codeql|stale|label|docs|pages|scan|security|format)(?![a-z])"
-    r"[^/]*@",
-    re.IGNORECASE,
-)
+_HARMLESS = PATTERNS["harmless_workflows"]
 _FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
 
 
@@ -302,7 +299,9 @@ def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
     if "run" in step:
         place = Place(run.place.file, step.lines["run"])
         settings = {"shell": "bash", "working-directory": ""} | defaults | step
-        where, shell = (render(settings[key], run.contexts) for key in ("working-directory", "shell"))
+        where, shell = (
+            render(settings[key], run.contexts) for key in ("working-directory", "shell")
+        )
         return _script(run, render(step["run"], run.contexts), place, where, shell)
     if "uses" not in step:
         return {}
