@@ -13,7 +13,7 @@ from megalotron_images.audit.model import Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PERSON, apply, known, show, unknown
-from megalotron_images.audit.yaml_files import Map, parse
+from megalotron_images.audit.yaml_files import Map, as_map, parse
 
 _CONTAINERS = PATTERNS["image_actions"]
 _INPUTS = PATTERNS["image_inputs"]
@@ -64,8 +64,7 @@ def _runs_shell(run: Run, key: str, inputs: Map, env: dict[str, str]) -> bool:
 
 def _wrapped(run: Run, inputs: Map, env: dict[str, str]) -> None:
     """Note an action that another one runs, as for retries: `with` is YAML in a text."""
-    given = parse(inputs.get("with", ""))[:1]
-    inner = given[0] if given and isinstance(given[0], Map) else Map()
+    inner = as_map(next(iter(parse(inputs.get("with", ""))), None))
     act(run, inputs["action"], inner, env)
 
 

@@ -96,24 +96,17 @@ def compose_push(
 
 def compose_services(run: Run, name: str) -> Iterator[tuple[Place, str, Map]]:
     """Yield the services of a compose file, with the line of their image."""
-    try:
-        documents = run.folder.documents(name)
-    except Unreadable as error:
-        run.doubt(f"{name}: {error}")
-        return
-    for document in documents:
-        services = document.get("services") if isinstance(document, Map) else None
-        for service, given in (services if isinstance(services, Map) else Map()).items():
-            if isinstance(given, Map):
-                yield Place(name, given.lines.get("image", 1)), service, given
+    for document in run.documents(name, "the file"):
+        services = document.below("services")
+        for service in services:
+            given = services.below(service)
+            yield Place(name, given.lines.get("image", 1)), service, given
 
 
 def _service_tags(given: Map) -> list[str]:
     """Return what a build of a compose file's service is tagged."""
-    build = given.get("build")
-    held = build if isinstance(build, Map) else Map()
-    extra = held.get("x-bake")
-    more = [*held.get("tags", ()), *(extra.get("tags", ()) if isinstance(extra, Map) else ())]
+    held = given.below("build")
+    more = [*held.get("tags", ()), *held.below("x-bake").get("tags", ())]
     return [one for one in (given.get("image"), *more) if isinstance(one, str)]
 
 

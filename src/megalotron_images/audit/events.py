@@ -150,13 +150,16 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     is_pull = scenario.kind == "pull"
     head = unknown("the pull request's branch", ("topic",)) if is_pull else ""
     number = known("the number of the pull request", "7")
+    whole = repository or put(Hole("github.repository", ("megalotron/backend", "A/B")))
+    bare = thing or put(Hole("the repository's name", ("backend", "thing")))
+    repository_ = {"name": bare, "full_name": whole, "default_branch": put(DEFAULT_BRANCH)}
     return {
         "ref": scenario.ref,
         "ref_name": name,
         "ref_type": "tag" if scenario.kind == "tags" else "branch",
         "event_name": scenario.event,
         "sha": known("the commit's hash", _SHA),
-        "repository": repository or put(Hole("github.repository", ("megalotron/backend", "A/B"))),
+        "repository": whole,
         "repository_owner": owner or put(Hole("github.repository_owner", PERSON)),
         "actor": unknown("github.actor", PERSON),
         "triggering_actor": unknown("github.actor", PERSON),
@@ -172,11 +175,7 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
             "number": number,
             "pull_request": {"number": number, "head": {"ref": head}} if is_pull else "",
             "release": {"tag_name": name, "name": unknown("the release's title")},
-            "repository": {
-                "name": thing or put(Hole("the repository's name", ("backend", "thing"))),
-                "full_name": repository or put(Hole("github.repository", ("megalotron/backend",))),
-                "default_branch": put(DEFAULT_BRANCH),
-            },
+            "repository": repository_,
             "inputs": {},
         },
     }

@@ -13,7 +13,7 @@ from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items
 
 _SPEAKS = PATTERNS["machine_pushes"]
 
@@ -63,9 +63,9 @@ def _own_variables(folder: Folder, name: str) -> dict[str, str]:
         documents = folder.documents(name) if kind(name) == "GitLab" else []
     except Unreadable:
         return {}
-    held = [one.get("variables") for one in documents if isinstance(one, Map)]
+    held = [as_map(one).below("variables") for one in documents]
     found = _variables("GitLab")
-    for key, text in (pair for one in held if isinstance(one, Map) for pair in one.items()):
+    for key, text in (pair for one in held for pair in one.items()):
         found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
     return found if documents else {}
 

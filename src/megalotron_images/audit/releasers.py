@@ -8,7 +8,7 @@ from megalotron_images.audit.model import WRITES, How, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import apply, known, unknown
 from megalotron_images.audit.words import flag, operands, options
-from megalotron_images.audit.yaml_files import Map, Unreadable
+from megalotron_images.audit.yaml_files import Map
 
 if TYPE_CHECKING:
     from megalotron_images.audit.shell import Shell
@@ -47,16 +47,10 @@ def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     if not names:
         run.doubt("GoReleaser's configuration is not there: it may push images", WRITES)
         return
-    try:
-        documents = run.folder.documents(names[0])
-    except Unreadable as error:
-        run.doubt(f"GoReleaser's configuration {names[0]}: {error}", WRITES)
-        return
-    for document in documents:
-        if isinstance(document, Map):
-            if "includes" in document:
-                run.doubt(f"{names[0]} includes others, which may push images", WRITES)
-            _goreleaser_images(run, document, names[0], variables)
+    for document in run.documents(names[0], "GoReleaser's configuration", WRITES):
+        if "includes" in document:
+            run.doubt(f"{names[0]} includes others, which may push images", WRITES)
+        _goreleaser_images(run, document, names[0], variables)
 
 
 def _goreleaser_images(run: Run, document: Map, name: str, variables: dict[str, str]) -> None:

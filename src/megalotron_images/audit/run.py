@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from megalotron_images.audit.model import PUSHES, Doubt, Fact, How, Login, Place, Push, Read, Rule
-from megalotron_images.audit.yaml_files import Folder
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable
 
 _DEEPEST = 8
 """Files that call each other: deeper ones are not followed."""
@@ -66,6 +66,14 @@ class Run:
     def doubt(self, reason: str, rules: tuple[Rule, ...] = PUSHES) -> None:
         """Note something that may push, and cannot be followed."""
         self.facts.append(Doubt(self.place, self.job, self.origins, reason, rules))
+
+    def documents(self, name: str, what: str, rules: tuple[Rule, ...] = PUSHES) -> list[Map]:
+        """Return the mappings in a file of YAML; note a doubt where it cannot be read."""
+        try:
+            return [one for one in self.folder.documents(name) if isinstance(one, Map)]
+        except Unreadable as error:
+            self.doubt(f"{what} {name}: {error}", rules)
+            return []
 
     def deeper(self, place: Place) -> "Run | None":
         """Return the same run in a file that it calls; None where too many call each other."""

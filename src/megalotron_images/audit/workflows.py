@@ -22,7 +22,7 @@ from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items
 
 _MOST_ROWS = 60
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
@@ -37,8 +37,8 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
     called: workflows that others of the folder call; these are followed from there.
     Raises Unreadable for what is no workflow.
     """
-    document = next(iter(folder.documents(name)), None)
-    if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
+    document = folder.document(name)
+    if not document.below("jobs"):
         raise Unreadable("it is no workflow: it has no jobs")
     starts = scenarios(document, folder.text(name))
     if set(triggers(document)) <= {"workflow_call"}:
@@ -49,7 +49,7 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
         run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
         run.contexts = {"github": github(scenario, repository), "env": {}}
         given = triggers(document).get(scenario.event) or triggers(document).get("workflow_call")
-        run.contexts["inputs"] = _chosen(given if isinstance(given, Map) else Map())
+        run.contexts["inputs"] = _chosen(as_map(given))
         run.contexts["github"]["event"]["inputs"] = run.contexts["inputs"]
         _workflow(run, document)
 
@@ -64,8 +64,8 @@ def _any_start(text: str) -> list[Scenario]:
 def _chosen(given: Map) -> dict[str, str]:
     """Return inputs that a person or a caller chooses, each with its default among the examples."""
     found = {}
-    for name, declared in (given.get("inputs") or {}).items():
-        settings = declared if isinstance(declared, Map) else Map()
+    for name in given.below("inputs"):
+        settings = given.below("inputs").below(name)
         default = (settings["default"],) if settings.get("default") else ()
         if settings.get("type") == "boolean":
             found[name] = MAYBE
@@ -119,9 +119,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
 
 def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:
     """Return the rows of a job's matrix (GitHub's documentation, "Running variations of jobs")."""
-    strategy = job.get("strategy")
-    matrix = strategy.get("matrix", {}) if isinstance(strategy, Map) else {}
-    matrix = value_of(matrix, contexts)
+    matrix = value_of(job.below("strategy").get("matrix", {}), contexts)
     if isinstance(matrix, str):
         return [unknown("matrix")]
     values = {key: value_of(held, contexts) for key, held in matrix.items()}
@@ -171,8 +169,7 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
     _steps(
         inner, job.get("steps"), {key: render(one, inner.contexts) for key, one in given.items()}
     )
-    held = job.get("outputs")
-    return _outputs(inner, held if isinstance(held, Map) else Map())
+    return _outputs(inner, job.below("outputs"))
 
 
 def _outputs(run: Run, held: Map) -> dict[str, Any]:
@@ -232,21 +229,13 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
 def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dict[str, Any]:
     """Follow a reusable workflow of the folder with its inputs and secrets."""
     inner = run.deeper(Place(name, 1))
-    if inner is None:
+    documents = run.documents(name, "the workflow")
+    if inner is None or not documents:
         return {}
-    try:
-        document = next(iter(run.folder.documents(name)), None)
-    except Unreadable as error:
-        run.doubt(f"the workflow {name}: {error}")
-        return {}
-    if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
-        run.doubt(f"the workflow {name} has no jobs")
-        return {}
-    declared = triggers(document).get("workflow_call") or Map()
-    defaults = {
-        key: one.get("default", "") if isinstance(one, Map) else ""
-        for key, one in (declared.get("inputs") or {}).items()
-    }
+    document = documents[0]
+    declared = as_map(triggers(document).get("workflow_call"))
+    asked = declared.below("inputs")
+    defaults = {key: asked.below(key).get("default", "") for key in asked}
     inner.contexts = {"github": run.contexts["github"], "env": {}, "inputs": defaults | inputs}
     if isinstance(secrets, Map):
         inner.contexts["secrets"] = {k: render(v, run.contexts) for k, v in secrets.items()}
@@ -255,14 +244,12 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
             run.bind(text, Place(run.place.file, secrets.lines.get(key, run.place.line)))
     jobs = _workflow(inner, document)
     inner.contexts |= {"jobs": jobs}
-    return _outputs(inner, declared.get("outputs") or Map())
+    return _outputs(inner, declared.below("outputs"))
 
 
 def _defaults(node: Map) -> dict[str, Any]:
     """Return the settings of a workflow or job for its scripts."""
-    held = node.get("defaults")
-    given = held.get("run") if isinstance(held, Map) else None
-    return dict(given) if isinstance(given, Map) else {}
+    return dict(node.below("defaults").below("run"))
 
 
 def _steps(run: Run, steps: Any, defaults: dict[str, str]) -> None:
@@ -276,22 +263,12 @@ def _steps(run: Run, steps: Any, defaults: dict[str, str]) -> None:
             continue
         before = run.contexts["env"]
         _set_env(run, step.get("env"))
-        own = {
-            key: run.contexts["env"][key]
-            for key in step.get("env") or {}
-            if key in run.contexts["env"]
-        }
+        given = dict(run.contexts["env"])
         outputs = _step(run, step, defaults)
-        run.contexts["env"] = before | {
-            key: text
-            for key, text in run.contexts["env"].items()
-            if key not in own or text != own[key]
-        }
-        run.contexts["steps"][name] = {
-            "outputs": outputs,
-            "outcome": "success",
-            "conclusion": "success",
-        }
+        written = {k: v for k, v in run.contexts["env"].items() if given.get(k) != v}
+        run.contexts["env"] = before | written
+        done = {"outputs": outputs, "outcome": "success", "conclusion": "success"}
+        run.contexts["steps"][name] = done
 
 
 def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
@@ -307,9 +284,7 @@ def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
         return {}
     file = run.place.file
     run.place = Place(file, step.lines["uses"])
-    inputs = Map()
-    given = step.get("with")
-    given = given if isinstance(given, Map) else Map()
+    inputs, given = Map(), step.below("with")
     for name, text in given.items():
         key = name.lower()  # GitHub's inputs have no case
         inputs[key] = render(text, run.contexts)
@@ -363,13 +338,10 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     base = posixpath.normpath(name)
     found = [f"{base}/action.{end}".removeprefix("./") for end in ("yml", "yaml")]
     path = next((one for one in found if run.folder.has(one)), "")
-    try:
-        documents = run.folder.documents(path or found[0])
-    except Unreadable as error:
-        run.doubt(f"the action {name}: {error}")
+    documents = run.documents(path or found[0], "the action")
+    if not documents:
         return {}
-    document = documents[0] if documents and isinstance(documents[0], Map) else Map()
-    held = document.get("runs") or Map()
+    document, held = documents[0], documents[0].below("runs")
     if str(held.get("using")).lower() != "composite":
         if actions.looks(name, inputs):
             run.doubt(f"the action {name} is a program of its own")
@@ -377,12 +349,10 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     inner = run.deeper(Place(path, 1))
     if inner is None:
         return {}
-    declared = document.get("inputs") or Map()
+    asked = document.below("inputs")
     defaults = {
-        key: render(one.get("default", ""), run.contexts) if isinstance(one, Map) else ""
-        for key, one in declared.items()
+        key.lower(): render(asked.below(key).get("default", ""), run.contexts) for key in asked
     }
-    defaults = {key.lower(): text for key, text in defaults.items()}
     github = run.contexts["github"] | {"action_path": base}
     inner.contexts = run.contexts | {
         "github": github,
@@ -393,13 +363,11 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
         run.bind(text, Place(run.place.file, inputs.lines[key]))
     _steps(inner, held.get("steps"), {})
     run.contexts["env"] = inner.contexts["env"]
-    return _outputs(inner, document.get("outputs") or Map())
+    return _outputs(inner, document.below("outputs"))
 
 
 def local_calls(folder: Folder, name: str) -> set[str]:
     """Return the workflows of the folder that a workflow calls."""
-    document = next(iter(folder.documents(name)), None)
-    jobs = document.get("jobs") if isinstance(document, Map) else None
-    held = jobs.values() if isinstance(jobs, Map) else ()
-    targets = (str(job.get("uses", "")) for job in held if isinstance(job, Map))
+    jobs = folder.document(name).below("jobs")
+    targets = (str(jobs.below(one).get("uses", "")) for one in jobs)
     return {one[2:] for one in targets if one.startswith("./")}

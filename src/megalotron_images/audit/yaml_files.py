@@ -31,6 +31,15 @@ class Map(dict[str, Any]):
         super().__init__()
         self.lines: dict[str, int] = {}
 
+    def below(self, key: str) -> "Map":
+        """Return the mapping below a key; an empty one where there is none."""
+        return as_map(self.get(key))
+
+
+def as_map(node: Any) -> Map:
+    """Return a node that is a mapping; an empty one for another."""
+    return node if isinstance(node, Map) else Map()
+
 
 class Seq(list[Any]):
     """A sequence, with the line on which each value begins."""
@@ -76,6 +85,10 @@ class Folder:
             raise Unreadable("it is not UTF-8") from None
         except OSError as error:
             raise Unreadable(f"it cannot be read ({error.strerror})") from None
+
+    def document(self, name: str) -> Map:
+        """Return the first of a file's documents; raise Unreadable where it is no YAML."""
+        return as_map(next(iter(self.documents(name)), None))
 
     def _documents(self, name: str) -> list[Any]:
         """Return a file's YAML documents; raise Unreadable where it is none."""
