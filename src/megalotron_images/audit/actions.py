@@ -73,11 +73,12 @@ def looks(name: str, inputs: Mapping[str, Any]) -> bool:
     if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
         return True
     values = (show(as_text(one)) for one in inputs.values())
-    return (
-        bool(_CONTAINERS.search(name))
-        or any(map(_INPUTS.search, inputs))
-        or any(map(_VALUES.search, values))
-    )
+    speaking = [
+        _CONTAINERS.search(name),
+        *map(_INPUTS.search, inputs),
+        *map(_VALUES.search, values),
+    ]
+    return any(speaking)
 
 
 def rows(run: Run, inputs: Map, key: str) -> list[tuple[str, Place]]:
@@ -155,10 +156,8 @@ def _composed(run: Run, entry: Mapping[str, Any], inputs: Map, registry: str) ->
     tags = [one for one in tags if one]
     if not tags and ":" in image.rpartition("/")[2]:
         return [image]
-    return [
-        one if "/" in one and ":" in one else f"{image}:{one}"
-        for one in tags or [_default(entry, github)]
-    ]
+    tags = tags or [_default(entry, github)]
+    return [one if "/" in one and ":" in one else f"{image}:{one}" for one in tags]
 
 
 def _default(entry: Mapping[str, Any], github: Mapping[str, Any]) -> str:
@@ -206,16 +205,9 @@ def _metadata(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     joined = inputs.get("sep-tags", "\n").join(names)
     env |= {"DOCKER_METADATA_OUTPUT_JSON": held, "DOCKER_METADATA_OUTPUT_TAGS": joined}
     env["DOCKER_METADATA_OUTPUT_VERSION"] = version
-    return {
-        "tags": joined,
-        "version": version,
-        "labels": "",
-        "json": held,
-        "tag-names": version,
-        "bake-file": "$bake-file",
-        "bake-file-tags": "$bake-file",
-        "annotations": "",
-    }
+    empty, files = dict.fromkeys(("labels", "annotations"), ""), ("bake-file", "bake-file-tags")
+    outputs = {"tags": joined, "version": version, "json": held, "tag-names": version}
+    return outputs | empty | dict.fromkeys(files, "$bake-file")
 
 
 def _renewed(inputs: Map) -> Mapping[str, str]:
@@ -228,11 +220,8 @@ def _renewed(inputs: Map) -> Mapping[str, str]:
     tags += ["type=sha"] * (inputs.get("tag-sha") == "true")
     tags += ["type=edge"] * (inputs.get("tag-edge") == "true")
     latest = "false" if inputs.get("tag-latest") == "false" else "auto"
-    return {
-        "images": inputs.get("images", ""),
-        "tags": "\n".join(tags),
-        "flavor": f"latest={latest}",
-    }
+    images, flavor = inputs.get("images", ""), f"latest={latest}"
+    return {"images": images, "tags": "\n".join(tags), "flavor": flavor}
 
 
 def _row(text: str, number: int) -> int:
@@ -278,11 +267,9 @@ def _gradle(run: Run, inputs: Map, env: dict[str, str]) -> None:
 
 def _ecr(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     """Note a login at AWS: its output is the registry's address."""
-    registry = (
-        "public.ecr.aws"
-        if inputs.get("registry-type") == "public"
-        else known("the registry of AWS", "123456789012.dkr.ecr.us-east-1.amazonaws.com")
-    )
+    registry = known("the registry of AWS", "123456789012.dkr.ecr.us-east-1.amazonaws.com")
+    if inputs.get("registry-type") == "public":
+        registry = "public.ecr.aws"
     run.login(registry, "AWS", unknown("a password of AWS"))
     return {"registry": registry}
 
@@ -297,17 +284,12 @@ def _setup_ko(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
 
 
 _SPECIAL: dict[str, Callable[[Run, Map, dict[str, str]], dict[str, Any] | None]] = {
-    "docker/build-push-action": _build_push,
-    "depot/build-push-action": _build_push,
-    "useblacksmith/build-push-action": _build_push,
-    "docker/metadata-action": _metadata,
-    "crazy-max/ghaction-docker-meta": _metadata,
+    "/build-push-action": _build_push,
+    **dict.fromkeys(("docker/metadata-action", "crazy-max/ghaction-docker-meta"), _metadata),
     "docker/bake-action": _bake,
     "goreleaser/goreleaser-action": _goreleaser,
     "aws-actions/amazon-ecr-login": _ecr,
     "redhat-actions/buildah-build": _buildah,
-    "gradle/gradle-build-action": _gradle,
-    "gradle/command-action": _gradle,
-    "ko-build/setup-ko": _setup_ko,
-    "imjasonh/setup-ko": _setup_ko,
+    **dict.fromkeys(("gradle/gradle-build-action", "gradle/command-action"), _gradle),
+    "/setup-ko": _setup_ko,
 }

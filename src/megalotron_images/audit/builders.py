@@ -207,11 +207,8 @@ def _written(item: str, variables: dict[str, str]) -> list[str]:
     """Return what an element of a list may be: a text, a choice of texts, or fields."""
     item = item.strip()
     if item[:1] == "{":
-        return [
-            ",".join(
-                f"{k}={v}" for k, v in re.findall(r'"?([\w-]+)"?\s*[=:]\s*"?([^",}\s]+)', item)
-            )
-        ]
+        fields = re.findall(r'"?([\w-]+)"?\s*[=:]\s*"?([^",}\s]+)', item)
+        return [",".join(map("=".join, fields))]
     texts = re.findall(r'"((?:\\.|\$\{[^}]*\}|[^"\\])*)"', item)
     if item in ("", "null") or (texts and f'"{texts[0]}"' == item):
         filled = [interpolated(one, variables) for one in texts]

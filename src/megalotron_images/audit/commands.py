@@ -108,8 +108,6 @@ def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") ->
     verb, rest = (words[0], words[1:]) if words else ("", [])
     if verb in _GROUPS and rest:
         verb, rest = rest[0], rest[1:]
-    if verb == "trust" and rest[:1] == ["sign"]:
-        verb, rest = "push", rest[1:]
     if verb in ("pull", "run", "compose", "stack", "create", "from"):
         shell.run.read()
     return _VERBS[verb](shell, rest, stdin) if verb in _VERBS else None

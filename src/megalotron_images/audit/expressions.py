@@ -212,10 +212,8 @@ def _missing(path: list[str]) -> str:
 def call(name: str, given: list[Any]) -> Any:
     """Return the value of a function; that of an unknown one is unknown."""
     functions: dict[str, Callable[[], Any]] = {
-        "success": lambda: True,
-        "always": lambda: True,
-        "failure": lambda: MAYBE,
-        "cancelled": lambda: MAYBE,
+        **dict.fromkeys(("success", "always"), lambda: True),
+        **dict.fromkeys(("failure", "cancelled"), lambda: MAYBE),
         **dict.fromkeys(_SEARCHES, lambda: _search(name, given[0], as_text(given[1]).lower())),
         "format": lambda: _format(as_text(given[0]), [as_text(one) for one in given[1:]]),
         "join": lambda: (as_text(given[1]) if given[1:] else ",").join(map(as_text, given[0])),
@@ -258,12 +256,4 @@ def _search(name: str, place: Any, part: str) -> Any:
 
 
 def _format(text: str, given: list[str]) -> str:
-    parts = re.split(r"(\{\{|\}\}|\{\d+\})", text)
-    return "".join(
-        given[int(part[1:-1])]
-        if re.fullmatch(r"\{\d+\}", part)
-        else part[0]
-        if part in ("{{", "}}")
-        else part
-        for part in parts
-    )
+    return re.sub(r"\{\{|\}\}|\{(\d+)\}", lambda m: given[int(m[1])] if m[1] else m[0][0], text)

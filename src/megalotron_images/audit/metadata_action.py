@@ -125,11 +125,8 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
 
 def _ref(event: str, on: str, github: Mapping[str, Any]) -> str:
     wanted = {"branch": "heads", "tag": "tags", "pr": "pull"}.get(event)
-    return (
-        str(github["event"]["number"] if on == "pull" else github["ref_name"])
-        if on == wanted
-        else ""
-    )
+    number = github["event"]["number"] if on == "pull" else github["ref_name"]
+    return str(number) if on == wanted else ""
 
 
 def _version(text: str, pattern: str) -> str:

@@ -53,15 +53,10 @@ def judge(facts: Iterable[Fact]) -> list[Finding]:
     """Return the findings of all rules; a rule without facts has one that says so."""
     known = list(dict.fromkeys(facts))
     found = dict.fromkeys(one for fact in known for one in _findings(fact, known))
+    order = [*Rule, *Verdict]
     findings = sorted(
         found,
-        key=lambda one: (
-            list(Rule).index(one.rule),
-            list(Verdict).index(one.verdict),
-            one.file,
-            one.line,
-            one.use_line,
-        ),
+        key=lambda f: (order.index(f.rule), order.index(f.verdict), f.file, f.line, f.use_line),
     )
     judged = {one.rule for one in findings}
     nothing = [
@@ -236,10 +231,8 @@ def _one_credential(text: str, wanted: str) -> Answer:
         r"secrets\.|github\.(actor|token|repository_owner)|\$CI_|\$GITHUB_|a (password|user)", what
     ):
         return Verdict.VIOLATED, f"{show(text)} is used, and not secrets.{wanted}"
-    return (
-        Verdict.CANNOT_TELL,
-        f"what {show(text)} is cannot be seen here; secrets.{wanted} is wanted",
-    )
+    reason = f"what {show(text)} is cannot be seen here; secrets.{wanted} is wanted"
+    return Verdict.CANNOT_TELL, reason
 
 
 def _how(how: How) -> Answer:

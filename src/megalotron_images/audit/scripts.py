@@ -275,11 +275,7 @@ class _Makefile:
         text = re.sub(r"\$\(shell\s+([^()]*(?:\([^()]*\)[^()]*)*)\)", r"\0(\1)", text)
         text = re.sub(
             r"\$[({]([\w.-]+)[)}]",
-            lambda m: (
-                self.filled(self.variables[m[1]], depth + 1)
-                if m[1] in self.variables
-                else unknown(f"$({m[1]})")
-            ),
+            lambda m: self.filled(self.variables.get(m[1], unknown(f"$({m[1]})")), depth + 1),
             text,
         )
         return text.replace("\0(", "$(") if not depth else text

@@ -279,11 +279,8 @@ class Shell:
                 ends.append(self.env)
             self.ended = False
         names = {name for one in ends for name in one}
-        self.env = (
-            {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
-            if ends
-            else before
-        )
+        merged = {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
+        self.env = merged if ends else before
         self.ended = not ends
         return None, either([*printed, ""] if none else printed) if any(printed) else ""
 

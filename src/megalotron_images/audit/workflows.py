@@ -4,6 +4,7 @@ import itertools
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from megalotron_images.audit import actions, commands, scripts
@@ -150,15 +151,10 @@ def _within(part: dict[str, Any], row: dict[str, Any]) -> bool:
 
 def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> dict[str, Any]:
     """Follow one row of a job; return its outputs."""
-    inner = Run(
-        run.folder,
-        f"{run.job} {name} {row}",
-        dict(contexts),
-        run.place,
-        run.facts,
-        dict(run.origins),
-        depth=run.depth,
+    inner = replace(
+        run, job=f"{run.job} {name} {row}", contexts=dict(contexts), files={}, tagged=[]
     )
+    inner.origins = dict(run.origins)
     inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
     _bind_matrix(inner, job)
     if "uses" in job:
@@ -354,11 +350,7 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
         key.lower(): render(asked.below(key).get("default", ""), run.contexts) for key in asked
     }
     github = run.contexts["github"] | {"action_path": base}
-    inner.contexts = run.contexts | {
-        "github": github,
-        "inputs": defaults | dict(inputs),
-        "steps": {},
-    }
+    inner.contexts = run.contexts | {"github": github, "inputs": defaults | inputs, "steps": {}}
     for key, text in inputs.items():
         run.bind(text, Place(run.place.file, inputs.lines[key]))
     _steps(inner, held.get("steps"), {})
