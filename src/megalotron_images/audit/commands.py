@@ -132,10 +132,6 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
         shell.run.push(name)
 
 
-def _tag(shell: Shell, words: list[str], stdin: str) -> None:
-    shell.run.tagged += operands(words)[1:]
-
-
 def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
@@ -200,10 +196,8 @@ def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
 
 def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
     if words[:1] == ["create"] and not flag(words, "--dry-run"):
-        for tag in options(words, "-t", "--tag"):
+        for tag in options(words, "-t", "--tag") or [unknown("what `imagetools` writes")]:
             shell.run.push(tag)
-        if not options(words, "-t", "--tag"):
-            shell.run.push(unknown("what `imagetools create` is told to write"))
 
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
@@ -256,12 +250,10 @@ def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
 
 
 def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
-    if not flag(words, "--no-push", "--no-push-cache"):
-        for place in options(words, "--destination", "-d"):
-            shell.run.push(place)
-    if flag(words, "--cache"):
-        for place in options(words, "--cache-repo"):
-            shell.run.push(place)
+    is_off = flag(words, "--no-push", "--no-push-cache")
+    places = [] if is_off else options(words, "--destination", "-d")
+    for place in places + (options(words, "--cache-repo") if flag(words, "--cache") else []):
+        shell.run.push(place)
 
 
 def _buildctl(shell: Shell, words: list[str], stdin: str) -> None:
@@ -350,10 +342,6 @@ def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
     return ""
 
 
-def _date(shell: Shell, words: list[str], stdin: str) -> str | None:
-    return known("a date", "20260131")
-
-
 def _helper(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `megalotron-images publish` and `promote`, which hold to the convention themselves."""
     names = operands(words)
@@ -378,7 +366,7 @@ _VERBS: dict[str, Handler] = {
     "push": _push,
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
-    "tag": _tag,
+    "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
     "compose": _compose,
     "manifest": _manifest,
     "imagetools": _imagetools,
@@ -392,8 +380,7 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("executor", "kaniko"), _kaniko),
     **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
     **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
-    "buildctl": _buildctl,
-    "buildctl-daemonless.sh": _buildctl,
+    **dict.fromkeys(("buildctl", "buildctl-daemonless.sh"), _buildctl),
     "pack": _pack,
     "echo": _echo,
     "printf": _printf,
@@ -401,9 +388,9 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("xargs", "parallel"), _each),
     "tee": _tee,
     "cd": _cd,
-    "date": _date,
+    "date": lambda shell, words, stdin: known("a date", "20260131"),
     "megalotron-images": _helper,
     "written-login": written_login,
     "ko": releasers.ko,
-    "goreleaser": releasers.goreleaser,
+    "goreleaser": lambda shell, words, stdin: releasers.release(shell.run, words, shell.env),
 }

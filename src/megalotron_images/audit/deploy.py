@@ -29,29 +29,22 @@ def is_candidate(name: str) -> bool:
 
 def follow(folder: Folder, name: str) -> list[Fact]:
     """Return the images that a file runs; one that is no YAML is read line by line."""
-    run = Run(folder, name, {}, Place(name, 1))
+    run, is_yaml = Run(folder, name, {}, Place(name, 1)), name.endswith(_YAML)
     try:
         text = folder.text(name)
-    except Unreadable:
-        if name.endswith(_YAML):
-            raise
-        return []
-    if not _LOOKS.search(text):
-        return []
-    try:
-        documents = folder.documents(name) if name.endswith(_YAML) else []
+        documents = folder.documents(name) if is_yaml and _LOOKS.search(text) else []
     except Unreadable as error:
-        if "megalotron/" in text and not (found := list(_lines(run, text))):
+        text = folder.text(name) if is_yaml else ""
+        found = list(_lines(run, text))
+        if "megalotron/" in text and not found:
             run.doubt(f"{name}: {error}", (Rule.DEPLOY,))
-        return run.facts + (found if "megalotron/" in text else [])
-    if not name.endswith(_YAML):
-        return list(_lines(run, text))
+        return found or run.facts
     variables = dotenv(run, name.rpartition("/")[0])
     for document in documents:
         for reference, line in _images(document):
             whole = interpolated(reference, variables)
             run.facts.append(Deployed(Place(name, line), name, {}, whole, _kind(document)))
-    return run.facts
+    return run.facts if is_yaml else list(_lines(run, text))
 
 
 def _kind(document: Any) -> str:

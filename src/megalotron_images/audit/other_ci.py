@@ -1,5 +1,6 @@
 """Other machines than GitHub's that build: their plain shell is followed, the rest is a doubt."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -13,7 +14,7 @@ from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
 _SPEAKS = PATTERNS["machine_pushes"]
 
@@ -33,7 +34,7 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
     """Note the facts in another machine's file: its shell, and a doubt where it may push."""
     text = folder.text(name)
     run = Run(folder, name, {"github": {}}, Place(name, 1), facts)
-    variables = _variables(kind(name)) | _own_variables(folder, name)
+    variables = _variables(folder, name)
     for script, line in _scripts(folder, name, text):
         run.place = Place(name, line)
         Shell(run, dict(variables), commands.handle, secret).follow(script)
@@ -45,29 +46,19 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
         run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
 
 
-def _variables(machine: str) -> dict[str, str]:
-    """Return the variables that a machine sets."""
-    if machine != "GitLab":
+def _variables(folder: Folder, name: str) -> dict[str, str]:
+    """Return the variables of a machine: GitLab sets some, and its files more for all jobs."""
+    if kind(name) != "GitLab":
         return {"HOME": "~"}
-    return {
-        "CI_REGISTRY": "registry.gitlab.com",
-        "CI_REGISTRY_IMAGE": f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}",
-        "CI_COMMIT_SHA": known("the commit's hash", "4f3c2b1a" * 5),
-        "CI_COMMIT_SHORT_SHA": known("the commit's hash", "4f3c2b1a"),
-    }
-
-
-def _own_variables(folder: Folder, name: str) -> dict[str, str]:
-    """Return the variables that a file of GitLab's sets for all its jobs."""
-    try:
-        documents = folder.documents(name) if kind(name) == "GitLab" else []
-    except Unreadable:
-        return {}
-    held = [as_map(one).below("variables") for one in documents]
-    found = _variables("GitLab")
-    for key, text in (pair for one in held for pair in one.items()):
-        found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
-    return found if documents else {}
+    commit = known("the commit's hash", "4f3c2b1a" * 5)
+    found = {"CI_REGISTRY": "registry.gitlab.com", "CI_COMMIT_SHA": commit}
+    found["CI_COMMIT_SHORT_SHA"] = known("the commit's hash", "4f3c2b1a")
+    project = unknown("the project", ("a/b", "a/b/c"))
+    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{project}"
+    with contextlib.suppress(Unreadable):
+        for key, text in folder.document(name).below("variables").items():
+            found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
+    return found
 
 
 def _scripts(folder: Folder, name: str, text: str) -> Iterator[tuple[str, int]]:

@@ -27,12 +27,6 @@ _TARGET = re.compile(r"\bto\s*\{[^}]*?image\s*=\s*['\"]([^'\"]+)|<to>\s*<image>(
 """Where jib pushes to, in the files of Gradle and Maven."""
 
 
-def goreleaser(shell: "Shell", words: list[str], stdin: str) -> str | None:
-    """Note `goreleaser release`, unless it is a snapshot or skips what it would publish."""
-    release(shell.run, words, shell.env)
-    return None
-
-
 def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     """Note what GoReleaser pushes (the keys are those of its documentation)."""
     text = " ".join(words)

@@ -1,5 +1,6 @@
 """Files that a command runs: scripts, Makefiles, package.json, and builds of Maven and Gradle."""
 
+import contextlib
 import json
 import posixpath
 import re
@@ -129,10 +130,9 @@ def _named(shell: "Shell", program: str, words: list[str]) -> str | None:
     names = [one for one in words if one[:1] != "-" and one != "run"]
     name = names[0] if names else ""
     if program in ("npm", "yarn", "pnpm") and shell.run.folder.has("package.json"):
-        try:
+        held = {}
+        with contextlib.suppress(ValueError, AttributeError, Unreadable):
             held = json.loads(shell.run.folder.text("package.json")).get("scripts", {})
-        except (ValueError, AttributeError, Unreadable):
-            held = {}
         if name in held:
             return _text(shell, held[name], Place("package.json", 1), names[1:])
     text = " ".join(names)
@@ -165,9 +165,8 @@ def make(shell: "Shell", words: list[str]) -> str | None:
     given = {k: v for k, s, v in (one.partition("=") for one in words) if s and k.isidentifier()}
     skip = {*named, folder}
     targets = [w for w in words if w[:1] != "-" and "=" not in w and w not in skip]
-    names = [
-        posixpath.join(folder, one) for one in (named or ["Makefile", "makefile", "GNUmakefile"])
-    ]
+    usual = ["Makefile", "makefile", "GNUmakefile"]
+    names = [posixpath.join(folder, one) for one in named or usual]
     name = next((one for one in names if shell.run.folder.has(one)), "")
     if not name:
         if not all(map(_is_harmless, targets)):

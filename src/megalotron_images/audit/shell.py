@@ -230,17 +230,13 @@ class Shell:
 
     def _follow_if_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         clauses = [c for c in node.named_children if c.type in ("elif_clause", "else_clause")]
-        own = [c for c in node.named_children if c not in clauses]
         bodies: list[list[Node]] = []
-        for part in (own, *(clause.named_children for clause in clauses)):
-            is_else = len(bodies) and part is not own and clauses[-1].named_children == part
-            if is_else and clauses[-1].type == "else_clause":
-                bodies.append(list(part))
-                return None, self.one_of(bodies, stdin, True)
-            status, _ = self.statement(part[0], stdin)
-            if status is False:
-                continue
-            bodies.append(list(part[1:]))
+        for clause in (node, *clauses):
+            is_else = clause.type == "else_clause"
+            parts = [c for c in clause.named_children if c not in clauses]
+            status = True if is_else else self.statement(parts[0], stdin)[0]
+            if status is not False:
+                bodies.append(parts[not is_else :])
             if status:
                 return None, self.one_of(bodies, stdin, True)
         return None, self.one_of(bodies, stdin, False)
@@ -370,13 +366,11 @@ class Shell:
         """Return the words that a node becomes: an expansion without quotes is split."""
         if node.type == "command_name" and node.named_child_count == 1:
             return self.words(node.named_children[0])
-        if node.type in ("simple_expansion", "expansion", "command_substitution"):
-            return self.word(node).split()
-        if node.type == "concatenation" and not re.search(r"[\"']", _text(node)):
-            return self.word(node).split()
-        if node.type == "string" and re.fullmatch(r'"\$\{\w+\[@\]\}"|"\$@"', _text(node)):
-            return self.word(node).split()
-        return [self.word(node)]
+        text, kind = _text(node), node.type
+        is_split = kind in ("simple_expansion", "expansion", "command_substitution")
+        is_split |= kind == "concatenation" and not re.search(r"[\"']", text)
+        is_split |= kind == "string" and bool(re.fullmatch(r'"\$\{\w+\[@\]\}"|"\$@"', text))
+        return self.word(node).split() if is_split else [self.word(node)]
 
     def word(self, node: Node) -> str:
         """Return the text that a node becomes."""
