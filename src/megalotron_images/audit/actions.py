@@ -8,7 +8,7 @@ from typing import Any
 
 from megalotron_images.audit import builders, commands, metadata_action, releasers, scripts
 from megalotron_images.audit.expressions import as_text, truth
-from megalotron_images.audit.knowledge import ACTIONS, HARMLESS, PATTERNS
+from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
@@ -18,6 +18,7 @@ from megalotron_images.audit.yaml_files import Map, as_map, parse
 _CONTAINERS = PATTERNS["image_actions"]
 _INPUTS = PATTERNS["image_inputs"]
 _VALUES = PATTERNS["image_values"]
+_HARMLESS = PATTERNS["harmless_actions"]
 _SHELL = ("run", "command", "commands", "cmd", "script")
 """Inputs in which actions take shell commands."""
 
@@ -45,7 +46,7 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
         _by_table(run, ACTIONS[key], inputs)
     elif "action" in inputs and "@" in inputs["action"]:
         _wrapped(run, inputs, env)
-    elif not _runs_shell(run, key, inputs, env) and not HARMLESS.match(key) and looks(key, inputs):
+    elif not _runs_shell(run, key, inputs, env) and not _HARMLESS.match(key) and looks(key, inputs):
         run.doubt(f"the action {repository} is not known, and it looks as if it pushes images")
     return {}
 

@@ -154,16 +154,16 @@ def bake(
 def _bake_tags(run: Run, name: str, variables: dict[str, str], pushes: bool) -> list[str]:
     """Return the tags in a bake file, and note the outputs and caches in it."""
     if name.endswith((".yml", ".yaml")):
-        services = [(place, given) for place, _, given in compose_services(run, name)]
-        images = [(one, place) for place, given in services for one in _service_tags(given)]
-        texts = [(interpolated(text, dotenv(run) | variables), place) for text, place in images]
+        services, held = compose_services(run, name), dotenv(run) | variables
+        images = [(one, place) for place, _, given in services for one in _service_tags(given)]
+        texts = [(interpolated(text, held), place) for text, place in images]
     else:
         try:
             text = run.folder.text(name)
         except Unreadable as error:
             run.doubt(f"the bake file {name}: {error}", WRITES)
             return []
-        text = re.sub(r"(^|\s)(#|//)[^\n\"]*$|^\s*(#|//).*$", "", text, flags=re.MULTILINE)
+        text = re.sub(r"(^|[ \t])(#|//)[^\n\"]*$|^[ \t]*(#|//).*$", "", text, flags=re.MULTILINE)
         texts = list(_lists(text, "tags", name, variables))
         tags = [one for one, _ in texts]
         outputs(run, [one for one, _ in _lists(text, "output", name, variables)], tags)

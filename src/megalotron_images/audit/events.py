@@ -131,12 +131,9 @@ def _passes(name: str, patterns: list[str]) -> bool:
 def _matches(name: str, pattern: str) -> bool:
     """Whether a name matches a filter (GitHub's documentation, "Filter pattern cheat sheet")."""
     parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern)
-    signs = {"**": ".*", "*": "[^/]*"}
-    kept = ("?", "+")
-    regex = "".join(
-        signs.get(one) or (one if one in kept or one[:1] == "[" else re.escape(one))
-        for one in parts
-    )
+    signs = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
+    kept = (signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
+    regex = "".join(kept)
     try:
         return bool(re.fullmatch(regex, name))
     except re.error:
@@ -147,7 +144,7 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     """Return the context `github` of a scenario."""
     owner, _, thing = repository.partition("/")
     name = scenario.ref.removeprefix("refs/").removeprefix(f"{scenario.kind}/")
-    is_pull = scenario.kind == "pull"
+    is_pull = scenario.event.startswith("pull_request")
     head = unknown("the pull request's branch", ("topic",)) if is_pull else ""
     number = known("the number of the pull request", "7")
     whole = repository or put(Hole("github.repository", ("megalotron/backend", "A/B")))

@@ -52,8 +52,8 @@ def truth(value: object) -> bool | None:
     All of a workflow's scalars are texts here, so `false` is false.
     """
     if isinstance(value, str):
-        if is_open(value):
-            return asked(lambda text: text not in _FALSE, value) if value[1:] else None
+        if is_open(value) and not value[1:] and {*_FALSE} & {*expand(value)}:
+            return None
         return asked(lambda text: text not in _FALSE, value)
     return bool(value)
 

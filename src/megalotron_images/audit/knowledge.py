@@ -24,14 +24,3 @@ ACTIONS: Mapping[str, Mapping[str, Any]] = {
     for name, entry in _TABLES["actions"].items()
 }
 """Actions whose inputs alone say what they push."""
-
-
-def _harmless() -> re.Pattern[str]:
-    held = _TABLES["harmless"]
-    owners, names = "|".join(held["owners"]), "|".join(held["names"])
-    builds = r"(?!.*(build(?!x|kit)|push|publish|copy|mirror|sync))"
-    return re.compile(f"({owners})|{builds}.*(?<![a-z])({names})", re.IGNORECASE)
-
-
-HARMLESS = _harmless()
-"""What the names of actions match that push nothing, though they may speak of images."""

@@ -30,11 +30,9 @@ _TARGET = re.compile(r"\bto\s*\{[^}]*?image\s*=\s*['\"]([^'\"]+)|<to>\s*<image>(
 def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     """Note what GoReleaser pushes (the keys are those of its documentation)."""
     text = " ".join(words)
-    skipped = re.search(r"--skip[= ](\S*)", text)
     verbs = [one for one in words if one[:1] != "-"]
-    if (verbs and "release" not in verbs) or "--snapshot" in text or "--skip-publish" in text:
-        return
-    if skipped and re.search(r"publish|docker", skipped[1]):
+    is_off = re.search(r"--snapshot|--skip-publish|--skip[= ]\S*(publish|docker)", text)
+    if is_off or (verbs and "release" not in verbs):
         return
     named = re.search(r"(?:-f|--config)[= ](\S+)", text)
     names = [named[1]] if named else [one for one in _GORELEASER if run.folder.has(one)]
@@ -113,8 +111,7 @@ def jib(run: Run, words: Sequence[str]) -> None:
     """Note jib of Maven and Gradle: the target in the command line, or in the build's file."""
     text = " ".join(words)
     images = re.findall(r"(?:-D(?:jib\.to\.)?|--)image=(\S+)", text) or _configured(run)
-    users = re.findall(r"auth\.username=(\S+)", text)
-    passwords = re.findall(r"auth\.password=(\S+)", text)
+    users, passwords = (re.findall(rf"auth\.{one}=(\S+)", text) for one in ("username", "password"))
     if users and passwords:
         registry = images[0].partition("/")[0] if images else unknown("a registry")
         run.login(registry, users[0], passwords[0], How.ARGUMENT)

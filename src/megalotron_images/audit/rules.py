@@ -247,11 +247,8 @@ def _is_judged(image: Deployed, known: list[Fact]) -> bool:
     One whose tag kustomize replaces is judged there.
     """
     name = split(image.reference)[:2]
-    customised = {
-        split(one.reference)[:2]
-        for one in known
-        if isinstance(one, Deployed) and one.kind == "kustomize"
-    }
+    tuned = [one for one in known if isinstance(one, Deployed) and one.kind == "kustomize"]
+    customised = {split(one.reference)[:2] for one in tuned}
     if image.kind == "kubernetes" and name in customised:
         return False
     pushed = {split(one.reference)[:2] for one in known if isinstance(one, Push)}

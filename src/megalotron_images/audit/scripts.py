@@ -43,6 +43,7 @@ def called(shell: "Shell", words: list[str], stdin: str) -> str | None:
         "make": lambda: make(shell, words[1:]),
         "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], False),
         "ssh": lambda: _text(shell, words[-1], shell.run.place, []),
+        "trap": lambda: _text(shell, "".join(words[1:2]), shell.run.place, []),
     }
     if base in runners or name in runners:
         return runners[base if base in runners else name]()
@@ -79,7 +80,7 @@ def script(shell: "Shell", name: str, arguments: list[str], is_own: bool = True)
     path = posixpath.normpath(posixpath.join(shell.env.get("\0folder", ""), name))
     path = path if shell.run.folder.has(path) else posixpath.normpath(name)
     try:
-        text = shell.run.folder.text(path)
+        text = shell.run.files.get(name.removeprefix("./")) or shell.run.folder.text(path)
     except Unreadable as error:
         speaks = name.endswith((".sh", ".bash")) or _SPEAKS.search(name) or "scripts/" in name
         if speaks and not _is_harmless(name):

@@ -154,10 +154,7 @@ class Shell:
         before, self.run.depth = dict(self.env), self.run.depth + 1
         self.arguments(arguments)
         printed = self.statements(body, stdin)
-        positions = {
-            name: text for name, text in before.items() if not name.isalnum() or name.isdigit()
-        }
-        self.env |= positions
+        self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
         self.run.depth -= 1
         return printed
 
@@ -305,14 +302,14 @@ class Shell:
         return None, printed
 
     def _follow_redirected_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        body = node.child_by_field_name("body")
-        targets = list[tuple[str, bool]]()
-        for child in node.named_children:
+        body, targets = node.child_by_field_name("body"), list[tuple[str, bool]]()
+        heredocs = [one for one in node.named_children if one.type == "heredoc_redirect"]
+        inside = [one for child in heredocs for one in child.named_children]
+        for child in (*node.named_children, *inside):
             if child.type == "herestring_redirect":
                 stdin = self.word(child.named_children[0])
             elif child.type == "heredoc_redirect":
-                stdin, more = self._heredoc(child)
-                targets += more
+                stdin = self._heredoc(child)
             elif child.type == "file_redirect":
                 sign, path = _sign(child), self.word(child.named_children[-1])
                 if sign == "<":
@@ -320,24 +317,20 @@ class Shell:
                 elif sign in (">", ">>", "&>", "&>>", ">|"):
                     targets.append((path, sign.endswith(">>")))
         status, printed = self.statement(body, stdin) if body is not None else (None, "")
+        for piped in (one for one in inside if one.type in ("pipeline", "command")):
+            printed = self.statement(piped, printed)[1]
         with self.run.at(self.place(node)):
             for path, appended in targets:
                 self.write(path, printed, appended)
         return status, "" if targets else printed
 
-    def _heredoc(self, node: Node) -> tuple[str, list[tuple[str, bool]]]:
-        """Return a here-document's text, and the files that its line redirects to."""
+    def _heredoc(self, node: Node) -> str:
+        """Return a here-document's text."""
         start = next((_text(c) for c in node.children if c.type == "heredoc_start"), "")
-        body = next((c for c in node.children if c.type == "heredoc_body"), None)
-        text = _text(body) if body is not None else ""
+        text = _text(next((c for c in node.children if c.type == "heredoc_body"), None))
         if start[:1] not in ("'", '"'):
             text = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), text)
-        files = [
-            (self.word(c.named_children[-1]), _sign(c) == ">>")
-            for c in node.named_children
-            if c.type == "file_redirect"
-        ]
-        return text, files
+        return text
 
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""

@@ -3,7 +3,6 @@
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -156,7 +155,7 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
     )
     inner.origins = dict(run.origins)
     inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
-    _bind_matrix(inner, job)
+    _bind_all(inner, job.get("strategy"))
     if "uses" in job:
         return _call(inner, job)
     _set_env(inner, job.get("env"))
@@ -178,15 +177,13 @@ def _outputs(run: Run, held: Map) -> dict[str, Any]:
     return found
 
 
-def _bind_matrix(run: Run, job: Map) -> None:
-    """Remember where the matrix's values are written."""
-
-    def walk(node: Any) -> Iterator[tuple[str, int]]:
-        for value, line in items(node):
-            yield from [(value, line)] if isinstance(value, str) else walk(value)
-
-    for text, line in walk(job.get("strategy")):
-        run.bind(text, Place(run.place.file, line))
+def _bind_all(run: Run, node: Any) -> None:
+    """Remember where the texts below a node are written."""
+    for value, line in items(node):
+        if isinstance(value, str):
+            run.bind(value, Place(run.place.file, line))
+        else:
+            _bind_all(run, value)
 
 
 def _set_env(run: Run, given: Any) -> None:
