@@ -147,9 +147,7 @@ def _composed(run: Run, entry: Mapping[str, Any], inputs: Map, registry: str) ->
         key: truth(inputs.get(entry.get(key, ""), "false")) is not False
         for key in ("named", "semver", "hash", "latest")
     }
-    name = apply(
-        lambda one: "latest" if one == "master" else one.replace("/", "-"), github["ref_name"]
-    )
+    name = "latest" if github["ref_name"] == "master" else _dashed(github["ref_name"])
     tags += [name] * on["named"] + [apply(lambda one: one[:7], github["sha"])] * on["hash"]
     tags += ["latest"] * on["latest"]
     if on["semver"] and github["ref_type"] == "tag":
@@ -167,8 +165,12 @@ def _default(entry: Mapping[str, Any], github: Mapping[str, Any]) -> str:
     if kind == "hash":
         return name if on == "tag" else apply(lambda one: f"{one}-4f3c2b1", name)
     if kind == "branch" and on == "branch" and name not in ("main", "master"):
-        return apply(lambda one: one.replace("/", "-"), name)
+        return _dashed(name)
     return "latest"
+
+
+def _dashed(name: str) -> str:
+    return apply(lambda one: one.replace("/", "-"), name)
 
 
 def _build_push(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:

@@ -325,9 +325,7 @@ def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
     ref, name = contexts.get("ref", ""), contexts.get("ref_name", "")
     if re.search(r"rev-parse.*--abbrev-ref|branch --show-current|symbolic-ref", text):
         return str(name) if ref.startswith("refs/heads/") else unknown("the branch")
-    if re.search(
-        r"rev-parse|log .*%[hH]|show .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text
-    ):
+    if re.search(r"rev-parse|(log|show) .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text):
         length = 7 if re.search(r"--short|%h|describe", text) else 40
         return apply(lambda one: one[:length], known("the commit's hash", "4f3c2b1a" * 5))
     if text.startswith("describe"):
@@ -337,8 +335,8 @@ def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Change the folder in which scripts are looked for."""
-    folder = posixpath.join(shell.env.get("\0folder", ""), (operands(words) or [""])[0])
-    shell.env["\0folder"] = folder
+    below = (operands(words) or [""])[0]
+    shell.env["\0folder"] = posixpath.join(shell.env.get("\0folder", ""), below)
     return ""
 
 

@@ -125,8 +125,9 @@ def _cut(words: list[str], text: str) -> str | None:
 
 
 def _head(words: list[str], text: str) -> str | None:
-    if match := re.fullmatch(r"-c\s*(\d+)", " ".join(words)):
-        return apply(lambda one: one[: int(match[1])], text)
+    count = "".join(options(words, "-c"))
+    if count.isdigit():
+        return apply(lambda one: one[: int(count)], text)
     return text.partition("\n")[0] if " ".join(words) in ("-1", "-n 1", "-n1") else None
 
 

@@ -231,8 +231,7 @@ def _one_credential(text: str, wanted: str) -> Answer:
         r"secrets\.|github\.(actor|token|repository_owner)|\$CI_|\$GITHUB_|a (password|user)", what
     ):
         return Verdict.VIOLATED, f"{show(text)} is used, and not secrets.{wanted}"
-    reason = f"what {show(text)} is cannot be seen here; secrets.{wanted} is wanted"
-    return Verdict.CANNOT_TELL, reason
+    return Verdict.CANNOT_TELL, f"{show(text)} cannot be seen here; secrets.{wanted} is wanted"
 
 
 def _how(how: How) -> Answer:

@@ -50,14 +50,13 @@ class Run:
         self, reference: str, place: Place | None = None, by_digest: bool = False, **more: bool
     ) -> None:
         """Note a push."""
-        use = place or self.place
-        self.facts.append(Push(use, self.job, self.origins, reference, by_digest, **more))
+        fact = Push(place or self.place, self.job, self.origins, reference, by_digest, **more)
+        self.facts.append(fact)
 
     def login(self, registry: str, username: str, password: str, how: How = How.SAFE) -> None:
         """Note a login."""
-        self.facts.append(
-            Login(self.place, self.job, self.origins, registry, username, password, how)
-        )
+        where = (self.place, self.job, self.origins)
+        self.facts.append(Login(*where, registry, username, password, how))
 
     def read(self) -> None:
         """Note that images are pulled."""

@@ -25,7 +25,6 @@ _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
 _WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
 _MOST_ITEMS = 50
 Handler = Callable[["Shell", list[str], str], str | None]
-_UNCERTAIN = {"while_statement", "c_style_for_statement"}
 
 
 class Shell:
@@ -121,8 +120,7 @@ class Shell:
                 stdin = self.word(child.named_children[0])
         with self.run.at(self.place(node)):
             status, printed = self._called(words, stdin)
-        assigned = [c for c in node.named_children if c.type == "variable_assignment"]
-        if assigned and words:
+        if words and any(one.type == "variable_assignment" for one in node.named_children):
             self.env = before
         return status, printed
 
