@@ -19,8 +19,5 @@ MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
 PROGRAMS: Mapping[str, str] = _TABLES["programs"]
 """Programs that are not followed, and how their words say that they push."""
-ACTIONS: Mapping[str, Mapping[str, Any]] = {
-    name: {key: one.lower() if isinstance(one, str) else one for key, one in entry.items()}
-    for name, entry in _TABLES["actions"].items()
-}
+ACTIONS: Mapping[str, Mapping[str, Any]] = _TABLES["actions"]
 """Actions whose inputs alone say what they push."""

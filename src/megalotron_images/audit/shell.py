@@ -429,7 +429,9 @@ class Shell:
             value = self.element(value, at)
         rest = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), sign)
         if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
-            return self._default(name, value, default[1], default[2])
+            value = self._default(name, value, default[1], default[2])
+            self.env |= {name: value} if default[1] == "=" else {}
+            return value
         return filters.expanded(value, rest) if rest else value
 
     def element(self, value: str, at: str) -> str:
