@@ -222,9 +222,8 @@ def _renewed(inputs: Map) -> Mapping[str, str]:
     tags += [f"type=semver,pattern={one}" for one in patterns] or ["type=ref,event=tag"]
     tags += ["type=sha"] * (inputs.get("tag-sha") == "true")
     tags += ["type=edge"] * (inputs.get("tag-edge") == "true")
-    latest = "false" if inputs.get("tag-latest") == "false" else "auto"
-    images, flavor = inputs.get("images", ""), f"latest={latest}"
-    return {"images": images, "tags": "\n".join(tags), "flavor": flavor}
+    flavor = "latest=false" if inputs.get("tag-latest") == "false" else "latest=auto"
+    return {"images": inputs.get("images", ""), "tags": "\n".join(tags), "flavor": flavor}
 
 
 def _row(text: str, number: int) -> int:

@@ -8,7 +8,7 @@ from megalotron_images.audit.builders import dotenv, interpolated
 from megalotron_images.audit.model import Deployed, Fact, Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items, parse
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
 _LINE = re.compile(
     r"(?:image|name)[\"']?[ \t]*[:=]\s*[\"']?((?:\{\{.*?\}\}|[^\s\"',{}]|\$\{[^}]*\})+)",
@@ -49,11 +49,9 @@ def follow(folder: Folder, name: str) -> list[Fact]:
 
 def _kind(document: Any) -> str:
     """Return what a document is: `kustomize`, `kubernetes`, or empty for others."""
-    if not isinstance(document, Map):
-        return ""
-    if isinstance(document.get("images"), Seq):
+    if isinstance(as_map(document).get("images"), Seq):
         return "kustomize"
-    return "kubernetes" if "kind" in document else ""
+    return "kubernetes" if "kind" in as_map(document) else ""
 
 
 def _lines(run: Run, text: str) -> Iterator[Fact]:

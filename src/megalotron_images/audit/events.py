@@ -72,6 +72,7 @@ def _references(event: str, given: dict[str, Any], names: list[str], default: st
     elif event in ("release", "create"):
         chosen = Hole("a tag that a person chooses", _TAGS)
         yield f"refs/tags/{put(chosen)}"
+        yield from ["refs/heads/topic"] * (event == "create")
     elif event == "workflow_dispatch":
         yield from (f"refs/heads/{name}" for name in dict.fromkeys(names))
         chosen = Hole("the branch it is started on", ("topic", "main"), never=tuple(names))

@@ -4,7 +4,7 @@ Source of the rules: GitHub's documentation, "Evaluate expressions in workflows 
 is not known is a text with holes; so is a condition of which nobody can tell.
 """
 
-import functools
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -139,9 +139,17 @@ class _Reader:
             if sign not in ("==", "!="):
                 value = MAYBE
                 continue
-            equal = same(as_text(value).lower(), as_text(other).lower())
+            sides = {as_text(value).lower(), as_text(other).lower()}
+            equal = same(min(sides), max(sides))
+            if equal is False and sides & self.named():  # a copy keeps the name it was written for
+                equal = None
             value = MAYBE if equal is None else equal is (sign == "==")
         return value
+
+    def named(self) -> set[str]:
+        """Return the names of the repository and its owner."""
+        github = self.contexts.get("github", {})
+        return {str(github.get(one, "\0")).lower() for one in ("repository", "repository_owner")}
 
     def prefix(self) -> Any:
         if self.next_is("!"):
@@ -240,18 +248,15 @@ def _search(name: str, place: Any, part: str) -> Any:
     if isinstance(place, list):
         answers = {same(as_text(one).lower(), part) for one in place}
         return True if True in answers else MAYBE if None in answers else False
-    text = as_text(place).lower()
-    test = _SEARCHES[name]
+    text, test = as_text(place).lower(), _SEARCHES[name]
     if has_holes(part):
         return MAYBE
     certain = asked(lambda one: test(one, part), text)
-    if is_open(text):
-        ends = text if name == "startswith" else text[::-1]
-        until = functools.reduce(lambda end, c: end if has_holes(end) else end + c, ends, "")
-        fixed = until[:-1] if has_holes(until) else until
-        wanted = part if name == "startswith" else part[::-1]
-        if name == "contains" or not (fixed.startswith(wanted) or not wanted.startswith(fixed)):
-            certain = None if not (name == "contains" and certain) else certain
+    if is_open(text) and not (name == "contains" and certain):
+        ends, wanted = (text, part) if name == "startswith" else (text[::-1], part[::-1])
+        fixed = "".join(itertools.takewhile(lambda one: not has_holes(one), ends))
+        if name == "contains" or (wanted.startswith(fixed) and not fixed.startswith(wanted)):
+            certain = None
     return MAYBE if certain is None else certain
 
 

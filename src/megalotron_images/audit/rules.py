@@ -38,6 +38,7 @@ from megalotron_images.errors import RuleBroken
 Answer = tuple[Verdict, str]
 _OK: Answer = (Verdict.OK, "")
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+_PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
 _STACK_NAMES = {stack.name for stack in STACKS}
 _MEND = {
     Rule.REGISTRY: f"push to {REGISTRY} alone, and log in nowhere else",
@@ -152,10 +153,13 @@ def _without_login(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
 
 
 def _registry(reference: str) -> Answer:
-    registry = split(reference).registry
+    return _only(split(reference).registry, "is pushed to")
+
+
+def _only(registry: str, how: str) -> Answer:
     if registry == REGISTRY:
         return _OK
-    return Verdict.VIOLATED, f"it is pushed to {registry}, and the process has {REGISTRY} alone"
+    return Verdict.VIOLATED, f"it {how} {registry}, and the process has {REGISTRY} alone"
 
 
 def _name(reference: str) -> Answer:
@@ -208,10 +212,7 @@ def _login(login: Login, known: list[Fact]) -> Iterator[Finding]:
 
 
 def _login_registry(text: str) -> Answer:
-    registry = host(text)
-    if registry == REGISTRY:
-        return _OK
-    return Verdict.VIOLATED, f"it logs in at {registry}, and the process has {REGISTRY} alone"
+    return _only(host(text), "logs in at")
 
 
 def _credential(text: str, wanted: str) -> Answer:
@@ -262,6 +263,8 @@ def _deployed(reference: str) -> Answer:
         return _OK
     if parts.tag in set(MovingTag):
         return Verdict.CANNOT_TELL, f"{parts.tag} moves: pin a digest to know what runs"
+    if _PLACEHOLDER.fullmatch(parts.tag):
+        return Verdict.CANNOT_TELL, f"{parts.tag} is replaced before it runs"
     try:
         parse_release(parts.tag)
     except RuleBroken:

@@ -188,12 +188,10 @@ def _bind_all(run: Run, node: Any) -> None:
 
 def _set_env(run: Run, given: Any) -> None:
     """Add variables to the context `env`."""
-    if isinstance(given, Map):
-        found = {}
-        for key, text in given.items():
-            found[key] = render(text, run.contexts)
-            run.bind(found[key], Place(run.place.file, given.lines[key]))
-        run.contexts["env"] = run.contexts["env"] | found
+    found = {key: render(text, run.contexts) for key, text in as_map(given).items()}
+    for key, text in found.items():
+        run.bind(text, Place(run.place.file, given.lines[key]))
+    run.contexts["env"] = run.contexts["env"] | found
 
 
 def _call(run: Run, job: Map) -> dict[str, Any]:
