@@ -21,6 +21,7 @@ from megalotron_images.audit.yaml_files import Unreadable, parse
 
 SPECIMENS = ROOT / "tests" / "specimens" / "audit"
 COMMANDS = tomllib.loads((SPECIMENS / "commands.toml").read_text())
+STYLES = tomllib.loads((SPECIMENS / "styles.toml").read_text())
 EXPECTED = tomllib.loads((SPECIMENS / "expected.toml").read_text())
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
 HASH = known("the commit's hash", "4f3c2b1a" * 5)
@@ -65,6 +66,18 @@ def test_a_specimen_is_judged_as_expected(name):
     found = audit(SPECIMENS / name, case.get("repository", "megalotron/backend"))
     assert report.verdicts(found) == {rule: case[rule] for rule in Rule}, report.text(found)
     assert report.status(found) == case["status"]
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_no_style_evades_a_rule(name, tmp_path):
+    for path, text in STYLES[name]["files"].items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, newline="")
+    found = audit(tmp_path, "megalotron/backend")
+    letters = {"violated": "v", "cannot tell": "c", "ok": "o", "nothing to judge": "n"}
+    shown = " ".join(letters[one] for one in report.verdicts(found).values())
+    assert shown == STYLES[name]["verdicts"], report.text(found)
 
 
 def test_each_rule_is_seen_with_each_verdict():

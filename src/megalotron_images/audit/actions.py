@@ -6,22 +6,19 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from megalotron_images.audit import builders, commands, metadata_action, releasers
+from megalotron_images.audit import builders, commands, metadata_action, releasers, scripts
 from megalotron_images.audit.expressions import as_text, truth
-from megalotron_images.audit.knowledge import ACTIONS, HARMLESS
+from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PERSON, apply, known, show, unknown
-from megalotron_images.audit.yaml_files import Map, parse
+from megalotron_images.audit.yaml_files import Map, as_map, parse
 
-_CONTAINERS = re.compile(
-    r"docker|container|kaniko|buildah|podman|buildpack|ghcr|\becr|\bgcr|\bacr\b|quay|\boci|jib|\bko\b"
-    r"|nerdctl|bake|crane|skopeo|registry|image.*(push|publish|build)|(push|publish|build).*image",
-    re.IGNORECASE,
-)
-_INPUTS = re.compile(r"image|registry|docker|container|repository_tag|\brepo-?tag", re.IGNORECASE)
-_VALUES = re.compile(r"docker[- ]|ghcr\.io|quay\.io|gcr\.io|azurecr|\.ecr\.|docker\.io|--push\b")
+_CONTAINERS = PATTERNS["image_actions"]
+_INPUTS = PATTERNS["image_inputs"]
+_VALUES = PATTERNS["image_values"]
+_HARMLESS = PATTERNS["harmless_actions"]
 _SHELL = ("run", "command", "commands", "cmd", "script")
 """Inputs in which actions take shell commands."""
 
@@ -41,32 +38,34 @@ def act(run: Run, name: str, inputs: Map, env: dict[str, str]) -> dict[str, Any]
     if key in ("docker/build-push-action", "depot/build-push-action") and "repository" in inputs:
         key = "docker/build-push-action@v1"
     special = next((known_ for end, known_ in _SPECIAL.items() if key.endswith(end)), None)
+    if "semantic-release" in key:
+        releasers.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
     if special:
         return special(run, inputs, env) or {}
     if key in ACTIONS:
         _by_table(run, ACTIONS[key], inputs)
     elif "action" in inputs and "@" in inputs["action"]:
         _wrapped(run, inputs, env)
-    elif not _runs_shell(run, key, inputs, env) and not HARMLESS.match(key) and looks(key, inputs):
+    elif not _runs_shell(run, key, inputs, env) and not _HARMLESS.match(key) and looks(key, inputs):
         run.doubt(f"the action {repository} is not known, and it looks as if it pushes images")
     return {}
 
 
 def _runs_shell(run: Run, key: str, inputs: Map, env: dict[str, str]) -> bool:
     """Follow the inputs that are shell commands; return whether they say what is pushed."""
-    before = len(run.facts)
-    for one in _SHELL:
-        if one in inputs and key != "actions/github-script":
-            run.place, step = _place(run, inputs, one), run.place
-            Shell(run, dict(env), commands.handle).follow(inputs[one])
-            run.place = step
+    before, is_script = len(run.facts), key == "actions/github-script"
+    if is_script and scripts.PUSHES.search(inputs.get("script", "")):
+        run.doubt("a script in JavaScript pushes or logs in")
+    for one in () if is_script else _SHELL:
+        if one in inputs:
+            with run.at(_place(run, inputs, one)):
+                Shell(run, dict(env), commands.handle).follow(inputs[one])
     return len(run.facts) > before
 
 
 def _wrapped(run: Run, inputs: Map, env: dict[str, str]) -> None:
     """Note an action that another one runs, as for retries: `with` is YAML in a text."""
-    given = parse(inputs.get("with", ""))[:1]
-    inner = given[0] if given and isinstance(given[0], Map) else Map()
+    inner = as_map(next(iter(parse(inputs.get("with", ""))), None))
     act(run, inputs["action"], inner, env)
 
 
@@ -75,11 +74,12 @@ def looks(name: str, inputs: Mapping[str, Any]) -> bool:
     if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
         return True
     values = (show(as_text(one)) for one in inputs.values())
-    return (
-        bool(_CONTAINERS.search(name))
-        or any(map(_INPUTS.search, inputs))
-        or any(map(_VALUES.search, values))
-    )
+    speaking = [
+        _CONTAINERS.search(name),
+        *map(_INPUTS.search, inputs),
+        *map(_VALUES.search, values),
+    ]
+    return any(speaking)
 
 
 def rows(run: Run, inputs: Map, key: str) -> list[tuple[str, Place]]:
@@ -89,7 +89,9 @@ def rows(run: Run, inputs: Map, key: str) -> list[tuple[str, Place]]:
     found = []
     for number, row in enumerate(text.splitlines()):
         place = Place(run.place.file, line + number if is_block else line)
-        found += [(one.strip(), place) for one in row.split(",") if one.strip()]
+        found += [
+            (one.strip(), place) for one in row.split(",") if one.strip() and row.strip()[0] != "#"
+        ]
     return found
 
 
@@ -145,9 +147,7 @@ def _composed(run: Run, entry: Mapping[str, Any], inputs: Map, registry: str) ->
         key: truth(inputs.get(entry.get(key, ""), "false")) is not False
         for key in ("named", "semver", "hash", "latest")
     }
-    name = apply(
-        lambda one: "latest" if one == "master" else one.replace("/", "-"), github["ref_name"]
-    )
+    name = "latest" if github["ref_name"] == "master" else _dashed(github["ref_name"])
     tags += [name] * on["named"] + [apply(lambda one: one[:7], github["sha"])] * on["hash"]
     tags += ["latest"] * on["latest"]
     if on["semver"] and github["ref_type"] == "tag":
@@ -155,29 +155,22 @@ def _composed(run: Run, entry: Mapping[str, Any], inputs: Map, registry: str) ->
     tags = [one for one in tags if one]
     if not tags and ":" in image.rpartition("/")[2]:
         return [image]
-    return [
-        one if "/" in one and ":" in one else f"{image}:{one}"
-        for one in tags or [_default(entry, github)]
-    ]
+    tags = tags or [_default(entry, github)]
+    return [one if "/" in one and ":" in one else f"{image}:{one}" for one in tags]
 
 
 def _default(entry: Mapping[str, Any], github: Mapping[str, Any]) -> str:
     """Return the tag that an action writes if none is given."""
-    if entry.get("default") == "branch" and github["ref_type"] == "branch":
-        name = str(github["ref_name"])
-        return (
-            "latest"
-            if name in ("main", "master")
-            else apply(lambda one: one.replace("/", "-"), name)
-        )
-    if entry.get("default") == "hash":
-        is_tag = github["ref_type"] == "tag"
-        return (
-            str(github["ref_name"])
-            if is_tag
-            else apply(lambda one: f"{one}-4f3c2b1", github["ref_name"])
-        )
+    kind, on, name = entry.get("default"), github["ref_type"], str(github["ref_name"])
+    if kind == "hash":
+        return name if on == "tag" else apply(lambda one: f"{one}-4f3c2b1", name)
+    if kind == "branch" and on == "branch" and name not in ("main", "master"):
+        return _dashed(name)
     return "latest"
+
+
+def _dashed(name: str) -> str:
+    return apply(lambda one: one.replace("/", "-"), name)
 
 
 def _build_push(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
@@ -189,15 +182,13 @@ def _build_push(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
         if not tags and "outputs" not in inputs and "tags" not in inputs:
             run.doubt("it pushes without a tag")
     for one in inputs.get("outputs", "").splitlines():
-        run.place, place = _place(run, inputs, "outputs"), run.place
-        builders.outputs(run, [one], [reference for reference, _ in tags])
-        run.place = place
-    run.place, place = _place(run, inputs, "cache-to"), run.place
-    builders.caches(run, inputs.get("cache-to", "").splitlines())
-    run.place, shell = _place(run, inputs, "build-args"), Shell(run, env, commands.handle)
-    for argument in inputs.get("build-args", "").splitlines():
-        commands.note_build_argument(shell, argument)
-    run.place = place
+        with run.at(_place(run, inputs, "outputs")):
+            builders.outputs(run, [one], [reference for reference, _ in tags])
+    with run.at(_place(run, inputs, "cache-to")):
+        builders.caches(run, inputs.get("cache-to", "").splitlines())
+    with run.at(_place(run, inputs, "build-args")):
+        for argument in inputs.get("build-args", "").splitlines():
+            commands.note_build_argument(Shell(run, env, commands.handle), argument)
     return {"digest": known("a digest", f"sha256:{'0' * 64}"), "imageid": unknown("an image's ID")}
 
 
@@ -217,16 +208,9 @@ def _metadata(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     joined = inputs.get("sep-tags", "\n").join(names)
     env |= {"DOCKER_METADATA_OUTPUT_JSON": held, "DOCKER_METADATA_OUTPUT_TAGS": joined}
     env["DOCKER_METADATA_OUTPUT_VERSION"] = version
-    return {
-        "tags": joined,
-        "version": version,
-        "labels": "",
-        "json": held,
-        "tag-names": version,
-        "bake-file": "$bake-file",
-        "bake-file-tags": "$bake-file",
-        "annotations": "",
-    }
+    empty, files = dict.fromkeys(("labels", "annotations"), ""), ("bake-file", "bake-file-tags")
+    outputs = {"tags": joined, "version": version, "json": held, "tag-names": version}
+    return outputs | empty | dict.fromkeys(files, "$bake-file")
 
 
 def _renewed(inputs: Map) -> Mapping[str, str]:
@@ -238,12 +222,8 @@ def _renewed(inputs: Map) -> Mapping[str, str]:
     tags += [f"type=semver,pattern={one}" for one in patterns] or ["type=ref,event=tag"]
     tags += ["type=sha"] * (inputs.get("tag-sha") == "true")
     tags += ["type=edge"] * (inputs.get("tag-edge") == "true")
-    latest = "false" if inputs.get("tag-latest") == "false" else "auto"
-    return {
-        "images": inputs.get("images", ""),
-        "tags": "\n".join(tags),
-        "flavor": f"latest={latest}",
-    }
+    flavor = "latest=false" if inputs.get("tag-latest") == "false" else "latest=auto"
+    return {"images": inputs.get("images", ""), "tags": "\n".join(tags), "flavor": flavor}
 
 
 def _row(text: str, number: int) -> int:
@@ -289,11 +269,9 @@ def _gradle(run: Run, inputs: Map, env: dict[str, str]) -> None:
 
 def _ecr(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
     """Note a login at AWS: its output is the registry's address."""
-    registry = (
-        "public.ecr.aws"
-        if inputs.get("registry-type") == "public"
-        else known("the registry of AWS", "123456789012.dkr.ecr.us-east-1.amazonaws.com")
-    )
+    registry = known("the registry of AWS", "123456789012.dkr.ecr.us-east-1.amazonaws.com")
+    if inputs.get("registry-type") == "public":
+        registry = "public.ecr.aws"
     run.login(registry, "AWS", unknown("a password of AWS"))
     return {"registry": registry}
 
@@ -308,17 +286,12 @@ def _setup_ko(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any]:
 
 
 _SPECIAL: dict[str, Callable[[Run, Map, dict[str, str]], dict[str, Any] | None]] = {
-    "docker/build-push-action": _build_push,
-    "depot/build-push-action": _build_push,
-    "useblacksmith/build-push-action": _build_push,
-    "docker/metadata-action": _metadata,
-    "crazy-max/ghaction-docker-meta": _metadata,
+    "/build-push-action": _build_push,
+    **dict.fromkeys(("docker/metadata-action", "crazy-max/ghaction-docker-meta"), _metadata),
     "docker/bake-action": _bake,
     "goreleaser/goreleaser-action": _goreleaser,
     "aws-actions/amazon-ecr-login": _ecr,
     "redhat-actions/buildah-build": _buildah,
-    "gradle/gradle-build-action": _gradle,
-    "gradle/command-action": _gradle,
-    "ko-build/setup-ko": _setup_ko,
-    "imjasonh/setup-ko": _setup_ko,
+    **dict.fromkeys(("gradle/gradle-build-action", "gradle/command-action"), _gradle),
+    "/setup-ko": _setup_ko,
 }

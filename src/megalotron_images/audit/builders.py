@@ -1,6 +1,7 @@
 """What builds push by their outputs and caches, and what bake and compose files hold."""
 
 import csv
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _BAKE = ("docker-bake.json", "docker-bake.hcl", "docker-bake.override.hcl")
+_PIECE = re.compile(r'"(?:\\.|\$\{[^}]*\}|[^"\\])*"|[][(){},\n]|[^][(){},"\n]+|"')
 _INTERPOLATION = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}|\$(\w+)")
 
 
@@ -58,41 +60,54 @@ def interpolated(text: str, variables: dict[str, str]) -> str:
     return _INTERPOLATION.sub(value, text.replace("$$", "$"))
 
 
-def dotenv(run: Run) -> dict[str, str]:
-    """Return the variables of the file `.env`."""
-    if not run.folder.has(".env"):
-        return {}
-    pairs = (line.split("=", 1) for line in run.folder.text(".env").splitlines() if "=" in line)
-    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+_VARIABLE = re.compile(
+    r"^\s*(?:export\s+)?(\w+)\s*=\s*(?:\"(.*)\"|'(.*)'|(.*?))\s*(?:\s#.*)?$", re.MULTILINE
+)
+"""A line of a file `.env`."""
+
+
+def dotenv(run: Run, folder: str = "") -> dict[str, str]:
+    """Return the variables of the file `.env` in a folder, or else in the repository's."""
+    names = [one for one in (posixpath.join(folder, ".env"), ".env") if run.folder.has(one)]
+    text = run.folder.text(names[0]) if names else ""
+    return {one[1]: one[2] or one[3] or one[4] or "" for one in _VARIABLE.finditer(text)}
 
 
 def compose_push(
-    run: Run, files: Sequence[str], services: Sequence[str], variables: dict[str, str]
+    run: Run,
+    files: Sequence[str],
+    services: Sequence[str],
+    variables: dict[str, str],
+    is_build: bool = False,
 ) -> None:
-    """Note what `docker compose push` pushes: the images of services that are built."""
+    """Note what `docker compose push` pushes: images of services; `build --push` all their tags."""
     names = files or [one for one in COMPOSE if run.folder.has(one)][:1]
     if not names:
         run.doubt("`compose push` with a file that is not there", WRITES)
     for name in names:
         for place, service, given in compose_services(run, name):
-            if (not services or service in services) and "image" in given:
-                image = interpolated(given["image"], dotenv(run) | variables)
+            if services and service not in services:
+                continue
+            for text in _service_tags(given)[: None if is_build else 1]:
+                image = interpolated(text, dotenv(run, posixpath.dirname(name)) | variables)
                 run.bind(image, place)
                 run.push(image)
 
 
 def compose_services(run: Run, name: str) -> Iterator[tuple[Place, str, Map]]:
     """Yield the services of a compose file, with the line of their image."""
-    try:
-        documents = run.folder.documents(name)
-    except Unreadable as error:
-        run.doubt(f"{name}: {error}")
-        return
-    for document in documents:
-        services = document.get("services") if isinstance(document, Map) else None
-        for service, given in (services if isinstance(services, Map) else Map()).items():
-            if isinstance(given, Map):
-                yield Place(name, given.lines.get("image", 1)), service, given
+    for document in run.documents(name, "the file"):
+        services = document.below("services")
+        for service in services:
+            given = services.below(service)
+            yield Place(name, given.lines.get("image", 1)), service, given
+
+
+def _service_tags(given: Map) -> list[str]:
+    """Return what a build of a compose file's service is tagged."""
+    held = given.below("build")
+    more = [*held.get("tags", ()), *held.below("x-bake").get("tags", ())]
+    return [one for one in (given.get("image"), *more) if isinstance(one, str)]
 
 
 def bake_command(shell: "Shell", words: list[str], stdin: str) -> None:
@@ -139,14 +154,16 @@ def bake(
 def _bake_tags(run: Run, name: str, variables: dict[str, str], pushes: bool) -> list[str]:
     """Return the tags in a bake file, and note the outputs and caches in it."""
     if name.endswith((".yml", ".yaml")):
-        images = [(p, g["image"]) for p, _, g in compose_services(run, name) if "image" in g]
-        texts = [(interpolated(text, dotenv(run) | variables), place) for place, text in images]
+        services, held = compose_services(run, name), dotenv(run) | variables
+        images = [(one, place) for place, _, given in services for one in _service_tags(given)]
+        texts = [(interpolated(text, held), place) for text, place in images]
     else:
         try:
             text = run.folder.text(name)
         except Unreadable as error:
             run.doubt(f"the bake file {name}: {error}", WRITES)
             return []
+        text = re.sub(r"(^|[ \t])(#|//)[^\n\"]*$|^[ \t]*(#|//).*$", "", text, flags=re.MULTILINE)
         texts = list(_lists(text, "tags", name, variables))
         tags = [one for one, _ in texts]
         outputs(run, [one for one, _ in _lists(text, "output", name, variables)], tags)
@@ -160,13 +177,43 @@ def _bake_tags(run: Run, name: str, variables: dict[str, str], pushes: bool) -> 
 def _lists(
     text: str, key: str, name: str, variables: dict[str, str]
 ) -> Iterator[tuple[str, Place]]:
-    """Yield the texts in the lists named `key` of a file in HCL or JSON, with their lines."""
+    """Yield the texts in the values of a key in a file in HCL or JSON, with their lines."""
     defaults = dict(re.findall(r'variable\s+"(\w+)"\s*\{[^}]*?default\s*=\s*"([^"]*)"', text))
-    values = {name_: str(variables.get(name_, one)) for name_, one in defaults.items()}
-    for match in re.finditer(rf'"?{key}"?\s*[=:]\s*\[(.*?)\]', text, re.DOTALL):
-        for item in re.finditer(r'"((?:[^"$]|\$\{[^}]*\}|\$)*)"', match[1]):
-            line = text[: match.start(1) + item.start()].count("\n") + 1
-            yield interpolated(item[1], variables | values), Place(name, line)
-    for match in re.finditer(rf'^\s*{key}\s*=\s*(?!\[\s*[\]"])\S', text, re.MULTILINE):
-        line = text[: match.end()].count("\n") + 1
-        yield unknown(f"what {key} of {name} holds"), Place(name, line)
+    values = {**defaults, **variables}
+    for match in re.finditer(rf'(?<![\w-])"?{key}"?\s*[=:]\s*', text):
+        for item, at in _elements(text, match.end()):
+            place = Place(name, text[:at].count("\n") + 1)
+            yield from ((one, place) for one in _written(item, values) if one)
+
+
+def _elements(text: str, start: int) -> Iterator[tuple[str, int]]:
+    """Yield the elements of a list, or the whole of another expression, each with its place."""
+    is_list, depth, found, at = text[start : start + 1] == "[", 0, "", start
+    for piece in _PIECE.finditer(text, start):
+        sign = piece[0]
+        depth += (sign in "[({") - (sign in "])}")
+        if (sign == "," and depth == 1 and is_list) or depth < 0 or (sign == "\n" and not depth):
+            yield found, at
+            found = ""
+        elif not (is_list and sign == "[" and depth == 1):
+            at = at if found.strip() else piece.start()
+            found += sign
+        if depth < 0 or (not depth and sign in ("]", "\n")):
+            break
+    yield found.removesuffix("]") if is_list else found, at
+
+
+def _written(item: str, variables: dict[str, str]) -> list[str]:
+    """Return what an element of a list may be: a text, a choice of texts, or fields."""
+    item = item.strip()
+    if item[:1] == "{":
+        fields = re.findall(r'"?([\w-]+)"?\s*[=:]\s*"?([^",}\s]+)', item)
+        return [",".join(map("=".join, fields))]
+    texts = re.findall(r'"((?:\\.|\$\{[^}]*\}|[^"\\])*)"', item)
+    if item in ("", "null") or (texts and f'"{texts[0]}"' == item):
+        filled = [interpolated(one, variables) for one in texts]
+        return [re.sub(r"\$\{.*?\}", lambda one: unknown(one[0]), one) for one in filled]
+    if item in variables:
+        return [variables[item]]
+    whole = [interpolated(one, variables) for one in texts if "/" in one]
+    return whole or [unknown(item[:80])]

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, releasers, scripts
-from megalotron_images.audit.knowledge import PROGRAMS, VALUED
+from megalotron_images.audit.knowledge import ENGINES, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import How
 from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Handler, Shell
@@ -18,17 +18,9 @@ from megalotron_images.audit.texts import apply, expand, has_holes, holes, known
 from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
-_ENGINES = {
-    "docker",
-    "podman",
-    "buildah",
-    "nerdctl",
-    "img",
-    "ctr",
-    "finch",
-    "docker-compose",
-    "podman-compose",
-}
+_COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
+_GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
+"""Words before an engine's verb."""
 _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
 
 
@@ -42,17 +34,33 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
     if printed is not None and name not in _HANDLERS:
         return printed
-    if name in _ENGINES:
+    if name in ENGINES:
         return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
-    return scripts.called(shell, words, stdin, handle)
+    if (inner := _inner(name, words)) is not None:
+        return handle(shell, inner, stdin)
+    return scripts.called(shell, words, stdin)
+
+
+def _inner(name: str, words: list[str]) -> list[str] | None:
+    """Return the command that another one runs, as `nice docker push` and `su -c '…'` do."""
+    if name in QUIET:
+        return None
+    for at, word in enumerate(words[1:], 1):
+        base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
+        if base in _COPIERS or (base in ENGINES and verb in (*_VERBS, *_GROUPS)):
+            return words[at:]
+        is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
+        if is_text and scripts.PUSHES.search(show(word)):
+            return ["bash", "-c", word]
+    return None
 
 
 def _name(words: list[str]) -> str:
     """Return a program's name without its folder; a variable with an engine's verb is an engine."""
     name = words[0].rpartition("/")[2]
-    if has_holes(name) and (_ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
+    if has_holes(name) and (ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
         return "docker"
     return name
 
@@ -71,12 +79,13 @@ def _tee(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 
 def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Follow what `xargs` runs for each word that it reads; alone it prints them."""
+    """Follow what `xargs` runs, for each word that it reads or for all; alone it prints them."""
     rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
     printed = None if rest else stdin.strip()
-    for item in stdin.split() if rest else []:
-        held = [one.replace("{}", item) for one in rest]
-        handle(shell, held if held != rest else [*rest, item], "")
+    is_single = any(one[:2] in ("-n", "-I", "-i", "-L") for one in words) or ":::" in words
+    for items in [[one] for one in stdin.split()] if is_single else [stdin.split()]:
+        held = [one.replace("{}", " ".join(items)) for one in rest]
+        handle(shell, held if held != rest else [*rest, *items], "") if rest else None
     return printed
 
 
@@ -97,10 +106,8 @@ def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") ->
     while words and words[0][:1] == "-":
         words = words[2 if words[0] in VALUED else 1 :]
     verb, rest = (words[0], words[1:]) if words else ("", [])
-    if verb in ("image", "images", "i", "buildx", "builder", "plugin") and rest:
+    if verb in _GROUPS and rest:
         verb, rest = rest[0], rest[1:]
-    if verb == "trust" and rest[:1] == ["sign"]:
-        verb, rest = "push", rest[1:]
     if verb in ("pull", "run", "compose", "stack", "create", "from"):
         shell.run.read()
     return _VERBS[verb](shell, rest, stdin) if verb in _VERBS else None
@@ -123,10 +130,6 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
         names = [unknown("what is pushed")]
     for name in names:
         shell.run.push(name)
-
-
-def _tag(shell: Shell, words: list[str], stdin: str) -> None:
-    shell.run.tagged += operands(words)[1:]
 
 
 def login(shell: Shell, words: list[str], stdin: str) -> None:
@@ -180,7 +183,7 @@ def _compose(shell: Shell, words: list[str], stdin: str) -> None:
     verb = next((one for one in operands(words)), "")
     if verb == "push" or (verb == "build" and flag(words, "--push")):
         services = operands(words)[1:]
-        builders.compose_push(shell.run, files, services, shell.env)
+        builders.compose_push(shell.run, files, services, shell.env, verb == "build")
 
 
 def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
@@ -193,10 +196,8 @@ def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
 
 def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
     if words[:1] == ["create"] and not flag(words, "--dry-run"):
-        for tag in options(words, "-t", "--tag"):
+        for tag in options(words, "-t", "--tag") or [unknown("what `imagetools` writes")]:
             shell.run.push(tag)
-        if not options(words, "-t", "--tag"):
-            shell.run.push(unknown("what `imagetools create` is told to write"))
 
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
@@ -205,14 +206,17 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
     rest = list(words)
     while rest and rest[0][:1] == "-":
         rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
-    tool = (
-        re.search(r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", rest[0])
-        if rest
-        else None
+    tool = re.search(
+        r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", "".join(rest[:1])
     )
-    if tool:
+    if rest[1:2] and (rest[1] in ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
+        handle(shell, rest[1:], stdin)
+    elif tool:
         name = "executor" if tool[0] == "kaniko" else tool[0]
         handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
+
+
+_COPIES = ("copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten", "attach", "mod")
 
 
 def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
@@ -225,10 +229,12 @@ def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
     if "login" in verbs:
         at = words.index("login") + 1
         login(shell, words[at:], stdin)
-    elif {"copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten"} & set(verbs):
-        at = 0 if program == "oras" and "push" in verbs else -1
-        target = (options(words, "-t", "--tag") or [names[at] if names else ""])[0]
+    elif {*_COPIES} & set(verbs):
+        at = 0 if program == "oras" and {"push", "attach"} & set(verbs) else -1
+        target = (options(words, "-t", "--tag", "--create") or [names[at] if names else ""])[0]
         target = target.removeprefix("docker://")
+        if "mod" in verbs and "/" not in target:
+            target = f"{re.sub(r':[^/:]*$', '', names[0])}:{target}"
         if re.match(
             r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
         ):
@@ -237,19 +243,17 @@ def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
             username, _, password = creds.partition(":")
             shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
         for each in target.split(",") if "push" in verbs else [target]:
-            shell.run.push(each if each else unknown("where a copy goes"))
+            shell.run.push(each or unknown("where a copy goes"), by_digest="attach" in verbs)
     elif "tag" in verbs and names[1:]:
         shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
     return
 
 
 def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
-    if not flag(words, "--no-push", "--no-push-cache"):
-        for place in options(words, "--destination", "-d"):
-            shell.run.push(place)
-    if flag(words, "--cache"):
-        for place in options(words, "--cache-repo"):
-            shell.run.push(place)
+    is_off = flag(words, "--no-push", "--no-push-cache")
+    places = [] if is_off else options(words, "--destination", "-d")
+    for place in places + (options(words, "--cache-repo") if flag(words, "--cache") else []):
+        shell.run.push(place)
 
 
 def _buildctl(shell: Shell, words: list[str], stdin: str) -> None:
@@ -299,6 +303,7 @@ def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 
 def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
+    words = words[words[:1] == ["--"] :]
     if not words:
         return ""
     form, given = words[0].replace("\\n", "\n"), words[1:]
@@ -320,9 +325,7 @@ def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
     ref, name = contexts.get("ref", ""), contexts.get("ref_name", "")
     if re.search(r"rev-parse.*--abbrev-ref|branch --show-current|symbolic-ref", text):
         return str(name) if ref.startswith("refs/heads/") else unknown("the branch")
-    if re.search(
-        r"rev-parse|log .*%[hH]|show .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text
-    ):
+    if re.search(r"rev-parse|(log|show) .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text):
         length = 7 if re.search(r"--short|%h|describe", text) else 40
         return apply(lambda one: one[:length], known("the commit's hash", "4f3c2b1a" * 5))
     if text.startswith("describe"):
@@ -332,13 +335,9 @@ def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Change the folder in which scripts are looked for."""
-    folder = posixpath.join(shell.env.get("\0folder", ""), (operands(words) or [""])[0])
-    shell.env["\0folder"] = folder
+    below = (operands(words) or [""])[0]
+    shell.env["\0folder"] = posixpath.join(shell.env.get("\0folder", ""), below)
     return ""
-
-
-def _date(shell: Shell, words: list[str], stdin: str) -> str | None:
-    return known("a date", "20260131")
 
 
 def _helper(shell: Shell, words: list[str], stdin: str) -> None:
@@ -365,22 +364,21 @@ _VERBS: dict[str, Handler] = {
     "push": _push,
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
-    "tag": _tag,
+    "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
     "compose": _compose,
     "manifest": _manifest,
     "imagetools": _imagetools,
     "bake": builders.bake_command,
-    "run": container,
+    **dict.fromkeys(("run", "exec"), container),
     "--": _engine,
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
-    **{one: partial(_copy, program=one) for one in ("skopeo", "crane", "gcrane", "regctl", "oras")},
+    **{one: partial(_copy, program=one) for one in _COPIERS},
     **dict.fromkeys(("executor", "kaniko"), _kaniko),
     **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
     **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
-    "buildctl": _buildctl,
-    "buildctl-daemonless.sh": _buildctl,
+    **dict.fromkeys(("buildctl", "buildctl-daemonless.sh"), _buildctl),
     "pack": _pack,
     "echo": _echo,
     "printf": _printf,
@@ -388,9 +386,9 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("xargs", "parallel"), _each),
     "tee": _tee,
     "cd": _cd,
-    "date": _date,
+    "date": lambda shell, words, stdin: known("a date", "20260131"),
     "megalotron-images": _helper,
     "written-login": written_login,
     "ko": releasers.ko,
-    "goreleaser": releasers.goreleaser,
+    "goreleaser": lambda shell, words, stdin: releasers.release(shell.run, words, shell.env),
 }

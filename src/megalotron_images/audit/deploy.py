@@ -1,89 +1,117 @@
-"""Images that the repository runs: compose, Kubernetes, Helm values, kustomize."""
+"""Images that the repository runs: compose, Kubernetes, Helm, kustomize, Terraform, Nomad."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from megalotron_images.audit.builders import dotenv, interpolated
-from megalotron_images.audit.model import Deployed, Doubt, Fact, Place, Rule
+from megalotron_images.audit.model import Deployed, Fact, Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
-_IMAGE = re.compile(r"\bimage[\"']?\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
-_LOOKS = re.compile(r"\b(image|images|repository|newName|newTag)[\"']?\s*:")
+_LINE = re.compile(
+    r"(?:image|name)[\"']?[ \t]*[:=]\s*[\"']?((?:\{\{.*?\}\}|[^\s\"',{}]|\$\{[^}]*\})+)",
+    re.IGNORECASE,
+)
+"""An image in a file that is no YAML."""
+_LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
+_YAML = (".yml", ".yaml")
+_OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
+_APART = re.compile(r"(^|/)(\.github/(workflows|actions)/|\.?goreleaser|docker-bake|[^/]*-lock\.)")
+"""Files that speak of images and run none."""
+
+
+def is_candidate(name: str) -> bool:
+    """Whether a file may say what is run."""
+    return name.endswith((*_YAML, *_OTHERS)) and not _APART.search(name)
 
 
 def follow(folder: Folder, name: str) -> list[Fact]:
-    """Return the images that a YAML file runs; a template that names one of ours is a doubt."""
-    text = folder.text(name)
-    if not _LOOKS.search(text):
-        return []
-    run = Run(folder, name, {}, Place(name, 1))
+    """Return the images that a file runs; one that is no YAML is read line by line."""
+    run, is_yaml = Run(folder, name, {}, Place(name, 1)), name.endswith(_YAML)
     try:
-        documents = folder.documents(name)
+        text = folder.text(name)
+        documents = folder.documents(name) if is_yaml and _LOOKS.search(text) else []
     except Unreadable as error:
-        if "{{" in text:
-            _template(run, text)
-        elif "megalotron/" in text:
+        text = folder.text(name) if is_yaml else ""
+        found = list(_lines(run, text))
+        if "megalotron/" in text and not found:
             run.doubt(f"{name}: {error}", (Rule.DEPLOY,))
-        return run.facts
+        return found or run.facts
+    variables = dotenv(run, name.rpartition("/")[0])
     for document in documents:
         for reference, line in _images(document):
-            whole = interpolated(reference, dotenv(run))
+            whole = interpolated(reference, variables)
             run.facts.append(Deployed(Place(name, line), name, {}, whole, _kind(document)))
-    return run.facts
+    return run.facts if is_yaml else list(_lines(run, text))
 
 
 def _kind(document: Any) -> str:
     """Return what a document is: `kustomize`, `kubernetes`, or empty for others."""
-    if not isinstance(document, Map):
-        return ""
-    if isinstance(document.get("images"), Seq):
+    if isinstance(as_map(document).get("images"), Seq):
         return "kustomize"
-    return "kubernetes" if "kind" in document else ""
+    return "kubernetes" if "kind" in as_map(document) else ""
 
 
-def _template(run: Run, text: str) -> None:
-    """Note images in a file that is a template and no YAML."""
-    for match in _IMAGE.finditer(text):
-        if "megalotron/" in match[1]:
+def _lines(run: Run, text: str) -> Iterator[Fact]:
+    """Yield the images of a template, or of a program's own format; a name is one with its host."""
+    for match in _LINE.finditer(text):
+        if "megalotron/" in match[1] and (match[0][0] in "iI" or "." in match[1].partition("/")[0]):
+            whole = re.sub(r"\{\{(.*?)\}\}", lambda one: unknown(one[1].strip()), match[1])
             place = Place(run.place.file, text[: match.start(1)].count("\n") + 1)
-            run.facts.append(
-                Doubt(place, run.job, {}, f"a template decides what {match[1]} is", (Rule.DEPLOY,))
-            )
+            yield Deployed(place, run.job, {}, interpolated(whole, {}))
 
 
 def _images(node: Any) -> Iterator[tuple[str, int]]:
     """Yield the references in compose files, Kubernetes' kinds, Helm's values and kustomize's."""
-    if isinstance(node, Seq):
-        for one in node:
-            yield from _images(one)
-    if not isinstance(node, Map):
-        return
-    image = node.get("image")
-    if isinstance(image, str) and image:
-        has_tag = ":" in image.rpartition("/")[2] or "@" in image
-        tag = "" if has_tag or not isinstance(node.get("tag"), str) else f":{node['tag']}"
-        yield f"{image}{tag}", node.lines["tag" if tag else "image"]
-    if isinstance(node.get("repository"), str) and {"tag", "digest"} & set(node):
-        yield _helm(node), node.lines.get("tag", node.lines["repository"])
+    if isinstance(node, Map):
+        yield from _named(node)
+        yield from _renamed(node)
+    for value, line in items(node):
+        if not isinstance(value, str):
+            yield from _images(value)
+        elif "\n" in value and _LOOKS.search(value):
+            yield from ((one, line + at - 1) for one, at in _inner(value))
+
+
+def _inner(text: str) -> list[tuple[str, int]]:
+    """Return the references in a text that is YAML itself, as in a ConfigMap."""
+    try:
+        return [one for document in parse(text) for one in _images(document)]
+    except Unreadable:
+        return []
+
+
+def _named(node: Map) -> Iterator[tuple[str, int]]:
+    """Yield an image, with the tag beside it."""
+    tags = [key for key in node if re.fullmatch("tag|image_?tag", key, re.IGNORECASE)]
+    tag = node[tags[0]] if tags and isinstance(node[tags[0]], str) else ""
+    for key, image in node.items():
+        if not isinstance(image, str) or not image or "\n" in image:
+            continue
+        if re.search("image(_?name)?$", key, re.IGNORECASE) or (key == "name" and tags):
+            is_whole = not tag or ":" in image.rpartition("/")[2] or "@" in image
+            yield image if is_whole else f"{image}:{tag}", node.lines[key if is_whole else tags[0]]
+        if re.fullmatch("(image_?)?repository", key, re.IGNORECASE) and _RUN & set(node):
+            yield _helm(node, image, tag), node.lines[tags[0] if tags else key]
+
+
+_RUN = {"tag", "digest", "pullPolicy", "registry", "imageTag", "image_tag"}
+"""What Helm's values have beside a repository."""
+
+
+def _renamed(node: Map) -> Iterator[tuple[str, int]]:
+    """Yield an image of kustomize; without a new tag it keeps the old one."""
     if {"newTag", "digest", "newName"} & set(node) and isinstance(node.get("name"), str):
-        at = f"@{node['digest']}" if node.get("digest") else f":{node.get('newTag', 'latest')}"
+        tag = node.get("newTag", unknown("the tag that it had"))
+        at = f"@{node['digest']}" if node.get("digest") else f":{tag}"
         line = node.lines.get("newTag", node.lines.get("digest", node.lines["name"]))
         yield f"{node.get('newName', node['name'])}{at}", line
-    for value in node.values():
-        yield from _images(value)
 
 
-def _helm(node: Map) -> str:
+def _helm(node: Map, repository: str, tag: str) -> str:
     """Return the reference of Helm's values; without a tag, most charts take their own version."""
     host = f"{node['registry']}/" if node.get("registry") else ""
-    tag = node.get("tag") or unknown("the chart's own version")
-    at = f"@{node['digest']}" if node.get("digest") else f":{tag}"
-    return f"{host}{node['repository']}{at}"
-
-
-def is_candidate(name: str) -> bool:
-    """Whether a file may say what is run: YAML outside of the folder of workflows."""
-    return name.endswith((".yml", ".yaml", ".tpl")) and not name.startswith(".github/")
+    at = f"@{node['digest']}" if node.get("digest") else f":{tag or unknown('its own version')}"
+    return f"{host}{repository}{at}"

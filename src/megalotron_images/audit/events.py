@@ -41,7 +41,7 @@ class Scenario:
 
 def triggers(workflow: Map) -> dict[str, Any]:
     """Return the events of a workflow's `on`, each with its settings."""
-    events = workflow.get("on", workflow.get("true", {}))
+    events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
     if isinstance(events, str):
         return {events: {}}
     if isinstance(events, list):
@@ -72,6 +72,7 @@ def _references(event: str, given: dict[str, Any], names: list[str], default: st
     elif event in ("release", "create"):
         chosen = Hole("a tag that a person chooses", _TAGS)
         yield f"refs/tags/{put(chosen)}"
+        yield from ["refs/heads/topic"] * (event == "create")
     elif event == "workflow_dispatch":
         yield from (f"refs/heads/{name}" for name in dict.fromkeys(names))
         chosen = Hole("the branch it is started on", ("topic", "main"), never=tuple(names))
@@ -131,12 +132,9 @@ def _passes(name: str, patterns: list[str]) -> bool:
 def _matches(name: str, pattern: str) -> bool:
     """Whether a name matches a filter (GitHub's documentation, "Filter pattern cheat sheet")."""
     parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern)
-    signs = {"**": ".*", "*": "[^/]*"}
-    kept = ("?", "+")
-    regex = "".join(
-        signs.get(one) or (one if one in kept or one[:1] == "[" else re.escape(one))
-        for one in parts
-    )
+    signs = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
+    kept = (signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
+    regex = "".join(kept)
     try:
         return bool(re.fullmatch(regex, name))
     except re.error:
@@ -147,19 +145,21 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     """Return the context `github` of a scenario."""
     owner, _, thing = repository.partition("/")
     name = scenario.ref.removeprefix("refs/").removeprefix(f"{scenario.kind}/")
-    is_pull = scenario.kind == "pull"
+    is_pull = scenario.event.startswith("pull_request")
     head = unknown("the pull request's branch", ("topic",)) if is_pull else ""
     number = known("the number of the pull request", "7")
+    whole = repository or put(Hole("github.repository", ("megalotron/backend", "A/B")))
+    bare = thing or put(Hole("the repository's name", ("backend", "thing")))
+    repository_ = {"name": bare, "full_name": whole, "default_branch": put(DEFAULT_BRANCH)}
     return {
         "ref": scenario.ref,
         "ref_name": name,
         "ref_type": "tag" if scenario.kind == "tags" else "branch",
         "event_name": scenario.event,
         "sha": known("the commit's hash", _SHA),
-        "repository": repository or put(Hole("github.repository", ("megalotron/backend", "A/B"))),
+        "repository": whole,
         "repository_owner": owner or put(Hole("github.repository_owner", PERSON)),
-        "actor": unknown("github.actor", PERSON),
-        "triggering_actor": unknown("github.actor", PERSON),
+        **dict.fromkeys(("actor", "triggering_actor"), unknown("github.actor", PERSON)),
         "token": unknown("secrets.GITHUB_TOKEN"),
         "run_number": known("the number of the run", "42"),
         "run_id": known("the number of the run", "1042"),
@@ -172,11 +172,7 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
             "number": number,
             "pull_request": {"number": number, "head": {"ref": head}} if is_pull else "",
             "release": {"tag_name": name, "name": unknown("the release's title")},
-            "repository": {
-                "name": thing or put(Hole("the repository's name", ("backend", "thing"))),
-                "full_name": repository or put(Hole("github.repository", ("megalotron/backend",))),
-                "default_branch": put(DEFAULT_BRANCH),
-            },
+            "repository": repository_,
             "inputs": {},
         },
     }

@@ -4,7 +4,7 @@ Source of the rules: GitHub's documentation, "Evaluate expressions in workflows 
 is not known is a text with holes; so is a condition of which nobody can tell.
 """
 
-import functools
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -52,8 +52,8 @@ def truth(value: object) -> bool | None:
     All of a workflow's scalars are texts here, so `false` is false.
     """
     if isinstance(value, str):
-        if is_open(value):
-            return asked(lambda text: text not in _FALSE, value) if value[1:] else None
+        if is_open(value) and not value[1:] and {*_FALSE} & {*expand(value)}:
+            return None
         return asked(lambda text: text not in _FALSE, value)
     return bool(value)
 
@@ -139,9 +139,17 @@ class _Reader:
             if sign not in ("==", "!="):
                 value = MAYBE
                 continue
-            equal = same(as_text(value).lower(), as_text(other).lower())
+            sides = {as_text(value).lower(), as_text(other).lower()}
+            equal = same(min(sides), max(sides))
+            if equal is False and sides & self.named():  # a copy keeps the name it was written for
+                equal = None
             value = MAYBE if equal is None else equal is (sign == "==")
         return value
+
+    def named(self) -> set[str]:
+        """Return the names of the repository and its owner."""
+        github = self.contexts.get("github", {})
+        return {str(github.get(one, "\0")).lower() for one in ("repository", "repository_owner")}
 
     def prefix(self) -> Any:
         if self.next_is("!"):
@@ -154,10 +162,12 @@ class _Reader:
         token = self.tokens.pop(0)
         if token in _WORDS or not re.match(r"[A-Za-z_]", token):
             return _literal(token)
+        name = token.lower()
         if self.next_is("("):
-            value = call(token.lower(), self.arguments())
+            value = call(name, self.arguments())
         else:
-            value = self.contexts[token] if token in self.contexts else _missing([token])
+            value = self.contexts[name] if name in self.contexts else _missing([name])
+        token = name
         return self.members(value, [token])
 
     def arguments(self) -> list[Any]:
@@ -200,21 +210,19 @@ def _member(value: Any, name: str, path: list[str]) -> Any:
 def _missing(path: list[str]) -> str:
     """Return what is unknown about a value that no context holds."""
     if path[0] == "secrets" and path[1:]:
-        return secret(path[1])
+        return secret(path[1].upper())
     name = ".".join(path)
+    if path[0] == "github" and path[-1] in ("sha", "head_sha"):
+        return known("the commit's hash", "4f3c2b1a" * 5)
     return unknown(name, *([PERSON] if _PEOPLE.search(name) else []))
 
 
 def call(name: str, given: list[Any]) -> Any:
     """Return the value of a function; that of an unknown one is unknown."""
     functions: dict[str, Callable[[], Any]] = {
-        "success": lambda: True,
-        "always": lambda: True,
-        "failure": lambda: MAYBE,
-        "cancelled": lambda: MAYBE,
-        "contains": lambda: _search(name, given[0], as_text(given[1]).lower()),
-        "startswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
-        "endswith": lambda: _search(name, given[0], as_text(given[1]).lower()),
+        **dict.fromkeys(("success", "always"), lambda: True),
+        **dict.fromkeys(("failure", "cancelled"), lambda: MAYBE),
+        **dict.fromkeys(_SEARCHES, lambda: _search(name, given[0], as_text(given[1]).lower())),
         "format": lambda: _format(as_text(given[0]), [as_text(one) for one in given[1:]]),
         "join": lambda: (as_text(given[1]) if given[1:] else ",").join(map(as_text, given[0])),
         "tojson": lambda: as_text(given[0]),
@@ -229,36 +237,28 @@ def _from_json(text: str) -> Any:
     return json.loads(text, parse_int=str, parse_float=str)
 
 
+_SEARCHES: dict[str, Callable[[str, str], bool]] = {
+    "contains": str.__contains__,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+}
+
+
 def _search(name: str, place: Any, part: str) -> Any:
     if isinstance(place, list):
         answers = {same(as_text(one).lower(), part) for one in place}
         return True if True in answers else MAYBE if None in answers else False
-    text = as_text(place).lower()
-    tests: dict[str, Callable[[str], bool]] = {
-        "contains": lambda one: part in one,
-        "startswith": lambda one: one.startswith(part),
-        "endswith": lambda one: one.endswith(part),
-    }
+    text, test = as_text(place).lower(), _SEARCHES[name]
     if has_holes(part):
         return MAYBE
-    certain = asked(tests[name], text)
-    if is_open(text):
-        ends = text if name == "startswith" else text[::-1]
-        until = functools.reduce(lambda end, c: end if has_holes(end) else end + c, ends, "")
-        fixed = until[:-1] if has_holes(until) else until
-        wanted = part if name == "startswith" else part[::-1]
-        if name == "contains" or not (fixed.startswith(wanted) or not wanted.startswith(fixed)):
-            certain = None if not (name == "contains" and certain) else certain
+    certain = asked(lambda one: test(one, part), text)
+    if is_open(text) and not (name == "contains" and certain):
+        ends, wanted = (text, part) if name == "startswith" else (text[::-1], part[::-1])
+        fixed = "".join(itertools.takewhile(lambda one: not has_holes(one), ends))
+        if name == "contains" or (wanted.startswith(fixed) and not fixed.startswith(wanted)):
+            certain = None
     return MAYBE if certain is None else certain
 
 
 def _format(text: str, given: list[str]) -> str:
-    parts = re.split(r"(\{\{|\}\}|\{\d+\})", text)
-    return "".join(
-        given[int(part[1:-1])]
-        if re.fullmatch(r"\{\d+\}", part)
-        else part[0]
-        if part in ("{{", "}}")
-        else part
-        for part in parts
-    )
+    return re.sub(r"\{\{|\}\}|\{(\d+)\}", lambda m: given[int(m[1])] if m[1] else m[0][0], text)

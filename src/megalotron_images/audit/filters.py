@@ -59,16 +59,13 @@ def _stripped(text: str, sign: str, pattern: str) -> str:
 def filtered(words: list[str], text: str) -> str | None:
     """Return what a tool prints for a text on its standard input; None where that is unknown."""
     tools: dict[str, Callable[[list[str], str], str | None]] = {
+        **dict.fromkeys(("cat", "base64", "sort", "uniq"), lambda words, text: text),
         "tr": _tr,
         "sed": _sed,
         "cut": _cut,
-        "cat": lambda words, text: text,
-        "base64": lambda words, text: text,
         "head": _head,
         "awk": _awk,
         "jq": _jq,
-        "sort": lambda words, text: text,
-        "uniq": lambda words, text: text,
     }
     return tools[words[0]](words[1:], text) if words[0] in tools else None
 
@@ -128,8 +125,9 @@ def _cut(words: list[str], text: str) -> str | None:
 
 
 def _head(words: list[str], text: str) -> str | None:
-    if match := re.fullmatch(r"-c\s*(\d+)", " ".join(words)):
-        return apply(lambda one: one[: int(match[1])], text)
+    count = "".join(options(words, "-c"))
+    if count.isdigit():
+        return apply(lambda one: one[: int(count)], text)
     return text.partition("\n")[0] if " ".join(words) in ("-1", "-n 1", "-n1") else None
 
 

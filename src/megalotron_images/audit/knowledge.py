@@ -7,24 +7,17 @@ from importlib.resources import files
 from typing import Any
 
 _TABLES = tomllib.loads(files(__package__).joinpath("knowledge.toml").read_text())
-VALUED = frozenset(_TABLES["words"]["valued"].split())
-"""Options of docker and its kin that have a value."""
-SCRIPTS = frozenset(_TABLES["words"]["scripts"].split())
-"""Keys below which other machines take shell commands."""
+ENGINES, VALUED, SCRIPTS, QUIET = (
+    frozenset(_TABLES["words"][one].split()) for one in ("engines", "valued", "scripts", "quiet")
+)
+"""Programs with docker's verbs, options that have a value, keys above shell commands, and programs
+whose words name engines but run none.
+"""
+PATTERNS = {name: re.compile(text.replace("\n", "")) for name, text in _TABLES["patterns"].items()}
+"""What names and texts say of pushing."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
 PROGRAMS: Mapping[str, str] = _TABLES["programs"]
 """Programs that are not followed, and how their words say that they push."""
 ACTIONS: Mapping[str, Mapping[str, Any]] = _TABLES["actions"]
 """Actions whose inputs alone say what they push."""
-
-
-def _harmless() -> re.Pattern[str]:
-    held = _TABLES["harmless"]
-    owners, names = "|".join(held["owners"]), "|".join(held["names"])
-    builds = r"(?!.*(build(?!x|kit)|push|publish|copy|mirror|sync))"
-    return re.compile(f"({owners})|{builds}.*(?<![a-z])({names})", re.IGNORECASE)
-
-
-HARMLESS = _harmless()
-"""What the names of actions match that push nothing, though they may speak of images."""

@@ -108,16 +108,14 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
     on, name = github["ref"].split("/")[1], github["ref_name"]
     value = fields.get("value", name if on == "tags" else "")
     is_long = fields.get("format") == "long"
-    pattern = fields.get("pattern", "{{version}}")
+    pattern, nightly = fields.get("pattern", "{{version}}"), fields.get("pattern", "nightly")
     kinds: dict[str, Callable[[], str]] = {
         "ref": lambda: _ref(fields.get("event", ""), on, github),
         "semver": lambda: apply(lambda one: _version(one, pattern), value, "a version"),
         "match": lambda: apply(lambda one: _match(one, fields), value) if value else "",
         "sha": lambda: apply(lambda one: one if is_long else one[:7], github["sha"]),
         "edge": lambda: "edge" if on == "heads" and name == fields.get("branch", "main") else "",
-        "schedule": lambda: (
-            fields.get("pattern", "nightly") if github["event_name"] == "schedule" else ""
-        ),
+        "schedule": lambda: nightly if github["event_name"] == "schedule" else "",
     }
     kinds["pep440"] = kinds["semver"]
     return kinds.get(kind, lambda: fields.get("value", ""))()
@@ -125,11 +123,8 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
 
 def _ref(event: str, on: str, github: Mapping[str, Any]) -> str:
     wanted = {"branch": "heads", "tag": "tags", "pr": "pull"}.get(event)
-    return (
-        str(github["event"]["number"] if on == "pull" else github["ref_name"])
-        if on == wanted
-        else ""
-    )
+    number = github["event"]["number"] if on == "pull" else github["ref_name"]
+    return str(number) if on == wanted else ""
 
 
 def _version(text: str, pattern: str) -> str:

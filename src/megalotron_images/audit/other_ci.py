@@ -1,25 +1,22 @@
 """Other machines than GitHub's that build: their plain shell is followed, the rest is a doubt."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands
+from megalotron_images.audit.builders import interpolated
 from megalotron_images.audit.expressions import secret
-from megalotron_images.audit.knowledge import MACHINES, SCRIPTS
+from megalotron_images.audit.knowledge import MACHINES, PATTERNS, SCRIPTS
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
-_SPEAKS = re.compile(
-    r"docker[\w./-]*[\"']?\s*[,:]?\s*(image\s+)?[\"']?(push|login|publish)|kaniko|withRegistry"
-    r"|\.push\(|Docker@|buildah|podman|skopeo|crane|plugins/docker|orbs?:[\s\S]*docker|jib"
-    r"|containerRegistry|gcr\.io/cloud-builders/docker|^images:|skaffold|buildx.*--push",
-    re.IGNORECASE | re.MULTILINE,
-)
+_SPEAKS = PATTERNS["machine_pushes"]
 
 
 _REGISTRY = re.compile(r"docker\.withRegistry\(\s*['\"]([^'\"$]*)['\"]")
@@ -37,9 +34,10 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
     """Note the facts in another machine's file: its shell, and a doubt where it may push."""
     text = folder.text(name)
     run = Run(folder, name, {"github": {}}, Place(name, 1), facts)
+    variables = _variables(folder, name)
     for script, line in _scripts(folder, name, text):
         run.place = Place(name, line)
-        Shell(run, _variables(kind(name)), commands.handle, secret).follow(script)
+        Shell(run, dict(variables), commands.handle, secret).follow(script)
     for match in _REGISTRY.finditer(text):
         run.place = Place(name, text[: match.start()].count("\n") + 1)
         run.login(match[1], unknown("credentials of Jenkins"), unknown("credentials of Jenkins"))
@@ -48,16 +46,19 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
         run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
 
 
-def _variables(machine: str) -> dict[str, str]:
-    """Return the variables that a machine sets."""
-    if machine != "GitLab":
+def _variables(folder: Folder, name: str) -> dict[str, str]:
+    """Return the variables of a machine: GitLab sets some, and its files more for all jobs."""
+    if kind(name) != "GitLab":
         return {"HOME": "~"}
-    return {
-        "CI_REGISTRY": "registry.gitlab.com",
-        "CI_REGISTRY_IMAGE": f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}",
-        "CI_COMMIT_SHA": known("the commit's hash", "4f3c2b1a" * 5),
-        "CI_COMMIT_SHORT_SHA": known("the commit's hash", "4f3c2b1a"),
-    }
+    commit = known("the commit's hash", "4f3c2b1a" * 5)
+    found = {"CI_REGISTRY": "registry.gitlab.com", "CI_COMMIT_SHA": commit}
+    found["CI_COMMIT_SHORT_SHA"] = known("the commit's hash", "4f3c2b1a")
+    project = unknown("the project", ("a/b", "a/b/c"))
+    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{project}"
+    with contextlib.suppress(Unreadable):
+        for key, text in folder.document(name).below("variables").items():
+            found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
+    return found
 
 
 def _scripts(folder: Folder, name: str, text: str) -> Iterator[tuple[str, int]]:
@@ -85,7 +86,7 @@ def _walk(node: Any, is_shell: bool) -> Iterator[tuple[str, int]]:
             if key in SCRIPTS:
                 yield value, line
         else:
-            yield from _walk(value, isinstance(value, Seq) and key in SCRIPTS)
+            yield from _walk(value, isinstance(value, Seq) and (is_shell or key in SCRIPTS))
 
 
 def _joined(lines: list[tuple[str, int]]) -> str:

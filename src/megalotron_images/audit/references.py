@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 HUB = "docker.io"
+_HUBS = ("", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
 _LOCAL = re.compile(r"(localhost|127\.0\.0\.1|host\.docker\.internal)(:\d+)?")
 
 
@@ -30,12 +31,13 @@ def split(reference: str) -> Parts:
     first, slash, rest = text.partition("/")
     has_host = bool(slash) and (bool(re.search(r"[.:]", first)) or first == "localhost")
     registry, path = (first, rest) if has_host else (HUB, text)
-    head, slash, last = path.rpartition("/")
-    last, colon, tag = last.partition(":")
-    name = f"{head}{slash}{last}"
-    if registry in ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"):
-        registry = HUB
-    return Parts(registry, name, tag if colon else "" if digest else "latest", digest)
+    name, colon, tag = path.partition(":")
+    return Parts(
+        HUB if registry in _HUBS else registry,
+        name,
+        tag if colon else "" if digest else "latest",
+        digest,
+    )
 
 
 def is_correct(reference: str) -> bool:
@@ -46,7 +48,7 @@ def is_correct(reference: str) -> bool:
 def host(text: str) -> str:
     """Return the registry of a login's address; empty is Docker Hub."""
     bare = re.sub(r"^https?://", "", text.strip()).partition("/")[0]
-    return HUB if bare in ("", "index.docker.io", "registry-1.docker.io") else bare
+    return HUB if bare in _HUBS else bare
 
 
 def is_local(registry: str) -> bool:

@@ -8,7 +8,7 @@ from megalotron_images.audit.model import WRITES, How, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import apply, known, unknown
 from megalotron_images.audit.words import flag, operands, options
-from megalotron_images.audit.yaml_files import Map, Unreadable
+from megalotron_images.audit.yaml_files import Map
 
 if TYPE_CHECKING:
     from megalotron_images.audit.shell import Shell
@@ -27,34 +27,22 @@ _TARGET = re.compile(r"\bto\s*\{[^}]*?image\s*=\s*['\"]([^'\"]+)|<to>\s*<image>(
 """Where jib pushes to, in the files of Gradle and Maven."""
 
 
-def goreleaser(shell: "Shell", words: list[str], stdin: str) -> str | None:
-    """Note `goreleaser release`, unless it is a snapshot or skips what it would publish."""
-    release(shell.run, words, shell.env)
-    return None
-
-
 def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     """Note what GoReleaser pushes (the keys are those of its documentation)."""
     text = " ".join(words)
-    skipped = re.search(r"--skip[= ](\S*)", text)
     verbs = [one for one in words if one[:1] != "-"]
-    if (verbs and "release" not in verbs) or "--snapshot" in text or "--skip-publish" in text:
-        return
-    if skipped and re.search(r"publish|docker", skipped[1]):
+    is_off = re.search(r"--snapshot|--skip-publish|--skip[= ]\S*(publish|docker)", text)
+    if is_off or (verbs and "release" not in verbs):
         return
     named = re.search(r"(?:-f|--config)[= ](\S+)", text)
     names = [named[1]] if named else [one for one in _GORELEASER if run.folder.has(one)]
     if not names:
         run.doubt("GoReleaser's configuration is not there: it may push images", WRITES)
         return
-    try:
-        documents = run.folder.documents(names[0])
-    except Unreadable as error:
-        run.doubt(f"GoReleaser's configuration {names[0]}: {error}", WRITES)
-        return
-    for document in documents:
-        if isinstance(document, Map):
-            _goreleaser_images(run, document, names[0], variables)
+    for document in run.documents(names[0], "GoReleaser's configuration", WRITES):
+        if "includes" in document:
+            run.doubt(f"{names[0]} includes others, which may push images", WRITES)
+        _goreleaser_images(run, document, names[0], variables)
 
 
 def _goreleaser_images(run: Run, document: Map, name: str, variables: dict[str, str]) -> None:
@@ -123,8 +111,7 @@ def jib(run: Run, words: Sequence[str]) -> None:
     """Note jib of Maven and Gradle: the target in the command line, or in the build's file."""
     text = " ".join(words)
     images = re.findall(r"(?:-D(?:jib\.to\.)?|--)image=(\S+)", text) or _configured(run)
-    users = re.findall(r"auth\.username=(\S+)", text)
-    passwords = re.findall(r"auth\.password=(\S+)", text)
+    users, passwords = (re.findall(rf"auth\.{one}=(\S+)", text) for one in ("username", "password"))
     if users and passwords:
         registry = images[0].partition("/")[0] if images else unknown("a registry")
         run.login(registry, users[0], passwords[0], How.ARGUMENT)
@@ -136,6 +123,20 @@ def jib(run: Run, words: Sequence[str]) -> None:
         bare = re.sub(r":[^/:]*$", "", image)
         for tag in filter(None, tags):
             run.push(f"{bare}:{tag}")
+
+
+_RELEASERC = (
+    ".releaserc",
+    *(f".releaserc.{one}" for one in ("json", "yaml", "yml", "js", "cjs", "mjs")),
+)
+_RELEASERC += ("package.json", *(f"release.config.{one}" for one in ("js", "cjs", "mjs", "ts")))
+
+
+def semantic_release(run: Run, *more: str) -> None:
+    """Doubt semantic-release where its settings speak of images or of commands."""
+    texts = [run.folder.text(one) for one in _RELEASERC if run.folder.has(one)]
+    if any(re.search(r"release.*(docker|/exec)", one, re.DOTALL) for one in [*texts, *more]):
+        run.doubt("semantic-release runs commands or pushes images", WRITES)
 
 
 def _configured(run: Run) -> list[str]:

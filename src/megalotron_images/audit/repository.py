@@ -1,5 +1,6 @@
 """A repository's audit: its files read, its facts judged, its excuses heard."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -51,15 +52,12 @@ def _called(folder: Folder) -> set[str]:
     found = set[str]()
     for name in folder.names():
         if _WORKFLOW.fullmatch(name):
-            try:
+            with contextlib.suppress(Unreadable):
                 found |= workflows.local_calls(folder, name)
-            except Unreadable:
-                continue
     return found
 
 
 def _lines(folder: Folder, name: str) -> list[str]:
-    try:
+    with contextlib.suppress(Unreadable):
         return folder.text(name).splitlines() if name else []
-    except Unreadable:
-        return []
+    return []

@@ -38,6 +38,7 @@ from megalotron_images.errors import RuleBroken
 Answer = tuple[Verdict, str]
 _OK: Answer = (Verdict.OK, "")
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+_PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
 _STACK_NAMES = {stack.name for stack in STACKS}
 _MEND = {
     Rule.REGISTRY: f"push to {REGISTRY} alone, and log in nowhere else",
@@ -53,15 +54,10 @@ def judge(facts: Iterable[Fact]) -> list[Finding]:
     """Return the findings of all rules; a rule without facts has one that says so."""
     known = list(dict.fromkeys(facts))
     found = dict.fromkeys(one for fact in known for one in _findings(fact, known))
+    order = [*Rule, *Verdict]
     findings = sorted(
         found,
-        key=lambda one: (
-            list(Rule).index(one.rule),
-            list(Verdict).index(one.verdict),
-            one.file,
-            one.line,
-            one.use_line,
-        ),
+        key=lambda f: (order.index(f.rule), order.index(f.verdict), f.file, f.line, f.use_line),
     )
     judged = {one.rule for one in findings}
     nothing = [
@@ -157,10 +153,13 @@ def _without_login(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
 
 
 def _registry(reference: str) -> Answer:
-    registry = split(reference).registry
+    return _only(split(reference).registry, "is pushed to")
+
+
+def _only(registry: str, how: str) -> Answer:
     if registry == REGISTRY:
         return _OK
-    return Verdict.VIOLATED, f"it is pushed to {registry}, and the process has {REGISTRY} alone"
+    return Verdict.VIOLATED, f"it {how} {registry}, and the process has {REGISTRY} alone"
 
 
 def _name(reference: str) -> Answer:
@@ -213,10 +212,7 @@ def _login(login: Login, known: list[Fact]) -> Iterator[Finding]:
 
 
 def _login_registry(text: str) -> Answer:
-    registry = host(text)
-    if registry == REGISTRY:
-        return _OK
-    return Verdict.VIOLATED, f"it logs in at {registry}, and the process has {REGISTRY} alone"
+    return _only(host(text), "logs in at")
 
 
 def _credential(text: str, wanted: str) -> Answer:
@@ -236,10 +232,7 @@ def _one_credential(text: str, wanted: str) -> Answer:
         r"secrets\.|github\.(actor|token|repository_owner)|\$CI_|\$GITHUB_|a (password|user)", what
     ):
         return Verdict.VIOLATED, f"{show(text)} is used, and not secrets.{wanted}"
-    return (
-        Verdict.CANNOT_TELL,
-        f"what {show(text)} is cannot be seen here; secrets.{wanted} is wanted",
-    )
+    return Verdict.CANNOT_TELL, f"{show(text)} cannot be seen here; secrets.{wanted} is wanted"
 
 
 def _how(how: How) -> Answer:
@@ -254,15 +247,13 @@ def _is_judged(image: Deployed, known: list[Fact]) -> bool:
     One whose tag kustomize replaces is judged there.
     """
     name = split(image.reference)[:2]
-    customised = {
-        split(one.reference)[:2]
-        for one in known
-        if isinstance(one, Deployed) and one.kind == "kustomize"
-    }
+    tuned = [one for one in known if isinstance(one, Deployed) and one.kind == "kustomize"]
+    customised = {split(one.reference)[:2] for one in tuned}
     if image.kind == "kubernetes" and name in customised:
         return False
     pushed = {split(one.reference)[:2] for one in known if isinstance(one, Push)}
-    ours = any(f"{ORGANISATION}/" in one for one in expand(image.reference, opened=False))
+    names = (split(one).name.lower() for one in expand(image.reference, opened=False))
+    ours = any(re.search(rf"(^|\W){ORGANISATION}/", one) for one in names)
     return ours or name in pushed
 
 
@@ -272,6 +263,8 @@ def _deployed(reference: str) -> Answer:
         return _OK
     if parts.tag in set(MovingTag):
         return Verdict.CANNOT_TELL, f"{parts.tag} moves: pin a digest to know what runs"
+    if _PLACEHOLDER.fullmatch(parts.tag):
+        return Verdict.CANNOT_TELL, f"{parts.tag} is replaced before it runs"
     try:
         parse_release(parts.tag)
     except RuleBroken:

@@ -1,10 +1,12 @@
 """The state of one run of one job, and what is noted about it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from megalotron_images.audit.model import PUSHES, Doubt, Fact, How, Login, Place, Push, Read, Rule
-from megalotron_images.audit.yaml_files import Folder
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable
 
 _DEEPEST = 8
 """Files that call each other: deeper ones are not followed."""
@@ -37,18 +39,24 @@ class Run:
         if text:
             self.origins.setdefault(text, place)
 
+    @contextmanager
+    def at(self, place: Place) -> Iterator[None]:
+        """Note what follows at another place."""
+        self.place, before = place, self.place
+        yield
+        self.place = before
+
     def push(
         self, reference: str, place: Place | None = None, by_digest: bool = False, **more: bool
     ) -> None:
         """Note a push."""
-        use = place or self.place
-        self.facts.append(Push(use, self.job, self.origins, reference, by_digest, **more))
+        fact = Push(place or self.place, self.job, self.origins, reference, by_digest, **more)
+        self.facts.append(fact)
 
     def login(self, registry: str, username: str, password: str, how: How = How.SAFE) -> None:
         """Note a login."""
-        self.facts.append(
-            Login(self.place, self.job, self.origins, registry, username, password, how)
-        )
+        where = (self.place, self.job, self.origins)
+        self.facts.append(Login(*where, registry, username, password, how))
 
     def read(self) -> None:
         """Note that images are pulled."""
@@ -57,6 +65,14 @@ class Run:
     def doubt(self, reason: str, rules: tuple[Rule, ...] = PUSHES) -> None:
         """Note something that may push, and cannot be followed."""
         self.facts.append(Doubt(self.place, self.job, self.origins, reason, rules))
+
+    def documents(self, name: str, what: str, rules: tuple[Rule, ...] = PUSHES) -> list[Map]:
+        """Return the mappings in a file of YAML; note a doubt where it cannot be read."""
+        try:
+            return [one for one in self.folder.documents(name) if isinstance(one, Map)]
+        except Unreadable as error:
+            self.doubt(f"{what} {name}: {error}", rules)
+            return []
 
     def deeper(self, place: Place) -> "Run | None":
         """Return the same run in a file that it calls; None where too many call each other."""

@@ -19,13 +19,12 @@ from megalotron_images.audit.texts import asked, either, known, same, show, unkn
 from megalotron_images.audit.yaml_files import Unreadable
 
 _PARSER = Parser(Language(tree_sitter_bash.language()))
-_EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[[^\]]*\])?(.*)", re.DOTALL)
+_EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
 _WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
 _MOST_ITEMS = 50
 Handler = Callable[["Shell", list[str], str], str | None]
-_UNCERTAIN = {"while_statement", "c_style_for_statement"}
 
 
 class Shell:
@@ -85,9 +84,6 @@ class Shell:
         self.env[name] = value
         self.run.bind(value, self.place(node))
 
-    def _follow_comment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        return None, ""
-
     def _follow_variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         if name is not None:
@@ -122,11 +118,9 @@ class Shell:
         for child in node.named_children:
             if child.type == "herestring_redirect":
                 stdin = self.word(child.named_children[0])
-        self.run.place, place = self.place(node), self.run.place
-        status, printed = self._called(words, stdin)
-        self.run.place = place
-        assigned = [c for c in node.named_children if c.type == "variable_assignment"]
-        if assigned and words:
+        with self.run.at(self.place(node)):
+            status, printed = self._called(words, stdin)
+        if words and any(one.type == "variable_assignment" for one in node.named_children):
             self.env = before
         return status, printed
 
@@ -158,10 +152,7 @@ class Shell:
         before, self.run.depth = dict(self.env), self.run.depth + 1
         self.arguments(arguments)
         printed = self.statements(body, stdin)
-        positions = {
-            name: text for name, text in before.items() if not name.isalnum() or name.isdigit()
-        }
-        self.env |= positions
+        self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
         self.run.depth -= 1
         return printed
 
@@ -216,9 +207,13 @@ class Shell:
             value = fill(match[2])
             is_empty = same(value, "") if value else True
             return None if is_empty is None else is_empty is (match[1] == "z")
-        match = _TEST.fullmatch(text)
-        if not match:
-            return None
+        return self.comparison(match, fill) if (match := _TEST.fullmatch(text)) else None
+
+    def comparison(self, match: re.Match[str], fill: Callable[[str], str]) -> bool | None:
+        """Whether a comparison of two words holds; None if nobody can tell."""
+        if match[2] == "=~":
+            pattern = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), match[3].strip("\"'"))
+            return asked(lambda one: bool(filters.search(pattern, one)), fill(match[1]))
         value, pattern = fill(match[1]), fill(match[3])
         return _compared(value, match[2], pattern, '"' in match[3])
 
@@ -230,17 +225,13 @@ class Shell:
 
     def _follow_if_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         clauses = [c for c in node.named_children if c.type in ("elif_clause", "else_clause")]
-        own = [c for c in node.named_children if c not in clauses]
         bodies: list[list[Node]] = []
-        for part in (own, *(clause.named_children for clause in clauses)):
-            is_else = len(bodies) and part is not own and clauses[-1].named_children == part
-            if is_else and clauses[-1].type == "else_clause":
-                bodies.append(list(part))
-                return None, self.one_of(bodies, stdin, True)
-            status, _ = self.statement(part[0], stdin)
-            if status is False:
-                continue
-            bodies.append(list(part[1:]))
+        for clause in (node, *clauses):
+            is_else = clause.type == "else_clause"
+            parts = [c for c in clause.named_children if c not in clauses]
+            status = True if is_else else self.statement(parts[0], stdin)[0]
+            if status is not False:
+                bodies.append(parts[not is_else :])
             if status:
                 return None, self.one_of(bodies, stdin, True)
         return None, self.one_of(bodies, stdin, False)
@@ -279,11 +270,8 @@ class Shell:
                 ends.append(self.env)
             self.ended = False
         names = {name for one in ends for name in one}
-        self.env = (
-            {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
-            if ends
-            else before
-        )
+        merged = {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
+        self.env = merged if ends else before
         self.ended = not ends
         return None, either([*printed, ""] if none else printed) if any(printed) else ""
 
@@ -312,14 +300,14 @@ class Shell:
         return None, printed
 
     def _follow_redirected_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        body = node.child_by_field_name("body")
-        targets = list[tuple[str, bool]]()
-        for child in node.named_children:
+        body, targets = node.child_by_field_name("body"), list[tuple[str, bool]]()
+        heredocs = [one for one in node.named_children if one.type == "heredoc_redirect"]
+        inside = [one for child in heredocs for one in child.named_children]
+        for child in (*node.named_children, *inside):
             if child.type == "herestring_redirect":
                 stdin = self.word(child.named_children[0])
             elif child.type == "heredoc_redirect":
-                stdin, more = self._heredoc(child)
-                targets += more
+                stdin = self._heredoc(child)
             elif child.type == "file_redirect":
                 sign, path = _sign(child), self.word(child.named_children[-1])
                 if sign == "<":
@@ -327,25 +315,20 @@ class Shell:
                 elif sign in (">", ">>", "&>", "&>>", ">|"):
                     targets.append((path, sign.endswith(">>")))
         status, printed = self.statement(body, stdin) if body is not None else (None, "")
-        self.run.place, place = self.place(node), self.run.place
-        for path, appended in targets:
-            self.write(path, printed, appended)
-        self.run.place = place
+        for piped in (one for one in inside if one.type in ("pipeline", "command")):
+            printed = self.statement(piped, printed)[1]
+        with self.run.at(self.place(node)):
+            for path, appended in targets:
+                self.write(path, printed, appended)
         return status, "" if targets else printed
 
-    def _heredoc(self, node: Node) -> tuple[str, list[tuple[str, bool]]]:
-        """Return a here-document's text, and the files that its line redirects to."""
+    def _heredoc(self, node: Node) -> str:
+        """Return a here-document's text."""
         start = next((_text(c) for c in node.children if c.type == "heredoc_start"), "")
-        body = next((c for c in node.children if c.type == "heredoc_body"), None)
-        text = _text(body) if body is not None else ""
+        text = _text(next((c for c in node.children if c.type == "heredoc_body"), None))
         if start[:1] not in ("'", '"'):
             text = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), text)
-        files = [
-            (self.word(c.named_children[-1]), _sign(c) == ">>")
-            for c in node.named_children
-            if c.type == "file_redirect"
-        ]
-        return text, files
+        return text
 
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
@@ -372,13 +355,13 @@ class Shell:
 
     def words(self, node: Node) -> list[str]:
         """Return the words that a node becomes: an expansion without quotes is split."""
-        if node.type in ("simple_expansion", "expansion", "command_substitution"):
-            return self.word(node).split()
-        if node.type == "concatenation" and not re.search(r"[\"']", _text(node)):
-            return self.word(node).split()
-        if node.type == "string" and re.fullmatch(r'"\$\{\w+\[@\]\}"|"\$@"', _text(node)):
-            return self.word(node).split()
-        return [self.word(node)]
+        if node.type == "command_name" and node.named_child_count == 1:
+            return self.words(node.named_children[0])
+        text, kind = _text(node), node.type
+        is_split = kind in ("simple_expansion", "expansion", "command_substitution")
+        is_split |= kind == "concatenation" and not re.search(r"[\"']", text)
+        is_split |= kind == "string" and bool(re.fullmatch(r'"\$\{\w+\[@\]\}"|"\$@"', text))
+        return self.word(node).split() if is_split else [self.word(node)]
 
     def word(self, node: Node) -> str:
         """Return the text that a node becomes."""
@@ -390,7 +373,7 @@ class Shell:
             "expansion": lambda: self.expansion(text[2:-1]),
             "command_substitution": lambda: self._substituted(node),
             "arithmetic_expansion": lambda: unknown(text),
-            "process_substitution": lambda: unknown(text),
+            "process_substitution": lambda: self._process(node, text),
             "array": lambda: " ".join(self.words_of(node)),
             "command_name": lambda: self._joined(node),
             "concatenation": lambda: self._joined(node),
@@ -408,6 +391,12 @@ class Shell:
         printed = self.statements(node, "") if self.run.depth < _MOST_ITEMS else ""
         self.env, self.run.depth = before, self.run.depth - 1
         return printed.rstrip("\n")
+
+    def _process(self, node: Node, text: str) -> str:
+        """Return a file's name for what the commands in `<(…)` print."""
+        name = unknown(text)
+        self.run.files[name] = self._substituted(node)
+        return name
 
     def _string(self, node: Node) -> str:
         """Return a string in double quotes; its parts have gaps where the grammar drops spaces."""
@@ -434,12 +423,24 @@ class Shell:
         match = _EXPANSION.fullmatch(text)
         if not match or match[2]:
             return unknown(f"${{{text}}}")
-        name, sign = match[3], match[4]
+        name, at, sign = match[3], match[4] or "", match[5]
         value = self.variable(self.env.get(name, name) if match[1] else name)
+        if at not in ("", "@", "*"):
+            value = self.element(value, at)
         rest = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), sign)
         if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
-            return self._default(name, value, default[1], default[2])
+            value = self._default(name, value, default[1], default[2])
+            self.env |= {name: value} if default[1] == "=" else {}
+            return value
         return filters.expanded(value, rest) if rest else value
+
+    def element(self, value: str, at: str) -> str:
+        """Return an element of an array, by its number or its key."""
+        if at.isdigit():
+            return [*value.split()[int(at) :], ""][0]
+        key = f"[{self.fill(at)}]="
+        keyed = (one.removeprefix(key) for one in value.split() if one.startswith(key))
+        return next(keyed, unknown(f"the element {at}"))
 
     def _default(self, name: str, value: str, sign: str, text: str) -> str:
         filled = self.fill(text) if text and sign != "?" else ""
@@ -448,8 +449,8 @@ class Shell:
         is_set = name in self.env and same(value, "")
         if sign == "+":
             return filled if is_set is False else "" if is_set else either([filled, ""])
-        if name not in self.env:
-            return either([filled, value])
+        if name not in self.env:  # a job's variables are all in its workflow
+            return filled if "steps" in self.run.contexts else either([filled, value])
         return value if is_set is False else filled if is_set else either([value, filled])
 
 
@@ -467,9 +468,7 @@ def _sign(node: Node) -> str:
 
 def _compared(value: str, sign: str, pattern: str, quoted: bool) -> bool | None:
     """Whether a comparison of `[[ … ]]` or `case` holds; None if nobody can tell."""
-    if sign == "=~":
-        answer = asked(lambda one: bool(filters.search(pattern, one)), value)
-    elif quoted or not re.search(r"[*?\[]", pattern):
+    if quoted or not re.search(r"[*?\[]", pattern):
         answer = same(value, pattern)
     elif pattern == "*":
         answer = True

@@ -34,7 +34,4 @@ def operands(words: Sequence[str], valued: Collection[str] = VALUED) -> list[str
 
 def flag(words: Sequence[str], *names: str) -> bool:
     """Whether a switch is on."""
-    return any(
-        word in names or (word.partition("=")[0] in names and not word.endswith("=false"))
-        for word in words
-    )
+    return any(one.partition("=")[0] in names and not one.endswith("=false") for one in words)

@@ -3,10 +3,10 @@
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from megalotron_images.audit import actions, commands
+from megalotron_images.audit import actions, commands, scripts
 from megalotron_images.audit.events import Scenario, github, scenarios, triggers
 from megalotron_images.audit.expressions import (
     MAYBE,
@@ -17,20 +17,17 @@ from megalotron_images.audit.expressions import (
     secret,
     value_of,
 )
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items
 
 _MOST_ROWS = 60
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
-_HARMLESS = re.compile(
-    r"/[^/]*(?<![a-z])(lint|tests?|check|codeql|stale|label|docs|pages|scan|security|format)(?![a-z])"
-    r"[^/]*@",
-    re.IGNORECASE,
-)
+_HARMLESS = PATTERNS["harmless_workflows"]
 _FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
 
 
@@ -40,11 +37,11 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
     called: workflows that others of the folder call; these are followed from there.
     Raises Unreadable for what is no workflow.
     """
-    document = next(iter(folder.documents(name)), None)
-    if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
+    document = folder.document(name)
+    if not document.below("jobs"):
         raise Unreadable("it is no workflow: it has no jobs")
     starts = scenarios(document, folder.text(name))
-    if set(triggers(document)) == {"workflow_call"}:
+    if set(triggers(document)) <= {"workflow_call"}:
         if name in called:
             return
         starts = _any_start(folder.text(name))
@@ -52,7 +49,7 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
         run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
         run.contexts = {"github": github(scenario, repository), "env": {}}
         given = triggers(document).get(scenario.event) or triggers(document).get("workflow_call")
-        run.contexts["inputs"] = _chosen(given if isinstance(given, Map) else Map())
+        run.contexts["inputs"] = _chosen(as_map(given))
         run.contexts["github"]["event"]["inputs"] = run.contexts["inputs"]
         _workflow(run, document)
 
@@ -67,8 +64,8 @@ def _any_start(text: str) -> list[Scenario]:
 def _chosen(given: Map) -> dict[str, str]:
     """Return inputs that a person or a caller chooses, each with its default among the examples."""
     found = {}
-    for name, declared in (given.get("inputs") or {}).items():
-        settings = declared if isinstance(declared, Map) else Map()
+    for name in given.below("inputs"):
+        settings = given.below("inputs").below(name)
         default = (settings["default"],) if settings.get("default") else ()
         if settings.get("type") == "boolean":
             found[name] = MAYBE
@@ -81,6 +78,7 @@ def _chosen(given: Map) -> dict[str, str]:
 def _workflow(run: Run, document: Map) -> dict[str, Any]:
     """Follow the jobs of a workflow; return the outputs of each."""
     _set_env(run, document.get("env"))
+    run.contexts["defaults"] = _defaults(document)
     done = dict[str, Any]()
     jobs = document["jobs"]
     for name in jobs:
@@ -121,9 +119,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
 
 def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:
     """Return the rows of a job's matrix (GitHub's documentation, "Running variations of jobs")."""
-    strategy = job.get("strategy")
-    matrix = strategy.get("matrix", {}) if isinstance(strategy, Map) else {}
-    matrix = value_of(matrix, contexts)
+    matrix = value_of(job.below("strategy").get("matrix", {}), contexts)
     if isinstance(matrix, str):
         return [unknown("matrix")]
     values = {key: value_of(held, contexts) for key, held in matrix.items()}
@@ -154,25 +150,21 @@ def _within(part: dict[str, Any], row: dict[str, Any]) -> bool:
 
 def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> dict[str, Any]:
     """Follow one row of a job; return its outputs."""
-    inner = Run(
-        run.folder,
-        f"{run.job} {name} {row}",
-        dict(contexts),
-        run.place,
-        run.facts,
-        dict(run.origins),
-        depth=run.depth,
+    inner = replace(
+        run, job=f"{run.job} {name} {row}", contexts=dict(contexts), files={}, tagged=[]
     )
+    inner.origins = dict(run.origins)
     inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
-    _bind_matrix(inner, job)
+    _bind_all(inner, job.get("strategy"))
     if "uses" in job:
         return _call(inner, job)
     _set_env(inner, job.get("env"))
-    defaults = job.get("defaults")
-    folder = (defaults.get("run") or {}).get("working-directory", "") if defaults else ""
-    _steps(inner, job.get("steps"), render(folder, inner.contexts))
-    held = job.get("outputs")
-    return _outputs(inner, held if isinstance(held, Map) else Map())
+    windows = {"shell": "pwsh"} if "windows" in render(job.get("runs-on"), inner.contexts) else {}
+    given = windows | contexts["defaults"] | _defaults(job)
+    _steps(
+        inner, job.get("steps"), {key: render(one, inner.contexts) for key, one in given.items()}
+    )
+    return _outputs(inner, job.below("outputs"))
 
 
 def _outputs(run: Run, held: Map) -> dict[str, Any]:
@@ -185,25 +177,21 @@ def _outputs(run: Run, held: Map) -> dict[str, Any]:
     return found
 
 
-def _bind_matrix(run: Run, job: Map) -> None:
-    """Remember where the matrix's values are written."""
-
-    def walk(node: Any) -> Iterator[tuple[str, int]]:
-        for value, line in items(node):
-            yield from [(value, line)] if isinstance(value, str) else walk(value)
-
-    for text, line in walk(job.get("strategy")):
-        run.bind(text, Place(run.place.file, line))
+def _bind_all(run: Run, node: Any) -> None:
+    """Remember where the texts below a node are written."""
+    for value, line in items(node):
+        if isinstance(value, str):
+            run.bind(value, Place(run.place.file, line))
+        else:
+            _bind_all(run, value)
 
 
 def _set_env(run: Run, given: Any) -> None:
     """Add variables to the context `env`."""
-    if isinstance(given, Map):
-        found = {}
-        for key, text in given.items():
-            found[key] = render(text, run.contexts)
-            run.bind(found[key], Place(run.place.file, given.lines[key]))
-        run.contexts["env"] = run.contexts["env"] | found
+    found = {key: render(text, run.contexts) for key, text in as_map(given).items()}
+    for key, text in found.items():
+        run.bind(text, Place(run.place.file, given.lines[key]))
+    run.contexts["env"] = run.contexts["env"] | found
 
 
 def _call(run: Run, job: Map) -> dict[str, Any]:
@@ -232,21 +220,13 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
 def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dict[str, Any]:
     """Follow a reusable workflow of the folder with its inputs and secrets."""
     inner = run.deeper(Place(name, 1))
-    if inner is None:
+    documents = run.documents(name, "the workflow")
+    if inner is None or not documents:
         return {}
-    try:
-        document = next(iter(run.folder.documents(name)), None)
-    except Unreadable as error:
-        run.doubt(f"the workflow {name}: {error}")
-        return {}
-    if not isinstance(document, Map) or not isinstance(document.get("jobs"), Map):
-        run.doubt(f"the workflow {name} has no jobs")
-        return {}
-    declared = triggers(document).get("workflow_call") or Map()
-    defaults = {
-        key: one.get("default", "") if isinstance(one, Map) else ""
-        for key, one in (declared.get("inputs") or {}).items()
-    }
+    document = documents[0]
+    declared = as_map(triggers(document).get("workflow_call"))
+    asked = declared.below("inputs")
+    defaults = {key: asked.below(key).get("default", "") for key in asked}
     inner.contexts = {"github": run.contexts["github"], "env": {}, "inputs": defaults | inputs}
     if isinstance(secrets, Map):
         inner.contexts["secrets"] = {k: render(v, run.contexts) for k, v in secrets.items()}
@@ -255,10 +235,15 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
             run.bind(text, Place(run.place.file, secrets.lines.get(key, run.place.line)))
     jobs = _workflow(inner, document)
     inner.contexts |= {"jobs": jobs}
-    return _outputs(inner, declared.get("outputs") or Map())
+    return _outputs(inner, declared.below("outputs"))
 
 
-def _steps(run: Run, steps: Any, folder: str = "") -> None:
+def _defaults(node: Map) -> dict[str, Any]:
+    """Return the settings of a workflow or job for its scripts."""
+    return dict(node.below("defaults").below("run"))
+
+
+def _steps(run: Run, steps: Any, defaults: dict[str, str]) -> None:
     """Follow steps, each with the variables of those before."""
     for at, step in enumerate(steps if isinstance(steps, Seq) else []):
         if not isinstance(step, Map):
@@ -269,43 +254,33 @@ def _steps(run: Run, steps: Any, folder: str = "") -> None:
             continue
         before = run.contexts["env"]
         _set_env(run, step.get("env"))
-        own = {
-            key: run.contexts["env"][key]
-            for key in step.get("env") or {}
-            if key in run.contexts["env"]
-        }
-        outputs = _step(run, step, folder)
-        run.contexts["env"] = before | {
-            key: text
-            for key, text in run.contexts["env"].items()
-            if key not in own or text != own[key]
-        }
-        run.contexts["steps"][name] = {
-            "outputs": outputs,
-            "outcome": "success",
-            "conclusion": "success",
-        }
+        given = dict(run.contexts["env"])
+        outputs = _step(run, step, defaults)
+        written = {k: v for k, v in run.contexts["env"].items() if given.get(k) != v}
+        run.contexts["env"] = before | written
+        done = {"outputs": outputs, "outcome": "success", "conclusion": "success"}
+        run.contexts["steps"][name] = done
 
 
-def _step(run: Run, step: Map, folder: str) -> dict[str, Any]:
+def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
     """Follow a step; return its outputs."""
     if "run" in step:
         place = Place(run.place.file, step.lines["run"])
-        where = render(step.get("working-directory", folder), run.contexts)
-        return _script(
-            run, render(step["run"], run.contexts), place, where, step.get("shell", "bash")
+        settings = {"shell": "bash", "working-directory": ""} | defaults | step
+        where, shell = (
+            render(settings[key], run.contexts) for key in ("working-directory", "shell")
         )
+        return _script(run, render(step["run"], run.contexts), place, where, shell)
     if "uses" not in step:
         return {}
     file = run.place.file
     run.place = Place(file, step.lines["uses"])
-    inputs = Map()
-    given = step.get("with")
-    given = given if isinstance(given, Map) else Map()
-    for key, text in given.items():
+    inputs, given = Map(), step.below("with")
+    for name, text in given.items():
+        key = name.lower()  # GitHub's inputs have no case
         inputs[key] = render(text, run.contexts)
-        inputs.lines[key] = given.lines[key]
-        inputs.lines[f"{key}:"] = given.lines[key] - ("\n" in text)
+        inputs.lines[key] = given.lines[name]
+        inputs.lines[f"{key}:"] = given.lines[name] - ("\n" in text)
     name = render(step["uses"], run.contexts)
     if name.startswith("./"):
         outputs = _composite(run, name, inputs)
@@ -321,12 +296,13 @@ def _script(run: Run, text: str, place: Place, folder: str, language: str) -> di
     context = run.contexts["github"]
     env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
     env |= {name: f"${name}" for name in _FILES}
+    env.setdefault("GITHUB_ACTION_PATH", ".")
     env |= {"HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", "\0folder": folder}
     for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
         run.files.pop(path, None)
     if re.match(r"python|node", language):
-        if re.search(r"docker|podman", text):
-            run.doubt(f"a script in {language} speaks of docker")
+        if scripts.PUSHES.search(text):
+            run.doubt(f"a script in {language} pushes or logs in")
         return {}
     if re.match("pwsh|powershell|cmd", language):
         text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
@@ -353,33 +329,32 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     base = posixpath.normpath(name)
     found = [f"{base}/action.{end}".removeprefix("./") for end in ("yml", "yaml")]
     path = next((one for one in found if run.folder.has(one)), "")
-    try:
-        documents = run.folder.documents(path or found[0])
-    except Unreadable as error:
-        run.doubt(f"the action {name}: {error}")
+    documents = run.documents(path or found[0], "the action")
+    if not documents:
         return {}
-    document = documents[0] if documents and isinstance(documents[0], Map) else Map()
-    held = document.get("runs") or Map()
-    if held.get("using") != "composite":
+    document, held = documents[0], documents[0].below("runs")
+    if str(held.get("using")).lower() != "composite":
         if actions.looks(name, inputs):
             run.doubt(f"the action {name} is a program of its own")
         return {}
     inner = run.deeper(Place(path, 1))
     if inner is None:
         return {}
-    declared = document.get("inputs") or Map()
+    asked = document.below("inputs")
     defaults = {
-        key: render(one.get("default", ""), run.contexts) if isinstance(one, Map) else ""
-        for key, one in declared.items()
+        key.lower(): render(asked.below(key).get("default", ""), run.contexts) for key in asked
     }
-    inner.contexts = run.contexts | {"inputs": defaults | dict(inputs), "steps": {}}
+    github = run.contexts["github"] | {"action_path": base}
+    inner.contexts = run.contexts | {"github": github, "inputs": defaults | inputs, "steps": {}}
     for key, text in inputs.items():
         run.bind(text, Place(run.place.file, inputs.lines[key]))
-    _steps(inner, held.get("steps"))
+    _steps(inner, held.get("steps"), {})
     run.contexts["env"] = inner.contexts["env"]
-    return _outputs(inner, document.get("outputs") or Map())
+    return _outputs(inner, document.below("outputs"))
 
 
 def local_calls(folder: Folder, name: str) -> set[str]:
     """Return the workflows of the folder that a workflow calls."""
-    return set(re.findall(r"uses:\s*[\"']?\./(\.github/workflows/[\w./-]+)", folder.text(name)))
+    jobs = folder.document(name).below("jobs")
+    targets = (str(jobs.below(one).get("uses", "")) for one in jobs)
+    return {one[2:] for one in targets if one.startswith("./")}

@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from megalotron_images.audit.texts import clean
 
-_LARGEST = 300_000
+_LARGEST, _LARGEST_YAML = 3_000_000, 300_000
 """Bytes of a file that is read; a larger one is told as one that cannot be."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
@@ -30,6 +30,15 @@ class Map(dict[str, Any]):
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[str, int] = {}
+
+    def below(self, key: str) -> "Map":
+        """Return the mapping below a key; an empty one where there is none."""
+        return as_map(self.get(key))
+
+
+def as_map(node: Any) -> Map:
+    """Return a node that is a mapping; an empty one for another."""
+    return node if isinstance(node, Map) else Map()
 
 
 class Seq(list[Any]):
@@ -77,9 +86,15 @@ class Folder:
         except OSError as error:
             raise Unreadable(f"it cannot be read ({error.strerror})") from None
 
+    def document(self, name: str) -> Map:
+        """Return the first of a file's documents; raise Unreadable where it is no YAML."""
+        return as_map(next(iter(self.documents(name)), None))
+
     def _documents(self, name: str) -> list[Any]:
         """Return a file's YAML documents; raise Unreadable where it is none."""
-        return parse(self.text(name))
+        if len(text := self.text(name)) > _LARGEST_YAML:
+            raise Unreadable(f"it is larger than {_LARGEST_YAML // 1000} kB")
+        return parse(text)
 
 
 def parse(text: str) -> list[Any]:
