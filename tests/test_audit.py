@@ -156,7 +156,7 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path):
     done = run(SPECIMENS / "bake", PYTHONPATH=str(tmp_path))
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
-    assert "pip install 'image-process[audit]'" in done.stderr
+    assert "pip install 'image-process[audit] @ git+https://github.com/Megalotron/" in done.stderr
 
 
 def test_a_folder_that_is_not_there():
