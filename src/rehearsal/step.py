@@ -117,11 +117,7 @@ class _Walk:
             cells = self._go_on(cells, self.place.goes_on_with)
         done = {"run": 0, "skip": 0}
         for cell in cells:
-            if cell.kind == "markdown":
-                self.console.print(Markdown(cell.source), "")
-                outcome = "read" if self._goes_past(cell) else "stop"
-            elif cell.kind == "code":
-                outcome = self._step(cell)
+            outcome = self._step(cell) if cell.kind == "code" else self._read(cell)
             if outcome in ("stop", "failed"):
                 self._steer("stop")
                 said = "Stopped" if outcome == "stop" else "Failed"
@@ -143,25 +139,30 @@ class _Walk:
         for cell in cells[:passed]:
             if cell.kind == "code":
                 self._list("done", cell)
-        self._set_again(cells[:passed])
+        if not self._set_again(cells[:passed]):
+            raise Wrong("What was set cannot be set again: begin anew, without --continue.")
         if not self._steer("compare") and self._ask(_MOVED, enter="stop") != "go":
             raise Wrong("The run does not go on.")
         return cells[passed:]
 
-    def _set_again(self, cells: Sequence[Cell]) -> None:
-        """Run those of some cells again that set something and write nothing."""
+    def _set_again(self, cells: Sequence[Cell]) -> bool:
+        """Run those of some cells again that set something and write nothing, if all end well."""
         for cell in cells:
             if cell.shell and not cell.shell.writes and sets_state(cell.shell.parsed):
                 self._list("again, for what it sets", cell)
                 if not self._run(cell.source):
-                    raise Wrong(f"This cannot be set again: {cell.first_line}. Begin anew.")
+                    return False
+        return True
 
     def _list(self, what: str, cell: Cell) -> None:
         self.console.print(f"  {what}: {cell.first_line}", highlight=False, markup=False)
 
-    def _goes_past(self, cell: Cell) -> bool:
-        """Whether the person wants what follows a text: before an Undo, Enter stops."""
-        return not _UNDO.search(cell.source) or self._ask(_BEFORE_UNDO, enter="stop") == "undo"
+    def _read(self, cell: Cell) -> str:
+        """Show a text; return stop if what follows is an Undo and the person does not want it."""
+        self.console.print(Markdown(cell.source), "")
+        if not _UNDO.search(cell.source):
+            return "read"
+        return "read" if self._ask(_BEFORE_UNDO, enter="stop") == "undo" else "stop"
 
     def _step(self, cell: Cell) -> str:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
