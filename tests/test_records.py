@@ -1,11 +1,22 @@
 import base64
 import json
+import resource
 import subprocess
 
 import pytest
 
 from rehearsal.cell import about
-from rehearsal.cell.record import Record, read_record, to_markdown
+from rehearsal.cell.record import (
+    Record,
+    commands_done,
+    commands_skipped,
+    find_unfinished,
+    named_by,
+    read_record,
+    read_whole,
+    to_markdown,
+    values_of,
+)
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.model import Cell
@@ -27,6 +38,60 @@ def test_a_record_that_cannot_be_written_stops_the_run(tmp_path):
     (tmp_path / "runs").write_text("in the way")
     with pytest.raises(CannotCheck, match="cannot be written"):
         Record.new(tmp_path / "runs", "push-an-image").add("start")
+
+
+def test_a_record_is_read_whatever_a_command_printed(tmp_path):
+    record = Record(tmp_path / "run.jsonl")
+    said = "a\u2028b\x85c\r\nd\x0ce"
+    record.add("end", status=0, output=said)
+    record.add("closed", why="\udcff")
+    assert read_record(record.file)[0]["output"] == said
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path):
+    record = Record(tmp_path / "run.jsonl")
+    record.add("start")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(CannotCheck, match="cannot be written"):
+            record.add("end", output="x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    record.add("lost")
+    assert [event["event"] for event in read_record(record.file)] == ["start", "lost"]
+
+
+def test_a_run_of_another_notebook_is_not_gone_on_with(tmp_path):
+    Record(tmp_path / "20260101T000000.000Z-1-image.jsonl").add("cell")
+    Record(tmp_path / "20260102T000000.000Z-2-push-an-image.jsonl").add("cell")
+    Record(tmp_path / "20260103T000000.000Z-3-4-image.jsonl").add("cell")
+    assert find_unfinished(tmp_path, "image").name == "20260101T000000.000Z-1-image.jsonl"
+
+
+def test_a_run_that_did_nothing_is_passed_over(tmp_path):
+    Record(tmp_path / "20260101T000000.000Z-1-image.jsonl").add("cell")
+    Record(tmp_path / "20260102T000000.000Z-2-image.jsonl").add("stop")
+    assert find_unfinished(tmp_path, "image").name == "20260101T000000.000Z-1-image.jsonl"
+
+
+def test_what_a_run_was_told_not_to_go_on_with_is_no_digest_that_it_wrote():
+    before = {"event": "after", "after": {"x:1": {"digest": "sha256:a"}}}
+    now = {"event": "compared", "after": {"x:1": {"digest": "sha256:b"}}}
+    assert named_by([before, now]) == {"x:1": "sha256:a"}
+
+
+def test_a_run_that_went_on_is_read_with_the_one_before(tmp_path):
+    first, second = Record(tmp_path / "1.jsonl"), Record(tmp_path / "2.jsonl")
+    first.add("cell", command="a", values={"who": "me"})
+    first.add("end", well=True)
+    first.add("skip", command="b")
+    second.add("continue", of="1.jsonl")
+    second.add("skip", command="c")
+    events = read_whole(second.file)
+    assert commands_done(events) == ["a", "b", "c"]
+    assert values_of(events) == {"who": "me"}
+    assert commands_skipped(events) == {"b", "c"}
 
 
 def test_a_fence_in_an_output_does_not_end_the_pages_fence():
@@ -99,6 +164,7 @@ def shell(script):
         (["a", "a", "b"], 4),
         (["b"], 1),
         (["a", "b", "a", "c"], 6),
+        (["a", "b", "1", "a", "c"], 6),
     ],
 )
 def test_a_run_goes_on_at_the_first_cell_that_is_not_done(done, passed):

@@ -12,8 +12,10 @@ _REHEARSAL = """\
 
 def keep_the_kernel(model, **_):
     """Save a runbook's text with the rehearsal's kernel, whichever it was run in."""
+    if model["type"] != "file":  # a notebook holds a table, and the guard looks at its kernel
+        return
     header, end, body = (model.get("content") or "").partition("\n---\n")
-    if model["type"] == "file" and header.startswith("---\njupyter:"):
+    if header.startswith("---\njupyter:"):
         model["content"] = _KERNEL.sub(_REHEARSAL, header + "\n", count=1)[:-1] + end + body
 
 

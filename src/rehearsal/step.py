@@ -20,7 +20,7 @@ from rich.markdown import Markdown
 from rich.syntax import Syntax
 
 from rehearsal.cell.production import NOTEBOOK, VERB
-from rehearsal.cell.record import commands_done, read_record
+from rehearsal.cell.record import commands_done, commands_skipped, read_whole
 from rehearsal.cell.syntax import sets_state
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.runbook.kernel import private_manager
@@ -133,13 +133,17 @@ class _Walk:
 
         What sets something in the shell runs again; what it wrote is compared with the registry.
         """
-        passed = first_not_done(cells, commands_done(read_record(record)))
-        self.console.print(f"Going on with {record.name}:", highlight=False)
+        events = read_whole(record)
+        passed, skipped = first_not_done(cells, commands_done(events)), commands_skipped(events)
+        whose = f"Going on with {record.name}, begun by {events[0].get('person')}:"
+        self.console.print(whose, highlight=False, markup=False)
         self._steer("continue", str(record))
         for cell in cells[:passed]:
             if cell.kind == "code":
-                self._list("done", cell)
-        if not self._set_again(cells[:passed]):
+                over = cell.script is not None and cell.script.strip() in skipped
+                self._list("skipped" if over else "done", cell)
+                self.ran.extend(() if over else (cell,))
+        if not self._set_again(self.ran):
             raise Wrong("What was set cannot be set again: begin anew, without --continue.")
         if not self._steer("compare") and self._ask(_MOVED, enter="stop") != "go":
             raise Wrong("The run does not go on.")
@@ -249,7 +253,9 @@ class _Walk:
 
 def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
     """Return how many cells come before the first shell cell that is not the next one done."""
-    left, passed = deque(one.strip() for one in done), set[str]()
+    scripts = {cell.script.strip() for cell in cells if cell.script is not None}
+    # a cell of Python that was skipped is on record too
+    left, passed = deque(one.strip() for one in done if one.strip() in scripts), set[str]()
     for number, cell in enumerate(cells):
         if cell.script is None:
             continue

@@ -20,6 +20,11 @@ import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 
+from rehearsal.cell.bash import Shell
+from rehearsal.cell.placeholders import fill
+from rehearsal.cell.questions import Answer
+from rehearsal.cell.syntax import Script
+from rehearsal.errors import Wrong
 from rehearsal.room.paths import PROJECT, ROOM
 from rehearsal.runbook.model import Runbook
 
@@ -322,9 +327,10 @@ def test_a_command_is_shown_whole_however_narrow_the_terminal(machine):
     assert "--password-stdin" in shown
 
 
-def test_ci_sends_nothing_even_where_somebody_answers(machine):
+@pytest.mark.parametrize("said", ["true", "woodpecker"])
+def test_ci_sends_nothing_even_where_somebody_answers(said, machine):
     before = tags()
-    status, shown = walk(machine, "push-an-image", CI="true")
+    status, shown = walk(machine, "push-an-image", CI=said)
     assert status == 1
     assert "only a person may write to a registry" in shown
     assert added(before) == []
@@ -442,6 +448,37 @@ def test_what_a_lost_run_had_started_ends_and_is_recorded(do, machine):
     assert added(before) == []
 
 
+OUTLIVES = """```bash
+docker pull --quiet alpine
+trap : TERM
+```
+
+```bash
+python3 -c 'import os, time; os.fork() or (os.setsid(), time.sleep(977)); time.sleep(978)' &
+if python3 -c 'import time; print("it", "waits", flush=True); time.sleep(979)'; then
+  true
+else
+  docker tag alpine lost:went-on
+fi
+wait
+```
+"""
+
+
+@pytest.mark.parametrize("do", [close_terminal, kill])
+def test_of_a_lost_run_nothing_outlives_and_nothing_follows(do, machine):
+    (machine / "notebooks" / "large.md").write_text(header(machine) + OUTLIVES)
+    rehearse(machine, "large")
+    walk(machine, "large", at="it waits", do=do)
+    end = time.monotonic() + 30
+    while records(machine)[0][-1]["event"] != "lost" and time.monotonic() < end:
+        time.sleep(0.1)
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [one for one in commands if b"time.sleep(97" in one]
+    tagged = subprocess.run(["docker", "image", "inspect", "lost:went-on"], check=False)
+    assert tagged.returncode != 0
+
+
 def test_after_a_failure_values_are_changed_and_the_rest_is_kept(machine):
     before = tags()
     answers = {
@@ -498,6 +535,53 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(machine):
     assert "came to its end" in done.stderr
 
 
+def test_a_run_that_went_on_and_was_stopped_again_goes_on_where_it_was(machine):
+    cells = scripts(machine, "push-an-image")
+    push = next(n for n, script in enumerate(cells) if "docker push" in script)
+    walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
+    walk(machine, "push-an-image", ANSWERS | {STEP: ["q"]}, options=GOES_ON)
+    status, shown = walk(machine, "push-an-image", options=GOES_ON)
+    assert status == 0, shown
+    assert f"done: {cells[push]}" in shown
+    assert not [event for event in records(machine)[2] if event["event"] == "confirmed"]
+
+
+def test_a_cell_that_was_skipped_does_not_run_when_the_run_goes_on(machine):
+    cells = scripts(machine, "push-an-image")
+    export = next(n for n, script in enumerate(cells) if script.startswith("export"))
+    steps = [*[""] * export, "s", "q"]
+    assert walk(machine, "push-an-image", ANSWERS | {STEP: steps})[0] == 0
+    shown = walk(machine, "push-an-image", ANSWERS | {STEP: "q"}, options=GOES_ON)[1]
+    assert f"skipped: {cells[export]}" in shown
+    assert "again, for what it sets" not in shown
+
+
+def test_values_are_changed_in_a_run_that_goes_on_too(machine):
+    cells = scripts(machine, "push-an-image")
+    login = next(n for n, script in enumerate(cells) if "docker login" in script)
+    walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * login, "q"]})
+    answers = {
+        "access token>: ": "practice-token-wrong",
+        FAILED: ["v", "r"],
+        "access token> [kept, Enter keeps it]: ": TOKEN,
+        "username> [octocat, Enter keeps it]: ": "",
+    }
+    status, shown = walk(machine, "push-an-image", ANSWERS | answers, options=GOES_ON)
+    assert status == 0, shown
+
+
+def test_a_run_does_not_go_on_unasked_where_nobody_can_say_what_the_tag_names(machine):
+    settings = machine / "pyproject.toml"
+    settings.write_text(
+        settings.read_text().replace("megalotron-images digest --json", "no-such-program digest")
+    )
+    cells = scripts(machine, "push-an-image")
+    push = next(n for n, script in enumerate(cells) if "docker push" in script)
+    walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
+    answers = ANSWERS | {"all the same, [Enter] stop here: ": ""}
+    assert walk(machine, "push-an-image", answers, options=GOES_ON)[0] == 1
+
+
 def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     cells = scripts(machine, "push-an-image")
     push = next(n for n, script in enumerate(cells) if "docker push" in script)
@@ -518,7 +602,14 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
         ANSWERS | {"all the same, [Enter] stop here: ": "g"},
         options=GOES_ON,
     )
+    assert "g go on all the same" in shown
     assert "PRODUCTION: [Enter] run" in shown
+
+
+def test_a_secret_of_three_letters_is_not_on_record(machine):
+    shown = walk(machine, "push-an-image", ANSWERS | {"access token>: ": "abc"})[1]
+    assert "kept" not in shown
+    assert '"abc"' not in "".join(path.read_text() for path in machine.glob("runs/*"))
 
 
 def test_a_page_of_a_record_tells_how_a_run_ended(machine):
@@ -586,6 +677,7 @@ def test_in_jupyterlab_too_a_failed_cell_comes_first_and_what_was_exported_is_ke
     assert "digest: sha256" in notebook(cells[push], TEST)
     assert "nothing was sent" in notebook(cells[push], "no")
     assert notebook("%rehearsal_run skip") == ""
+    assert "no cell has failed" in notebook("%rehearsal_run skip")
     assert "alpine@sha256:" in notebook(cells[push + 1])
     assert "%rehearsal_run undo is unknown; there is skip, values" in notebook(
         "%rehearsal_run undo"
@@ -594,6 +686,109 @@ def test_in_jupyterlab_too_a_failed_cell_comes_first_and_what_was_exported_is_ke
     assert [event["event"] for event in record if event["event"] == "skip"] == ["skip"]
 
 
+@pytest.fixture
+def page_with_python(machine):
+    text = "```python\nopen('here').read()\n```\n\n```bash\necho done\n```\n"
+    (machine / "notebooks" / "large.md").write_text(header(machine) + text)
+    rehearse(machine, "large")
+
+
+def test_in_jupyterlab_a_failed_cell_of_python_comes_first_too(machine, page_with_python, notebook):
+    assert "No such file" in notebook("open('here').read()")
+    assert "the cell that failed comes first" in notebook("%%bash\necho done")
+    (machine / "notebooks" / "here").write_text("")
+    notebook("open('here').read()")
+    assert notebook("%%bash\necho done").endswith("done\n")
+
+
 def test_a_shell_command_without_its_magic_is_told_what_to_write(notebook):
     assert "`docker` is a shell command: write %%bash above it" in notebook("docker ps")
     assert "no rehearsal has run this cell" in notebook("%%bash\ndocker ps")
+
+
+def told(shell, script, *answers):
+    """Return what a script prints in a shell."""
+    out = bytearray()
+    shell.run(fill(Script(script), {}), out.extend, values={}, answers=answers)
+    return out.decode()
+
+
+STATES = {
+    "separators": ("IFS=,", 'printf %q "$IFS"'),
+    "no-separators": ("unset IFS", "echo ${IFS-none}"),
+    "exported-function": ("f() { echo hi; }; export -f f", "bash -ec f"),
+    "function-named-like-grep": ("mygrep() { echo mine; }", "mygrep"),
+    "pattern-in-a-function": (
+        "shopt -s extglob\nf() { case $1 in !(x)) echo no ;; esac; }\ncd /",
+        "f a; pwd",
+    ),
+    "arguments": ("set -- a 'b c'", 'echo "$#$2"'),
+    "folder-before": ("cd /usr; cd /etc", "cd -"),
+    "option": ("set -o noclobber; shopt -s nullglob", "set -o | grep noclobber; echo /no-such*"),
+    "trap": ("trap 'echo usr' USR1", "trap -p USR1"),
+    "array": ("declare -A a=(['x y']=$'1\\n2'); b=(); readonly c=1", "declare -p a b c"),
+    "bytes": ("x=$'\\xff\\n'; export y=$x$x", 'printf %s "$x$y" | od -c'),
+    "mask": ("umask 027", "umask"),
+}
+
+
+@pytest.mark.parametrize(("sets", "says"), STATES.values(), ids=STATES)
+def test_a_shell_is_made_whole(sets, says):
+    first = Shell()
+    told(first, sets)
+    state, said = first.state(), told(first, says)
+    first.close()
+    second = Shell(state=state)
+    try:
+        assert told(second, says) == said
+    finally:
+        second.close()
+
+
+def test_no_cell_runs_in_another_folder_than_the_one_that_is_gone(tmp_path):
+    first = Shell()
+    told(first, f"mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir {tmp_path}/gone")
+    state = first.state()
+    first.close()
+    second = Shell(state=state)
+    with pytest.raises(Wrong, match="ended with status 1"):
+        told(second, "pwd")
+    second.close()
+
+
+@pytest.fixture
+def shell():
+    shell = Shell()
+    yield shell
+    shell.close()
+
+
+def test_who_reads_on_after_the_last_answer_finds_the_end(shell):
+    script = 'read -rp "Name: " n\nx=$(cat)\ny=$(cat)\necho "[$n$x$y]"'
+    assert told(shell, script, Answer("Name: ", "me")) == "Name: me\n[me]\n"
+
+
+def test_a_program_that_looks_for_a_terminal_of_its_own_asks_where_it_is_seen(shell):
+    script = "python3 -c 'import getpass; print(len(getpass.getpass()))'"
+    assert told(shell, script, Answer("Password: ", "four", secret=True)) == "Password: \n4\n"
+
+
+@pytest.mark.parametrize("text", ["a\x03b", "a\x04b", "a\x16b", "a\nb", "a" * 5000])
+def test_what_a_terminal_does_not_take_as_it_is_is_not_typed(text, shell):
+    with pytest.raises(Wrong, match="it was not typed"):
+        told(shell, 'read -rsp "Token: " t', Answer("Token: ", text, secret=True))
+
+
+def test_a_shell_that_was_killed_between_two_cells_is_a_failure_of_the_second(shell):
+    os.kill(shell.process, signal.SIGKILL)
+    time.sleep(0.2)
+    with pytest.raises(Wrong, match="ended with status 137"):
+        told(shell, "echo")
+
+
+def test_a_shell_whose_end_is_interrupted_is_broken(shell, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Shell, "_kill", lambda *_: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            shell.fail("it failed.")
+    assert shell.broken == "it failed."

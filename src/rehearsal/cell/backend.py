@@ -35,9 +35,6 @@ class Backend(Protocol):
     def answer(self, question: str, text: str, cell: ShellCell) -> str:
         """Return what is typed where a cell asks; raise Wrong if nobody can be asked."""
 
-    def failed(self) -> None:
-        """Note that the cell that was checked last has failed."""
-
     def running(self, cell: ShellCell, shown: Shown) -> AbstractContextManager[None]:
         """Return the context in which a cell runs: what is asked before it and checked after it."""
 

@@ -83,11 +83,12 @@ class Shell:
                 str(requests),
                 str(answers),
                 str(self._report),
+                str(self._questions.terminal),
             ],
-            stdin=self._questions.terminal,
+            stdin=subprocess.DEVNULL,  # a terminal here would be the one of bash's session
             stdout=output,
             stderr=output,
-            pass_fds=(requests, answers),
+            pass_fds=(requests, answers, self._questions.terminal),
             start_new_session=True,
         )
         for theirs in (requests, answers, output):
@@ -127,8 +128,8 @@ class Shell:
             raise NotRun(f"Not run: {self.broken} Restart the kernel and run all cells again.")
 
     def state(self) -> str:
-        """Return what makes another shell like this one: variables, functions, folder, mask."""
-        said, script = bytearray(), "rehearsal_state"
+        """Return what makes another shell like this one, as the driver says it."""
+        said, script = bytearray(), 'rehearsal_state "$@"'
         self.run(Filled(script, ((0, script),), {}), said.extend, values={})
         drop = "for rehearsal_name in $(compgen -e); do unset -v $rehearsal_name; done\n"
         return drop + said.decode(errors="surrogateescape")
@@ -140,8 +141,8 @@ class Shell:
 
     def fail(self, why: str) -> None:
         """End the shell; `why` is what later cells say."""
+        self.broken = why  # first: a second Ctrl-C may come while it is ended
         self._kill(signal.SIGTERM)
-        self.broken = why
 
     def close(self) -> None:
         """End the shell and everything it started."""
@@ -167,7 +168,8 @@ class Shell:
             "",
         )
         self._state = ""
-        _write_all(self._requests, "\0".join(request).encode(errors="surrogateescape"))
+        with contextlib.suppress(BrokenPipeError):  # then the answer is that the shell has ended
+            _write_all(self._requests, "\0".join(request).encode(errors="surrogateescape"))
         status = self._answer(nonce, write)
         ended = self._bash.wait() if status is None else 0
         if fails != _NO_COMMAND and self._missing.exists():

@@ -1,12 +1,13 @@
-# The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT, two descriptors and a file. A
-# request is six strings that end with NUL: a nonce, assignments, the path of a cell, the number of
-# its statements, "yes" if the last is expected to fail, and "yes" if somebody answers on descriptor
-# 8, a terminal. Statement N is the file CELL.N, on its line of the cell; an answer is the nonce and
-# a status. A cell that fails ends this shell. Where it failed stands in REPORT, the statement that
-# ran last in REPORT.at, and in REPORT.missing where there was no such command: bash lets that pass
-# in a condition.
+# The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT TERMINAL, descriptors but for a file.
+# No program finds the terminal as /dev/tty, where nobody would see what it asks. A request is six
+# strings that end with NUL: a nonce, assignments, the path of a cell, the number of its statements,
+# "yes" if the last is expected to fail, and "yes" if somebody answers on descriptor 8, a terminal.
+# Statement N is the file CELL.N, on its line of the cell; an answer is the nonce and a status. A
+# cell that fails ends this shell. Where it failed stands in REPORT, the statement that ran last in
+# REPORT.at, and in REPORT.missing where there was no such command: bash lets that pass in a
+# condition.
 readonly rehearsal_report=$3 rehearsal_driver=${BASH_SOURCE[0]}
-exec 3<&"$1" 4>&"$2" 5>&1 6>&2 7> "$3.at" 8<&0
+exec 3<&"$1" 4>&"$2" 5>&1 6>&2 7> "$3.at" 8<&"$4"
 set --
 
 # Note where a status came from: the nearest line that is not the driver's.
@@ -107,23 +108,33 @@ rehearsal_over() {
     builtin printf '1\t0\tjob\n' >> "$rehearsal_report"
   fi
 }
-# Print what restores this shell's variables, functions, folder and mask in another one.
+# Print what makes another shell like this one: folder, mask, options, arguments, traps, functions and
+# variables. The folder comes first, for OLDPWD; without it there is no shell like this one.
 rehearsal_state() {
-  local rehearsal_name IFS=$'\n'
-  for rehearsal_name in $(builtin compgen -v); do
+  local rehearsal_name
+  local -a rehearsal_names
+  builtin printf 'cd -- %q || exit\numask %s\n' "$PWD" "$(builtin umask)"
+  builtin shopt -p
+  builtin printf 'set --'
+  (($# == 0)) || builtin printf ' %q' "$@"
+  builtin printf '\nunset -v IFS\n'
+  builtin mapfile -t rehearsal_names <<< "$(builtin compgen -v)"
+  for rehearsal_name in "${rehearsal_names[@]}"; do
     case $rehearsal_name in
       BASH* | rehearsal_* | EUID | PPID | UID | SHELLOPTS | DIRSTACK | FUNCNAME | GROUPS) ;;
-      PIPESTATUS | RANDOM | SRANDOM | SECONDS | EPOCH* | LINENO | IFS | _) ;;
+      PIPESTATUS | RANDOM | SRANDOM | SECONDS | EPOCH* | LINENO | _) ;;
       *) builtin declare -p "$rehearsal_name" ;;
     esac
   done
-  for rehearsal_name in $(builtin compgen -A function); do
+  builtin mapfile -t rehearsal_names <<< "$(builtin compgen -A function)"
+  for rehearsal_name in "${rehearsal_names[@]}"; do
     case $rehearsal_name in
-      rehearsal_* | command_not_found_handle | test | [ | *grep | cmp | diff | wait) ;;
-      *) builtin declare -f "$rehearsal_name" ;;
+      rehearsal_* | command_not_found_handle | test | [ | grep | [efz]grep | cmp | diff | wait) ;;
+      *) builtin declare -pf "$rehearsal_name" ;;
     esac
   done
-  builtin printf 'cd -- %q\numask %s\n' "$PWD" "$(builtin umask)"
+  builtin trap -p
+  builtin set +o
 }
 readonly -f rehearsal_arm rehearsal_over rehearsal_state
 while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&

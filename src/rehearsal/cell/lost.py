@@ -22,6 +22,7 @@ import psutil
 
 from rehearsal.cell.record import Record
 
+_DRIVER = "driver.bash"
 _SECONDS_TO_END = 2.0
 _SECONDS_TO_ASK = 90
 _WHY = (
@@ -88,19 +89,29 @@ def _last_word(runner: int) -> dict[str, Any]:
 
 def _end_session(leader: int) -> dict[str, str]:
     """End a session's processes; return the environment of one, which may hold a login."""
-    found, environment = [], dict(os.environ)
+    found, environment = _started(leader), dict(os.environ)
+    for process in found:
+        with contextlib.suppress(psutil.Error):  # such as another user's, by sudo
+            environment = process.environ() or environment
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            # at once what would start the next command
+            process.kill() if _DRIVER in " ".join(process.cmdline()) else process.terminate()
+    psutil.wait_procs(found, timeout=_SECONDS_TO_END)
+    for process in {*found, *_started(leader)}:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return environment
+
+
+def _started(leader: int) -> list[psutil.Process]:
+    """Return a session's processes, and what they have started in sessions of their own."""
+    found = dict[psutil.Process, None]()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getsid(process.pid) == leader:
-                environment = process.environ() or environment
-                found.append(process)
-    for process in found:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    for process in psutil.wait_procs(found, timeout=_SECONDS_TO_END)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    return environment
+                found |= dict.fromkeys([process, *process.children(recursive=True)])
+    return list(found)
 
 
 def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> object:

@@ -23,7 +23,7 @@ from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.lost import Watch
 from rehearsal.cell.options import NOT_HERE, ShellCell, split_magic
 from rehearsal.cell.placeholders import Filled, Placeholder, runbooks
-from rehearsal.cell.record import HIDDEN, Record, named_by, read_record, values_of
+from rehearsal.cell.record import HIDDEN, Record, named_by, read_whole, values_of
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import Wrong
 from rehearsal.settings import KERNEL, load_settings
@@ -46,6 +46,7 @@ class Production:
         self._shell: Shell | None = None
         self._state = ""
         self._values: dict[str, str] = {}
+        self._secret = set[str]()
         self._before: dict[str, str] = {}
         self._named: dict[str, object] = {}
         self._current, self._failed = "", ""
@@ -73,6 +74,8 @@ class Production:
 
     def value(self, placeholder: Placeholder) -> str:
         """Return the person's value, asked for once a run; a secret is not echoed."""
+        if placeholder.secret:
+            self._secret.add(placeholder.name)
         if placeholder.name not in self._values:
             ask = getpass.getpass if placeholder.secret else input
             kept = self._before.get(placeholder.name, "")
@@ -96,9 +99,10 @@ class Production:
         """Return a reference that the person types to the guard; what else is asked, ask now."""
         return text if text in cell.writes else _ask(input, f"{question} ").strip()
 
-    def failed(self) -> None:
+    def failed(self, source: str) -> None:
         """Let no other cell run until this one has run again, or was skipped."""
-        self._failed = self._current
+        if source == self._current:
+            self._failed = source
 
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
@@ -106,13 +110,14 @@ class Production:
         try:
             self._guard(cell)
         except Wrong as error:
-            self._record.add("refused", command=shown.hide(cell.script), why=str(error))
+            why = shown.hide(str(error))
+            self._record.add("refused", command=shown.hide(cell.script), why=why)
             raise
         before = self._digests(cell)
         self._record.add(
             "cell",
             command=shown.hide(cell.script),
-            values={name: _hidden(value, shown) for name, value in self._values.items()},
+            values={name: self._told(name, shown) for name in self._values},
             writes=list(cell.writes),
             before=before,
         )
@@ -189,6 +194,11 @@ class Production:
         if self._watch:
             self._watch.close()
 
+    def _told(self, name: str, shown: Shown) -> str:
+        """Return a value as a record may hold it; a short secret is hidden here alone."""
+        value = self._values[name]
+        return HIDDEN if name in self._secret or shown.hide(value) != value else value
+
     def _open_shell(self) -> None:
         self._shell = Shell(Path(tempfile.mkdtemp(prefix="rehearsal-")), self._state)
         self._watch_over(())
@@ -204,7 +214,9 @@ class Production:
         self._watch.over(self._shell.process, writes)
 
     def _skip(self, source: str) -> None:
-        self._record.add("skip", command=split_magic(source or self._failed)[1].strip())
+        if not (over := source or self._failed):
+            raise Wrong("no cell has failed, so there is none to go on without")
+        self._record.add("skip", command=split_magic(over)[1].strip())
         self._failed = ""
 
     def _ask_again(self) -> None:
@@ -214,20 +226,23 @@ class Production:
 
     def _continue(self, file: Path) -> None:
         """Take over the values of another run, and what it wrote; secrets are not in its record."""
-        events = read_record(file)
+        events = read_whole(file)
         self._record.add("continue", of=file.name)
         self._values |= values_of(events)
         self._named = named_by(events)
 
     def _compare(self) -> None:
-        """Print what each reference names that the run before wrote; raise Wrong if one moved."""
+        """Print what each reference names that the run before wrote; raise Wrong if one moved.
+
+        One of which nobody can say what it names, may have.
+        """
         moved = []
         for reference, then in self._named.items():
             now = self._digest(reference)
             digest = now.get("digest") if isinstance(now, dict) else None
             print(f"{reference}: {digest or now}")
             self._record.add("compared", after={reference: now})
-            if digest != then:
+            if digest != then or not isinstance(now, dict) or "digest" not in now:
                 moved.append(f"{reference} was {then} at the end of that run")
         if moved:
             raise Wrong(f"{'; '.join(moved)}: look at who has written it since, before you go on")
@@ -236,7 +251,7 @@ class Production:
         """Ask for each reference; raise Wrong, before anything is sent, for another answer."""
         if not cell.writes:
             return
-        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+        if os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
             raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
         for reference in cell.writes:
             typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ").strip()
@@ -314,7 +329,3 @@ def _stored() -> set[str]:
 
 def _notebook() -> str:
     return Path(os.environ.get(NOTEBOOK) or os.environ.get("JPY_SESSION_NAME") or "notebook").stem
-
-
-def _hidden(value: str, shown: Shown) -> str:
-    return HIDDEN if shown.hide(value) != value else value

@@ -4,8 +4,10 @@ A person reads a question and types: so the answer is typed when the question st
 what was printed, and a secret only once the terminal shows nothing of what is typed.
 """
 
+import fcntl
 import os
 import pty
+import re
 import select
 import termios
 import time
@@ -15,7 +17,12 @@ from dataclasses import dataclass
 
 from rehearsal.errors import Wrong
 
-_END_OF_FILE = b"\x04"
+_ENDS_OF_FILE = b"\x04" * 64
+"""One for each time that somebody reads on after the last answer."""
+_KEYS = re.compile(r"[\x00-\x1f\x7f]")
+"""What a terminal does not pass on, but acts upon."""
+_LONGEST = 4000
+"""Bytes; of a longer line a terminal drops the rest."""
 _SECONDS = 5.0
 _PAUSE = 0.01
 
@@ -39,7 +46,10 @@ class Questions:
     """The terminal of one shell: what its commands read of `terminal` is typed here."""
 
     def __init__(self) -> None:
-        self._keyboard, self.terminal = pty.openpty()
+        self._keyboard, terminal = pty.openpty()
+        # above the driver's own descriptors
+        self.terminal = fcntl.fcntl(terminal, fcntl.F_DUPFD_CLOEXEC, 10)
+        os.close(terminal)
         modes = termios.tcgetattr(self.terminal)
         modes[1] &= ~termios.OPOST
         modes[3] &= ~termios.ECHOCTL
@@ -68,11 +78,15 @@ class Questions:
         if self._expected[0].question.encode() not in self._line:
             return b""
         answer, self._line = self._expected.popleft(), b""
+        typed = answer.text.encode()
+        if _KEYS.search(answer.text) or len(typed) > _LONGEST:
+            why = "holds control characters, or more than a terminal takes"
+            raise Wrong(f"what answers the question `{answer.question}` {why}: it was not typed")
         if answer.secret:
             self._wait_until_hidden(answer.question)
-        end = b"" if self._expected else _END_OF_FILE
-        os.write(self._keyboard, f"{answer.text}\n".encode() + end)
-        return b"" if self._hides() else self._echo()
+        hidden = self._hides()  # asked before: a program shows what is typed again once it has read
+        os.write(self._keyboard, typed + b"\n" + (b"" if self._expected else _ENDS_OF_FILE))
+        return b"" if hidden else self._echo()
 
     def check(self) -> None:
         """Raise Wrong if a question was not asked."""

@@ -1,6 +1,5 @@
 """Records of production runs: one JSON object a line, appended as things happen."""
 
-import glob
 import json
 import os
 import re
@@ -51,22 +50,33 @@ class Record:
 def read_record(file: Path) -> list[Event]:
     """Return the events of a record; raise CannotCheck where it cannot be read."""
     try:
-        return [json.loads(line) for line in file.read_text().splitlines()]
+        with file.open(encoding="utf-8") as lines:  # str.splitlines would cut at U+2028 too
+            return [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
         raise CannotCheck(f"{file} cannot be read as a record: {error}.") from error
+
+
+def read_whole(file: Path) -> list[Event]:
+    """Return the events of a run, after those of the runs that it went on with."""
+    events = read_record(file)
+    before = [file.with_name(event["of"]) for event in events if event["event"] == "continue"]
+    return [event for one in before if one != file for event in read_whole(one)] + events
 
 
 def find_unfinished(folder: Path, notebook: str) -> Path:
     """Return the newest record of a notebook's runs; raise CannotCheck if there is nothing to do.
 
-    That is the case if it came to its end, or if there is none.
+    That is the case if it came to its end, or if there is none. One that did nothing is no run.
     """
-    found = sorted(folder.glob(f"*-[0-9]*-{glob.escape(notebook)}.jsonl"))
-    if not found:
-        raise CannotCheck(f"No production run of {notebook} is on record in {folder}.")
-    if any(event["event"] == "finish" for event in read_record(found[-1])):
-        raise CannotCheck(f"The last run of {notebook} came to its end: {found[-1].name}.")
-    return found[-1]
+    name = re.compile(rf"[^-]+-\d+-{re.escape(notebook)}\.jsonl")  # and not what ends like it
+    found = sorted(file for file in folder.glob("*.jsonl") if name.fullmatch(file.name))
+    for file in reversed(found):
+        kinds = {event["event"] for event in read_record(file)}
+        if "finish" in kinds:
+            raise CannotCheck(f"The last run of {notebook} came to its end: {file.name}.")
+        if kinds & {"cell", "skip", "continue"}:
+            return file
+    raise CannotCheck(f"No production run of {notebook} is on record in {folder}.")
 
 
 def commands_done(events: Iterable[Event]) -> list[str]:
@@ -82,6 +92,13 @@ def commands_done(events: Iterable[Event]) -> list[str]:
     return done
 
 
+def commands_skipped(events: Iterable[Event]) -> set[str]:
+    """Return the commands of the cells that a person went past and has not run."""
+    told = list(events)
+    ran = commands_done(event for event in told if event["event"] != "skip")
+    return {event["command"] for event in told if event["event"] == "skip"} - set(ran)
+
+
 def values_of(events: Iterable[Event]) -> dict[str, str]:
     """Return the values that a person gave, as they were last; no secret is among them."""
     last = [event["values"] for event in events if event["event"] == "cell"]
@@ -93,18 +110,22 @@ def named_by(events: Iterable[Event]) -> dict[str, object]:
     return {
         reference: said.get("digest")
         for event in events
-        if event["event"] in ("after", "lost", "compared")
+        if event["event"] in ("after", "lost")
         for reference, said in event["after"].items()
     }
 
 
 def _append(file: Path, line: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    size = os.fstat(descriptor).st_size
     try:
-        data = line.encode()
+        data = line.encode(errors="backslashreplace")
         while data:
             data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)  # half a line would spoil the record for its readers
+        raise
     finally:
         os.close(descriptor)
 

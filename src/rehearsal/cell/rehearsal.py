@@ -69,9 +69,6 @@ class Rehearsal:
         """Return the declared answer."""
         return text
 
-    def failed(self) -> None:
-        """Do nothing: the shell is broken, and stays so."""
-
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
