@@ -11,14 +11,16 @@ from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
 _LINE = re.compile(
-    r"(?:image|name)[\"']?[ \t]*[:=]\s*[\"']?((?:\{\{.*?\}\}|[^\s\"',{}]|\$\{[^}]*\})+)",
+    r"(?<![\w.,-])\w*(?:image|name)[\"']?[ \t]*[:=]\s*[\"']?((?:\{\{.*?\}\}|[^\s\"',{}]|\$\{[^}]*\})+)",
     re.IGNORECASE,
 )
 """An image in a file that is no YAML."""
 _LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
 _YAML = (".yml", ".yaml")
 _OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
-_APART = re.compile(r"(^|/)(\.github/(workflows|actions)/|\.?goreleaser|docker-bake|[^/]*-lock\.)")
+_APART = re.compile(
+    r"(^|/)(\.github/(workflows|actions)/|\.?goreleaser|docker-bake|(package|composer)\.json|[^/]*-lock\.)"
+)
 """Files that speak of images and run none."""
 
 
@@ -57,7 +59,9 @@ def _kind(document: Any) -> str:
 def _lines(run: Run, text: str) -> Iterator[Fact]:
     """Yield the images of a template, or of a program's own format; a name is one with its host."""
     for match in _LINE.finditer(text):
-        if "megalotron/" in match[1] and (match[0][0] in "iI" or "." in match[1].partition("/")[0]):
+        if "megalotron/" in match[1] and (
+            not re.match(r"\w*name", match[0], re.IGNORECASE) or "." in match[1].partition("/")[0]
+        ):
             whole = re.sub(r"\{\{(.*?)\}\}", lambda one: unknown(one[1].strip()), match[1])
             place = Place(run.place.file, text[: match.start(1)].count("\n") + 1)
             yield Deployed(place, run.job, {}, interpolated(whole, {}))

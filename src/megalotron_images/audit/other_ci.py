@@ -93,6 +93,7 @@ def _joined(lines: list[tuple[str, int]]) -> str:
     """Return commands of a list as one script, each on the line where it stands."""
     text, at = "", lines[0][1]
     for one, line in lines:
-        text += "\n" * max(line - at, 0) + one.rstrip()
-        at = line + one.rstrip().count("\n")
+        same_line = "\n" if re.search(r"#|<<|[&\\]$", text) else " ; "
+        text += "\n" * (line - at) if line > at else same_line * bool(text)
+        text, at = text + one.rstrip(), max(line, at) + one.rstrip().count("\n")
     return text
