@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import WRITES, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import either, unknown
@@ -60,9 +61,7 @@ def interpolated(text: str, variables: dict[str, str]) -> str:
     return _INTERPOLATION.sub(value, text.replace("$$", "$"))
 
 
-_VARIABLE = re.compile(
-    r"^\s*(?:export\s+)?(\w+)\s*=\s*(?:\"(.*)\"|'(.*)'|(.*?))\s*(?:\s#.*)?$", re.MULTILINE
-)
+_VARIABLE = PATTERNS["env_line"]
 """A line of a file `.env`."""
 
 

@@ -23,11 +23,7 @@ _SPEAKS = PATTERNS["publishing"]
 _IMAGES = re.compile("docker|image|container|ghcr", re.IGNORECASE)
 PUSHES = PATTERNS["pushing_text"]
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
-_RULE = re.compile(
-    r"^([\w./%$(){}-]+(?:[ \t]+[\w./%$(){}-]+)*)[ \t]*::?(?!=)[ \t]*([^\n=]*)\n"
-    r"((?:\t.*(?:\n|$)|[ \t]*\n)*)",
-    re.MULTILINE,
-)
+_RULE = PATTERNS["make_rule"]
 """A rule of a Makefile: targets, what they need, recipe."""
 _JIB = re.compile(r"(^|[\s:])jib(\s|$)|jib(-maven-plugin:[\w.]+)?:build")
 INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
