@@ -1,6 +1,7 @@
 """What actions of the marketplace push: by a table, and the few that need more than one."""
 
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -237,6 +238,9 @@ def _row(text: str, number: int) -> int:
 def _bake(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
     """Note docker/bake-action; a bake file of the metadata action gives it the tags."""
     named = [one.removeprefix("cwd://") for one, _ in rows(run, inputs, "files")]
+    named = [
+        one if one[:1] == "$" else posixpath.join(inputs.get("workdir", ""), one) for one in named
+    ]
     pushes = truth(inputs.get("push", "false")) is not False
     given = [one.strip() for one in inputs.get("set", "").splitlines() if one.strip()]
     made = [one for one in named if one.startswith("$")]
@@ -251,7 +255,8 @@ def _bake(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
 
 def _goreleaser(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
     if truth(inputs.get("install-only", "false")) is not True:
-        releasers.release(run, inputs.get("args", "").split(), env)
+        below = {"\0folder": inputs.get("workdir", "")}
+        releasers.release(run, inputs.get("args", "").split(), env | below)
     return None
 
 

@@ -113,7 +113,8 @@ def bake_command(shell: "Shell", words: list[str], stdin: str) -> None:
     """Note `docker buildx bake`."""
     pushes = flag(words, "--push")
     given = options(words, "--set")
-    files = options(words, "-f", "--file")
+    files = list(map(shell.find, options(words, "-f", "--file")))
+    files = files or shell.usual([*_BAKE, *COMPOSE])
     if not flag(words, "--print"):
         bake(shell.run, files, operands(words), shell.env, pushes, given)
 

@@ -1,5 +1,6 @@
 """Programs that release by a file of their own: GoReleaser, ko, jib."""
 
+import posixpath
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -34,8 +35,9 @@ def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     is_off = re.search(r"--snapshot|--skip-publish|--skip[= ]\S*(publish|docker)", text)
     if is_off or (verbs and "release" not in verbs):
         return
-    named = re.search(r"(?:-f|--config)[= ](\S+)", text)
-    names = [named[1]] if named else [one for one in _GORELEASER if run.folder.has(one)]
+    named = re.findall(r"(?:-f|--config)[= ](\S+)", text) or _GORELEASER
+    places = (posixpath.join(variables.get("\0folder", ""), one) for one in named)
+    names = [one for one in (*places, *named) if run.folder.has(one)]
     if not names:
         run.doubt("GoReleaser's configuration is not there: it may push images", WRITES)
         return
