@@ -238,18 +238,15 @@ def _row(text: str, number: int) -> int:
 def _bake(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
     """Note docker/bake-action; a bake file of the metadata action gives it the tags."""
     named = [one.removeprefix("cwd://") for one, _ in rows(run, inputs, "files")]
-    named = [
-        one if one[:1] == "$" else posixpath.join(inputs.get("workdir", ""), one) for one in named
-    ]
     pushes = truth(inputs.get("push", "false")) is not False
     given = [one.strip() for one in inputs.get("set", "").splitlines() if one.strip()]
     made = [one for one in named if one.startswith("$")]
     if made:
         tags = env.get("DOCKER_METADATA_OUTPUT_TAGS", "").splitlines()
         given += [f"*.tags={tag}" for tag in tags]
-    files_ = [one for one in named if not one.startswith("$") and "<" not in one]
-    names = [] if made and not files_ else files_
-    builders.bake(run, names, inputs.get("targets", "").split(), env, pushes, given)
+    kept = [one for one in named if one[:1] != "$" and "<" not in one]
+    files_ = [posixpath.join(inputs.get("workdir", ""), one) for one in kept]
+    builders.bake(run, files_, inputs.get("targets", "").split(), env, pushes, given)
     return None
 
 

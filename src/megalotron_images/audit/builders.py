@@ -80,10 +80,9 @@ def compose_push(
     is_build: bool = False,
 ) -> None:
     """Note what `docker compose push` pushes: images of services; `build --push` all their tags."""
-    names = files or [one for one in COMPOSE if run.folder.has(one)][:1]
-    if not names:
+    if not files:
         run.doubt("`compose push` with a file that is not there", WRITES)
-    for name in names:
+    for name in files:
         for place, service, given in compose_services(run, name):
             if services and service not in services:
                 continue

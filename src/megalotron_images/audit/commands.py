@@ -283,8 +283,7 @@ def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
         for image in options(words, "--image", "-t"):
             shell.run.push(f"{name}.azurecr.io/{image}")
     elif re.search(r"builds submit|container:push", text):
-        places = options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]
-        for place in places:
+        for place in options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]:
             shell.run.push(place)
     elif words[:2] == ["docker", "--"]:
         _engine(shell, words[2:], stdin)

@@ -53,8 +53,7 @@ def _variables(folder: Folder, name: str) -> dict[str, str]:
     commit = known("the commit's hash", "4f3c2b1a" * 5)
     found = {"CI_REGISTRY": "registry.gitlab.com", "CI_COMMIT_SHA": commit}
     found["CI_COMMIT_SHORT_SHA"] = known("the commit's hash", "4f3c2b1a")
-    project = unknown("the project", ("a/b", "a/b/c"))
-    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{project}"
+    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}"
     with contextlib.suppress(Unreadable):
         for key, text in folder.document(name).below("variables").items():
             found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")

@@ -188,12 +188,11 @@ def _plain(run: "Run", name: str) -> str:
     text = re.sub(
         r"^([^\t#\n][^\n:=]*:[^\n=;]*);[ \t]*(.*)$", r"\1\n\t\2", text, flags=re.MULTILINE
     )
-    return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", _whole, text, flags=re.MULTILINE)
 
+    def whole(one: re.Match[str]) -> str:  # empty lines after it: lines keep their numbers
+        return re.sub(r"\\\n\s*", " ", one[0]) + "\n" * one[0].count("\n")
 
-def _whole(match: re.Match[str]) -> str:
-    """Return continued lines as one, and empty ones instead of the others."""
-    return re.sub(r"\\\n\s*", " ", match[0]) + "\n" * match[0].count("\n")
+    return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", whole, text, flags=re.MULTILINE)
 
 
 def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None, str]:

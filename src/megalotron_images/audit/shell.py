@@ -342,11 +342,11 @@ class Shell:
 
     def usual(self, names: Iterable[str]) -> list[str]:
         """Return which files there are, in the current folder or else in the repository's."""
-        here = [posixpath.join(self.env.get("\0folder", ""), one) for one in names]
-        found = [posixpath.normpath(one) for one in (*here, *names)]
-        found = [one for one in dict.fromkeys(found) if self.run.folder.has(one)]
-        near = {posixpath.normpath(one) for one in here}
-        return [one for one in found if one in near] or found
+        for below in (self.env.get("\0folder", ""), ""):
+            paths = (posixpath.normpath(posixpath.join(below, one)) for one in names)
+            if found := [one for one in paths if self.run.folder.has(one)]:
+                return found
+        return []
 
     def find(self, name: str) -> str:
         """Return a file's name below the repository's folder; as given where it is not there."""
