@@ -36,7 +36,7 @@ BUDGETS = {
     "src/rehearsal/room": 1470,
     "src/rehearsal": 462,
     "src/megalotron_images": 2210,
-    "src/megalotron_images/audit": 3178,
+    "src/megalotron_images/audit": 3180,
     "docs/hooks": 420,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
