@@ -1,6 +1,7 @@
 """What actions of the marketplace push: by a table, and the few that need more than one."""
 
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -243,15 +244,16 @@ def _bake(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
     if made:
         tags = env.get("DOCKER_METADATA_OUTPUT_TAGS", "").splitlines()
         given += [f"*.tags={tag}" for tag in tags]
-    files_ = [one for one in named if not one.startswith("$") and "<" not in one]
-    names = [] if made and not files_ else files_
-    builders.bake(run, names, inputs.get("targets", "").split(), env, pushes, given)
+    kept = [one for one in named if one[:1] != "$" and "<" not in one]
+    files_ = [posixpath.join(inputs.get("workdir", ""), one) for one in kept]
+    builders.bake(run, files_, inputs.get("targets", "").split(), env, pushes, given)
     return None
 
 
 def _goreleaser(run: Run, inputs: Map, env: dict[str, str]) -> dict[str, Any] | None:
     if truth(inputs.get("install-only", "false")) is not True:
-        releasers.release(run, inputs.get("args", "").split(), env)
+        below = {"\0folder": inputs.get("workdir", "")}
+        releasers.release(run, inputs.get("args", "").split(), env | below)
     return None
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import WRITES, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import either, unknown
@@ -60,9 +61,7 @@ def interpolated(text: str, variables: dict[str, str]) -> str:
     return _INTERPOLATION.sub(value, text.replace("$$", "$"))
 
 
-_VARIABLE = re.compile(
-    r"^\s*(?:export\s+)?(\w+)\s*=\s*(?:\"(.*)\"|'(.*)'|(.*?))\s*(?:\s#.*)?$", re.MULTILINE
-)
+_VARIABLE = PATTERNS["env_line"]
 """A line of a file `.env`."""
 
 
@@ -81,10 +80,9 @@ def compose_push(
     is_build: bool = False,
 ) -> None:
     """Note what `docker compose push` pushes: images of services; `build --push` all their tags."""
-    names = files or [one for one in COMPOSE if run.folder.has(one)][:1]
-    if not names:
+    if not files:
         run.doubt("`compose push` with a file that is not there", WRITES)
-    for name in names:
+    for name in files:
         for place, service, given in compose_services(run, name):
             if services and service not in services:
                 continue
@@ -114,7 +112,8 @@ def bake_command(shell: "Shell", words: list[str], stdin: str) -> None:
     """Note `docker buildx bake`."""
     pushes = flag(words, "--push")
     given = options(words, "--set")
-    files = options(words, "-f", "--file")
+    files = list(map(shell.find, options(words, "-f", "--file")))
+    files = files or shell.usual([*_BAKE, *COMPOSE])
     if not flag(words, "--print"):
         bake(shell.run, files, operands(words), shell.env, pushes, given)
 

@@ -67,7 +67,7 @@ def _name(words: list[str]) -> str:
 
 def _read(shell: Shell, name: str, words: list[str]) -> str:
     """Return the text of the file that a text tool is given."""
-    if words and words[-1][:1] != "-" and shell.run.folder.has(words[-1]):
+    if words and words[-1][:1] != "-" and shell.usual(words[-1:]):
         return shell.read(words[-1])
     return "".join(map(shell.read, operands(words))) if name == "cat" else ""
 
@@ -179,7 +179,8 @@ def note_build_argument(shell: Shell, argument: str) -> None:
 
 
 def _compose(shell: Shell, words: list[str], stdin: str) -> None:
-    files = options(words, "-f", "--file")
+    files = list(map(shell.find, options(words, "-f", "--file")))
+    files = files or shell.usual(builders.COMPOSE)[:1]
     verb = next((one for one in operands(words)), "")
     if verb == "push" or (verb == "build" and flag(words, "--push")):
         services = operands(words)[1:]
@@ -282,8 +283,7 @@ def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
         for image in options(words, "--image", "-t"):
             shell.run.push(f"{name}.azurecr.io/{image}")
     elif re.search(r"builds submit|container:push", text):
-        places = options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]
-        for place in places:
+        for place in options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]:
             shell.run.push(place)
     elif words[:2] == ["docker", "--"]:
         _engine(shell, words[2:], stdin)
@@ -384,8 +384,9 @@ _HANDLERS: dict[str, Handler] = {
     "printf": _printf,
     "git": _git,
     **dict.fromkeys(("xargs", "parallel"), _each),
+    "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
     "tee": _tee,
-    "cd": _cd,
+    **dict.fromkeys(("cd", "pushd"), _cd),
     "date": lambda shell, words, stdin: known("a date", "20260131"),
     "megalotron-images": _helper,
     "written-login": written_login,

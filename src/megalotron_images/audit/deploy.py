@@ -5,20 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from megalotron_images.audit.builders import dotenv, interpolated
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Deployed, Fact, Place, Rule
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
-_LINE = re.compile(
-    r"(?:image|name)[\"']?[ \t]*[:=]\s*[\"']?((?:\{\{.*?\}\}|[^\s\"',{}]|\$\{[^}]*\})+)",
-    re.IGNORECASE,
-)
+_LINE = PATTERNS["image_line"]
 """An image in a file that is no YAML."""
 _LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
 _YAML = (".yml", ".yaml")
 _OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
-_APART = re.compile(r"(^|/)(\.github/(workflows|actions)/|\.?goreleaser|docker-bake|[^/]*-lock\.)")
+_APART = re.compile(
+    r"(^|/)(\.github/(workflows|actions)/|\.?goreleaser|docker-bake|(package|composer)\.json|[^/]*-lock\.)"
+)
 """Files that speak of images and run none."""
 
 
@@ -57,9 +57,11 @@ def _kind(document: Any) -> str:
 def _lines(run: Run, text: str) -> Iterator[Fact]:
     """Yield the images of a template, or of a program's own format; a name is one with its host."""
     for match in _LINE.finditer(text):
-        if "megalotron/" in match[1] and (match[0][0] in "iI" or "." in match[1].partition("/")[0]):
-            whole = re.sub(r"\{\{(.*?)\}\}", lambda one: unknown(one[1].strip()), match[1])
-            place = Place(run.place.file, text[: match.start(1)].count("\n") + 1)
+        key, image = match[1].lower(), match[2]
+        has_host = "." in image.partition("/")[0]
+        if "megalotron/" in image and (has_host or not key.endswith("name")):
+            whole = re.sub(r"\{\{(.*?)\}\}", lambda one: unknown(one[1].strip()), image)
+            place = Place(run.place.file, text[: match.start(2)].count("\n") + 1)
             yield Deployed(place, run.job, {}, interpolated(whole, {}))
 
 

@@ -61,6 +61,8 @@ def scenarios(workflow: Map, text: str) -> list[Scenario]:
         for event, given in triggers(workflow).items()
         for ref in _references(event, given if isinstance(given, dict) else {}, branches, default)
     ]
+    if "workflow_dispatch" in triggers(workflow) and re.search("refs/tags|ref_type", text):
+        found.append(Scenario("workflow_dispatch", "refs/tags/v1.2.3"))
     return list(dict.fromkeys(found))
 
 

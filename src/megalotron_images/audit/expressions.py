@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.texts import (
     PERSON,
     asked,
@@ -23,9 +24,7 @@ from megalotron_images.audit.texts import (
     unknown,
 )
 
-_TOKEN = re.compile(
-    r"\s*('(?:[^']|'')*'|[0-9]+(?:\.[0-9]+)?|\|\||&&|[=!<>]=|[\w-]+|[^\s\w])", re.ASCII
-)
+_TOKEN = PATTERNS["token"]
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _FALSE = ("", "false", "0")
 _PEOPLE = re.compile(r"USER|OWNER|NAMESPACE|_ORG|ACCOUNT", re.IGNORECASE)

@@ -7,14 +7,19 @@ from importlib.resources import files
 from typing import Any
 
 _TABLES = tomllib.loads(files(__package__).joinpath("knowledge.toml").read_text())
-ENGINES, VALUED, SCRIPTS, QUIET = (
-    frozenset(_TABLES["words"][one].split()) for one in ("engines", "valued", "scripts", "quiet")
+ENGINES, VALUED, SCRIPTS, QUIET, RELEASERC = (
+    frozenset(_TABLES["words"][one].split())
+    for one in ("engines", "valued", "scripts", "quiet", "releaserc")
 )
-"""Programs with docker's verbs, options that have a value, keys above shell commands, and programs
-whose words name engines but run none.
+"""Programs with docker's verbs, options that have a value, keys above shell commands, programs
+whose words name engines but run none, and the settings of semantic-release.
 """
 PATTERNS = {name: re.compile(text.replace("\n", "")) for name, text in _TABLES["patterns"].items()}
 """What names and texts say of pushing."""
+EXAMPLES: list[str] = _TABLES["examples"]
+"""What an unknown part of a text may be."""
+MEND: Mapping[str, str] = _TABLES["mend"]
+"""How to mend what violates a rule."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
 PROGRAMS: Mapping[str, str] = _TABLES["programs"]

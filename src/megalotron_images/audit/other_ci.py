@@ -53,8 +53,7 @@ def _variables(folder: Folder, name: str) -> dict[str, str]:
     commit = known("the commit's hash", "4f3c2b1a" * 5)
     found = {"CI_REGISTRY": "registry.gitlab.com", "CI_COMMIT_SHA": commit}
     found["CI_COMMIT_SHORT_SHA"] = known("the commit's hash", "4f3c2b1a")
-    project = unknown("the project", ("a/b", "a/b/c"))
-    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{project}"
+    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}"
     with contextlib.suppress(Unreadable):
         for key, text in folder.document(name).below("variables").items():
             found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
@@ -93,6 +92,7 @@ def _joined(lines: list[tuple[str, int]]) -> str:
     """Return commands of a list as one script, each on the line where it stands."""
     text, at = "", lines[0][1]
     for one, line in lines:
-        text += "\n" * max(line - at, 0) + one.rstrip()
-        at = line + one.rstrip().count("\n")
+        same_line = "\n" if re.search(r"#|<<|[&\\]$", text) else " ; "
+        text += "\n" * (line - at) if line > at else same_line * bool(text)
+        text, at = text + one.rstrip(), max(line, at) + one.rstrip().count("\n")
     return text

@@ -1,9 +1,11 @@
 """Programs that release by a file of their own: GoReleaser, ko, jib."""
 
+import posixpath
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from megalotron_images.audit.knowledge import RELEASERC
 from megalotron_images.audit.model import WRITES, How, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import apply, known, unknown
@@ -34,8 +36,9 @@ def release(run: Run, words: Sequence[str], variables: dict[str, str]) -> None:
     is_off = re.search(r"--snapshot|--skip-publish|--skip[= ]\S*(publish|docker)", text)
     if is_off or (verbs and "release" not in verbs):
         return
-    named = re.search(r"(?:-f|--config)[= ](\S+)", text)
-    names = [named[1]] if named else [one for one in _GORELEASER if run.folder.has(one)]
+    named = re.findall(r"(?:-f|--config)[= ](\S+)", text) or _GORELEASER
+    places = (posixpath.join(variables.get("\0folder", ""), one) for one in named)
+    names = [one for one in (*places, *named) if run.folder.has(one)]
     if not names:
         run.doubt("GoReleaser's configuration is not there: it may push images", WRITES)
         return
@@ -111,7 +114,8 @@ def jib(run: Run, words: Sequence[str]) -> None:
     """Note jib of Maven and Gradle: the target in the command line, or in the build's file."""
     text = " ".join(words)
     images = re.findall(r"(?:-D(?:jib\.to\.)?|--)image=(\S+)", text) or _configured(run)
-    users, passwords = (re.findall(rf"auth\.{one}=(\S+)", text) for one in ("username", "password"))
+    users = re.findall(r"auth\.username=(\S+)", text)
+    passwords = re.findall(r"auth\.password=(\S+)", text)
     if users and passwords:
         registry = images[0].partition("/")[0] if images else unknown("a registry")
         run.login(registry, users[0], passwords[0], How.ARGUMENT)
@@ -125,16 +129,9 @@ def jib(run: Run, words: Sequence[str]) -> None:
             run.push(f"{bare}:{tag}")
 
 
-_RELEASERC = (
-    ".releaserc",
-    *(f".releaserc.{one}" for one in ("json", "yaml", "yml", "js", "cjs", "mjs")),
-)
-_RELEASERC += ("package.json", *(f"release.config.{one}" for one in ("js", "cjs", "mjs", "ts")))
-
-
 def semantic_release(run: Run, *more: str) -> None:
     """Doubt semantic-release where its settings speak of images or of commands."""
-    texts = [run.folder.text(one) for one in _RELEASERC if run.folder.has(one)]
+    texts = [run.folder.text(one) for one in RELEASERC if run.folder.has(one)]
     if any(re.search(r"release.*(docker|/exec)", one, re.DOTALL) for one in [*texts, *more]):
         run.doubt("semantic-release runs commands or pushes images", WRITES)
 

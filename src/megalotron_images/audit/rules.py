@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
+from megalotron_images.audit.knowledge import MEND
 from megalotron_images.audit.model import (
     ANY_RULE,
     WRITES,
@@ -40,14 +41,7 @@ _OK: Answer = (Verdict.OK, "")
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
 _PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
 _STACK_NAMES = {stack.name for stack in STACKS}
-_MEND = {
-    Rule.REGISTRY: f"push to {REGISTRY} alone, and log in nowhere else",
-    Rule.NAME: f"name it {ORGANISATION}/<stack>, a stack of the table of stacks",
-    Rule.TAG: "write vX.Y.Z for a release, main and dev for their branches, and nothing else",
-    Rule.CREDENTIALS: "log in with secrets.REGISTRY_USERNAME and secrets.REGISTRY_TOKEN",
-    Rule.LOGIN: "use `--password-stdin`, or docker/login-action",
-    Rule.DEPLOY: "run a release, vX.Y.Z, or pin a digest",
-}
+_MEND = {Rule(name): text for name, text in MEND.items()}
 
 
 def judge(facts: Iterable[Fact]) -> list[Finding]:

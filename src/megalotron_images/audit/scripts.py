@@ -23,11 +23,7 @@ _SPEAKS = PATTERNS["publishing"]
 _IMAGES = re.compile("docker|image|container|ghcr", re.IGNORECASE)
 PUSHES = PATTERNS["pushing_text"]
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
-_RULE = re.compile(
-    r"^([\w./%$(){}-]+(?:[ \t]+[\w./%$(){}-]+)*)[ \t]*::?(?!=)[ \t]*([^\n=]*)\n"
-    r"((?:\t.*(?:\n|$)|[ \t]*\n)*)",
-    re.MULTILINE,
-)
+_RULE = PATTERNS["make_rule"]
 """A rule of a Makefile: targets, what they need, recipe."""
 _JIB = re.compile(r"(^|[\s:])jib(\s|$)|jib(-maven-plugin:[\w.]+)?:build")
 INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
@@ -77,8 +73,7 @@ def script(shell: "Shell", name: str, arguments: list[str], is_own: bool = True)
     """Follow a script of the repository; one that is not there is a doubt."""
     if name.startswith(("/", "~")):
         return None  # a program of the machine's
-    path = posixpath.normpath(posixpath.join(shell.env.get("\0folder", ""), name))
-    path = path if shell.run.folder.has(path) else posixpath.normpath(name)
+    path = shell.find(name)
     try:
         text = shell.run.files.get(name.removeprefix("./")) or shell.run.folder.text(path)
     except Unreadable as error:
@@ -119,9 +114,9 @@ def _other(shell: "Shell", words: list[str], stdin: str) -> str | None:
     name = next((one for one in words[1:] if one[:1] != "-" and re.search(r"[./]", one)), "")
     if "-c" in words or "-e" in words or not name:
         return _judge_text(shell, "a program in the command line", " ".join([*words, stdin]))
-    if name and shell.run.folder.has(name):
-        return _judge_text(shell, name, shell.run.folder.text(name))
-    if name and _SPEAKS.search(name) and not _is_harmless(name):
+    if shell.run.folder.has(file := shell.find(name)):
+        return _judge_text(shell, file, shell.run.folder.text(file))
+    if _SPEAKS.search(name) and not _is_harmless(name):
         shell.run.doubt(f"the program {show(name)} is not there, and its name speaks of publishing")
     return None
 
@@ -129,13 +124,13 @@ def _other(shell: "Shell", words: list[str], stdin: str) -> str | None:
 def _named(shell: "Shell", program: str, words: list[str]) -> str | None:
     """Follow a script of package.json; judge other runners' tasks by their names."""
     names = [one for one in words if one[:1] != "-" and one != "run"]
-    name = names[0] if names else ""
-    if program in ("npm", "yarn", "pnpm") and shell.run.folder.has("package.json"):
-        held = {}
-        with contextlib.suppress(ValueError, AttributeError, Unreadable):
-            held = json.loads(shell.run.folder.text("package.json")).get("scripts", {})
-        if name in held:
-            return _text(shell, held[name], Place("package.json", 1), names[1:])
+    below = (options(words, "--prefix", "-C", "--cwd") or [""])[0]
+    names, held = [one for one in names if one != below], {}
+    name, file = names[0] if names else "", shell.find(posixpath.join(below, "package.json"))
+    with contextlib.suppress(ValueError, AttributeError, Unreadable):
+        held = json.loads(shell.run.folder.text(file)).get("scripts", {})
+    if program in ("npm", "yarn", "pnpm") and name in held:
+        return _text(shell, held[name], Place(file, 1), names[1:])
     text = " ".join(names)
     if "semantic-release" in text:
         releasers.semantic_release(shell.run)
@@ -167,13 +162,15 @@ def make(shell: "Shell", words: list[str]) -> str | None:
     skip = {*named, folder}
     targets = [w for w in words if w[:1] != "-" and "=" not in w and w not in skip]
     usual = ["Makefile", "makefile", "GNUmakefile"]
-    names = [posixpath.join(folder, one) for one in named or usual]
-    name = next((one for one in names if shell.run.folder.has(one)), "")
+    found = shell.usual([posixpath.join(folder, one) for one in named or usual])
+    name = found[0] if found else ""
     if not name:
         if not all(map(_is_harmless, targets)):
             shell.run.doubt(f"`make {show(' '.join(targets))}`: the Makefile is not there")
         return None
+    before, shell.env["\0folder"] = shell.env.get("\0folder", ""), posixpath.dirname(name)
     _Makefile(shell, name, given).build(targets)
+    shell.env["\0folder"] = before
     return None
 
 
@@ -191,12 +188,11 @@ def _plain(run: "Run", name: str) -> str:
     text = re.sub(
         r"^([^\t#\n][^\n:=]*:[^\n=;]*);[ \t]*(.*)$", r"\1\n\t\2", text, flags=re.MULTILINE
     )
-    return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", _whole, text, flags=re.MULTILINE)
 
+    def whole(one: re.Match[str]) -> str:  # empty lines after it: lines keep their numbers
+        return re.sub(r"\\\n\s*", " ", one[0]) + "\n" * one[0].count("\n")
 
-def _whole(match: re.Match[str]) -> str:
-    """Return continued lines as one, and empty ones instead of the others."""
-    return re.sub(r"\\\n\s*", " ", match[0]) + "\n" * match[0].count("\n")
+    return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", whole, text, flags=re.MULTILINE)
 
 
 def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None, str]:

@@ -6,8 +6,9 @@ can tell which branch is taken, both are, and what they assign is either of the 
 """
 
 import fnmatch
+import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
@@ -339,13 +340,24 @@ class Shell:
         if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
             self.handler(self, ["written-login", text], "")
 
+    def usual(self, names: Iterable[str]) -> list[str]:
+        """Return which files there are, in the current folder or else in the repository's."""
+        for below in (self.env.get("\0folder", ""), ""):
+            paths = (posixpath.normpath(posixpath.join(below, one)) for one in names)
+            if found := [one for one in paths if self.run.folder.has(one)]:
+                return found
+        return []
+
+    def find(self, name: str) -> str:
+        """Return a file's name below the repository's folder; as given where it is not there."""
+        return next(iter(self.usual([name])), posixpath.normpath(name))
+
     def read(self, path: str) -> str:
         """Return a file's text: one that the job wrote, or one of the repository."""
         if path in self.run.files:
             return self.run.files[path]
-        name = path.removeprefix("./")
         try:
-            return self.run.folder.text(name)
+            return self.run.folder.text(self.find(path))
         except Unreadable:
             return unknown(f"the file {path}")
 

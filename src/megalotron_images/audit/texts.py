@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from megalotron_images.audit.knowledge import EXAMPLES
+
 _FIRST = 0xF0000
 _LIMIT = 50_000
 """Expansions looked at."""
 _MOST = 600
 """Expansions to which a function is applied: a result of more is unknown."""
-PROBES = (
-    *("ghcr.io/megalotron/backend:v1.2.3", "main", "v1.2.3", "1.2.3", "3", "", "x", "v1.2", "v1"),
-    *("ghcr.io", "ghcr.io/", "megalotron", "megalotron/", "backend", "megalotron/backend"),
-    *("ghcr.io/megalotron", "ghcr.io/megalotron/", "ghcr.io/megalotron/backend", "someone/thing"),
-    *("ghcr.io/megalotron/backend:", "megalotron/backend:v1.2.3", "backend:v1.2.3", "true"),
-)
+PROBES = tuple(EXAMPLES)
 """What an unknown part may be: with each shape of the convention among them, so that only what no
 value can mend is judged violated.
 """

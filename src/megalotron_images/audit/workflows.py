@@ -21,7 +21,7 @@ from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import PROBES, Hole, either, put, unknown
+from megalotron_images.audit.texts import PROBES, Hole, either, known, put, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items
 
 _MOST_ROWS = 60
@@ -114,7 +114,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
         key: either([as_text(one[key]) for one in results if key in one])
         for key in dict.fromkeys(key for one in results for key in one)
     }
-    done[name] = {"outputs": outputs, "result": "success"}
+    done[name] = {"outputs": outputs, "result": known("how it ended", "success", "failure")}
 
 
 def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:
@@ -258,8 +258,8 @@ def _steps(run: Run, steps: Any, defaults: dict[str, str]) -> None:
         outputs = _step(run, step, defaults)
         written = {k: v for k, v in run.contexts["env"].items() if given.get(k) != v}
         run.contexts["env"] = before | written
-        done = {"outputs": outputs, "outcome": "success", "conclusion": "success"}
-        run.contexts["steps"][name] = done
+        end = known("how it ended", "success", "failure")
+        run.contexts["steps"][name] = {"outputs": outputs, "outcome": end, "conclusion": end}
 
 
 def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
