@@ -1,5 +1,6 @@
 """Step through a runbook in a terminal: the prose, the command, then run, skip or stop."""
 
+import contextlib
 import getpass
 import os
 import queue
@@ -7,10 +8,12 @@ import re
 import signal
 import sys
 import termios
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -212,30 +215,38 @@ class _Walk:
 
     def _run(self, source: str) -> bool:
         """Run one cell, showing its output and answering its questions; return its success."""
-        identifier = self.client.execute(source, allow_stdin=True)
-        well = True
-        while True:
-            try:
-                if self.client.stdin_channel.msg_ready():
-                    self._answer(self.client.get_stdin_msg(timeout=1)["content"])
-                message = self.client.get_iopub_msg(timeout=_PAUSE)
-            except queue.Empty:
-                if not self.manager.is_alive():
-                    raise RuntimeError("it has ended.") from None
-                continue
-            except KeyboardInterrupt:
-                self.manager.interrupt_kernel()
-                continue
-            if message["parent_header"].get("msg_id") == identifier:
-                well = self._show(message) and well
-                if message["content"].get("execution_state") == "idle":
-                    return well
+        stopped = threading.Event()
+        # noted and not raised: a message that is being read then must not be lost
+        with _at_interrupt(lambda *_: stopped.set()):
+            identifier = self.client.execute(source, allow_stdin=True)
+            well = True
+            while True:
+                if stopped.is_set():
+                    stopped.clear()
+                    self.manager.interrupt_kernel()
+                message = self._hear()
+                if message and message["parent_header"].get("msg_id") == identifier:
+                    well = self._show(message) and well
+                    if message["content"].get("execution_state") == "idle":
+                        return well
+
+    def _hear(self) -> dict[str, Any] | None:
+        """Return the kernel's next message, if there is one soon; answer what it asks."""
+        try:
+            if self.client.stdin_channel.msg_ready():
+                self._answer(self.client.get_stdin_msg(timeout=1)["content"])
+            return dict(self.client.get_iopub_msg(timeout=_PAUSE))
+        except queue.Empty:
+            if not self.manager.is_alive():
+                raise RuntimeError("it has ended.") from None
+            return None
 
     def _answer(self, asked: dict[str, Any]) -> None:
         try:
-            _forget_what_was_typed()
-            ask = getpass.getpass if asked["password"] else input
-            self.client.input(ask(asked["prompt"]))
+            with _at_interrupt(signal.default_int_handler):
+                _forget_what_was_typed()
+                ask = getpass.getpass if asked["password"] else input
+                self.client.input(ask(asked["prompt"]))
         except (EOFError, KeyboardInterrupt):
             self.manager.interrupt_kernel()
 
@@ -249,6 +260,16 @@ class _Walk:
             self.console.out(content["evalue"], style="red", highlight=False)
             return False
         return True
+
+
+@contextlib.contextmanager
+def _at_interrupt(act: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Let Ctrl-C do something else for a while."""
+    before = signal.signal(signal.SIGINT, act)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
