@@ -2,6 +2,7 @@
 room.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -13,6 +14,12 @@ import requests
 from conftest import ROOT, wait_until_nothing_is_left
 
 SECONDS = 60
+
+
+def listens(address):
+    with contextlib.suppress(requests.ConnectionError):
+        return requests.get(address, timeout=SECONDS).ok
+    return False
 
 
 @pytest.fixture
@@ -37,6 +44,9 @@ def lab(tmp_path):
             r"http://(?:localhost|127\.0\.0\.1):\d+/lab\?token=\w+", log.read_text()
         )
     ):
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.2)
+    while not listens(address[0]):  # it is printed before that
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.2)
     yield address[0]

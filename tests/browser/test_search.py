@@ -31,6 +31,7 @@ COMMANDS = {
     "docker save": "/guide/choose-an-image/",
     "docker image ls": "/guide/choose-an-image/",
     "docker compose": "/guide/use-in-production/",
+    "docker import": "/guide/use-in-production/",
     "docker info": "/guide/troubleshooting/",
     "docker image prune": "/guide/troubleshooting/",
 }

@@ -63,7 +63,7 @@ def test_every_command_and_copy_follows_what_is_typed_and_comes_back(open_values
             filled = filled.replace(f"<{name}>", value)
         expected.append(filled)
     assert all_copied(page) == expected
-    assert any("<your generated personal access token>" in script for script in expected)
+    assert not any("<" in script.replace("<<", "") for script in expected)
     page.reload()
     assert all_copied(page) == expected
     assert (
@@ -86,7 +86,7 @@ def test_values_go_along_to_another_page(open_values):
 def test_a_version_stays_on_its_page_and_in_its_tab(open_values):
     page = open_values()
     type_all(page)
-    command = "megalotron-images promote sniffer {} --yes"
+    command = "megalotron-images promote sniffer {}"
     other = page.context.new_page()
     other.goto(page.url)
     assert command.format("<version>") in other.text_content("article")

@@ -233,7 +233,7 @@ def test_a_cell_that_was_edited_does_not_run(change, machine):
 def test_what_a_rehearsal_was_refused_to_write_is_asked_for_too(machine):
     before = tags()
     cells = scripts(machine, "use-in-production")
-    wanted = ("read -rs TOKEN", "docker login", "docker build", "docker push")
+    wanted = ("read -rs TOKEN", "docker login", "docker import", "docker push")
     steps = ["" if any(word in cell for word in wanted) else "s" for cell in cells]
     answers = {STEP: steps, "<token of the server>: ": TOKEN, WRITE: "no"}
     status, shown = walk(machine, "use-in-production", ANSWERS | answers)
