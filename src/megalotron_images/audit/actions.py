@@ -102,7 +102,10 @@ def _place(run: Run, inputs: Map, key: str) -> Place:
 
 def _by_table(run: Run, entry: Mapping[str, Any], inputs: Map) -> None:
     """Note what an action of the table does."""
-    get: Callable[[str], str] = lambda key: inputs.get(entry.get(key, ""), "")  # noqa: E731
+
+    def get(key: str) -> Any:
+        return inputs.get(entry.get(key, ""), "")
+
     registry = get("registry") or entry.get("host", "")
     step, run.place = run.place, _place(run, inputs, entry.get("password", ""))
     if get("password") or get("username"):

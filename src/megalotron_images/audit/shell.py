@@ -391,8 +391,7 @@ class Shell:
             "concatenation": lambda: self._joined(node),
             "string": lambda: self._string(node),
         }
-        plain: Callable[[], str] = lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text)  # noqa: E731
-        return kinds.get(node.type, plain)()
+        return kinds.get(node.type, lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text))()
 
     def _joined(self, node: Node) -> str:
         return "".join(map(self.word, node.children)) if node.children else _text(node)
