@@ -20,19 +20,18 @@ BIN = Path(sys.executable).parent
 
 def stacks_own():
     """Return the lines that a stack's repository copies from the page, with a commit in place of
-    the word for it.
+    the word for it: the workflow, and the job that signs.
     """
     page = (ROOT / "notebooks" / "automate-a-stack.md").read_text()
-    return re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1].replace(
-        "@COMMIT", "@" + "0123456789" * 4
-    )
+    workflow, sign = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    return workflow.replace("@COMMIT", "@" + "0123456789" * 4), sign
 
 
 @pytest.fixture
 def example(tmp_path):
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
-    (folder / "image.yml").write_text(stacks_own())
+    (folder / "image.yml").write_text("".join(stacks_own()))
     return folder / "image.yml"
 
 
@@ -59,17 +58,26 @@ def test_the_audit_finds_nothing_in_the_stacks_own_lines_either(example):
 
 
 def test_a_stacks_own_workflow_has_under_12_lines():
-    assert len(stacks_own().splitlines()) < 12
+    workflow, _ = stacks_own()
+    assert len(workflow.splitlines()) < 12
 
 
 def test_the_stacks_own_lines_pass_what_the_reusable_workflow_asks_for():
     called = yaml.safe_load((ROOT / ".github" / "workflows" / "publish-image.yml").read_text())
     asked = called[True]["workflow_call"]  # YAML reads the key `on` as true
-    given = yaml.safe_load(stacks_own())["jobs"]["image"]
+    given = yaml.safe_load("".join(stacks_own()))["jobs"]["image"]
     must = {name for name, said in asked["inputs"].items() if said.get("required")}
     assert must <= set(given["with"]) <= set(asked["inputs"])
     assert set(given["secrets"]) == set(asked["secrets"])
     assert given["uses"].partition("@")[0].endswith(".github/workflows/publish-image.yml")
+
+
+def test_the_job_that_signs_reads_an_output_that_there_is():
+    called = yaml.safe_load((ROOT / ".github" / "workflows" / "publish-image.yml").read_text())
+    _, sign = stacks_own()
+    read = set(re.findall(r"needs\.image\.outputs\.(\w+)", sign))
+    assert read
+    assert read <= set(called[True]["workflow_call"]["outputs"])
 
 
 def locked(name):
