@@ -125,6 +125,8 @@ def promote_plan(
 
     Raises Refused if there is no such release.
     """
+    tags = beside(partial(registry.tags, stack.image))
+    state_now = beside(partial(registry.state, stack.image, to))
     try:
         manifest = registry.manifest(stack.image, str(release))
     except NotThere:
@@ -132,9 +134,8 @@ def promote_plan(
         raise Refused(
             f"There is no release {release} of {stack.name}. See which there are: {listed}"
         ) from None
-    tags = beside(partial(registry.tags, stack.image))
     own = beside(partial(registry.platforms, stack.image, manifest))
-    before = registry.state(stack.image, to)
+    before = state_now()
     current, there = None, frozenset[str]()
     if before.digest and before.digest != manifest.digest:
         platforms = beside(partial(_platforms_at, registry, stack, before.digest))
