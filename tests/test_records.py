@@ -186,3 +186,9 @@ def test_a_record_names_the_commit_of_the_text_and_whether_it_was_changed(tmp_pa
     assert (len(said["commit"]), said["clean"]) == (40, True)
     (tmp_path / "page.md").write_text("two")
     assert about.run(tmp_path)["clean"] is False
+
+
+def test_an_engines_address_is_told_without_its_password(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://somebody:planted-p@ss@127.0.0.1:1")
+    monkeypatch.setattr(about, "_SECONDS", 5)
+    assert about.engine()["address"] == "tcp://somebody@127.0.0.1:1"

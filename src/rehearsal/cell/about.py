@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,10 +29,14 @@ def engine() -> dict[str, str]:
     )
     name = _said("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
     return {
-        "address": address or "the default",
+        "address": _without_password(address or "the default"),
         "context": context,
         "name": name or "does not answer",
     }
+
+
+def _without_password(address: str) -> str:
+    return re.sub(r"(?<=//)([^/@:]*):[^/]*@", r"\1@", address)
 
 
 def _person() -> str:
