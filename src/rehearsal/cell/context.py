@@ -4,9 +4,19 @@ import re
 
 from tree_sitter import Node
 
-from rehearsal.cell.syntax import CONDITIONS, ancestors, text, walk, words
+from rehearsal.cell.syntax import (
+    AROUND_A_STATUS,
+    ancestors,
+    commands,
+    is_condition_of,
+    is_in,
+    steps_up,
+    text,
+    walk,
+    words,
+)
 
-_SAYS = ("echo", "printf")
+SAYS = ("echo", "printf")
 _STATUS = re.compile(r"\"?\$\?\"? (=|==|-eq) [1-9]\d{0,2}")
 
 
@@ -15,30 +25,22 @@ def is_overlooked(node: Node) -> bool:
 
     So it is in a condition, left of || and &&, and behind !.
     """
-    for parent in ancestors(node):
+    for child, parent in steps_up(node):
         if parent.type == "function_definition":
             return False
-        if parent.type in CONDITIONS and _before_then(node, parent):
+        negated = parent.type == "negated_command" or is_negated(child)
+        if negated or _is_left(child, parent) or is_condition_of(child, parent):
             return True
-        if parent.type == "list" and parent.children[-1] != node:
-            return True
-        if parent.type == "negated_command" or is_negated(node, parent):
-            return True
-        node = parent
     return False
 
 
 def is_question(node: Node) -> bool:
     """Whether a node's failing is an answer: in a condition, or left of || without an end."""
-    for parent in ancestors(node):
-        if parent.type in CONDITIONS and _before_then(node, parent):
-            return True
-        left = parent.type == "list" and parent.children[-1] != node
-        if left and parent.children[-2].type == "||":
+    for child, parent in steps_up(node):
+        if _is_left(child, parent) and parent.children[-2].type == "||":
             return not may_fail(parent.children[-1])
-        if parent.type not in ("list", "negated_command", "pipeline", "redirected_statement"):
-            return False
-        node = parent
+        if parent.type not in AROUND_A_STATUS:
+            return is_condition_of(child, parent)
     return False
 
 
@@ -47,35 +49,33 @@ def is_last(node: Node) -> bool:
     parent = node.parent
     if parent is None or parent.type == "program":
         return True
-    behind = [child for child in parent.children if child.is_named and child.type != "comment"]
-    if parent.type in ("subshell", "command_substitution"):
-        return behind[-1] == node
     if parent.type in ("pipeline", "redirected_statement"):
         return is_last(parent)
-    return parent.type == "compound_statement" and behind[-1] == node and is_last(parent)
+    if commands(parent)[-1:] != [node]:
+        return False
+    group = parent.type == "compound_statement" and is_last(parent)
+    return group or parent.type in ("subshell", "command_substitution")
 
 
 def is_part_of_a_word(node: Node) -> bool:
     """Whether a command stands in a substitution that is not alone in an assignment."""
     kinds = ("command_substitution", "process_substitution")
-    outer = (one for one in ancestors(node) if one.type in kinds)
-    return any(assignment_of(one) is None for one in outer)
+    return any(one.type in kinds and assignment_of(one) is None for one in ancestors(node))
 
 
 def assignment_of(node: Node) -> Node | None:
     """Return the plain assignment whose one substitution a node is."""
-    if node.type != "command_substitution":
+    outer = next(
+        (one for one in ancestors(node) if one.type not in ("string", "concatenation")), None
+    )
+    if node.type != "command_substitution" or outer is None or outer.type != "variable_assignment":
         return None
-    outer = node.parent
-    while outer is not None and outer.type in ("string", "concatenation"):
-        outer = outer.parent
-    if outer is None or outer.type != "variable_assignment" or outer.parent is None:
-        return None
-    if outer.parent.type in ("command", "declaration_command", "variable_assignments"):
-        return None
-    inner = (one for one in walk(outer) if one.type == "command_substitution" and one != node)
-    beside = [one for one in inner if not node.start_byte < one.start_byte < node.end_byte]
-    return None if beside else outer
+    part = is_in(outer, "command", "declaration_command", "variable_assignments")
+    return outer if not part and _substitutions(outer) == _substitutions(node) else None
+
+
+def _substitutions(node: Node) -> int:
+    return sum(one.type == "command_substitution" for one in walk(node))
 
 
 def may_fail(node: Node) -> bool:
@@ -83,32 +83,33 @@ def may_fail(node: Node) -> bool:
     if node.type == "redirected_statement":
         return may_fail(node.children[0])
     if node.type == "compound_statement":
-        *before, last = [
-            child for child in node.children if child.is_named and child.type != "comment"
-        ]
+        *before, last = commands(node)
         return may_fail(last) and all(map(_says, before))
     if node.type == "test_command":
         return bool(_STATUS.fullmatch(text(node).strip("[ ]")))
     name, *arguments = words(node) if node.type == "command" else [""]
     if name in ("exit", "return") and not arguments:  # with the status of what failed before it
-        return node.parent is not None and node.parent.type == "list"
+        return is_in(node, "list")
+    said = " ".join(arguments)
     if name in ("exit", "return"):
-        return len(arguments) == 1 and arguments[0].isdigit() and 0 < int(arguments[0]) < 256
-    said = " ".join(arguments).removesuffix(" ]")
-    return name == "false" or (name in ("test", "[", "[[") and bool(_STATUS.fullmatch(said)))
+        return said.isdigit() and 0 < int(said) < 256
+    asks = name in ("test", "[", "[[") and _STATUS.fullmatch(said.removesuffix(" ]"))
+    return name == "false" or bool(asks)
 
 
 def _says(node: Node) -> bool:
     inner = node.children[0] if node.type == "redirected_statement" else node
-    return inner.type == "command" and words(inner)[0] in _SAYS
+    return inner.type == "command" and words(inner)[0] in SAYS
 
 
-def _before_then(node: Node, parent: Node) -> bool:
-    """Whether a child of an if, elif, while or until belongs to its condition."""
-    ends = [child.start_byte for child in parent.children if child.type in ("then", "do_group")]
-    return bool(ends) and node.end_byte <= ends[0]
+def _is_left(node: Node, parent: Node) -> bool:
+    """Whether something follows a node in a list of commands."""
+    return parent.type == "list" and parent.children[-1] != node
 
 
-def is_negated(node: Node, parent: Node) -> bool:
-    """Whether ! stands before a pipeline, which tree-sitter reads as part of its first command."""
-    return parent.type == "pipeline" and parent.children[0].type == "negated_command"
+def is_negated(node: Node) -> bool:
+    """Whether ! stands before its pipeline, which tree-sitter reads as part of a first command."""
+    pipe = node.parent
+    return (
+        pipe is not None and is_in(node, "pipeline") and pipe.children[0].type == "negated_command"
+    )
