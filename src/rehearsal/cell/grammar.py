@@ -13,7 +13,7 @@ from tree_sitter import Node
 
 from rehearsal.cell.context import is_overlooked, is_part_of_a_word
 from rehearsal.cell.rules import IN_A_WORD, OVERLOOKED, RULES
-from rehearsal.cell.syntax import Script, child_of, places, text, walk, words
+from rehearsal.cell.syntax import Script, child_of, line_of, places, text, walk, words
 from rehearsal.errors import Wrong
 
 OTHER_SHELLS: tuple[str, ...] = ("sh", "script", "system", "sx", "!", "perl", "ruby")
@@ -57,8 +57,8 @@ def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
     nodes = [(node, _refuse(node, known)) for node in walk(script.tree)]
     found = {Finding(node.start_point.row + 1, why) for node, why in nodes if why}
     for match in re.finditer(r"\brehearsal_\w", script.text):
-        line = script.text.count("\n", 0, match.start()) + 1
-        found.add(Finding(line, "names that begin with rehearsal_ are the shell's own"))
+        why = "names that begin with rehearsal_ are the shell's own"
+        found.add(Finding(line_of(match), why))
     if found := found | {*_unseen(script)}:
         raise Refused(sorted(found, key=lambda finding: (finding.line, finding.why)))
 
@@ -83,9 +83,8 @@ def _refuse(node: Node, functions: frozenset[str]) -> str | None:
 
 def _unseen(script: Script) -> Iterator[Finding]:
     """Find substitutions that the tree shows as text: nobody has read what stands in them."""
-    content, tree = script.text.encode(), script.tree
-    for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
-        node = tree.descendant_for_byte_range(match.start(), match.end())
-        shown = node is not None and node.type == match[0].decode()
+    for match in re.finditer(r"(?<!\\)(`|\$\((?!\())", script.text):
+        node = script.node_at(match)
+        shown = node is not None and node.type == match[0]
         if not shown and not places(node) & {"literal", "comment"}:
-            yield Finding(content.count(b"\n", 0, match.start()) + 1, IN_A_WORD)
+            yield Finding(line_of(match), IN_A_WORD)

@@ -77,17 +77,8 @@ def read_cell(line: str, script: str) -> ShellCell:
     read = _PARSER.parse_args(words)
     if read.unsent and not (read.fails and read.writes):
         _PARSER.error("--unsent is for a cell that --fails, and says what it --writes")
-    return ShellCell(
-        script.removesuffix("\n"),
-        read.fails,
-        read.root,
-        tuple(read.writes),
-        read.answers,
-        read.store,
-        read.unsent,
-        read.any_order,
-        tuple((question, answer) for question, answer in read.asked),
-    )
+    lists = {"writes": tuple(read.writes), "asked": tuple(map(tuple, read.asked))}
+    return ShellCell(script.removesuffix("\n"), **{**vars(read), **lists})
 
 
 @functools.cache  # so that text and notebook share what was parsed

@@ -6,23 +6,22 @@ the person types each full reference; without a person, or with another answer, 
 
 import base64
 import contextlib
+import functools
 import getpass
 import json
 import os
 import re
 import shlex
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.lost import Watch
 from rehearsal.cell.options import NOT_HERE, ShellCell, split_magic
-from rehearsal.cell.placeholders import Filled, Placeholder, runbooks
+from rehearsal.cell.placeholders import Placeholder, runbooks
 from rehearsal.cell.record import HIDDEN, Record, named_by, read_whole, values_of
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import Wrong
@@ -52,7 +51,10 @@ class Production:
         self._current, self._failed = "", ""
         self._rehearsed = frozenset(_rehearsed(self.folder))
         self._record = Record.new(project.root / "runs", _notebook())
-        self._watch: Watch | None = None
+
+    @functools.cached_property
+    def _watch(self) -> Watch:
+        return Watch(self._record.file, self._command)
 
     def shell(self) -> Shell:
         """Return the shell, in the person's own environment.
@@ -62,14 +64,12 @@ class Production:
         if self._shell is None:
             engine = about.engine()
             self._record.add("start", notebook=_notebook(), **about.run(self.folder), engine=engine)
-            self._watch = Watch(self._record.file, self._command)
-            self._open_shell()
+            self._shell = self._new_shell()
             said = ", ".join(engine.values())
             print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file}", flush=True)
         elif self._shell.broken:
-            self._close_shell()
-            self._open_shell()
-        assert self._shell
+            self._shell.close()
+            self._shell = self._new_shell()
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
@@ -77,16 +77,14 @@ class Production:
         if placeholder.secret:
             self._secret.add(placeholder.name)
         if placeholder.name not in self._values:
-            ask = getpass.getpass if placeholder.secret else input
+            ask: Callable[[str], str] = getpass.getpass if placeholder.secret else input
             kept = self._before.get(placeholder.name, "")
             shown = "kept" if placeholder.secret else kept
             default = f" [{shown}, Enter keeps it]" if kept else ""
             prompt = f"{placeholder.what}\n<{placeholder.name}>{default}: "
             answer = _ask(ask, prompt).strip() or kept
             if not answer:
-                why = f"<{placeholder.name}> was left empty, so the cell did not run."
-                self._record.add("refused", why=why)
-                raise Wrong(why)
+                self._refuse(f"<{placeholder.name}> was left empty, so the cell did not run.")
             self._values[placeholder.name] = answer
         return self._values[placeholder.name]
 
@@ -110,35 +108,30 @@ class Production:
         try:
             self._guard(cell)
         except Wrong as error:
-            why = shown.hide(str(error))
-            self._record.add("refused", command=shown.hide(cell.script), why=why)
-            raise
-        before = self._digests(cell)
+            self._refuse(shown.hide(str(error)), command=shown.hide(cell.script))
         self._record.add(
             "cell",
             command=shown.hide(cell.script),
             values={name: self._told(name, shown) for name in self._values},
             writes=list(cell.writes),
-            before=before,
+            before=self._digests(cell),
         )
-        self._watch_over(cell.writes)
+        self._watch.over(self.shell().process, cell.writes)
         begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
             ended = {"status": cell.fails or 0, "well": True}
             self._state = self.shell().state()
         except Ended as error:
-            ended = {"status": error.code}
-            raise
-        except Interrupted:
-            ended = {"status": 130, "interrupted": True}
+            interrupted = {"interrupted": True} if isinstance(error, Interrupted) else {}
+            ended = {"status": error.code, **interrupted}
             raise
         finally:
             took = round(time.monotonic() - begin, 3)
             self._record.add("end", **ended, seconds=took, output=shown.text)
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
-            self._watch_over(())
+            self._watch.over(self.shell().process, ())
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return nothing: the cell itself says what this engine cannot do."""
@@ -151,14 +144,12 @@ class Production:
         """
         source = source.strip()
         if source not in self._rehearsed:
-            why = (
+            self.shell()
+            # without its text, which may hold what somebody put in for a placeholder
+            self._refuse(
                 "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it"
                 " (rehearsal refresh)"
             )
-            self.shell()
-            # not its text, which may hold what somebody put in for a placeholder
-            self._record.add("refused", why=why)
-            raise Wrong(why)
         if self._failed not in ("", source):
             raise Wrong(
                 "the cell that failed comes first: run it again, or go on without it with"
@@ -189,29 +180,24 @@ class Production:
     def close(self) -> None:
         """End the shell and the run's record, and remove the scripts that it ran."""
         if self._shell:
-            self._close_shell()
+            self._shell.close()
             self._record.add("closed")
-        if self._watch:
             self._watch.close()
+
+    def _refuse(self, why: str, **what: object) -> NoReturn:
+        self._record.add("refused", **what, why=why)
+        raise Wrong(why)
 
     def _told(self, name: str, shown: Shown) -> str:
         """Return a value as a record may hold it; a short secret is hidden here alone."""
         value = self._values[name]
         return HIDDEN if name in self._secret or shown.hide(value) != value else value
 
-    def _open_shell(self) -> None:
-        self._shell = Shell(Path(tempfile.mkdtemp(prefix="rehearsal-")), self._state)
-        self._watch_over(())
-
-    def _close_shell(self) -> None:
-        assert self._shell
-        self._shell.close()
-        shutil.rmtree(self._shell.folder, ignore_errors=True)
-
-    def _watch_over(self, writes: Sequence[str]) -> None:
-        assert self._watch
-        assert self._shell
-        self._watch.over(self._shell.process, writes)
+    def _new_shell(self) -> Shell:
+        """Return a shell like the last one."""
+        shell = Shell(state=self._state)
+        self._watch.over(shell.process, ())
+        return shell
 
     def _skip(self, source: str) -> None:
         if not (over := source or self._failed):
@@ -239,10 +225,9 @@ class Production:
         moved = []
         for reference, then in self._named.items():
             now = self._digest(reference)
-            digest = now.get("digest") if isinstance(now, dict) else None
-            print(f"{reference}: {digest or now}")
+            print(f"{reference}: {now.get('digest') or now}")
             self._record.add("compared", after={reference: now})
-            if digest != then or not isinstance(now, dict) or "digest" not in now:
+            if "digest" not in now or now["digest"] != then:
                 moved.append(f"{reference} was {then} at the end of that run")
         if moved:
             raise Wrong(f"{'; '.join(moved)}: look at who has written it since, before you go on")
@@ -260,32 +245,30 @@ class Production:
                 raise Wrong(f"that is not {reference}: nothing was sent")
             self._record.add("confirmed", typed=typed)
 
-    def _digests(self, cell: ShellCell) -> dict[str, object]:
+    def _digests(self, cell: ShellCell) -> dict[str, dict[str, Any]]:
         """Return what the project's digest command says of each reference."""
         asked = cell.writes if self._command else ()
         return {reference: self._digest(reference) for reference in asked}
 
-    def _digest(self, reference: str) -> object:
+    def _digest(self, reference: str) -> dict[str, Any]:
         """Return what the digest command says, asked in the shell, with what it exports."""
         program, command = self._command.split()[0], f"{self._command} {shlex.quote(reference)}"
-        said = bytearray()
         asked = f"if {command} 2>&1; then :; fi"
-        there = (
-            f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program} here'; fi"
-        )
+        there = f"command -v {program} > /dev/null"
+        said = ""
         try:
-            self.shell().run(Filled(there, ((0, there),), {}), said.extend, values={})
-            return json.loads(said)
-        except (ValueError, Wrong) as error:
-            return {"unknown": said.decode(errors="replace").strip() or str(error)}
+            said = self.shell().ask(f"if {there}; then {asked}; else echo 'no {program} here'; fi")
+            return dict(json.loads(said))
+        except (TypeError, ValueError, Wrong) as error:
+            return {"unknown": said.strip() or str(error)}
 
 
-def _ask(ask: object, prompt: str) -> str:
+def _ask(ask: Callable[[str], str], prompt: str) -> str:
     """Return a person's answer; raise Wrong if nobody can be asked."""
     from IPython.core.error import StdinNotImplementedError
 
     try:
-        return str(ask(prompt))  # type: ignore[operator] # input or getpass, which the kernel puts in their places
+        return ask(prompt)
     except (StdinNotImplementedError, EOFError):
         raise Wrong(
             "nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent"

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import NOBODY, NOT_HERE, ShellCell
-from rehearsal.cell.placeholders import Filled, Placeholder
+from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
@@ -17,7 +17,7 @@ from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
 
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
-_OF_THE_SHELL = ("_", "OLDPWD", "PWD", "SHLVL")
+_OF_THE_SHELL = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 
 class Rehearsal:
@@ -98,10 +98,7 @@ class Rehearsal:
 
     def _items(self, shell: Shell) -> set[str]:
         """Return what can be left behind: in the engine, in files, in the shell."""
-        exported = bytearray()
-        script = "compgen -e"
-        shell.run(Filled(script, ((0, script),), {}), exported.extend, values={})
-        names = {name for name in exported.decode().split() if name not in _OF_THE_SHELL}
+        names = {*shell.ask("compgen -e").split()} - _OF_THE_SHELL
         return items() | {f"variable {name}" for name in names}
 
     def close(self) -> None:

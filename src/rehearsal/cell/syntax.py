@@ -51,9 +51,19 @@ class Script:
         content = self.source.encode()
         return (0, *(len(content[:start].decode()) for start in starts))
 
+    def node_at(self, match: re.Match[str]) -> Node | None:
+        """Return the node of what was found in the source or in `text`."""
+        start = len(match.string[: match.start()].encode())
+        return self.tree.descendant_for_byte_range(start, start + len(match[0].encode()))
+
     def said(self, node: Node) -> str:
         """Return the source of a node, placeholders and all."""
         return self.source.encode()[node.start_byte : node.end_byte].decode()
+
+
+def line_of(match: re.Match[str]) -> int:
+    """Return the line on which something was found, from 1."""
+    return match.string.count("\n", 0, match.start()) + 1
 
 
 def parse(script: str) -> Node:
