@@ -149,27 +149,25 @@ class _Walk:
     def _step(self, cell: Cell) -> str:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
         shown = cell.source if cell.script is None else cell.script
-        colours = Syntax(shown, cell.language, background_color="default", word_wrap=True)
-        self.console.print(colours)
+        lexer = cell.language
+        self.console.print(Syntax(shown, lexer, background_color="default", word_wrap=True))
         question = _IN_PRODUCTION if self.production else _FIRST
         enter, stopped = "run", "stop"
-        while True:
-            choice = self._ask(question, enter)
-            if choice == "stop":
-                return stopped
+        while (choice := self._ask(question, enter)) != "stop":
+            if choice == "skip":
+                self._steer("skip", cell.source)
+                return "skip"
             if choice == "values" and self.production:
                 self._steer("values")
                 self._set_again()
-            elif choice == "skip":
-                self._steer("skip", cell.source)
-                return "skip"
-            elif choice == "run":
+            if choice == "run":
                 if self._run(cell.source):
                     self.ran.append(cell)
                     return "run"
                 if not self.production:
                     return "failed"
                 question, enter, stopped = _FAILED, "", "failed"
+        return stopped
 
     def _ask(self, question: str, enter: str = "") -> str:
         """Return a choice; Enter is `enter`, or asks again. Without a person it is stop."""

@@ -101,7 +101,9 @@ class Shell:
         self.check()
         try:
             self._questions.expect(answers)
-            self._run(filled, write, values, fails)
+            self._ran.append(filled)
+            nonce = self._send(values, fails is not None)
+            self._judge(self._answer(nonce, write), fails)
             self._questions.check()
         except KeyboardInterrupt:
             self.fail("the shell was interrupted.")
@@ -146,36 +148,34 @@ class Shell:
         os.close(self._answers)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _run(
-        self, filled: Filled, write: Write, values: Mapping[str, str], fails: int | None
-    ) -> None:
-        self._ran.append(filled)
-        nonce = secrets.token_hex(16)
-        self._send(nonce, values, fails is not None)
-        status = self._answer(nonce, write)
-        ended = self._bash.wait() if status is None else 0
+    def _judge(self, status: int | None, fails: int | None) -> None:
+        """Raise Ended unless a cell has ended as declared; `status` is None if the shell ended."""
         if fails != _NO_COMMAND and "missing" in self._told():
-            raise Ended(self._failure("missing", _NO_COMMAND), _NO_COMMAND)
+            raise self._ended("missing", _NO_COMMAND)
         if status is None:
-            raise Ended(self._failure("failed", ended), ended)
+            raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
-        told = self._told()  # now, as a process substitution may have failed late
+        told = self._told()  # again, as a process substitution may have failed late
         early = fails is not None and "last" not in told
         if self._bash.poll() is not None or ("failed" in told and not early):
-            raise Ended(self._failure("failed", 1), 1)
+            raise self._ended("failed", 1)
         if early:
-            why = "it failed before its last statement, the one that is declared to fail"
-            raise Ended(f"{why}: {self._failure('failed', status)}", status)
+            why = "it failed before its last statement, the one that is declared to fail: "
+            raise self._ended("failed", status, why)
         if fails not in (None, status):
             why = f"it ended with status {status}, and is declared to fail with {fails}"
             raise Ended(why, status)
 
-    def _send(self, nonce: str, values: Mapping[str, str], fails: bool) -> None:
-        """Ask the driver to run the last cell: each statement is a file, on its line of it."""
+    def _send(self, values: Mapping[str, str], fails: bool) -> str:
+        """Ask the driver to run the last cell; return the nonce with which it will answer.
+
+        Each statement is a file, on its line of the cell.
+        """
         cell, statements = self.folder / f"cell-{len(self._ran)}", self._ran[-1].statements
         for n, (lines, statement) in enumerate(statements, 1):
             Path(f"{cell}.{n}").write_text("\n" * lines + f"{statement}\n")
         self._report.write_text("")
+        nonce = secrets.token_hex(16)
         variables = {
             "rehearsal_nonce": nonce,
             "rehearsal_cell": str(cell),
@@ -190,31 +190,32 @@ class Shell:
         with contextlib.suppress(BrokenPipeError):  # then the answer is that the shell has ended
             self._requests.write(request.encode(errors="surrogateescape"))
             self._requests.flush()
+        return nonce
 
     def _told(self) -> dict[str, list[str]]:
         """Return what the driver has noted of the last cell: of each kind the last note."""
         lines = self._report.read_text(errors="replace").splitlines()
         return {kind: rest for kind, *rest in (line.split("\t", 3) for line in lines)}
 
-    def _failure(self, kind: str, status: int) -> str:
-        """Return a failure as text: its line, or an earlier cell's, its status and command."""
+    def _ended(self, kind: str, status: int, said: str = "") -> Ended:
+        """Return the failure that the driver has noted: its line, its status and its command."""
         told, cell = self._told(), self._ran[-1]
         line = _first_line(*cell.statements[int(told["at"][0]) - 1 if "at" in told else 0])
         if kind not in told:
-            status = status if status >= 0 else 128 - status
-            ended = f"the shell ended with status {status} before the cell did"
-            return f"line {line}: {ended}: {_line(cell.source, line)}"
-        said, number, source = told[kind]
+            shown = status if status >= 0 else 128 - status
+            how = f"the shell ended with status {shown} before the cell did"
+            return Ended(f"{said}line {line}: {how}: {_line(cell.source, line)}", status)
+        noted, number, source = told[kind]
         if source == "job":
-            return _LOST_JOB
+            return Ended(f"{said}{_LOST_JOB}", status)
         # else it is a list, whose parts bash does not report, or a file of the reader's
         if place := re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source):
             cell = self._ran[int(place[1]) - 1]
             # of a redirection bash gives the driver's line
             line = int(number) if int(number) <= cell.source.count("\n") + 1 else line
         before = "" if cell is self._ran[-1] else " of an earlier cell"
-        words = f"{_line(cell.source, line)}{_HINTS.get(said, '')}"
-        return f"line {line}{before}: status {said}: {words}"
+        words = f"{_line(cell.source, line)}{_HINTS.get(noted, '')}"
+        return Ended(f"{said}line {line}{before}: status {noted}: {words}", status)
 
     def _answer(self, nonce: str, write: Write) -> int | None:
         """Pass output on until the cell has ended; return its status, None if the shell ended."""

@@ -9,11 +9,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tree_sitter import Node
-
-from rehearsal.cell.context import is_overlooked, is_part_of_a_word
-from rehearsal.cell.rules import IN_A_WORD, OVERLOOKED, RULES
-from rehearsal.cell.syntax import Script, child_of, line_of, places, text, walk, words
+from rehearsal.cell.rules import IN_A_WORD, refuse
+from rehearsal.cell.syntax import Script, child_of, line_of, places, text, walk
 from rehearsal.errors import Wrong
 
 OTHER_SHELLS: tuple[str, ...] = ("sh", "script", "system", "sx", "!", "perl", "ruby")
@@ -54,7 +51,7 @@ def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
     if syntax.returncode or syntax.stderr:
         raise Refused([_syntax_error(syntax.stderr)])
     known = functions | functions_of(script)
-    nodes = [(node, _refuse(node, known)) for node in walk(script.tree)]
+    nodes = [(node, refuse(node, known)) for node in walk(script.tree)]
     found = {Finding(node.start_point.row + 1, why) for node, why in nodes if why}
     for match in re.finditer(r"\brehearsal_\w", script.text):
         why = "names that begin with rehearsal_ are the shell's own"
@@ -68,17 +65,6 @@ def _syntax_error(said: str) -> Finding:
     _, _, rest = first.partition("line ")
     line, _, message = rest.partition(": ")
     return Finding(int(line) if line.isdigit() else 1, message or first)
-
-
-def _refuse(node: Node, functions: frozenset[str]) -> str | None:
-    """Return why a node is refused: by its rule, or as a call that bash does not look into."""
-    if node.type == "command" and words(node)[0] in functions:
-        if is_overlooked(node):
-            return OVERLOOKED
-        if is_part_of_a_word(node):
-            return IN_A_WORD
-    rule = RULES.get(node.type)
-    return rule(node) if rule else None
 
 
 def _unseen(script: Script) -> Iterator[Finding]:

@@ -173,12 +173,11 @@ def _note_failure(backend: Production, result: Any) -> None:
 def _check(backend: Backend, lines: list[str]) -> list[str]:
     """Return a cell unchanged; raise CellFailed if it must not run here."""
     source = "".join(lines)
+    if not lines or source.startswith(("%rehearsal_", "%%rehearsal_")):
+        return lines
     try:
-        if source.startswith(("%rehearsal_", "%%rehearsal_")):
-            return lines
-        if lines:
-            _check_python(source)
-            backend.check(source)
+        _check_python(source)
+        backend.check(source)
     except RehearsalError as error:
         raise CellFailed(f"This cell failed: {error}.") from None
     return lines
@@ -186,10 +185,10 @@ def _check(backend: Backend, lines: list[str]) -> list[str]:
 
 def _check_python(source: str) -> None:
     """Raise Wrong for a shell command without a magic, which Python would call a syntax error."""
-    first = source.split(maxsplit=1)[0] if source.strip() else ""
     try:
         ast.parse(source)
     except SyntaxError:
+        first = (source.split(maxsplit=1) or [""])[0]
         if shutil.which(first):
             raise Wrong(f"`{first}` is a shell command: write %%bash above it") from None
 

@@ -4,21 +4,16 @@ A value reaches bash as a quoted variable, never as text in the script: so it ma
 no message that quotes the script can leak it.
 """
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from rehearsal.cell.grammar import Finding, Refused
 from rehearsal.cell.syntax import FORM, Script, line_of, places
 from rehearsal.errors import CannotCheck, Wrong
-
-_SHORTEST_FORM = 4
 
 
 @dataclass(frozen=True)
@@ -153,15 +148,3 @@ def _why_not(match: re.Match[str], kinds: set[str], known: Mapping[str, Placehol
 def _replaced(source: str, begin: int, end: int, put: Mapping[int, str]) -> str:
     """Return a part of a source with the placeholders that begin at given places filled in."""
     return FORM.sub(lambda form: put.get(begin + form.start(), form[0]), source[begin:end])
-
-
-def forms(secret: str) -> set[str]:
-    """Return the forms in which a secret could be printed: plain, JSON, URL-encoded, base64."""
-    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
-    found = {secret, json.dumps(secret)[1:-1]} | encoded | small
-    for offset in range(3):
-        data = b"\0" * offset + secret.encode()
-        text = base64.b64encode(data).decode()
-        found.add(text[(0, 2, 3)[offset] : len(text) - (0, 3, 2)[len(data) % 3]])
-    return {form for form in found if len(form) >= _SHORTEST_FORM}

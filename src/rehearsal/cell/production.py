@@ -82,7 +82,7 @@ class Production:
             shown = "kept" if placeholder.secret else kept
             default = f" [{shown}, Enter keeps it]" if kept else ""
             prompt = f"{placeholder.what}\n<{placeholder.name}>{default}: "
-            answer = _ask(ask, prompt).strip() or kept
+            answer = _ask(ask, prompt) or kept
             if not answer:
                 self._refuse(f"<{placeholder.name}> was left empty, so the cell did not run.")
             self._values[placeholder.name] = answer
@@ -90,12 +90,12 @@ class Production:
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return passwords and tokens of the environment and of Docker's logins."""
-        long = {name: value for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET}
-        return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
+        named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
+        return {one for one in named | _stored() if len(one) >= _SHORTEST_SECRET}
 
     def answer(self, question: str, text: str, cell: ShellCell) -> str:
         """Return a reference that the person types to the guard; what else is asked, ask now."""
-        return text if text in cell.writes else _ask(input, f"{question} ").strip()
+        return text if text in cell.writes else _ask(input, f"{question} ")
 
     def failed(self, source: str) -> None:
         """Let no other cell run until this one has run again, or was skipped."""
@@ -234,12 +234,10 @@ class Production:
 
     def _guard(self, cell: ShellCell) -> None:
         """Ask for each reference; raise Wrong, before anything is sent, for another answer."""
-        if not cell.writes:
-            return
-        if os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
+        if cell.writes and os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
             raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
         for reference in cell.writes:
-            typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ").strip()
+            typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ")
             if typed != reference:
                 # what was typed is not kept: it may be a token in the wrong place
                 raise Wrong(f"that is not {reference}: nothing was sent")
@@ -247,8 +245,7 @@ class Production:
 
     def _digests(self, cell: ShellCell) -> dict[str, dict[str, Any]]:
         """Return what the project's digest command says of each reference."""
-        asked = cell.writes if self._command else ()
-        return {reference: self._digest(reference) for reference in asked}
+        return {one: self._digest(one) for one in cell.writes if self._command}
 
     def _digest(self, reference: str) -> dict[str, Any]:
         """Return what the digest command says, asked in the shell, with what it exports."""
@@ -268,7 +265,7 @@ def _ask(ask: Callable[[str], str], prompt: str) -> str:
     from IPython.core.error import StdinNotImplementedError
 
     try:
-        return ask(prompt)
+        return ask(prompt).strip()
     except (StdinNotImplementedError, EOFError):
         raise Wrong(
             "nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent"
@@ -302,12 +299,12 @@ def _ran_well(cell: dict[str, Any]) -> bool:
 
 def _stored() -> set[str]:
     """Return the passwords that Docker has stored in its configuration."""
-    found = set()
+    found = set[str]()
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
         file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
         for login in json.loads(file.read_text()).get("auths", {}).values():
             found.add(base64.b64decode(login.get("auth", "")).decode().partition(":")[2])
-    return {password for password in found if len(password) >= _SHORTEST_SECRET}
+    return found
 
 
 def _notebook() -> str:

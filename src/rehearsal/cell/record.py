@@ -90,11 +90,11 @@ def commands_done(events: Iterable[Event]) -> list[str]:
     return done
 
 
-def commands_skipped(events: Iterable[Event]) -> set[str]:
+def commands_skipped(events: Sequence[Event]) -> set[str]:
     """Return the commands of the cells that a person went past and has not run."""
-    told = list(events)
-    ran = commands_done(event for event in told if event["event"] != "skip")
-    return {event["command"] for event in told if event["event"] == "skip"} - set(ran)
+    skips = [event for event in events if event["event"] == "skip"]
+    ran = commands_done(event for event in events if event not in skips)
+    return {event["command"] for event in skips} - set(ran)
 
 
 def values_of(events: Iterable[Event]) -> dict[str, str]:

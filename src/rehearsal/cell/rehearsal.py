@@ -55,12 +55,9 @@ class Rehearsal:
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return why a cell is not run on this engine, or nothing."""
-        store = read_engine(ENGINE).store if cell.store else ""
-        return (
-            f"{NOT_HERE}this cell holds with the store {cell.store} alone"
-            if store != cell.store
-            else ""
-        )
+        if cell.store and read_engine(ENGINE).store != cell.store:
+            return f"{NOT_HERE}this cell holds with the store {cell.store} alone"
+        return ""
 
     def check(self, source: str) -> None:
         """Accept every cell: nothing leaves the room."""
@@ -116,8 +113,7 @@ class Rehearsal:
         from rehearsal.room.scripted import words
 
         registry = self._registries[0]
-        script = None if said == NOBODY else words(said, registry.hosts[0])
-        return in_place_of(registry, script)
+        return in_place_of(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 
 
 def disagreement(cell: ShellCell, seen: Seen) -> str | None:
@@ -125,13 +121,11 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
 
     A cell that must fail declares what it would write if it could, so it may write less.
     """
-    declared = frozenset(cell.writes)
+    declared, repositories = frozenset(cell.writes), _repositories(cell.writes)
     if cell.unsent:
         sent = ", ".join(sorted(seen.wrote | seen.refused))
-        return (
-            f"it declares to send nothing (--unsent), and tried to write {sent}" if sent else None
-        )
-    repositories = {reference.rpartition(":")[0] for reference in declared}
+        why = f"it declares to send nothing (--unsent), and tried to write {sent}"
+        return why if sent else None
     if undeclared := sorted(seen.wrote - declared):
         return f"it wrote {', '.join(undeclared)} without declaring it{_DECLARE % undeclared[0]}"
     if undeclared := sorted(seen.refused - repositories):
@@ -139,7 +133,11 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
         return f"it would have written to {', '.join(undeclared)}, without declaring it{tag}"
     if cell.fails is None and (missing := sorted(declared - seen.wrote)):
         return f"it declares to write {', '.join(missing)}, and did not"
-    tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}
+    tried = seen.refused | _repositories(seen.wrote)
     if cell.answers != NOBODY and (missing := sorted(repositories - tried)):
         return f"it declares to write to {', '.join(missing)}, and did not try to"
     return None
+
+
+def _repositories(references: Iterable[str]) -> set[str]:
+    return {reference.rpartition(":")[0] for reference in references}

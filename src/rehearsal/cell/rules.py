@@ -1,4 +1,4 @@
-"""What bash and driver.bash overlook in one node of a script: a rule returns why it is refused.
+"""What bash and driver.bash overlook in one node of a script: `refuse` says why it is refused.
 
 Each statement of a cell is sourced by itself, and what fails in a substitution ends the shell. So
 only this is left to be read: where bash does not look at a status, and what would blind it.
@@ -10,23 +10,22 @@ from itertools import pairwise, takewhile
 
 from tree_sitter import Node
 
-from rehearsal.cell.context import (
-    SAYS,
-    assignment_of,
-    is_last,
-    is_negated,
-    is_overlooked,
-    is_question,
-    may_fail,
-)
 from rehearsal.cell.syntax import (
     CONDITIONS,
+    SAYS,
     ancestors,
+    assignment_of,
     child_of,
-    commands,
+    content,
     inside,
     is_condition_of,
     is_in,
+    is_last,
+    is_negated,
+    is_overlooked,
+    is_part_of_a_word,
+    is_question,
+    may_fail,
     parse,
     text,
     walk,
@@ -68,7 +67,7 @@ _STRICT = re.compile(r"-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
 _LAX_OPTION = re.compile(r"inherit_errexit$|\$|-.*o")
 _SCRIPT_OPTION = re.compile(r"-[a-z]*c|--command")
 _COMPARES = re.compile(r"\s-(eq|ne|lt|le|gt|ge)\s")
-OVERLOOKED = (
+_OVERLOOKED = (
     "in a condition, and left of || or &&, bash overlooks failures inside this; run it before, and"
     " test its result"
 )
@@ -100,7 +99,7 @@ def _substitution(node: Node) -> str | None:
     if is_overlooked(node):
         names = _SURE if assignment is None else None
         lax = assignment is not None and not is_question(assignment)
-        return None if _is_simple(node, names, lax) else OVERLOOKED
+        return None if _is_simple(node, names, lax) else _OVERLOOKED
     return None if assignment is not None or _is_simple(node, None) else IN_A_WORD
 
 
@@ -109,7 +108,7 @@ def _is_simple(node: Node, names: set[str] | None, lax: bool = False) -> bool:
 
     names: the only programs allowed. lax: variables may stand in the words.
     """
-    inner = commands(node)
+    inner = content(node)
     if len(inner) != 1 or not (lax or not any(map(_is_worked_out, walk(inner[0])))):
         return False
     pipe = inner[0].named_children if inner[0].type == "pipeline" else inner
@@ -191,13 +190,13 @@ def _compound(node: Node) -> str | None:
     if node.type in CONDITIONS and (why := _condition(node)):
         return why
     body = is_in(node, "function_definition")
-    return OVERLOOKED if not body and is_overlooked(node) else None
+    return _OVERLOOKED if not body and is_overlooked(node) else None
 
 
 def _condition(node: Node) -> str | None:
     """Several statements in a condition: only the last one's status is looked at."""
-    several = sum(is_condition_of(one, node) for one in commands(node)) > 1
-    return OVERLOOKED if several else None
+    several = sum(is_condition_of(one, node) for one in content(node)) > 1
+    return _OVERLOOKED if several else None
 
 
 def _test_command(node: Node) -> str | None:
@@ -245,7 +244,7 @@ def _command(node: Node) -> str | None:
     if by_variable and not _is_safe_anywhere(node, arguments):
         return _WORKED_OUT_NAME
     if is_overlooked(node) and (by_variable or name in ("eval", "source", ".")):
-        return OVERLOOKED
+        return _OVERLOOKED
     if is_question(node) and (why := _no_answer(name)):
         return why
     if before in ("command", "builtin") and name in _QUESTIONS | {"wait"}:
@@ -371,7 +370,7 @@ def _is_plain(word: Node, strict: bool) -> bool:
     return strict or single
 
 
-RULES: dict[str, Callable[[Node], str | None]] = {
+_RULES: dict[str, Callable[[Node], str | None]] = {
     "ERROR": _error,
     "command_substitution": _substitution,
     "process_substitution": _substitution,
@@ -387,3 +386,17 @@ RULES: dict[str, Callable[[Node], str | None]] = {
     "elif_clause": _condition,
     **dict.fromkeys(_COMPOUND, _compound),
 }
+
+
+def refuse(node: Node, functions: frozenset[str]) -> str | None:
+    """Return why a node is refused, or None.
+
+    functions: those that the script may call; where bash overlooks what fails in them, it must not.
+    """
+    if node.type == "command" and words(node)[0] in functions:
+        if is_overlooked(node):
+            return _OVERLOOKED
+        if is_part_of_a_word(node):
+            return IN_A_WORD
+    rule = _RULES.get(node.type)
+    return rule(node) if rule else None
