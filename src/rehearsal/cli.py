@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -188,12 +188,10 @@ def main() -> None:
         if debug:
             raise
         if isinstance(error, RehearsalError):
-            _end(str(error), error.status)
-        said = f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
-        _end(said, CannotCheck.status)
-
-
-def _end(said: str, status: int) -> NoReturn:
-    print(f"rehearsal: {said}", file=sys.stderr)
-    sys.stdout = None  # what cannot be written would be tried again at the end
-    sys.exit(status)
+            status, said = error.status, str(error)
+        else:
+            status, said = CannotCheck.status, f"{type(error).__name__}: {error}"
+            said = f"it could not be checked ({said}). See where: --debug"
+        print(f"rehearsal: {said}", file=sys.stderr)
+        sys.stdout = None  # what cannot be written would be tried again at the end
+        sys.exit(status)

@@ -35,7 +35,7 @@ rehearsal_end() {
 }
 rehearsal_failed() {
   rehearsal_note failed "$1"
-  [[ $BASHPID == "$rehearsal_shell" ]] || rehearsal_end "$1"
+  rehearsal_end "$1"
 }
 command_not_found_handle() {
   builtin printf '%s: line %s: %s: command not found\n' \
@@ -49,8 +49,7 @@ rehearsal_ask() {
   local -i rehearsal_status=0
   "$@" || rehearsal_status=$?
   if ((rehearsal_status > 1)) && [[ -z ${rehearsal_last-} ]]; then
-    rehearsal_note failed "$rehearsal_status"
-    rehearsal_end "$rehearsal_status"
+    rehearsal_failed "$rehearsal_status"
   fi
   return "$rehearsal_status"
 }

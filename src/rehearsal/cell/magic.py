@@ -194,7 +194,5 @@ def _check_python(source: str) -> None:
 
 
 def _refuse(*arguments: object, **options: object) -> NoReturn:
-    raise CellFailed(
-        "This cell failed: only %%bash may run shell commands here; any other way would hide their"
-        " failures."
-    )
+    why = "any other way would hide their failures"
+    raise CellFailed(f"This cell failed: only %%bash may run shell commands here; {why}.")

@@ -41,9 +41,8 @@ def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
     try:
         entries = dict(metadata.get("rehearsal", {}).get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
-        raise Wrong(
-            "What the header declares under `rehearsal: placeholders:` is no table of placeholders."
-        ) from error
+        why = "is no table of placeholders."
+        raise Wrong(f"What the header declares under `rehearsal: placeholders:` {why}") from error
     return {name: _declared(name, entry) for name, entry in entries.items()}
 
 
@@ -73,9 +72,8 @@ def header(path: Path) -> dict[str, Any] | None:
         metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
         first = str(error).partition("\n")[0]
-        raise CannotCheck(
-            f"{path.name} cannot be read as a notebook: {first}. Mend its text."
-        ) from error
+        why = f"cannot be read as a notebook: {first}. Mend its text."
+        raise CannotCheck(f"{path.name} {why}") from error
     found = metadata.get("jupyter") if isinstance(metadata, dict) else None
     return found if isinstance(found, dict) else None
 
@@ -92,10 +90,8 @@ def declared_in(folder: Path) -> dict[str, Placeholder]:
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata).items():
             if found.setdefault(name, placeholder) != placeholder:
-                raise Wrong(
-                    f"{path.name} declares <{name}> differently from another notebook: let them"
-                    " agree."
-                )
+                why = "differently from another notebook: let them agree."
+                raise Wrong(f"{path.name} declares <{name}> {why}")
     return found
 
 
@@ -139,9 +135,8 @@ def _why_not(match: re.Match[str], kinds: set[str], known: Mapping[str, Placehol
     if "literal" in kinds:
         return f"{match[0]} stands inside quotes where nothing is filled in; use double quotes"
     if match[1] not in known:
-        return (
-            f"{match[0]} is not declared; to bash it is two redirections. Declare the placeholder"
-        )
+        undeclared = "is not declared; to bash it is two redirections. Declare the placeholder"
+        return f"{match[0]} {undeclared}"
     return ""
 
 

@@ -146,15 +146,12 @@ class Production:
         if source not in self._rehearsed:
             self.shell()
             # without its text, which may hold what somebody put in for a placeholder
-            self._refuse(
-                "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it"
-                " (rehearsal refresh)"
-            )
+            why = "so nothing was sent; rehearse it (rehearsal refresh)"
+            self._refuse(f"no rehearsal has run this cell as it stands, {why}")
         if self._failed not in ("", source):
-            raise Wrong(
-                "the cell that failed comes first: run it again, or go on without it with"
-                f" %{VERB} skip (%{VERB} values changes what you typed)"
-            )
+            again = f"run it again, or go on without it with %{VERB} skip"
+            how = f"{again} (%{VERB} values changes what you typed)"
+            raise Wrong(f"the cell that failed comes first: {how}")
         self._current, self._failed = source, ""
 
     def carry_out(self, verb: str, text: str) -> None:
@@ -267,9 +264,8 @@ def _ask(ask: Callable[[str], str], prompt: str) -> str:
     try:
         return ask(prompt).strip()
     except (StdinNotImplementedError, EOFError):
-        raise Wrong(
-            "nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent"
-        ) from None
+        why = "run it in JupyterLab or a terminal; nothing was sent"
+        raise Wrong(f"nobody is there to ask: {why}") from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None
 
@@ -282,9 +278,8 @@ def _rehearsed(folder: Path) -> Iterator[str]:
         with contextlib.suppress(Exception):  # what cannot be read was not rehearsed
             notebook = json.loads(path.with_suffix(".ipynb").read_text())
             if notebook["metadata"]["kernelspec"]["name"] == KERNEL:
-                ran = {
-                    "".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell)
-                }
+                well = filter(_ran_well, notebook["cells"])
+                ran = {"".join(cell["source"]).strip() for cell in well}
                 yield from ran & {cell.source.strip() for cell in jupytext.read(path).cells}
 
 

@@ -42,9 +42,8 @@ class Record:
             self.file.parent.mkdir(mode=0o700, exist_ok=True)
             _append(self.file, json.dumps(said, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise CannotCheck(
-                f"The record {self.file} cannot be written ({error.strerror}), so nothing runs."
-            ) from error
+            why = f"cannot be written ({error.strerror}), so nothing runs."
+            raise CannotCheck(f"The record {self.file} {why}") from error
 
 
 def read_record(file: Path) -> list[Event]:
@@ -105,12 +104,8 @@ def values_of(events: Iterable[Event]) -> dict[str, str]:
 
 def named_by(events: Iterable[Event]) -> dict[str, object]:
     """Return the digest that each written reference named after the last write of a run."""
-    return {
-        reference: said.get("digest")
-        for event in events
-        if event["event"] in ("after", "lost")
-        for reference, said in event["after"].items()
-    }
+    written = [event["after"] for event in events if event["event"] in ("after", "lost")]
+    return {name: said.get("digest") for after in written for name, said in after.items()}
 
 
 def _append(file: Path, line: str) -> None:

@@ -34,9 +34,8 @@ class Rehearsal:
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
         if not ROOM.is_dir():
-            raise CannotCheck(
-                "Not in a room: choose the kernel `rehearsal`, which runs shell cells in one."
-            )
+            why = "choose the kernel `rehearsal`, which runs shell cells in one."
+            raise CannotCheck(f"Not in a room: {why}")
         wait_until_ready()
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
@@ -70,9 +69,8 @@ class Rehearsal:
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
         if cell.root and not can_run_containers():
-            raise CannotCheck(
-                "This cell needs root: only a room that root has made can run containers."
-            )
+            root = "only a room that root has made can run containers."
+            raise CannotCheck(f"This cell needs root: {root}")
         try:
             with self._answering(cell.answers):
                 yield
