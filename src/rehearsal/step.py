@@ -46,10 +46,6 @@ _MOVED = "g go on all the same, [Enter] stop here: "
 _BEFORE_UNDO = "What follows undoes what you did. u go on and undo, [Enter] stop here: "
 
 
-class _Gone(SystemExit):
-    """The terminal has been closed, or somebody ends this process."""
-
-
 def walk_through(runbook: Runbook, kernel: str, before: Path | None = None) -> bool:
     """Run a runbook's cells one at a time; return whether all that ran ended well.
 
@@ -72,11 +68,12 @@ def walk_through(runbook: Runbook, kernel: str, before: Path | None = None) -> b
         raise CannotCheck(said) from error
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=isinstance(sys.exception(), _Gone))
+        manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))
 
 
 def _leave(number: int, frame: object) -> NoReturn:
-    raise _Gone(128 + number)
+    """End this process: the terminal has been closed, or somebody asks for it."""
+    sys.exit(128 + number)
 
 
 @dataclass(frozen=True)
