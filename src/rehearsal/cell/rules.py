@@ -12,7 +12,6 @@ from tree_sitter import Node
 
 from rehearsal.cell.syntax import (
     CONDITIONS,
-    SAYS,
     ancestors,
     assignment_of,
     child_of,
@@ -317,7 +316,7 @@ def _runs_lax_shell(node: Node, name: str, arguments: list[str]) -> bool:
     has_script = any(map(_SCRIPT_OPTION.fullmatch, arguments))
     if program in _SHELLS or (program in _LIKE_SHELLS and has_script):
         return _goes_on(node, arguments)
-    if name in (*SAYS, *_QUESTIONS):
+    if name in BUILTINS | _QUESTIONS | {"find"}:  # what they are given is no command, or looked at
         return False
     for n, word in enumerate(arguments, 1):
         if re.split("[/=]", word)[-1] in _SHELLS:

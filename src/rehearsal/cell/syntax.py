@@ -18,7 +18,7 @@ _BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
 _SETTERS = {"declaration_command", "unset_command", "function_definition"}
 _SETTING = {"cd", "pushd", "popd", "read", "mapfile", "set", "shopt", "umask", "source", "."}
 _SETTING |= {"eval"}
-SAYS = ("echo", "printf")
+_SAYS = ("echo", "printf")
 _STATUS = re.compile(r"\"?\$\?\"? (=|==|-eq) [1-9]\d{0,2}")
 _AROUND_A_STATUS = {"list", "negated_command", "pipeline", "redirected_statement"}
 _REDIRECTIONS = {"file_redirect", "herestring_redirect", "heredoc_redirect"}
@@ -277,7 +277,7 @@ def may_fail(node: Node) -> bool:
 
 def _says(node: Node) -> bool:
     inner = node.children[0] if node.type == "redirected_statement" else node
-    return inner.type == "command" and words(inner)[0] in SAYS
+    return inner.type == "command" and words(inner)[0] in _SAYS
 
 
 def _is_left(node: Node, parent: Node) -> bool:
