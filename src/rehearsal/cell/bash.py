@@ -55,7 +55,14 @@ class Interrupted(Ended):
 
 
 class Shell:
-    """A running bash, until it is closed, interrupted, or a cell fails; then `broken` says why."""
+    """A running bash, until it is closed, interrupted, or a cell fails.
+
+    Attributes:
+        folder: the statements of its cells, and the driver's report.
+        broken: why no cell runs any more, or None.
+        _ran: the cells so far.
+        _state: what the first cell must find; see `state`.
+    """
 
     def __init__(self, folder: Path | None = None, state: str = "") -> None:
         linux.adopt_orphans()

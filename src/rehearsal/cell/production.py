@@ -36,7 +36,17 @@ VERB = "rehearsal_run"
 
 
 class Production:
-    """The person's own machine."""
+    """The person's own machine.
+
+    Attributes:
+        _state: a script that makes a new shell as the last one was after its last good cell.
+        _values: what the person gave for placeholders, by name.
+        _secret: the names of those that no record may hold.
+        _before: what was given before the person asked to change values.
+        _named: what each reference named at the end of the run that goes on.
+        _current: the source of the cell that runs.
+        _failed: the source of the cell that must run again, or be skipped, before another.
+    """
 
     def __init__(self) -> None:
         self.folder = Path.cwd()

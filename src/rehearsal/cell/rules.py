@@ -63,7 +63,7 @@ _PLAIN = frozenset(_PLAIN_NODES.split())
 """Nodes of a script for another shell in which a failure cannot be skipped."""
 _TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
 _STRICT = re.compile(r"-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
-_LAX_OPTION = re.compile(r"inherit_errexit$|\$|-.*o")
+_LAX_OPTION = re.compile(r"inherit_errexit$|\$|-.*o", re.DOTALL)
 _SCRIPT_OPTION = re.compile(r"-[a-z]*c|--command")
 _COMPARES = re.compile(r"\s-(eq|ne|lt|le|gt|ge)\s")
 _OVERLOOKED = (
