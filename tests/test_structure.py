@@ -33,9 +33,9 @@ LAYERS = {
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
     "src/rehearsal/runbook": 1056,
-    "src/rehearsal/cell": 2086,
+    "src/rehearsal/cell": 1888,
     "src/rehearsal/room": 1470,
-    "src/rehearsal": 488,
+    "src/rehearsal": 451,
     "src/megalotron_images": 2275,
     "src/megalotron_images/audit": 3180,
     "docs/hooks": 295,

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,15 +129,14 @@ def _value(action: Any) -> str:
     return f" {action.metavar or '|'.join(map(str, action.choices))}"
 
 
-def keys(known: frozenset[str], kind: type, others: Mapping[str, str]) -> str:
+def keys(kind: type) -> str:
     """Return the keys of a table of the settings."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     said = _attributes(kind)
     rows = []
-    for key in sorted(known):
-        field = fields[others.get(key, key)]
-        default = _DEFAULTS.get(key) or _shown(getattr(kind, field.name, field.default))
-        rows.append((f"`{key}`", _sentence(said[field.name]), default))
+    for key in sorted(settings.keys_of(kind)):
+        default = _DEFAULTS.get(key) or _shown(getattr(kind, key, fields[key].default))
+        rows.append((f"`{key}`", _sentence(said[key]), default))
     return table(("Key", "What it is", "Default"), rows)
 
 
@@ -243,6 +242,6 @@ REFERENCES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "python": python,
     "cell_options": cell_options,
-    "keys": lambda: keys(settings._KEYS, settings.Settings, {"masks": "mask_file"}),
-    "registry_keys": lambda: keys(settings._KEYS_OF_REGISTRY, settings.Registry, {}),
+    "keys": lambda: keys(settings.Settings),
+    "registry_keys": lambda: keys(settings.Registry),
 }

@@ -3,9 +3,8 @@
 import gc
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -29,20 +28,15 @@ Names = Annotated[
 ]
 
 
-def _export(variable: str) -> Callable[[str], str]:
-    """Return a callback that passes an option to child processes, by an environment variable."""
-
-    def export(value: str) -> str:
-        if value:
-            os.environ[variable] = value
-        return value
-
-    return export
+def _export(option: typer.CallbackParam, value: str) -> str:
+    """Pass an option to child processes, by its environment variable."""
+    if value:
+        os.environ[str(option.envvar)] = value
+    return value
 
 
 def _exported(option: str, metavar: str, variable: str, what: str) -> Any:
-    callback = _export(variable)
-    return typer.Option(option, metavar=metavar, envvar=variable, callback=callback, help=what)
+    return typer.Option(option, metavar=metavar, envvar=variable, callback=_export, help=what)
 
 
 _ENGINE = "A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given."
@@ -96,23 +90,19 @@ def verify(
     status is 3.
     """
     from rehearsal.room.sandbox import check_machine, probe
-    from rehearsal.runbook import execute
-    from rehearsal.runbook.compare import masks_for
-    from rehearsal.runbook.evidence import is_recorded
-    from rehearsal.runbook.lint import list_passed_over
-    from rehearsal.runbook.model import find_runbooks, part_of
+    from rehearsal.runbook import compare, evidence, execute, lint, model
 
     gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
-    strays = () if notebooks else list_passed_over(settings)
-    runbooks = part_of(find_runbooks(settings, notebooks or ()), shard)
+    strays = () if notebooks else lint.list_passed_over(settings)
+    runbooks = model.part_of(model.find_runbooks(settings, notebooks or ()), shard)
     chosen = choose_engine(settings)
     check_machine(chosen)
     if chosen.name != (engine or settings.engine):
         missing = f"{settings.engine} is not here (make setup fetches it)"
         print(f"{missing}: this machine's engine serves.", file=sys.stderr)
-    recorded = is_recorded(settings, chosen)
-    masks = () if notebooks or shard else masks_for(settings, chosen)
+    recorded = evidence.is_recorded(settings, chosen)
+    masks = () if notebooks or shard else compare.masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
     outcome.problems[:0] = strays
     for line in outcome.lines():
@@ -130,14 +120,12 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
     A notebook whose outputs still match is left as it is.
     """
     from rehearsal.room.sandbox import probe
-    from rehearsal.runbook import execute
-    from rehearsal.runbook.lint import list_passed_over
-    from rehearsal.runbook.model import find_runbooks
+    from rehearsal.runbook import execute, lint, model
 
     settings = load_settings(Path.cwd())
-    for stray in () if notebooks else list_passed_over(settings):
+    for stray in () if notebooks else lint.list_passed_over(settings):
         print(stray, file=sys.stderr)
-    runbooks = find_runbooks(settings, notebooks or ())
+    runbooks = model.find_runbooks(settings, notebooks or ())
     if not engine and choose_engine(settings).name != settings.engine:
         missing = f"{settings.engine}, on which the pages are recorded, is not here"
         raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
@@ -164,14 +152,14 @@ def run(
     """
     from rehearsal.cell.record import find_unfinished
     from rehearsal.runbook.model import find_runbooks
-    from rehearsal.step import Place, walk_through
+    from rehearsal.step import walk_through
 
     settings = load_settings(Path.cwd())
     runbook = find_runbooks(settings, [notebook])[0]
     if goes_on and not production:
         raise typer.BadParameter("--continue goes on with a production run: say --production too.")
     before = find_unfinished(settings.root / "runs", runbook.name) if goes_on else None
-    if not walk_through(runbook, Place("production" if production else KERNEL, before)):
+    if not walk_through(runbook, "production" if production else KERNEL, before):
         raise Wrong(f"{runbook.name} did not go through.")
 
 
@@ -196,18 +184,14 @@ def main() -> None:
         finally:
             if sys.stdout:
                 sys.stdout.flush()
-    except RehearsalError as error:
-        if debug:
-            raise
-        _end(str(error), error.status)
     except Exception as error:
         if debug:
             raise
-        said = f"it could not be checked ({type(error).__name__}: {error}). See where: --debug"
-        _end(said, CannotCheck.status)
-
-
-def _end(said: str, status: int) -> NoReturn:
-    print(f"rehearsal: {said}", file=sys.stderr)
-    sys.stdout = None  # what cannot be written would be tried again at the end
-    sys.exit(status)
+        if isinstance(error, RehearsalError):
+            status, said = error.status, str(error)
+        else:
+            status, said = CannotCheck.status, f"{type(error).__name__}: {error}"
+            said = f"it could not be checked ({said}). See where: --debug"
+        print(f"rehearsal: {said}", file=sys.stderr)
+        sys.stdout = None  # what cannot be written would be tried again at the end
+        sys.exit(status)

@@ -3,17 +3,19 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, get_args
 
 from rehearsal.errors import CannotCheck
 
 Right = Literal["push", "pull", "expired"]
-_KEYS = frozenset({"notebooks", "masks", "registries", "readers", "modules", "digest", "engine"})
-_KEYS |= {"engines", "store", "evidence"}
-_KEYS_OF_REGISTRY = frozenset({"name", "hosts", "user", "tokens", "images", "history"})
+RIGHTS = get_args(Right)
+_WORKED_OUT = frozenset({"root", "address"})
+"""Attributes that no key of a table gives."""
+_PATHS = ("notebooks", "masks", "engines", "evidence")
+_TEXTS = ("digest", "engine", "store")
 _NETWORK = "192.0.2"
 """Network of the registries in a room (RFC 5737).
 
@@ -23,7 +25,6 @@ KERNEL = "rehearsal"
 """The kernel that executes and verifies notebooks, in a room."""
 STORES = ("graph", "containerd")
 """An engine's image stores: its graph driver, or containerd's."""
-RIGHTS = ("push", "pull", "expired")
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Settings:
     Attributes:
         root: its folder.
         notebooks: the folder of its runbooks.
-        mask_file: its masks, if it has any.
         registries: those of its rooms.
+        masks: its masks, if it has any.
         readers: programs of its own that read a registry.
         modules: what a Python cell may import.
         digest: the command that says what a reference points to.
@@ -70,8 +71,8 @@ class Settings:
 
     root: Path
     notebooks: Path
-    mask_file: Path | None
     registries: tuple[Registry, ...]
+    masks: Path | None = None
     readers: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     digest: str = ""
@@ -104,34 +105,32 @@ def _read(file: Path) -> dict[str, Any]:
         raise CannotCheck(f"{file} cannot be read: {error}.") from error
 
 
-def _settings(root: Path, table: dict[str, Any]) -> Settings:
+def keys_of(kind: type) -> set[str]:
+    """Return the keys of the table from which a Registry or Settings is made."""
+    return {one.name for one in fields(kind)} - _WORKED_OUT
+
+
+def _settings(root: Path, table: Mapping[str, Any]) -> Settings:
     try:
-        _check_keys(table, _KEYS)
-        registries = tuple(_registry(i, entry) for i, entry in enumerate(table["registries"], 1))
+        _check_keys(table, Settings)
+        said = {"notebooks": "notebooks", "engines": "engines", **table}
+        read: dict[str, Any] = {name: root / said[name] for name in _PATHS if name in said}
+        read |= {name: str(said[name]) for name in _TEXTS if name in said}
+        read |= {name: _words(said, name) for name in ("readers", "modules")}
+        registries = tuple(_registry(i, entry) for i, entry in enumerate(said["registries"], 1))
+        settings = Settings(root=root, registries=registries, **read)
         if not registries:
             raise ValueError("it names no `registries`")
-        if (store := str(table.get("store", "containerd"))) not in STORES:
-            raise ValueError(f"the store {store} is none of {', '.join(STORES)}")
-        said = {name: _words(table, name) for name in ("readers", "modules")}
-        return Settings(
-            root,
-            root / table.get("notebooks", "notebooks"),
-            root / table["masks"] if "masks" in table else None,
-            registries,
-            **said,
-            digest=str(table.get("digest", "")),
-            engine=str(table.get("engine", "machine")),
-            store=store,
-            engines=root / table.get("engines", "engines"),
-            evidence=root / table["evidence"] if "evidence" in table else None,
-        )
+        if settings.store not in STORES:
+            raise ValueError(f"the store {settings.store} is none of {', '.join(STORES)}")
+        return settings
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         file = root / "pyproject.toml"
         raise CannotCheck(f"[tool.rehearsal] of {file} is not understood: {error}.") from error
 
 
 def _registry(number: int, entry: dict[str, Any]) -> Registry:
-    _check_keys(entry, _KEYS_OF_REGISTRY)
+    _check_keys(entry, Registry)
     tokens = dict(entry.get("tokens", {}))
     for token, right in tokens.items():
         if right not in RIGHTS:
@@ -141,13 +140,13 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
         raise ValueError("each of the registries needs `hosts`, a list of names")
     if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
         raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
-    name, rights = str(entry.get("name", hosts[0])), cast(dict[str, Right], tokens)
-    history, user = str(entry.get("history", "")), str(entry.get("user", ""))
-    return Registry(name, f"{_NETWORK}.{number}", hosts, rights, images, history, user)
+    name, history, user = (str(entry.get(key, "")) for key in ("name", "history", "user"))
+    address = f"{_NETWORK}.{number}"
+    return Registry(name or hosts[0], address, hosts, tokens, images, history, user)
 
 
-def _check_keys(table: Mapping[str, object], known: frozenset[str]) -> None:
-    if unknown := sorted(set(table) - known):
+def _check_keys(table: Mapping[str, object], kind: type) -> None:
+    if unknown := sorted(set(table) - keys_of(kind)):
         raise ValueError(f"there is no setting {', '.join(unknown)}")
 
 

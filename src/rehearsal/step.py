@@ -9,7 +9,7 @@ import signal
 import sys
 import termios
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,62 +41,39 @@ _FAILED = (
     "It failed; the shell is as it was before this cell. r run again, v change values, s skip,"
     " or q to stop: "
 )
+_ENDS = {"stop": "Stopped", "failed": "Failed"}
 _MOVED = "g go on all the same, [Enter] stop here: "
 _BEFORE_UNDO = "What follows undoes what you did. u go on and undo, [Enter] stop here: "
 
 
-class _Gone(SystemExit):
-    """The terminal has been closed, or somebody ends this process."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a person runs a runbook.
-
-    Attributes:
-        kernel: `rehearsal` or `production`.
-        goes_on_with: the record of a run that was stopped.
-    """
-
-    kernel: str
-    goes_on_with: Path | None = None
-
-    @property
-    def real(self) -> bool:
-        """Whether it is production."""
-        return self.kernel != KERNEL
-
-
-def walk_through(runbook: Runbook, place: Place) -> bool:
+def walk_through(runbook: Runbook, kernel: str, before: Path | None = None) -> bool:
     """Run a runbook's cells one at a time; return whether all that ran ended well.
 
-    A cell's own questions are asked here too. Raises CannotCheck without a terminal.
+    kernel: `rehearsal` or `production`. before: the record of a run that was stopped, to go on
+    with. A cell's own questions are asked here too. Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
         raise CannotCheck("Each step is asked for, and nobody is there to ask: use a terminal.")
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, _leave)
-    manager = private_manager(kernel_name=place.kernel)
+    manager = private_manager(kernel_name=kernel)
     manager.start_kernel(cwd=str(runbook.path.parent), env=os.environ | {NOTEBOOK: runbook.name})
     client: BlockingKernelClient = manager.client()
     client.start_channels()
-    gone = False
     try:
         client.wait_for_ready(_SECONDS_TO_START)
-        return _Walk(manager, client, Console(), place).through(runbook)
+        return _Walk(manager, client, production=kernel != KERNEL).through(runbook, before)
     except RuntimeError as error:
-        said = f"The kernel {place.kernel} ended. What it said stands above."
+        said = f"The kernel {kernel} ended. What it said stands above."
         raise CannotCheck(said) from error
-    except _Gone:
-        gone = True
-        raise
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=gone)
+        manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))
 
 
 def _leave(number: int, frame: object) -> NoReturn:
-    raise _Gone(128 + number)
+    """End this process: the terminal has been closed, or somebody asks for it."""
+    sys.exit(128 + number)
 
 
 @dataclass(frozen=True)
@@ -105,28 +82,24 @@ class _Walk:
 
     manager: KernelManager
     client: BlockingKernelClient
-    console: Console
-    place: Place
+    production: bool
+    console: Console = field(default_factory=lambda: Console(highlight=False, markup=False))
     ran: list[Cell] = field(default_factory=list)
 
-    def through(self, runbook: Runbook) -> bool:
-        if not self.place.real:
+    def through(self, runbook: Runbook, before: Path | None) -> bool:
+        if not self.production:
             known = runbook.placeholders.values()
             values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
-            said = f"A rehearsal, in a sealed room: nothing leaves it. {values}"
-            self.console.print(said, highlight=False)
+            self.console.print(f"A rehearsal, in a sealed room: nothing leaves it. {values}")
         cells: Sequence[Cell] = runbook.text.cells
-        if self.place.goes_on_with:
-            cells = self._go_on(cells, self.place.goes_on_with)
-        done = {"run": 0, "skip": 0}
-        for cell in cells:
+        done = Counter[str]()
+        for cell in self._go_on(cells, before) if before else cells:
             outcome = self._step(cell) if cell.kind == "code" else self._read(cell)
-            if outcome in ("stop", "failed"):
+            if outcome in _ENDS:
                 self._steer("stop")
-                said = "Stopped" if outcome == "stop" else "Failed"
-                self.console.print(f"{said} after {done['run']} cells.")
+                self.console.print(f"{_ENDS[outcome]} after {done['run']} cells.")
                 return outcome == "stop"
-            done[outcome] = done.get(outcome, 0) + 1
+            done[outcome] += 1
         self._steer("finish")
         self.console.print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
         return True
@@ -138,23 +111,22 @@ class _Walk:
         """
         events = read_whole(record)
         passed, skipped = first_not_done(cells, commands_done(events)), commands_skipped(events)
-        whose = f"Going on with {record.name}, begun by {events[0].get('person')}:"
-        self.console.print(whose, highlight=False, markup=False)
+        self.console.print(f"Going on with {record.name}, begun by {events[0].get('person')}:")
         self._steer("continue", str(record))
         for cell in cells[:passed]:
             if cell.kind == "code":
                 over = cell.script is not None and cell.script.strip() in skipped
                 self._list("skipped" if over else "done", cell)
                 self.ran.extend(() if over else (cell,))
-        if not self._set_again(self.ran):
+        if not self._set_again():
             raise Wrong("What was set cannot be set again: begin anew, without --continue.")
         if not self._steer("compare") and self._ask(_MOVED, enter="stop") != "go":
             raise Wrong("The run does not go on.")
         return cells[passed:]
 
-    def _set_again(self, cells: Sequence[Cell]) -> bool:
-        """Run those of some cells again that set something and write nothing, if all end well."""
-        for cell in cells:
+    def _set_again(self) -> bool:
+        """Run the cells again that set something and write nothing, if all end well."""
+        for cell in self.ran:
             if cell.shell and not cell.shell.writes and sets_state(cell.shell.parsed):
                 self._list("again, for what it sets", cell)
                 if not self._run(cell.source):
@@ -162,43 +134,41 @@ class _Walk:
         return True
 
     def _list(self, what: str, cell: Cell) -> None:
-        self.console.print(f"  {what}: {cell.first_line}", highlight=False, markup=False)
+        self.console.print(f"  {what}: {cell.first_line}")
 
     def _read(self, cell: Cell) -> str:
         """Show a text; return stop if what follows is an Undo and the person does not want it."""
         self.console.print(Markdown(cell.source), "")
-        if not _UNDO.search(cell.source):
-            return "read"
-        return "read" if self._ask(_BEFORE_UNDO, enter="stop") == "undo" else "stop"
+        undoes = _UNDO.search(cell.source)
+        stops = undoes and self._ask(_BEFORE_UNDO, enter="stop") != "undo"
+        return "stop" if stops else "read"
 
     def _step(self, cell: Cell) -> str:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
         shown = cell.source if cell.script is None else cell.script
-        colours = Syntax(shown, cell.language, background_color="default", word_wrap=True)
-        self.console.print(colours)
-        question = _IN_PRODUCTION if self.place.real else _FIRST
+        lexer = cell.language
+        self.console.print(Syntax(shown, lexer, background_color="default", word_wrap=True))
+        question = _IN_PRODUCTION if self.production else _FIRST
         enter, stopped = "run", "stop"
-        while True:
-            choice = self._ask(question, enter)
-            if choice == "stop":
-                return stopped
-            if choice == "values" and self.place.real:
-                self._steer("values")
-                self._set_again(self.ran)
-            elif choice == "skip":
+        while (choice := self._ask(question, enter)) != "stop":
+            if choice == "skip":
                 self._steer("skip", cell.source)
                 return "skip"
-            elif choice == "run":
+            if choice == "values" and self.production:
+                self._steer("values")
+                self._set_again()
+            if choice == "run":
                 if self._run(cell.source):
                     self.ran.append(cell)
                     return "run"
-                if not self.place.real:
+                if not self.production:
                     return "failed"
                 question, enter, stopped = _FAILED, "", "failed"
+        return stopped
 
     def _ask(self, question: str, enter: str = "") -> str:
         """Return a choice; Enter is `enter`, or asks again. Without a person it is stop."""
-        prefix = "PRODUCTION: " if self.place.real else ""
+        prefix = "PRODUCTION: " if self.production else ""
         while True:
             try:
                 _forget_what_was_typed()
@@ -211,7 +181,7 @@ class _Walk:
     def _steer(self, verb: str, text: str = "") -> bool:
         """Tell a production kernel about the run; return whether it went well."""
         source = f"%%{VERB} {verb}\n{text}" if text else f"%{VERB} {verb}"
-        return not self.place.real or self._run(source)
+        return not self.production or self._run(source)
 
     def _run(self, source: str) -> bool:
         """Run one cell, showing its output and answering its questions; return its success."""
@@ -253,11 +223,11 @@ class _Walk:
     def _show(self, message: dict[str, Any]) -> bool:
         content = message["content"]
         if message["msg_type"] == "stream":
-            self.console.out(content["text"], end="", highlight=False)
+            self.console.out(content["text"], end="")
         elif message["msg_type"] in ("display_data", "execute_result"):
-            self.console.out(content["data"].get("text/plain", ""), highlight=False)
+            self.console.out(content["data"].get("text/plain", ""))
         elif message["msg_type"] == "error":
-            self.console.out(content["evalue"], style="red", highlight=False)
+            self.console.out(content["evalue"], style="red")
             return False
         return True
 
@@ -274,13 +244,11 @@ def _at_interrupt(act: Callable[[int, FrameType | None], Any]) -> Iterator[None]
 
 def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
     """Return how many cells come before the first shell cell that is not the next one done."""
-    scripts = {cell.script.strip() for cell in cells if cell.script is not None}
+    scripts = [(n, cell.script.strip()) for n, cell in enumerate(cells) if cell.script is not None]
+    known, passed = {script for _, script in scripts}, set[str]()
     # a cell of Python that was skipped is on record too
-    left, passed = deque(one.strip() for one in done if one.strip() in scripts), set[str]()
-    for number, cell in enumerate(cells):
-        if cell.script is None:
-            continue
-        script = cell.script.strip()
+    left = deque(one.strip() for one in done if one.strip() in known)
+    for number, script in scripts:
         while left and left[0] != script and left[0] in passed:
             left.popleft()  # it ran again, as a value was changed
         if not left or left.popleft() != script:

@@ -1,7 +1,7 @@
 """One cell of a runbook: how it is read, checked and run. Runs inside the kernel.
 
 `magic` is the IPython extension that installs the strict `%%bash`; `bash` is a kernel's one shell
-(`driver.bash` its loop); `options`, `syntax`, `context`, `rules` and `grammar` read a cell and
+(`driver.bash` its loop); `options`, `syntax`, `rules` and `grammar` read a cell and
 refuse what bash would overlook; `placeholders` and `redact` keep values and secrets out of texts.
 `questions` is the terminal on which a cell's commands are answered. `backend` is what `rehearsal`
 and `production` have in common; `record` is the log of the latter, `about` what that says of its

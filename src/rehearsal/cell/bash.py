@@ -8,8 +8,9 @@ import contextlib
 import os
 import re
 import secrets
-import selectors
+import select
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -27,24 +28,18 @@ from rehearsal.room import linux
 _SECONDS_TO_END = 2.0
 _SECONDS_TO_NOTE = 0.5
 _NO_COMMAND = 127
+_STATUS_OF_INTERRUPT = 130
 _PART = "a part of the cell"
 _HINTS = {
     "127": " (no such command, or what it needs is missing)",
     "141": " (the command after a | ended before it had read everything)",
 }
-_JOBS = {
-    "job": "a job that nobody waited for has failed: wait for it in the cell (wait $!)",
-    "running": "it left a job running: wait for it in the cell",
-}
+_LOST_JOB = "a job that nobody waited for has failed: wait for it in the cell (wait $!)"
 Write = Callable[[bytes], None]
 
 
 class NotRun(Wrong):
     """A cell was not run, as an earlier one has broken the shell."""
-
-
-class Interrupted(Wrong):
-    """Somebody stopped a cell while it ran."""
 
 
 class Ended(Wrong):
@@ -55,8 +50,19 @@ class Ended(Wrong):
         self.code = status
 
 
+class Interrupted(Ended):
+    """Somebody stopped a cell while it ran."""
+
+
 class Shell:
-    """A running bash, until it is closed, interrupted, or a cell fails; then `broken` says why."""
+    """A running bash, until it is closed, interrupted, or a cell fails.
+
+    Attributes:
+        folder: the statements of its cells, and the driver's report.
+        broken: why no cell runs any more, or None.
+        _ran: the cells so far.
+        _state: what the first cell must find; see `state`.
+    """
 
     def __init__(self, folder: Path | None = None, state: str = "") -> None:
         linux.adopt_orphans()
@@ -66,34 +72,23 @@ class Shell:
         self._ran: list[Filled] = []
         self._state = state
         self._questions = Questions()
-        self._report, self._missing, self._last, self._at = (
-            self.folder / f"report{end}" for end in ("", ".missing", ".last", ".at")
-        )
-        self._at.touch()
-        requests, self._requests = os.pipe()
+        self._report = self.folder / "report"
         self._answers, answers = os.pipe()
-        self._output, output = os.pipe()
         driver = resources.files("rehearsal.cell") / "driver.bash"
+        words = map(str, (driver, answers, self._report, self._questions.terminal))
         self._bash = subprocess.Popen(
-            [
-                "bash",
-                "--noprofile",
-                "--norc",
-                str(driver),
-                str(requests),
-                str(answers),
-                str(self._report),
-                str(self._questions.terminal),
-            ],
-            stdin=subprocess.DEVNULL,  # a terminal here would be the one of bash's session
-            stdout=output,
-            stderr=output,
-            pass_fds=(requests, answers, self._questions.terminal),
+            ["bash", "--noprofile", "--norc", *words],
+            stdin=subprocess.PIPE,  # a terminal here would be the one of bash's session
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(answers, self._questions.terminal),
             start_new_session=True,
         )
-        for theirs in (requests, answers, output):
-            os.close(theirs)
-        os.set_blocking(self._output, False)
+        os.close(answers)
+        assert self._bash.stdin
+        assert self._bash.stdout
+        self._requests, self._output = self._bash.stdin, self._bash.stdout
+        os.set_blocking(self._output.fileno(), False)
 
     def run(
         self,
@@ -113,11 +108,14 @@ class Shell:
         self.check()
         try:
             self._questions.expect(answers)
-            self._run(filled, write, values, fails)
+            self._ran.append(filled)
+            nonce = self._send(values, fails is not None)
+            self._judge(self._answer(nonce, write), fails)
             self._questions.check()
         except KeyboardInterrupt:
             self.fail("the shell was interrupted.")
-            raise Interrupted("Interrupted: what the cell had started was ended.") from None
+            why = "Interrupted: what the cell had started was ended."
+            raise Interrupted(why, _STATUS_OF_INTERRUPT) from None
         except Wrong as error:
             self.fail(f"an earlier cell failed ({error}).")
             raise
@@ -127,12 +125,15 @@ class Shell:
         if self.broken:
             raise NotRun(f"Not run: {self.broken} Restart the kernel and run all cells again.")
 
+    def ask(self, script: str) -> str:
+        """Return what a script prints; raise Wrong where it fails."""
+        said = bytearray()
+        self.run(Filled(script, ((0, script),), {}), said.extend, values={})
+        return said.decode(errors="surrogateescape")
+
     def state(self) -> str:
         """Return what makes another shell like this one, as the driver says it."""
-        said, script = bytearray(), 'rehearsal_state "$@"'
-        self.run(Filled(script, ((0, script),), {}), said.extend, values={})
-        drop = "for rehearsal_name in $(compgen -e); do unset -v $rehearsal_name; done\n"
-        return drop + said.decode(errors="surrogateescape")
+        return self.ask('rehearsal_state "$@"')
 
     @property
     def process(self) -> int:
@@ -148,116 +149,98 @@ class Shell:
         """End the shell and everything it started."""
         self._kill(signal.SIGKILL)
         self._questions.close()
-        for number in (self._requests, self._answers, self._output):
-            with contextlib.suppress(OSError):
-                os.close(number)
+        self._output.close()
+        with contextlib.suppress(OSError):  # a request that nobody has read
+            self._requests.close()
+        os.close(self._answers)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _run(
-        self, filled: Filled, write: Write, values: Mapping[str, str], fails: int | None
-    ) -> None:
-        cell = self._write(filled)
+    def _judge(self, status: int | None, fails: int | None) -> None:
+        """Raise Ended unless a cell has ended as declared; `status` is None if the shell ended."""
+        if fails != _NO_COMMAND and "missing" in self._told():
+            raise self._ended("missing", _NO_COMMAND)
+        if status is None:
+            raise self._ended("failed", self._bash.wait())
+        self._end_leftovers()
+        told = self._told()  # again, as a process substitution may have failed late
+        early = fails is not None and "last" not in told
+        if self._bash.poll() is not None or ("failed" in told and not early):
+            raise self._ended("failed", 1)
+        if early:
+            why = "it failed before its last statement, the one that is declared to fail: "
+            raise self._ended("failed", status, why)
+        if fails not in (None, status):
+            why = f"it ended with status {status}, and is declared to fail with {fails}"
+            raise Ended(why, status)
+
+    def _send(self, values: Mapping[str, str], fails: bool) -> str:
+        """Ask the driver to run the last cell; return the nonce with which it will answer.
+
+        Each statement is a file, on its line of the cell.
+        """
+        cell, statements = self.folder / f"cell-{len(self._ran)}", self._ran[-1].statements
+        for n, (lines, statement) in enumerate(statements, 1):
+            Path(f"{cell}.{n}").write_text("\n" * lines + f"{statement}\n")
+        self._report.write_text("")
         nonce = secrets.token_hex(16)
-        assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-        request = (
-            nonce,
-            f"{self._state}\n{assignments}",
-            str(cell),
-            str(len(filled.statements)),
-            "no" if fails is None else "yes",
-            "yes" if self._questions.expected else "no",
-            "",
-        )
+        variables = {
+            "rehearsal_nonce": nonce,
+            "rehearsal_cell": str(cell),
+            "rehearsal_count": str(len(statements)),
+            "rehearsal_fails": "yes" if fails else "no",
+            "rehearsal_asked": "yes" if self._questions.expected else "no",
+            **values,
+        }
+        assignments = "".join(f"\n{name}={shlex.quote(said)}" for name, said in variables.items())
+        request = f"{self._state}{assignments}\0"
         self._state = ""
         with contextlib.suppress(BrokenPipeError):  # then the answer is that the shell has ended
-            _write_all(self._requests, "\0".join(request).encode(errors="surrogateescape"))
-        status = self._answer(nonce, write)
-        ended = self._bash.wait() if status is None else 0
-        if fails != _NO_COMMAND and self._missing.exists():
-            raise Ended(self._failure(self._missing, _NO_COMMAND), _NO_COMMAND)
-        if status is None:
-            raise Ended(self._failure(self._report, ended), ended)
-        self._end_leftovers()
-        late = self._bash.poll() is not None  # by a process substitution
-        if late or (self._report.exists() and (fails is None or self._last.exists())):
-            raise Ended(self._failure(self._report, 1), 1)
-        if fails is not None and not self._last.exists():
-            why = self._failure(self._report, status)
-            raise Ended(
-                f"it failed before its last statement, the one that is declared to fail: {why}",
-                status,
-            )
-        if fails is not None and status != fails:
-            raise Ended(
-                f"it ended with status {status}, and is declared to fail with {fails}", status
-            )
+            self._requests.write(request.encode(errors="surrogateescape"))
+            self._requests.flush()
+        return nonce
 
-    def _write(self, filled: Filled) -> Path:
-        """Write each statement of a cell to a file, on its line of the cell."""
-        self._ran.append(filled)
-        cell = self.folder / f"cell-{len(self._ran)}"
-        for n, (lines, statement) in enumerate(filled.statements, 1):
-            Path(f"{cell}.{n}").write_text("\n" * lines + f"{statement}\n")
-        for stale in (self._report, self._missing, self._last):
-            stale.unlink(missing_ok=True)
-        return cell
+    def _told(self) -> dict[str, list[str]]:
+        """Return what the driver has noted of the last cell: of each kind the last note."""
+        lines = self._report.read_text(errors="replace").splitlines()
+        return {kind: rest for kind, *rest in (line.split("\t", 3) for line in lines)}
 
-    def _failure(self, report: Path, status: int) -> str:
-        """Return a failure as text: its line, or an earlier cell's, its status and command."""
-        lines = report.read_text().splitlines() if report.exists() else []
-        if not lines:
-            return self._ended_early(status)
-        said, number, source = lines[-1].split("\t")
-        if source in _JOBS:
-            return _JOBS[source]
-        place = re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source)
-        if place is None:  # a list, whose parts bash does not report, or a file of the reader's
-            cell, line = self._ran[-1], self._statement_line()
-        else:
-            cell, line = self._ran[int(place[1]) - 1], int(number)
-            if line > cell.source.count("\n") + 1:  # of a redirection bash gives the driver's line
-                line = self._statement_line()
+    def _ended(self, kind: str, status: int, said: str = "") -> Ended:
+        """Return the failure that the driver has noted: its line, its status and its command."""
+        told, cell = self._told(), self._ran[-1]
+        line = _first_line(*cell.statements[int(told["at"][0]) - 1 if "at" in told else 0])
+        if kind not in told:
+            shown = status if status >= 0 else 128 - status
+            how = f"the shell ended with status {shown} before the cell did"
+            return Ended(f"{said}line {line}: {how}: {_line(cell.source, line)}", status)
+        noted, number, source = told[kind]
+        if source == "job":
+            return Ended(f"{said}{_LOST_JOB}", status)
+        # else it is a list, whose parts bash does not report, or a file of the reader's
+        if place := re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source):
+            cell = self._ran[int(place[1]) - 1]
+            # of a redirection bash gives the driver's line
+            line = int(number) if int(number) <= cell.source.count("\n") + 1 else line
         before = "" if cell is self._ran[-1] else " of an earlier cell"
-        return (
-            f"line {line}{before}: status {said}: {_line(cell.source, line)}{_HINTS.get(said, '')}"
-        )
-
-    def _ended_early(self, status: int) -> str:
-        line = self._statement_line()
-        status = status if status >= 0 else 128 - status
-        return (
-            f"line {line}: the shell ended with status {status} before the cell did:"
-            f" {_line(self._ran[-1].source, line)}"
-        )
-
-    def _statement_line(self) -> int:
-        """Return the first line of the statement that ran last."""
-        n = int((self._at.read_text().splitlines() or ["1"])[-1])
-        before, statement = self._ran[-1].statements[n - 1]
-        skipped = re.match(r"(\s|#[^\n]*)*", statement)
-        return before + 1 + (skipped[0].count("\n") if skipped else 0)
+        words = f"{_line(cell.source, line)}{_HINTS.get(noted, '')}"
+        return Ended(f"{said}line {line}{before}: status {noted}: {words}", status)
 
     def _answer(self, nonce: str, write: Write) -> int | None:
         """Pass output on until the cell has ended; return its status, None if the shell ended."""
         answer = b""
-        with selectors.DefaultSelector() as ready:
-            ready.register(self._output, selectors.EVENT_READ)
-            ready.register(self._answers, selectors.EVENT_READ)
-            while not answer.endswith(b"\n"):
-                for key, _ in ready.select():
-                    if key.fd == self._output:
-                        self._pass_on(write)
-                    elif part := os.read(self._answers, 4096):
-                        answer += part
-                    else:
-                        self._pass_on(write)
-                        return None
-        self._pass_on(write)
+        while not answer.endswith(b"\n"):
+            ready = select.select([self._output.fileno(), self._answers], [], [])[0]
+            self._pass_on(write)
+            if self._answers in ready:
+                part = os.read(self._answers, 4096)
+                if not part:
+                    return None
+                answer += part
         said, _, status = answer.decode().strip().partition(" ")
         return int(status) if said == nonce else None
 
     def _pass_on(self, write: Write) -> None:
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._output, 65536):
+            while data := os.read(self._output.fileno(), 65536):
                 write(data)
                 if typed := self._questions.answer(data):
                     write(typed)
@@ -288,21 +271,20 @@ class Shell:
     def _kill(self, first: signal.Signals) -> None:
         """Kill bash's process group and all that left it: politely first, then for certain."""
         if self._bash.returncode is None:  # once it is reaped, its number may be another's
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._bash.pid, first)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._bash.wait(_SECONDS_TO_END)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._bash.pid, signal.SIGKILL)
+            for sent in (first, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(self._bash.pid, sent)
+                    self._bash.wait(_SECONDS_TO_END)
         for process in self._descendants():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._bash.wait()
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+def _first_line(before: int, statement: str) -> int:
+    """Return the line of a statement's first word; `before` are the lines before it."""
+    skipped = re.match(r"(\s|#[^\n]*)*", statement)
+    return before + 1 + (skipped[0].count("\n") if skipped else 0)
 
 
 def _line(source: str, number: int) -> str:

@@ -1,16 +1,19 @@
-# The one shell of a kernel: driver.bash REQUESTS ANSWERS REPORT TERMINAL, descriptors but for a file.
-# No program finds the terminal as /dev/tty, where nobody would see what it asks. A request is six
-# strings that end with NUL: a nonce, assignments, the path of a cell, the number of its statements,
-# "yes" if the last is expected to fail, and "yes" if somebody answers on descriptor 8, a terminal.
+# The one shell of a kernel: driver.bash ANSWERS REPORT TERMINAL, descriptors but for a file. No
+# program finds the terminal as /dev/tty, where nobody would see what it asks. A request, on the
+# input, is a script that ends with NUL. It sets rehearsal_nonce, rehearsal_cell, the path of a cell,
+# rehearsal_count, the number of its statements, rehearsal_fails, which is "yes" if the last is
+# expected to fail, and rehearsal_asked, "yes" if somebody answers on descriptor 7, a terminal.
 # Statement N is the file CELL.N, on its line of the cell; an answer is the nonce and a status. A
-# cell that fails ends this shell. Where it failed stands in REPORT, the statement that ran last in
-# REPORT.at, and in REPORT.missing where there was no such command: bash lets that pass in a
-# condition.
-readonly rehearsal_report=$3 rehearsal_driver=${BASH_SOURCE[0]}
-exec 3<&"$1" 4>&"$2" 5>&1 6>&2 7> "$3.at" 8<&"$4"
+# cell that fails ends this shell. REPORT gets a line, with tabs, for each statement that is run
+# (`at`), for the last one if it is expected to fail (`last`), for what failed, with status, line
+# and file (`failed`), and where there was no such command, which bash lets pass in a condition
+# (`missing`).
+readonly rehearsal_report=$2 rehearsal_driver=${BASH_SOURCE[0]}
+exec 3<&0 4>&"$1" 5>&1 6>&2 7<&"$3" < /dev/null
 set --
 
-# Note where a status came from: the nearest line that is not the driver's.
+# Note that $1 (failed, missing) is status $2, and where it came from: the nearest line that is not
+# the driver's.
 rehearsal_note() {
   local -i rehearsal_i=1
   while [[ ${BASH_SOURCE[rehearsal_i]-} == "$rehearsal_driver" &&
@@ -18,7 +21,8 @@ rehearsal_note() {
     rehearsal_i+=1
   done
   local -i rehearsal_line=${BASH_LINENO[rehearsal_i - 1]}
-  builtin printf '%s\t%s\t%s\n' "$1" "$rehearsal_line" "${BASH_SOURCE[rehearsal_i]-}" >> "$2"
+  builtin printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$rehearsal_line" "${BASH_SOURCE[rehearsal_i]-}" \
+    >> "$rehearsal_report"
 }
 # End everything. In a subshell the command that waits for it must not run any more; politely first,
 # so that what reads from a pipe can still write what it holds.
@@ -30,13 +34,13 @@ rehearsal_end() {
   builtin kill -KILL 0
 }
 rehearsal_failed() {
-  rehearsal_note "$1" "$rehearsal_report"
-  [[ $BASHPID == "$rehearsal_shell" ]] || rehearsal_end "$1"
+  rehearsal_note failed "$1"
+  rehearsal_end "$1"
 }
 command_not_found_handle() {
   builtin printf '%s: line %s: %s: command not found\n' \
     "${BASH_SOURCE[1]-bash}" "${BASH_LINENO[0]}" "$1" >&2
-  rehearsal_note 127 "$rehearsal_report.missing"
+  rehearsal_note missing 127
   [[ -n ${rehearsal_last-} ]] || rehearsal_end 127
   return 127
 }
@@ -45,8 +49,7 @@ rehearsal_ask() {
   local -i rehearsal_status=0
   "$@" || rehearsal_status=$?
   if ((rehearsal_status > 1)) && [[ -z ${rehearsal_last-} ]]; then
-    rehearsal_note "$rehearsal_status" "$rehearsal_report"
-    rehearsal_end "$rehearsal_status"
+    rehearsal_failed "$rehearsal_status"
   fi
   return "$rehearsal_status"
 }
@@ -87,12 +90,12 @@ rehearsal_arm() {
   builtin set +fnvx
   builtin shopt -s inherit_errexit
   builtin shopt -u expand_aliases
-  builtin printf '%s\n' "$1" >&7
+  builtin printf 'at\t%s\n' "$1" >> "$rehearsal_report"
   [[ $rehearsal_fails == yes && $1 == "$rehearsal_count" ]] || return 0
   builtin trap - ERR
   builtin trap rehearsal_over EXIT
   rehearsal_last=yes
-  builtin printf 'reached\n' > "$rehearsal_report.last"
+  builtin printf 'last\n' >> "$rehearsal_report"
 }
 # After the last statement each job has ended, and well. One that was not waited for is given a
 # moment.
@@ -102,10 +105,8 @@ rehearsal_over() {
     [[ -n $(builtin jobs -rp) ]] || break
     /bin/sleep 0.05
   done
-  if [[ -n $(builtin jobs -rp) ]]; then
-    builtin printf '0\t0\trunning\n' >> "$rehearsal_report"
-  elif ! wait; then
-    builtin printf '1\t0\tjob\n' >> "$rehearsal_report"
+  if [[ -n $(builtin jobs -rp) ]] || ! wait; then
+    builtin printf 'failed\t1\t0\tjob\n' >> "$rehearsal_report"
   fi
 }
 # Print what makes another shell like this one: folder, mask, options, arguments, traps, functions and
@@ -113,6 +114,7 @@ rehearsal_over() {
 rehearsal_state() {
   local rehearsal_name
   local -a rehearsal_names
+  builtin echo 'for rehearsal_name in $(compgen -e); do unset -v $rehearsal_name; done'
   builtin printf 'cd -- %q || exit\numask %s\n' "$PWD" "$(builtin umask)"
   builtin shopt -p
   builtin printf 'set --'
@@ -137,14 +139,9 @@ rehearsal_state() {
   builtin set +o
 }
 readonly -f rehearsal_arm rehearsal_over rehearsal_state
-while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_values &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_cell &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_count &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_fails &&
-  IFS= builtin read -r -d '' -u 3 rehearsal_asked; do
-  builtin eval "$rehearsal_values"
-  if [[ $rehearsal_asked == yes ]]; then exec <&8; else exec < /dev/null; fi
+while IFS= builtin read -r -d '' -u 3 rehearsal_request; do
+  builtin eval "$rehearsal_request"
+  if [[ $rehearsal_asked == yes ]]; then exec <&7; else exec < /dev/null; fi
   # Sourced here and not in a function, where `declare` would be local.
   if [[ $rehearsal_fails == yes ]]; then
     builtin set +e
@@ -153,20 +150,20 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_nonce &&
       rehearsal_shell=$BASHPID
       for ((rehearsal_n = 1; rehearsal_n <= rehearsal_count; rehearsal_n++)); do
         rehearsal_arm "$rehearsal_n"
-        builtin source "$rehearsal_cell.$rehearsal_n" 7>&-
+        builtin source "$rehearsal_cell.$rehearsal_n"
       done
-    ) >&5 2>&6 3<&- 4>&- 5>&- 6>&- 8<&-
+    ) >&5 2>&6 3<&- 4>&- 5>&- 6>&- 7<&-
     rehearsal_status=$?
   else
     rehearsal_shell=$BASHPID
     {
       for ((rehearsal_n = 1; rehearsal_n <= rehearsal_count; rehearsal_n++)); do
         rehearsal_arm "$rehearsal_n"
-        builtin source "$rehearsal_cell.$rehearsal_n" 7>&-
+        builtin source "$rehearsal_cell.$rehearsal_n"
       done
       ((rehearsal_n > rehearsal_count)) # no `break` has left the loop
       rehearsal_over
-    } >&5 2>&6 3<&- 4>&- 5>&- 6>&- 8<&-
+    } >&5 2>&6 3<&- 4>&- 5>&- 6>&- 7<&-
     rehearsal_status=0
   fi
   builtin printf '%s %s\n' "$rehearsal_nonce" "$rehearsal_status" >&4

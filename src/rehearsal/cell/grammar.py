@@ -9,11 +9,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tree_sitter import Node
-
-from rehearsal.cell.context import is_overlooked, is_part_of_a_word
-from rehearsal.cell.rules import IN_A_WORD, OVERLOOKED, RULES
-from rehearsal.cell.syntax import Script, places, text, walk, words
+from rehearsal.cell.rules import IN_A_WORD, refuse
+from rehearsal.cell.syntax import Script, child_of, line_of, places, text, walk
 from rehearsal.errors import Wrong
 
 OTHER_SHELLS: tuple[str, ...] = ("sh", "script", "system", "sx", "!", "perl", "ruby")
@@ -40,8 +37,7 @@ class Refused(Wrong):
 def functions_of(script: Script) -> frozenset[str]:
     """Return the names of the functions that a script defines."""
     defined = (node for node in walk(script.tree) if node.type == "function_definition")
-    names = (child for node in defined for child in node.children if child.type == "word")
-    return frozenset(map(text, names))
+    return frozenset(text(child_of(node, "word")) for node in defined)
 
 
 def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
@@ -54,15 +50,13 @@ def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
     )
     if syntax.returncode or syntax.stderr:
         raise Refused([_syntax_error(syntax.stderr)])
-    tree = script.tree
-    found = {
-        Finding(node.start_point.row + 1, why) for node in walk(tree) if (why := _refuse(node))
-    }
-    found |= {*_functions(tree, functions | functions_of(script)), *_unseen(script)}
+    known = functions | functions_of(script)
+    nodes = [(node, refuse(node, known)) for node in walk(script.tree)]
+    found = {Finding(node.start_point.row + 1, why) for node, why in nodes if why}
     for match in re.finditer(r"\brehearsal_\w", script.text):
-        line = script.text.count("\n", 0, match.start()) + 1
-        found.add(Finding(line, "names that begin with rehearsal_ are the shell's own"))
-    if found:
+        why = "names that begin with rehearsal_ are the shell's own"
+        found.add(Finding(line_of(match), why))
+    if found := found | {*_unseen(script)}:
         raise Refused(sorted(found, key=lambda finding: (finding.line, finding.why)))
 
 
@@ -73,27 +67,10 @@ def _syntax_error(said: str) -> Finding:
     return Finding(int(line) if line.isdigit() else 1, message or first)
 
 
-def _refuse(node: Node) -> str | None:
-    rule = RULES.get(node.type)
-    return rule(node) if rule else None
-
-
-def _functions(tree: Node, known: frozenset[str]) -> Iterator[Finding]:
-    """Find calls of functions where bash overlooks what fails in them."""
-    for node in walk(tree):
-        if node.type == "command" and words(node)[0] in known:
-            line = node.start_point.row + 1
-            if is_overlooked(node):
-                yield Finding(line, OVERLOOKED)
-            elif is_part_of_a_word(node):
-                yield Finding(line, IN_A_WORD)
-
-
 def _unseen(script: Script) -> Iterator[Finding]:
     """Find substitutions that the tree shows as text: nobody has read what stands in them."""
-    content, tree = script.text.encode(), script.tree
-    for match in re.finditer(rb"(?<!\\)(`|\$\((?!\())", content):
-        node = tree.descendant_for_byte_range(match.start(), match.end())
-        shown = node is not None and node.type == match[0].decode()
+    for match in re.finditer(r"(?<!\\)(`|\$\((?!\())", script.text):
+        node = script.node_at(match)
+        shown = node is not None and node.type == match[0]
         if not shown and not places(node) & {"literal", "comment"}:
-            yield Finding(content.count(b"\n", 0, match.start()) + 1, IN_A_WORD)
+            yield Finding(line_of(match), IN_A_WORD)

@@ -42,6 +42,8 @@ class Watch:
             stderr=subprocess.DEVNULL,
             process_group=0,  # in the kernel's session, but not killed with its group
         )
+        assert self._process.stdin
+        self._words = self._process.stdin
 
     def over(self, shell: int, writes: Sequence[str]) -> None:
         """Say which process is the shell, and which references its cell writes."""
@@ -50,16 +52,14 @@ class Watch:
     def close(self) -> None:
         """Say that nothing is lost."""
         self._say({})
-        assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._words.close()
         self._process.wait()
 
     def _say(self, word: Mapping[str, object]) -> None:
-        assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(word).encode() + b"\n")
-            self._process.stdin.flush()
+            self._words.write(json.dumps(word).encode() + b"\n")
+            self._words.flush()
 
 
 def main(record: str, digest: str, runner: str) -> None:
@@ -117,7 +117,7 @@ def _started(leader: int) -> list[psutil.Process]:
     return list(found)
 
 
-def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> object:
+def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [*shlex.split(digest), reference],
@@ -127,8 +127,8 @@ def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> object:
             timeout=_SECONDS_TO_ASK,
             check=False,
         )
-        return json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return dict(json.loads(done.stdout))
+    except (OSError, TypeError, ValueError, subprocess.TimeoutExpired) as error:
         return {"unknown": str(error)}
 
 

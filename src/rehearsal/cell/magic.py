@@ -54,7 +54,6 @@ class Bash:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._known: dict[str, Placeholder] | None = None
         self._secrets: set[str] = set()
         self._functions: frozenset[str] = frozenset()
 
@@ -70,12 +69,11 @@ class Bash:
             cell = self._with_values(read_cell(line, script))
             filled = self._read(cell, shell)
             if why := self._backend.passes_over(cell):
-                shown.write(f"{why}.\n".encode())
-                shown.end()
+                print(f"{why}.")
                 return
-            values = self._values(filled)
+            values = {name: self._value(one) for name, one in filled.variables.items()}
             answers = [self._answer(*asked, cell) for asked in cell.asked]
-            shown = Shown(self._secrets | self._backend.secrets(self._placeholders().values()))
+            shown = Shown(self._secrets | self._backend.secrets(self._placeholders.values()))
             with self._backend.running(cell, shown):
                 try:
                     shell.run(filled, shown.write, values=values, fails=cell.fails, answers=answers)
@@ -88,50 +86,47 @@ class Bash:
         """End the shell."""
         self._backend.close()
 
+    @functools.cached_property
     def _placeholders(self) -> dict[str, Placeholder]:
-        if self._known is None:
-            self._known = declared_in(self._backend.folder)
-        return self._known
+        return declared_in(self._backend.folder)
+
+    def _value(self, placeholder: Placeholder) -> str:
+        """Return a placeholder's value, remembering a secret one."""
+        value = self._backend.value(placeholder)
+        if placeholder.secret:
+            self._secrets.add(value)
+        return value
 
     def _with_values(self, cell: ShellCell) -> ShellCell:
         """Return the cell with values for the placeholders in its declared writes."""
         return replace(cell, writes=tuple(self._put_in(one, "--writes") for one in cell.writes))
 
     def _put_in(self, text: str, option: str) -> str:
-        known = self._placeholders()
-
         def value(match: re.Match[str]) -> str:
-            if match[1] not in known or known[match[1]].secret:
+            placeholder = self._placeholders.get(match[1])
+            if placeholder is None or placeholder.secret:
                 raise Wrong(f"{option} names {match[0]}, which is not declared, or is a secret.")
-            return self._backend.value(known[match[1]])
+            return self._value(placeholder)
 
         return FORM.sub(value, text)
 
     def _answer(self, question: str, text: str, cell: ShellCell) -> Answer:
         """Return what is typed where the cell asks; a secret is a placeholder by itself."""
         whole = FORM.fullmatch(text)
-        if whole and (one := self._placeholders().get(whole[1])) and one.secret:
-            secret = self._backend.value(one)
-            self._secrets.add(secret)
-            return Answer(question, secret, secret=True)
+        if whole and (one := self._placeholders.get(whole[1])) and one.secret:
+            return Answer(question, self._value(one), secret=True)
         said = self._put_in(text, "--asked")
         return Answer(question, self._backend.answer(question, said, cell))
 
     def _read(self, cell: ShellCell, shell: Shell) -> Filled:
         try:
-            filled = fill(cell.parsed, self._placeholders())
+            filled = fill(cell.parsed, self._placeholders)
             check(cell.parsed, self._functions)
         except Refused as refused:
             shell.fail(f"an earlier cell was refused (line {refused.findings[0].line}).")
             raise
         self._functions |= functions_of(cell.parsed)
         return filled
-
-    def _values(self, filled: Filled) -> dict[str, str]:
-        """Return the variables' values, remembering the secret ones."""
-        values = {name: self._backend.value(one) for name, one in filled.variables.items()}
-        self._secrets |= {values[name] for name, one in filled.variables.items() if one.secret}
-        return values
 
 
 def _failure(error: RehearsalError, shown: Shown) -> CellFailed:
@@ -144,7 +139,7 @@ def _failure(error: RehearsalError, shown: Shown) -> CellFailed:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Install the strict `%%bash`, and refuse every other way to a shell."""
-    backend = _backend()
+    backend: Backend = Production() if PRODUCTION in os.environ else Rehearsal()
     bash = Bash(backend)
     register: Any = ipython.register_magic_function
     register(bash, "cell", "bash")
@@ -178,12 +173,11 @@ def _note_failure(backend: Production, result: Any) -> None:
 def _check(backend: Backend, lines: list[str]) -> list[str]:
     """Return a cell unchanged; raise CellFailed if it must not run here."""
     source = "".join(lines)
+    if not lines or source.startswith(("%rehearsal_", "%%rehearsal_")):
+        return lines
     try:
-        if source.startswith(("%rehearsal_", "%%rehearsal_")):
-            return lines
-        if lines:
-            _check_python(source)
-            backend.check(source)
+        _check_python(source)
+        backend.check(source)
     except RehearsalError as error:
         raise CellFailed(f"This cell failed: {error}.") from None
     return lines
@@ -191,20 +185,14 @@ def _check(backend: Backend, lines: list[str]) -> list[str]:
 
 def _check_python(source: str) -> None:
     """Raise Wrong for a shell command without a magic, which Python would call a syntax error."""
-    first = source.split(maxsplit=1)[0] if source.strip() else ""
     try:
         ast.parse(source)
     except SyntaxError:
+        first = (source.split(maxsplit=1) or [""])[0]
         if shutil.which(first):
             raise Wrong(f"`{first}` is a shell command: write %%bash above it") from None
 
 
-def _backend() -> Backend:
-    return Production() if PRODUCTION in os.environ else Rehearsal()
-
-
 def _refuse(*arguments: object, **options: object) -> NoReturn:
-    raise CellFailed(
-        "This cell failed: only %%bash may run shell commands here; any other way would hide their"
-        " failures."
-    )
+    why = "any other way would hide their failures"
+    raise CellFailed(f"This cell failed: only %%bash may run shell commands here; {why}.")

@@ -58,14 +58,12 @@ class _Parser(argparse.ArgumentParser):
 _PARSER = _Parser("%%bash", add_help=False, allow_abbrev=False)
 _PARSER.add_argument("--fails", type=int, choices=range(1, 256), metavar="STATUS")
 _PARSER.add_argument("--root", action="store_true")
-_PARSER.add_argument("--writes", action="append", default=[], metavar="REFERENCE")
+_PARSER.add_argument("--writes", action="append", metavar="REFERENCE")
 _PARSER.add_argument("--store", choices=STORES, default="")
 _PARSER.add_argument("--answers", default="", metavar="WORDS")
 _PARSER.add_argument("--unsent", action="store_true")
 _PARSER.add_argument("--any-order", action="store_true")
-_PARSER.add_argument(
-    "--asked", action="append", default=[], nargs=2, metavar=("QUESTION", "ANSWER")
-)
+_PARSER.add_argument("--asked", action="append", nargs=2, metavar=("QUESTION", "ANSWER"))
 
 
 def read_cell(line: str, script: str) -> ShellCell:
@@ -77,17 +75,8 @@ def read_cell(line: str, script: str) -> ShellCell:
     read = _PARSER.parse_args(words)
     if read.unsent and not (read.fails and read.writes):
         _PARSER.error("--unsent is for a cell that --fails, and says what it --writes")
-    return ShellCell(
-        script.removesuffix("\n"),
-        read.fails,
-        read.root,
-        tuple(read.writes),
-        read.answers,
-        read.store,
-        read.unsent,
-        read.any_order,
-        tuple((question, answer) for question, answer in read.asked),
-    )
+    lists = {"writes": tuple(read.writes or ()), "asked": tuple(map(tuple, read.asked or ()))}
+    return ShellCell(script.removesuffix("\n"), **{**vars(read), **lists})
 
 
 @functools.cache  # so that text and notebook share what was parsed

@@ -4,21 +4,16 @@ A value reaches bash as a quoted variable, never as text in the script: so it ma
 no message that quotes the script can leak it.
 """
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from rehearsal.cell.grammar import Finding, Refused
-from rehearsal.cell.syntax import FORM, Script, places
+from rehearsal.cell.syntax import FORM, Script, line_of, places
 from rehearsal.errors import CannotCheck, Wrong
-
-_SHORTEST_FORM = 4
 
 
 @dataclass(frozen=True)
@@ -43,29 +38,24 @@ def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
 
     Raises Wrong for an incomplete declaration.
     """
-    found = {}
     try:
         entries = dict(metadata.get("rehearsal", {}).get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
-        raise Wrong(
-            "What the header declares under `rehearsal: placeholders:` is no table of placeholders."
-        ) from error
-    for name, entry in entries.items():
-        try:
-            value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
-            found[name] = Placeholder(
-                name, str(entry["what"]), value, bool(entry.get("secret", False))
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise Wrong(
-                f"The placeholder <{name}> is declared without {error}: give it `what` and"
-                " `rehearsal`."
-            ) from error
-        if not value:
-            raise Wrong(
-                f"The placeholder <{name}> has no value for the rehearsal: give it one under"
-                " `rehearsal`."
-            )
+        why = "is no table of placeholders."
+        raise Wrong(f"What the header declares under `rehearsal: placeholders:` {why}") from error
+    return {name: _declared(name, entry) for name, entry in entries.items()}
+
+
+def _declared(name: str, entry: Mapping[str, Any]) -> Placeholder:
+    this = f"The placeholder <{name}>"
+    try:
+        value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
+        found = Placeholder(name, str(entry["what"]), value, bool(entry.get("secret", False)))
+    except (KeyError, TypeError, AttributeError) as error:
+        why = f"is declared without {error}: give it `what` and `rehearsal`."
+        raise Wrong(f"{this} {why}") from error
+    if not value:
+        raise Wrong(f"{this} has no value for the rehearsal: give it one under `rehearsal`.")
     return found
 
 
@@ -82,9 +72,8 @@ def header(path: Path) -> dict[str, Any] | None:
         metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
         first = str(error).partition("\n")[0]
-        raise CannotCheck(
-            f"{path.name} cannot be read as a notebook: {first}. Mend its text."
-        ) from error
+        why = f"cannot be read as a notebook: {first}. Mend its text."
+        raise CannotCheck(f"{path.name} {why}") from error
     found = metadata.get("jupyter") if isinstance(metadata, dict) else None
     return found if isinstance(found, dict) else None
 
@@ -101,10 +90,8 @@ def declared_in(folder: Path) -> dict[str, Placeholder]:
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata).items():
             if found.setdefault(name, placeholder) != placeholder:
-                raise Wrong(
-                    f"{path.name} declares <{name}> differently from another notebook: let them"
-                    " agree."
-                )
+                why = "differently from another notebook: let them agree."
+                raise Wrong(f"{path.name} declares <{name}> {why}")
     return found
 
 
@@ -127,56 +114,32 @@ def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
     """Fill in a script's placeholders; raise Refused for one that cannot be filled in."""
     variables, put = dict[str, Placeholder](), dict[int, str]()
     for match in FORM.finditer(script.source):
-        kinds = _kinds(script, match)
+        kinds = places(script.node_at(match))
         if "comment" in kinds:
             continue
-        placeholder = _known(script, match, kinds, known)
-        variable = f"PLACEHOLDER_{list(known).index(placeholder.name) + 1}"
-        variables[variable] = placeholder
+        if why := _why_not(match, kinds, known):
+            raise Refused([Finding(line_of(match), why)])
+        variable = f"PLACEHOLDER_{list(known).index(match[1]) + 1}"
+        variables[variable] = known[match[1]]
         quotes = "" if kinds & {"string", "heredoc_body"} else '"'
         put[match.start()] = f"{quotes}${{{variable}}}{quotes}"
-    cuts = [*script.statements, len(script.source)]
     statements = (
         (script.source.count("\n", 0, begin), _replaced(script.source, begin, end, put))
-        for begin, end in pairwise(cuts)
+        for begin, end in pairwise((*script.statements, len(script.source)))
     )
     return Filled(script.source, tuple(statements), variables)
 
 
+def _why_not(match: re.Match[str], kinds: set[str], known: Mapping[str, Placeholder]) -> str:
+    """Return why a placeholder cannot be filled in where it stands, or nothing."""
+    if "literal" in kinds:
+        return f"{match[0]} stands inside quotes where nothing is filled in; use double quotes"
+    if match[1] not in known:
+        undeclared = "is not declared; to bash it is two redirections. Declare the placeholder"
+        return f"{match[0]} {undeclared}"
+    return ""
+
+
 def _replaced(source: str, begin: int, end: int, put: Mapping[int, str]) -> str:
     """Return a part of a source with the placeholders that begin at given places filled in."""
-    parts = []
-    for match in FORM.finditer(source, begin, end):
-        parts += [source[begin : match.start()], put.get(match.start(), match[0])]
-        begin = match.end()
-    return "".join(parts) + source[begin:end]
-
-
-def _kinds(script: Script, match: re.Match[str]) -> set[str]:
-    """Return the types of nodes around a placeholder: a string, a heredoc, a comment."""
-    start = len(script.source[: match.start()].encode())
-    return places(script.tree.descendant_for_byte_range(start, start + len(match[0].encode())))
-
-
-def _known(
-    script: Script, match: re.Match[str], kinds: set[str], known: Mapping[str, Placeholder]
-) -> Placeholder:
-    if "literal" in kinds:
-        why = f"{match[0]} stands inside quotes where nothing is filled in; use double quotes"
-    elif match[1] not in known:
-        why = f"{match[0]} is not declared; to bash it is two redirections. Declare the placeholder"
-    else:
-        return known[match[1]]
-    raise Refused([Finding(script.source.count("\n", 0, match.start()) + 1, why)])
-
-
-def forms(secret: str) -> set[str]:
-    """Return the forms in which a secret could be printed: plain, JSON, URL-encoded, base64."""
-    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
-    found = {secret, json.dumps(secret)[1:-1]} | encoded | small
-    for offset in range(3):
-        data = b"\0" * offset + secret.encode()
-        text = base64.b64encode(data).decode()
-        found.add(text[(0, 2, 3)[offset] : len(text) - (0, 3, 2)[len(data) % 3]])
-    return {form for form in found if len(form) >= _SHORTEST_FORM}
+    return FORM.sub(lambda form: put.get(begin + form.start(), form[0]), source[begin:end])

@@ -6,23 +6,22 @@ the person types each full reference; without a person, or with another answer, 
 
 import base64
 import contextlib
+import functools
 import getpass
 import json
 import os
 import re
 import shlex
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.lost import Watch
 from rehearsal.cell.options import NOT_HERE, ShellCell, split_magic
-from rehearsal.cell.placeholders import Filled, Placeholder, runbooks
+from rehearsal.cell.placeholders import Placeholder, runbooks
 from rehearsal.cell.record import HIDDEN, Record, named_by, read_whole, values_of
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import Wrong
@@ -37,7 +36,17 @@ VERB = "rehearsal_run"
 
 
 class Production:
-    """The person's own machine."""
+    """The person's own machine.
+
+    Attributes:
+        _state: a script that makes a new shell as the last one was after its last good cell.
+        _values: what the person gave for placeholders, by name.
+        _secret: the names of those that no record may hold.
+        _before: what was given before the person asked to change values.
+        _named: what each reference named at the end of the run that goes on.
+        _current: the source of the cell that runs.
+        _failed: the source of the cell that must run again, or be skipped, before another.
+    """
 
     def __init__(self) -> None:
         self.folder = Path.cwd()
@@ -52,7 +61,10 @@ class Production:
         self._current, self._failed = "", ""
         self._rehearsed = frozenset(_rehearsed(self.folder))
         self._record = Record.new(project.root / "runs", _notebook())
-        self._watch: Watch | None = None
+
+    @functools.cached_property
+    def _watch(self) -> Watch:
+        return Watch(self._record.file, self._command)
 
     def shell(self) -> Shell:
         """Return the shell, in the person's own environment.
@@ -62,14 +74,12 @@ class Production:
         if self._shell is None:
             engine = about.engine()
             self._record.add("start", notebook=_notebook(), **about.run(self.folder), engine=engine)
-            self._watch = Watch(self._record.file, self._command)
-            self._open_shell()
+            self._shell = self._new_shell()
             said = ", ".join(engine.values())
             print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file}", flush=True)
         elif self._shell.broken:
-            self._close_shell()
-            self._open_shell()
-        assert self._shell
+            self._shell.close()
+            self._shell = self._new_shell()
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
@@ -77,27 +87,25 @@ class Production:
         if placeholder.secret:
             self._secret.add(placeholder.name)
         if placeholder.name not in self._values:
-            ask = getpass.getpass if placeholder.secret else input
+            ask: Callable[[str], str] = getpass.getpass if placeholder.secret else input
             kept = self._before.get(placeholder.name, "")
             shown = "kept" if placeholder.secret else kept
             default = f" [{shown}, Enter keeps it]" if kept else ""
             prompt = f"{placeholder.what}\n<{placeholder.name}>{default}: "
-            answer = _ask(ask, prompt).strip() or kept
+            answer = _ask(ask, prompt) or kept
             if not answer:
-                why = f"<{placeholder.name}> was left empty, so the cell did not run."
-                self._record.add("refused", why=why)
-                raise Wrong(why)
+                self._refuse(f"<{placeholder.name}> was left empty, so the cell did not run.")
             self._values[placeholder.name] = answer
         return self._values[placeholder.name]
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return passwords and tokens of the environment and of Docker's logins."""
-        long = {name: value for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET}
-        return {value for name, value in long.items() if _SECRET_NAME.search(name)} | _stored()
+        named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
+        return {one for one in named | _stored() if len(one) >= _SHORTEST_SECRET}
 
     def answer(self, question: str, text: str, cell: ShellCell) -> str:
         """Return a reference that the person types to the guard; what else is asked, ask now."""
-        return text if text in cell.writes else _ask(input, f"{question} ").strip()
+        return text if text in cell.writes else _ask(input, f"{question} ")
 
     def failed(self, source: str) -> None:
         """Let no other cell run until this one has run again, or was skipped."""
@@ -110,35 +118,30 @@ class Production:
         try:
             self._guard(cell)
         except Wrong as error:
-            why = shown.hide(str(error))
-            self._record.add("refused", command=shown.hide(cell.script), why=why)
-            raise
-        before = self._digests(cell)
+            self._refuse(shown.hide(str(error)), command=shown.hide(cell.script))
         self._record.add(
             "cell",
             command=shown.hide(cell.script),
             values={name: self._told(name, shown) for name in self._values},
             writes=list(cell.writes),
-            before=before,
+            before=self._digests(cell),
         )
-        self._watch_over(cell.writes)
+        self._watch.over(self.shell().process, cell.writes)
         begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
             ended = {"status": cell.fails or 0, "well": True}
             self._state = self.shell().state()
         except Ended as error:
-            ended = {"status": error.code}
-            raise
-        except Interrupted:
-            ended = {"status": 130, "interrupted": True}
+            interrupted = {"interrupted": True} if isinstance(error, Interrupted) else {}
+            ended = {"status": error.code, **interrupted}
             raise
         finally:
             took = round(time.monotonic() - begin, 3)
             self._record.add("end", **ended, seconds=took, output=shown.text)
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
-            self._watch_over(())
+            self._watch.over(self.shell().process, ())
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return nothing: the cell itself says what this engine cannot do."""
@@ -151,19 +154,14 @@ class Production:
         """
         source = source.strip()
         if source not in self._rehearsed:
-            why = (
-                "no rehearsal has run this cell as it stands, so nothing was sent; rehearse it"
-                " (rehearsal refresh)"
-            )
             self.shell()
-            # not its text, which may hold what somebody put in for a placeholder
-            self._record.add("refused", why=why)
-            raise Wrong(why)
+            # without its text, which may hold what somebody put in for a placeholder
+            why = "so nothing was sent; rehearse it (rehearsal refresh)"
+            self._refuse(f"no rehearsal has run this cell as it stands, {why}")
         if self._failed not in ("", source):
-            raise Wrong(
-                "the cell that failed comes first: run it again, or go on without it with"
-                f" %{VERB} skip (%{VERB} values changes what you typed)"
-            )
+            again = f"run it again, or go on without it with %{VERB} skip"
+            how = f"{again} (%{VERB} values changes what you typed)"
+            raise Wrong(f"the cell that failed comes first: {how}")
         self._current, self._failed = source, ""
 
     def carry_out(self, verb: str, text: str) -> None:
@@ -189,29 +187,24 @@ class Production:
     def close(self) -> None:
         """End the shell and the run's record, and remove the scripts that it ran."""
         if self._shell:
-            self._close_shell()
+            self._shell.close()
             self._record.add("closed")
-        if self._watch:
             self._watch.close()
+
+    def _refuse(self, why: str, **what: object) -> NoReturn:
+        self._record.add("refused", **what, why=why)
+        raise Wrong(why)
 
     def _told(self, name: str, shown: Shown) -> str:
         """Return a value as a record may hold it; a short secret is hidden here alone."""
         value = self._values[name]
         return HIDDEN if name in self._secret or shown.hide(value) != value else value
 
-    def _open_shell(self) -> None:
-        self._shell = Shell(Path(tempfile.mkdtemp(prefix="rehearsal-")), self._state)
-        self._watch_over(())
-
-    def _close_shell(self) -> None:
-        assert self._shell
-        self._shell.close()
-        shutil.rmtree(self._shell.folder, ignore_errors=True)
-
-    def _watch_over(self, writes: Sequence[str]) -> None:
-        assert self._watch
-        assert self._shell
-        self._watch.over(self._shell.process, writes)
+    def _new_shell(self) -> Shell:
+        """Return a shell like the last one."""
+        shell = Shell(state=self._state)
+        self._watch.over(shell.process, ())
+        return shell
 
     def _skip(self, source: str) -> None:
         if not (over := source or self._failed):
@@ -239,57 +232,50 @@ class Production:
         moved = []
         for reference, then in self._named.items():
             now = self._digest(reference)
-            digest = now.get("digest") if isinstance(now, dict) else None
-            print(f"{reference}: {digest or now}")
+            print(f"{reference}: {now.get('digest') or now}")
             self._record.add("compared", after={reference: now})
-            if digest != then or not isinstance(now, dict) or "digest" not in now:
+            if "digest" not in now or now["digest"] != then:
                 moved.append(f"{reference} was {then} at the end of that run")
         if moved:
             raise Wrong(f"{'; '.join(moved)}: look at who has written it since, before you go on")
 
     def _guard(self, cell: ShellCell) -> None:
         """Ask for each reference; raise Wrong, before anything is sent, for another answer."""
-        if not cell.writes:
-            return
-        if os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
+        if cell.writes and os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
             raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
         for reference in cell.writes:
-            typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ").strip()
+            typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ")
             if typed != reference:
                 # what was typed is not kept: it may be a token in the wrong place
                 raise Wrong(f"that is not {reference}: nothing was sent")
             self._record.add("confirmed", typed=typed)
 
-    def _digests(self, cell: ShellCell) -> dict[str, object]:
+    def _digests(self, cell: ShellCell) -> dict[str, dict[str, Any]]:
         """Return what the project's digest command says of each reference."""
-        asked = cell.writes if self._command else ()
-        return {reference: self._digest(reference) for reference in asked}
+        return {one: self._digest(one) for one in cell.writes if self._command}
 
-    def _digest(self, reference: str) -> object:
+    def _digest(self, reference: str) -> dict[str, Any]:
         """Return what the digest command says, asked in the shell, with what it exports."""
         program, command = self._command.split()[0], f"{self._command} {shlex.quote(reference)}"
-        said = bytearray()
         asked = f"if {command} 2>&1; then :; fi"
-        there = (
-            f"if command -v {program} > /dev/null; then {asked}; else echo 'no {program} here'; fi"
-        )
+        there = f"command -v {program} > /dev/null"
+        said = ""
         try:
-            self.shell().run(Filled(there, ((0, there),), {}), said.extend, values={})
-            return json.loads(said)
-        except (ValueError, Wrong) as error:
-            return {"unknown": said.decode(errors="replace").strip() or str(error)}
+            said = self.shell().ask(f"if {there}; then {asked}; else echo 'no {program} here'; fi")
+            return dict(json.loads(said))
+        except (TypeError, ValueError, Wrong) as error:
+            return {"unknown": said.strip() or str(error)}
 
 
-def _ask(ask: object, prompt: str) -> str:
+def _ask(ask: Callable[[str], str], prompt: str) -> str:
     """Return a person's answer; raise Wrong if nobody can be asked."""
     from IPython.core.error import StdinNotImplementedError
 
     try:
-        return str(ask(prompt))  # type: ignore[operator] # input or getpass, which the kernel puts in their places
+        return ask(prompt).strip()
     except (StdinNotImplementedError, EOFError):
-        raise Wrong(
-            "nobody is there to ask: run it in JupyterLab or a terminal; nothing was sent"
-        ) from None
+        why = "run it in JupyterLab or a terminal; nothing was sent"
+        raise Wrong(f"nobody is there to ask: {why}") from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None
 
@@ -302,9 +288,8 @@ def _rehearsed(folder: Path) -> Iterator[str]:
         with contextlib.suppress(Exception):  # what cannot be read was not rehearsed
             notebook = json.loads(path.with_suffix(".ipynb").read_text())
             if notebook["metadata"]["kernelspec"]["name"] == KERNEL:
-                ran = {
-                    "".join(cell["source"]).strip() for cell in notebook["cells"] if _ran_well(cell)
-                }
+                well = filter(_ran_well, notebook["cells"])
+                ran = {"".join(cell["source"]).strip() for cell in well}
                 yield from ran & {cell.source.strip() for cell in jupytext.read(path).cells}
 
 
@@ -319,12 +304,12 @@ def _ran_well(cell: dict[str, Any]) -> bool:
 
 def _stored() -> set[str]:
     """Return the passwords that Docker has stored in its configuration."""
-    found = set()
+    found = set[str]()
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
         file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
         for login in json.loads(file.read_text()).get("auths", {}).values():
             found.add(base64.b64decode(login.get("auth", "")).decode().partition(":")[2])
-    return {password for password in found if len(password) >= _SHORTEST_SECRET}
+    return found
 
 
 def _notebook() -> str:

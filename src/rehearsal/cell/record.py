@@ -42,9 +42,8 @@ class Record:
             self.file.parent.mkdir(mode=0o700, exist_ok=True)
             _append(self.file, json.dumps(said, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise CannotCheck(
-                f"The record {self.file} cannot be written ({error.strerror}), so nothing runs."
-            ) from error
+            why = f"cannot be written ({error.strerror}), so nothing runs."
+            raise CannotCheck(f"The record {self.file} {why}") from error
 
 
 def read_record(file: Path) -> list[Event]:
@@ -83,20 +82,18 @@ def commands_done(events: Iterable[Event]) -> list[str]:
     """Return the commands of the cells that ended well or were skipped, in order."""
     done, running = list[str](), ""
     for event in events:
-        if event["event"] == "cell":
+        if event["event"] in ("cell", "skip"):
             running = event["command"]
-        elif event["event"] == "skip":
-            done.append(event["command"])
-        elif event["event"] == "end" and event.get("well"):
+        if event["event"] == "skip" or event.get("well"):
             done.append(running)
     return done
 
 
-def commands_skipped(events: Iterable[Event]) -> set[str]:
+def commands_skipped(events: Sequence[Event]) -> set[str]:
     """Return the commands of the cells that a person went past and has not run."""
-    told = list(events)
-    ran = commands_done(event for event in told if event["event"] != "skip")
-    return {event["command"] for event in told if event["event"] == "skip"} - set(ran)
+    skips = [event for event in events if event["event"] == "skip"]
+    ran = commands_done(event for event in events if event not in skips)
+    return {event["command"] for event in skips} - set(ran)
 
 
 def values_of(events: Iterable[Event]) -> dict[str, str]:
@@ -107,27 +104,23 @@ def values_of(events: Iterable[Event]) -> dict[str, str]:
 
 def named_by(events: Iterable[Event]) -> dict[str, object]:
     """Return the digest that each written reference named after the last write of a run."""
-    return {
-        reference: said.get("digest")
-        for event in events
-        if event["event"] in ("after", "lost")
-        for reference, said in event["after"].items()
-    }
+    written = [event["after"] for event in events if event["event"] in ("after", "lost")]
+    return {name: said.get("digest") for after in written for name, said in after.items()}
 
 
 def _append(file: Path, line: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    size = os.fstat(descriptor).st_size
-    try:
-        data = line.encode(errors="backslashreplace")
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fsync(descriptor)
-    except OSError:
-        os.ftruncate(descriptor, size)  # half a line would spoil the record for its readers
-        raise
-    finally:
-        os.close(descriptor)
+    def for_its_owner(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    with open(file, "ab", buffering=0, opener=for_its_owner) as record:
+        size, left = record.tell(), line.encode(errors="backslashreplace")
+        try:
+            while left:
+                left = left[record.write(left) :]
+            os.fsync(record.fileno())
+        except OSError:
+            record.truncate(size)  # half a line would spoil the record for its readers
+            raise
 
 
 def to_markdown(events: Sequence[Event]) -> str:
@@ -187,8 +180,6 @@ def fence(text: str, language: str) -> str:
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
-def _names(reference: str, when: str, said: Any) -> str:
-    if not isinstance(said, dict):
-        return f"- {reference}, {when}: {said}"
+def _names(reference: str, when: str, said: Event) -> str:
     user = f", as {said['user']}" if said.get("user") else ""
     return f"- {reference}, {when}: {said.get('digest') or said.get('unknown') or 'nothing'}{user}"

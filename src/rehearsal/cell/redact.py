@@ -1,55 +1,52 @@
 """A cell's output on its way to the notebook: decoded as it comes, without secrets."""
 
+import base64
 import codecs
+import json
 import re
 import sys
 from collections.abc import Iterable
-
-from rehearsal.cell.placeholders import forms
+from urllib.parse import quote, quote_plus
 
 _GITHUB = r"\b(?:gh[pousr]_|github_pat_)\w{16,}"
 """A GitHub token's form, hidden even if nobody declared it."""
 _BEGUN = re.compile(r"\b(?:gh[pousr]_|github_pat_)\w*$")
-_PREFIXES = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_")
+_PREFIXES = {"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}
+_LINE_END = re.compile(r"[\r\n]")
 _LONG = 16
+_SHORTEST_FORM = 4
 
 
 class Shown:
     """One cell's output without secrets, in any form of `forms`; `text` holds all of it."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = sorted(
-            {form for secret in secrets for form in forms(secret)}, key=len, reverse=True
-        )
-        self._begin = (*found, *_PREFIXES)
-        self._hidden = re.compile("|".join([*map(_pattern, found), _GITHUB]))
-        self.text = ""
+        found = {form for secret in secrets for form in forms(secret)}
+        longest_first = sorted(found, key=len, reverse=True)
+        self._hidden = re.compile("|".join([*map(_pattern, longest_first), _GITHUB]))
+        self._secrets = found | _PREFIXES
+        self._reach = 3 * max(map(len, self._secrets))  # each letter may have a line of its own
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._kept = ""
+        self._kept = self.text = ""
 
     def write(self, data: bytes) -> None:
         """Print what cannot be the beginning of a secret."""
         text = self._kept + self._decoder.decode(data)
-        cut = self._end_of_what_is_whole(text)
-        if begun := _BEGUN.search(text):
-            cut = min(cut, begun.start())
+        begun = _BEGUN.search(text)
+        cut = min(self._beginning(text), begun.start() if begun else len(text))
         for match in self._hidden.finditer(text):
             if match.start() < cut < match.end():
                 cut = match.start()
         self._kept = text[cut:]
         self._print(self.hide(text[:cut]))
 
-    def _end_of_what_is_whole(self, text: str) -> int:
-        """Return where a secret may begin at the end of a text; a long one may be wrapped."""
-        letters = [number for number, letter in enumerate(text) if letter not in "\r\n"]
-        joined = "".join(text[number] for number in letters)
-        cut = len(text)
-        for secret in self._begin:
-            said = joined if len(secret) > _LONG else text
-            begun = max((n for n in range(1, len(secret)) if said.endswith(secret[:n])), default=0)
-            if begun:
-                cut = min(cut, letters[-begun] if said is joined else len(text) - begun)
-        return cut
+    def _beginning(self, text: str) -> int:
+        """Return where all that follows is the beginning of a secret; without one, the end."""
+        for start in range(max(0, len(text) - self._reach), len(text)):
+            rest = _LINE_END.sub("", text[start:])
+            if rest and any(one.startswith(rest) and one != rest for one in self._secrets):
+                return start
+        return len(text)
 
     def end(self) -> None:
         """Print the rest."""
@@ -68,5 +65,16 @@ class Shown:
 
 def _pattern(form: str) -> str:
     """Return a pattern for a form of a secret; a long one may be wrapped, as base64 is."""
-    parts = map(re.escape, form)
-    return r"\r?\n?".join(parts) if len(form) > _LONG else "".join(parts)
+    return (r"\r?\n?" if len(form) > _LONG else "").join(map(re.escape, form))
+
+
+def forms(secret: str) -> set[str]:
+    """Return the forms in which a secret could be printed: plain, JSON, URL-encoded, base64."""
+    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    small = {re.sub("%..", lambda match: match[0].lower(), text) for text in encoded}
+    found = {secret, json.dumps(secret)[1:-1]} | encoded | small
+    for offset in range(3):
+        data = b"\0" * offset + secret.encode()
+        text = base64.b64encode(data).decode()
+        found.add(text[(0, 2, 3)[offset] : len(text) - (0, 3, 2)[len(data) % 3]])
+    return {form for form in found if len(form) >= _SHORTEST_FORM}

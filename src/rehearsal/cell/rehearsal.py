@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import NOBODY, NOT_HERE, ShellCell
-from rehearsal.cell.placeholders import Filled, Placeholder
+from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
@@ -17,7 +17,7 @@ from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
 
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
-_OF_THE_SHELL = ("_", "OLDPWD", "PWD", "SHLVL")
+_OF_THE_SHELL = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 
 class Rehearsal:
@@ -34,9 +34,8 @@ class Rehearsal:
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
         if not ROOM.is_dir():
-            raise CannotCheck(
-                "Not in a room: choose the kernel `rehearsal`, which runs shell cells in one."
-            )
+            why = "choose the kernel `rehearsal`, which runs shell cells in one."
+            raise CannotCheck(f"Not in a room: {why}")
         wait_until_ready()
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
@@ -55,12 +54,9 @@ class Rehearsal:
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return why a cell is not run on this engine, or nothing."""
-        store = read_engine(ENGINE).store if cell.store else ""
-        return (
-            f"{NOT_HERE}this cell holds with the store {cell.store} alone"
-            if store != cell.store
-            else ""
-        )
+        if cell.store and read_engine(ENGINE).store != cell.store:
+            return f"{NOT_HERE}this cell holds with the store {cell.store} alone"
+        return ""
 
     def check(self, source: str) -> None:
         """Accept every cell: nothing leaves the room."""
@@ -73,9 +69,8 @@ class Rehearsal:
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
         if cell.root and not can_run_containers():
-            raise CannotCheck(
-                "This cell needs root: only a room that root has made can run containers."
-            )
+            root = "only a room that root has made can run containers."
+            raise CannotCheck(f"This cell needs root: {root}")
         try:
             with self._answering(cell.answers):
                 yield
@@ -98,10 +93,7 @@ class Rehearsal:
 
     def _items(self, shell: Shell) -> set[str]:
         """Return what can be left behind: in the engine, in files, in the shell."""
-        exported = bytearray()
-        script = "compgen -e"
-        shell.run(Filled(script, ((0, script),), {}), exported.extend, values={})
-        names = {name for name in exported.decode().split() if name not in _OF_THE_SHELL}
+        names = {*shell.ask("compgen -e").split()} - _OF_THE_SHELL
         return items() | {f"variable {name}" for name in names}
 
     def close(self) -> None:
@@ -119,8 +111,7 @@ class Rehearsal:
         from rehearsal.room.scripted import words
 
         registry = self._registries[0]
-        script = None if said == NOBODY else words(said, registry.hosts[0])
-        return in_place_of(registry, script)
+        return in_place_of(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 
 
 def disagreement(cell: ShellCell, seen: Seen) -> str | None:
@@ -128,13 +119,11 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
 
     A cell that must fail declares what it would write if it could, so it may write less.
     """
-    declared = frozenset(cell.writes)
+    declared, repositories = frozenset(cell.writes), _repositories(cell.writes)
     if cell.unsent:
         sent = ", ".join(sorted(seen.wrote | seen.refused))
-        return (
-            f"it declares to send nothing (--unsent), and tried to write {sent}" if sent else None
-        )
-    repositories = {reference.rpartition(":")[0] for reference in declared}
+        why = f"it declares to send nothing (--unsent), and tried to write {sent}"
+        return why if sent else None
     if undeclared := sorted(seen.wrote - declared):
         return f"it wrote {', '.join(undeclared)} without declaring it{_DECLARE % undeclared[0]}"
     if undeclared := sorted(seen.refused - repositories):
@@ -142,7 +131,11 @@ def disagreement(cell: ShellCell, seen: Seen) -> str | None:
         return f"it would have written to {', '.join(undeclared)}, without declaring it{tag}"
     if cell.fails is None and (missing := sorted(declared - seen.wrote)):
         return f"it declares to write {', '.join(missing)}, and did not"
-    tried = seen.refused | {reference.rpartition(":")[0] for reference in seen.wrote}
+    tried = seen.refused | _repositories(seen.wrote)
     if cell.answers != NOBODY and (missing := sorted(repositories - tried)):
         return f"it declares to write to {', '.join(missing)}, and did not try to"
     return None
+
+
+def _repositories(references: Iterable[str]) -> set[str]:
+    return {reference.rpartition(":")[0] for reference in references}

@@ -1,4 +1,4 @@
-"""What bash and driver.bash overlook in one node of a script: a rule returns why it is refused.
+"""What bash and driver.bash overlook in one node of a script: `refuse` says why it is refused.
 
 Each statement of a cell is sourced by itself, and what fails in a substitution ends the shell. So
 only this is left to be read: where bash does not look at a status, and what would blind it.
@@ -10,15 +10,26 @@ from itertools import pairwise, takewhile
 
 from tree_sitter import Node
 
-from rehearsal.cell.context import (
+from rehearsal.cell.syntax import (
+    CONDITIONS,
+    ancestors,
     assignment_of,
+    child_of,
+    content,
+    inside,
+    is_condition_of,
+    is_in,
     is_last,
     is_negated,
     is_overlooked,
+    is_part_of_a_word,
     is_question,
     may_fail,
+    parse,
+    text,
+    walk,
+    words,
 )
-from rehearsal.cell.syntax import CONDITIONS, ancestors, parse, text, walk, words
 
 _FAILS = 'magic_args="--fails 1"'
 _BUILTINS = """
@@ -34,25 +45,28 @@ _SURE = {"arch", "date", "echo", "hostname", "id", "nproc", "printf", "pwd", "un
 """Programs whose failure need not be looked at: where bash looks at none, only they may stand."""
 _QUESTIONS = {"test", "[", "grep", "egrep", "fgrep", "zgrep", "cmp", "diff"}
 """What driver.bash asks in a way that a question that could not be asked is no "no"."""
-_LOOPS = {"for_statement", "c_style_for_statement", "while_statement"}
-_COMPOUND = {*_LOOPS, "compound_statement", "subshell", "if_statement", "case_statement"}
-_APART = {"subshell", "command_substitution", "process_substitution", "pipeline"}
+_LOOPS = ("for_statement", "c_style_for_statement", "while_statement")
+_COMPOUND = (*_LOOPS, "compound_statement", "subshell", "if_statement", "case_statement")
+_APART = ("subshell", "command_substitution", "process_substitution", "pipeline")
 """Where bash runs another process: the cell's shell does not know its jobs."""
 _WORKED_OUT = {"simple_expansion", "expansion", "arithmetic_expansion", "command_substitution"}
 _WORKED_OUT |= {"process_substitution"}
 _SHELLS = ("sh", "bash", "dash", "zsh", "ash", "ksh", "mksh")
 _LIKE_SHELLS = ("su", "runuser", "flock", "script")
 """Programs that give what stands behind -c to a shell."""
-_PLAIN = {"program", "command", "command_name", "word", "number", "string", "string_content"}
-_PLAIN |= {"raw_string", "comment", "concatenation", "variable_assignment", "variable_name"}
-_PLAIN |= {"simple_expansion", "expansion", "special_variable_name", "redirected_statement"}
-_PLAIN |= {"file_redirect", "file_descriptor"}
+_PLAIN_NODES = """
+program command command_name word number string string_content raw_string comment concatenation
+variable_assignment variable_name simple_expansion expansion special_variable_name
+redirected_statement file_redirect file_descriptor
+"""
+_PLAIN = frozenset(_PLAIN_NODES.split())
 """Nodes of a script for another shell in which a failure cannot be skipped."""
 _TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
-_SAYS = ("echo", "printf")
 _STRICT = re.compile(r"-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
+_LAX_OPTION = re.compile(r"inherit_errexit$|\$|-.*o", re.DOTALL)
+_SCRIPT_OPTION = re.compile(r"-[a-z]*c|--command")
 _COMPARES = re.compile(r"\s-(eq|ne|lt|le|gt|ge)\s")
-OVERLOOKED = (
+_OVERLOOKED = (
     "in a condition, and left of || or &&, bash overlooks failures inside this; run it before, and"
     " test its result"
 )
@@ -60,6 +74,16 @@ IN_A_WORD = (
     "a failure in this substitution could be lost; put it into a plain assignment of its own"
     " (name=$(…)) before"
 )
+_LAX_SHELL = (
+    "a shell in here goes on after a failure; give it one command, or -e and plain commands, or"
+    " write it into the cell"
+)
+_OUTLIVES = "what this starts would outlive the cell, or fail unseen; run it in the cell itself"
+_UNREAD = "what this runs is not read for failures that it hides; write it into the cell"
+_ALWAYS_REFUSED = {
+    **dict.fromkeys(("eval", "alias"), _UNREAD),
+    **dict.fromkeys(("disown", "coproc", "setsid", "nohup"), _OUTLIVES),
+}
 _WORKED_OUT_NAME = "the name of this command would be worked out; write it as it is"
 _NO_ANSWER = "in a condition, a {what} that is not there would count as a no; {instead}"
 
@@ -74,10 +98,8 @@ def _substitution(node: Node) -> str | None:
     if is_overlooked(node):
         names = _SURE if assignment is None else None
         lax = assignment is not None and not is_question(assignment)
-        return None if _is_simple(node, names, lax) else OVERLOOKED
-    if assignment is not None or _is_simple(node, None):
-        return None
-    return IN_A_WORD
+        return None if _is_simple(node, names, lax) else _OVERLOOKED
+    return None if assignment is not None or _is_simple(node, None) else IN_A_WORD
 
 
 def _is_simple(node: Node, names: set[str] | None, lax: bool = False) -> bool:
@@ -85,15 +107,11 @@ def _is_simple(node: Node, names: set[str] | None, lax: bool = False) -> bool:
 
     names: the only programs allowed. lax: variables may stand in the words.
     """
-    inner = [child for child in node.children if child.is_named and child.type != "comment"]
-    if len(inner) != 1 or not (lax or not any(map(_is_worked_out, _below(node)))):
+    inner = content(node)
+    if len(inner) != 1 or not (lax or not any(map(_is_worked_out, walk(inner[0])))):
         return False
-    pipe = inner[0].children if inner[0].type == "pipeline" else inner
-    return all(_is_program(one, names) for one in pipe if one.is_named)
-
-
-def _below(node: Node) -> Iterator[Node]:
-    return (one for child in node.children for one in walk(child))
+    pipe = inner[0].named_children if inner[0].type == "pipeline" else inner
+    return all(_is_program(one, names) for one in pipe)
 
 
 def _is_program(node: Node, names: set[str] | None) -> bool:
@@ -111,16 +129,16 @@ def _is_worked_out(node: Node) -> bool:
 
 
 def _list(node: Node) -> str | None:
-    if (node.parent is not None and node.parent.type == "list") or is_question(node):
+    if is_in(node, "list") or is_question(node):
         return None
-    parts = [*_parts(node)]
-    for n, (operator, right) in enumerate(parts[1:], 1):
-        asked = all(_is_asking(left) for _, left in parts[:n])
-        if operator == "||" and not may_fail(right) and not asked:
+    parts, asked = [*_parts(node)], True
+    for operator, command in parts:
+        if operator == "||" and not asked and not may_fail(command):
             return f"this waves a failure through; use if, or declare it ({_FAILS})"
-    ands = [n for n, (operator, _) in enumerate(parts) if operator == "&&"]
-    ends = parts[-1][0] == "||" and may_fail(parts[-1][1])
-    if not ands or ends or is_last(node):
+        asked = asked and _is_asking(command)
+    operator, command = parts[-1]
+    ends = operator == "||" and may_fail(command)
+    if ends or is_last(node) or all(operator != "&&" for operator, _ in parts):
         return None
     return "in `a && b` in here the failure of a is lost; put them on lines of their own, or use if"
 
@@ -138,7 +156,7 @@ def _parts(node: Node) -> Iterator[tuple[str, Node]]:
 def _is_asking(node: Node) -> bool:
     """Whether a command only asks: a test, grep and its like, or whether a command is there."""
     if node.type in ("negated_command", "redirected_statement"):
-        return any(_is_asking(child) for child in node.children if child.is_named)
+        return any(map(_is_asking, node.named_children))
     if node.type == "pipeline":
         return _is_asking(node.children[-1])
     if node.type == "command":
@@ -148,18 +166,17 @@ def _is_asking(node: Node) -> bool:
 
 
 def _heredoc(node: Node) -> str | None:
-    if any(child.is_missing for child in node.children):
+    start = child_of(node, "heredoc_start")
+    if start is None or any(child.is_missing for child in node.children):
         return _error(node)
-    start = next(child for child in node.children if child.type == "heredoc_start")
-    rest = node.text or b""
-    line = rest[start.end_byte - node.start_byte :].split(b"\n", 1)[0].decode()
-    if not re.search(r";|\|\||(?<!>)&(?!>)", line):
-        return None
-    return "what follows a heredoc on its line may hide a failure; put it on a line of its own"
+    line = (node.text or b"")[start.end_byte - node.start_byte :].partition(b"\n")[0].decode()
+    if re.search(r";|\|\||(?<!>)&(?!>)", line):
+        return "what follows a heredoc on its line may hide a failure; put it on a line of its own"
+    return None
 
 
 def _negation(node: Node) -> str | None:
-    whole = node.parent if node.parent is not None and is_negated(node, node.parent) else node
+    whole = node.parent if node.parent is not None and is_negated(node) else node
     if is_overlooked(whole) or is_question(whole) or is_last(whole):
         return None
     return f"a command after ! can never fail in here; use if, or declare it ({_FAILS})"
@@ -171,9 +188,14 @@ def _compound(node: Node) -> str | None:
         return _NO_ANSWER.format(what="value", instead="use [ … ]") if is_question(node) else None
     if node.type in CONDITIONS and (why := _condition(node)):
         return why
-    if node.parent is not None and node.parent.type == "function_definition":
-        return None
-    return OVERLOOKED if is_overlooked(node) else None
+    body = is_in(node, "function_definition")
+    return _OVERLOOKED if not body and is_overlooked(node) else None
+
+
+def _condition(node: Node) -> str | None:
+    """Several statements in a condition: only the last one's status is looked at."""
+    several = sum(is_condition_of(one, node) for one in content(node)) > 1
+    return _OVERLOOKED if several else None
 
 
 def _test_command(node: Node) -> str | None:
@@ -181,19 +203,10 @@ def _test_command(node: Node) -> str | None:
     return _NO_ANSWER.format(what="number", instead="use [ … ]") if doubtful else None
 
 
-def _condition(node: Node) -> str | None:
-    """Several statements in a condition: only the last one's status is looked at."""
-    inner = [*takewhile(lambda child: child.type not in ("then", "do_group"), node.children)]
-    several = [child for child in inner if child.is_named and child.type != "comment"][:-1]
-    return OVERLOOKED if several else None
-
-
 def _redirect(node: Node) -> str | None:
     """A file that cannot be opened is no answer."""
-    statement = node.parent
-    if statement is None or not is_question(statement):
-        return None
-    if re.fullmatch(r"\d*[<>&|]+\s*[\"']?(/dev/null|[012]|-)[\"']?", text(node)):
+    safe = re.fullmatch(r"\d*[<>&|]+\s*[\"']?(/dev/null|[012]|-)[\"']?", text(node))
+    if safe or node.parent is None or not is_question(node.parent):
         return None
     return _NO_ANSWER.format(what="file", instead="redirect before, or give the file by name")
 
@@ -205,40 +218,38 @@ def _expansion(node: Node) -> str | None:
 
 
 def _function(node: Node) -> str | None:
-    name = next((text(child) for child in node.children if child.type == "word"), "")
-    taken = name in BUILTINS | _QUESTIONS or name == "command_not_found_handle"
-    if taken or name.startswith("rehearsal_"):
+    name = text(node.child_by_field_name("name"))
+    if name in BUILTINS | _QUESTIONS or name == "command_not_found_handle":
         return f"{name} is the shell's own; give the function another name"
     return None
 
 
 def _job(node: Node) -> str | None:
     """A job of another process than the cell's shell."""
-    outer = [parent.type for parent in ancestors(node)]
-    if "binary_expression" in outer[:1]:
+    if is_in(node, "binary_expression"):
         return None
-    behind = [one.next_sibling for one in ancestors(node)]
-    inner = any(one is not None and one.type == "&" for one in behind)
-    if inner or {*outer} & {*_APART, "function_definition"}:
+    in_a_job = any(one.next_sibling and one.next_sibling.type == "&" for one in ancestors(node))
+    if in_a_job or inside(node, *_APART, "function_definition"):
         return "a job started in here cannot be waited for; start it in the cell"
     return None
 
 
 def _command(node: Node) -> str | None:
     name, *arguments = words(node)
-    prefix = [text(child) for child in node.children if child.type == "command_name"]
-    if re.search(r"[`{}*?(]", re.sub(r"\$\{\w+\}", "$", name)) or "$'" in "".join(prefix):
+    before = text(child_of(node, "command_name"))
+    if re.search(r"[`{}*?(]", re.sub(r"\$\{\w+\}", "$", name)) or "$'" in before:
         return _WORKED_OUT_NAME
-    if "$" in name and "/" not in name and not _is_safe_anywhere(node, arguments):
+    by_variable = "$" in name and "/" not in name
+    if by_variable and not _is_safe_anywhere(node, arguments):
         return _WORKED_OUT_NAME
-    if is_overlooked(node) and (why := _asks_badly(node, name)):
+    if is_overlooked(node) and (by_variable or name in ("eval", "source", ".")):
+        return _OVERLOOKED
+    if is_question(node) and (why := _no_answer(name)):
         return why
-    if prefix in (["command"], ["builtin"]) and name in _QUESTIONS | {"wait"}:
-        return f"this is not looked at as {name} alone is; leave out {prefix[0]}"
-    program = name.rpartition("/")[2]
-    if rule := _COMMANDS.get(program if program in (*_SHELLS, *_LIKE_SHELLS) else name):
-        return rule(node, arguments)
-    return None if name in (*_SAYS, *_QUESTIONS) else _shell_behind(node, arguments)
+    if before in ("command", "builtin") and name in _QUESTIONS | {"wait"}:
+        return f"this is not looked at as {name} alone is; leave out {before}"
+    why = _own_command(node, name, arguments)
+    return why or (_LAX_SHELL if _runs_lax_shell(node, name, arguments) else None)
 
 
 def _is_safe_anywhere(node: Node, arguments: list[str]) -> bool:
@@ -247,154 +258,118 @@ def _is_safe_anywhere(node: Node, arguments: list[str]) -> bool:
     In a statement of its own it may be anything: driver.bash looks again after it.
     """
     plain = bool(arguments) and re.match(r"[\w./]", arguments[0]) is not None
-    return plain or all(
-        one.type in ("program", "redirected_statement", "pipeline") for one in ancestors(node)
-    )
+    alone = ("program", "redirected_statement", "pipeline")
+    return plain or all(one.type in alone for one in ancestors(node))
 
 
-def _asks_badly(node: Node, name: str) -> str | None:
+def _no_answer(name: str) -> str | None:
     """Refuse what bash takes for a no though nothing was asked."""
-    if name in ("eval", "source", ".") or ("$" in name and "/" not in name):
-        return OVERLOOKED
-    if not is_question(node):
-        return None
     if "/" in name:
         return _NO_ANSWER.format(what="program", instead="put its folder on the PATH")
-    if name == "let":
-        return _NO_ANSWER.format(what="value", instead="use [ … ]")
-    return None
+    return _NO_ANSWER.format(what="value", instead="use [ … ]") if name == "let" else None
 
 
-def _return(node: Node, arguments: list[str]) -> str | None:
-    if any(ancestor.type == "function_definition" for ancestor in ancestors(node)):
-        return None
-    return "a return here would skip the rest of the cell and pass"
+def _own_command(node: Node, name: str, arguments: list[str]) -> str | None:
+    """Refuse what would end the shell, blind it, or outlive the cell."""
+    options = takewhile(lambda argument: argument != "--", arguments)
+    traps = {one.upper().removeprefix("SIG") for one in arguments[1:] or arguments} & _TRAPS
+    why = _ALWAYS_REFUSED.get(name)
+    match name:
+        case "return" if not inside(node, "function_definition"):
+            why = "a return here would skip the rest of the cell and pass"
+        case "break" | "continue" if not inside(node, *_LOOPS):
+            why = "there is no loop here to leave"
+        case "set" if not all(map(_STRICT.fullmatch, options)):
+            why = f"the cell might no longer notice failures; declare an expected one ({_FAILS})"
+        case "shopt" if any(map(_LAX_OPTION.match, arguments)):
+            why = "the cell would no longer notice failures"
+        case "trap" if traps:
+            why = f"the trap {', '.join(sorted(traps))} belongs to the shell that runs the cells"
+        case "exec" if arguments or is_overlooked(node):
+            why = "this would end the shell; run the program without exec"
+        case "source" | "." if is_in(_redirected(node), "list", "negated_command", *_APART):
+            why = "source the file in a statement of its own"
+        case "find" if _ignores_statuses(arguments):
+            why = "find passes whatever its -exec … ; ends with; end it with +"
+        case "!":
+            why = _negation(node)
+    return why
 
 
-def _leave_loop(node: Node, arguments: list[str]) -> str | None:
-    inside = any(ancestor.type in _LOOPS for ancestor in ancestors(node))
-    return None if inside else "there is no loop here to leave"
-
-
-def _set(node: Node, arguments: list[str]) -> str | None:
-    options = [*takewhile(lambda argument: argument != "--", arguments)]
-    if all(map(_STRICT.fullmatch, options)):
-        return None
-    return f"the cell might no longer notice failures; declare an expected one ({_FAILS})"
-
-
-def _shopt(node: Node, arguments: list[str]) -> str | None:
-    lax = "inherit_errexit" in arguments or any(
-        one.startswith("$") or (one[:1] == "-" and "o" in one) for one in arguments
-    )
-    return "the cell would no longer notice failures" if lax else None
-
-
-def _trap(node: Node, arguments: list[str]) -> str | None:
-    given = {one.upper().removeprefix("SIG") for one in arguments[1:] or arguments}
-    if taken := _TRAPS & given:
-        return f"the trap {', '.join(sorted(taken))} belongs to the shell that runs the cells"
-    return None
-
-
-def _spawner(node: Node, arguments: list[str]) -> str:
-    return "what this starts would outlive the cell, or fail unseen; run it in the cell itself"
-
-
-def _exec(node: Node, arguments: list[str]) -> str | None:
-    alone = not arguments and not is_overlooked(node)
-    return None if alone else "this would end the shell; run the program without exec"
-
-
-def _unread(node: Node, arguments: list[str]) -> str:
-    return "what this runs is not read for failures that it hides; write it into the cell"
-
-
-def _source(node: Node, arguments: list[str]) -> str | None:
-    statement = node.parent
-    if statement is not None and statement.type == "redirected_statement":
-        statement = statement.parent
-    apart = statement is not None and statement.type in {"list", "negated_command", *_APART}
-    return "source the file in a statement of its own" if apart else None
-
-
-def _find(node: Node, arguments: list[str]) -> str | None:
+def _ignores_statuses(arguments: list[str]) -> bool:
     runs = any(argument.startswith(("-exec", "-ok")) for argument in arguments)
-    lax = runs and (";" in arguments or "+" not in arguments)
-    return "find passes whatever its -exec … ; ends with; end it with +" if lax else None
+    return runs and (";" in arguments or "+" not in arguments)
 
 
-_LAX_SHELL = (
-    "a shell in here goes on after a failure; give it one command, or -e and plain commands, or"
-    " write it into the cell"
-)
+def _redirected(node: Node) -> Node:
+    """Return a command with its redirections."""
+    whole = node.parent
+    return whole if whole is not None and whole.type == "redirected_statement" else node
 
 
-def _shell_behind(node: Node, arguments: list[str]) -> str | None:
-    """Look for another shell behind a program, such as `docker run alpine sh -c …`."""
-    places = [n for n, word in enumerate(arguments) if re.split("[/=]", word)[-1] in _SHELLS]
-    for n in places:
-        rest = arguments[n + 1 :]
-        if any(re.fullmatch("-[a-z]*c", one) for one in rest) and _other_shell(node, rest):
-            return _LAX_SHELL
-        if not rest and _is_fed(node):
-            return _LAX_SHELL
-    return None
+def _runs_lax_shell(node: Node, name: str, arguments: list[str]) -> bool:
+    """Whether a command is, or starts, another shell that goes on after a failure.
+
+    Such as `sh -c …`, and `docker run alpine sh -c …`.
+    """
+    program = name.rpartition("/")[2]
+    has_script = any(map(_SCRIPT_OPTION.fullmatch, arguments))
+    if program in _SHELLS or (program in _LIKE_SHELLS and has_script):
+        return _goes_on(node, arguments)
+    if name in BUILTINS | _QUESTIONS | {"find"}:  # what they are given is no command, or looked at
+        return False
+    for n, word in enumerate(arguments, 1):
+        if re.split("[/=]", word)[-1] in _SHELLS:
+            given = any(map(_SCRIPT_OPTION.fullmatch, arguments[n:]))
+            fed = n == len(arguments) and _is_fed(node)
+            if fed or (given and _goes_on(node, arguments[n:])):
+                return True
+    return False
 
 
 def _is_fed(node: Node) -> bool:
     """Whether a command reads a pipe, a file or a heredoc."""
-    parent = node.parent
-    outer = parent if parent is not None and parent.type == "redirected_statement" else node
-    pipe = outer.parent
-    behind = pipe is not None and pipe.type == "pipeline" and pipe.children[0] != outer
-    return behind or "<" in text(outer)
+    whole = _redirected(node)
+    pipe = whole.parent
+    behind = pipe is not None and pipe.type == "pipeline" and pipe.children[0] != whole
+    return behind or "<" in text(whole)
 
 
-def _other_shell(node: Node, arguments: list[str]) -> str | None:
-    """Allow another shell for a file, for one plain command, or for several with -e."""
+def _goes_on(node: Node, arguments: list[str]) -> bool:
+    """Whether a shell goes on after a failure.
+
+    Not with a file, with one plain command, or with several and -e.
+    """
     flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
-    behind = [
-        script for flag, script in pairwise(node.children) if re.fullmatch("-[a-z]*c", text(flag))
-    ]
-    if not behind:
-        files = arguments[len(flags) :]
-        lax = any(
-            flag.startswith("+") or "s" in flag.lstrip("-") for flag in flags if flag[:2] != "--"
-        )
-        return None if files and not lax else _LAX_SHELL
-    quoted = [text(one)[1:-1] for one in behind if one.type in ("string", "raw_string")]
-    quoted += [text(one) for one in behind if one.type == "word"]
-    strict = any(re.fullmatch("-[a-z]*e[a-z]*", flag) for flag in flags)
-    strict = strict and not any(flag.startswith("+") for flag in flags)
-    if len(quoted) == len(behind) and all(_is_plain(one, strict) for one in quoted):
-        return None
-    return _LAX_SHELL
+    lax = any(flag.startswith("+") for flag in flags)
+    pairs = pairwise(node.children)
+    scripts = [one for flag, one in pairs if re.fullmatch("-[a-z]*c", text(flag))]
+    if not scripts:
+        reads = any("s" in flag for flag in flags if not flag.startswith("--"))
+        return lax or reads or len(flags) == len(arguments)
+    strict = not lax and any(re.fullmatch("-[a-z]*e[a-z]*", flag) for flag in flags)
+    return not all(_is_plain(script, strict) for script in scripts)
 
 
-def _like_shell(node: Node, arguments: list[str]) -> str | None:
-    given = any(re.fullmatch("-[a-z]*c|--command", one) for one in arguments)
-    return _other_shell(node, ["-c", *arguments]) if given else None
-
-
-def _is_plain(script: str, strict: bool) -> bool:
+def _is_plain(word: Node, strict: bool) -> bool:
     """Whether a script for another shell is one plain command, or `a && b`.
 
     Where it is strict, it may hold several.
     """
-    root = parse(script)
-    nodes = [*walk(root)]
-    single = sum(child.is_named for child in root.children) == 1
+    if word.type not in ("word", "string", "raw_string"):
+        return False
+    root = parse(text(word) if word.type == "word" else text(word)[1:-1])
+    single = len(root.named_children) == 1
     kinds = {*_PLAIN, "list"} if single else _PLAIN
-    plain = all(
-        node.type in kinds if node.is_named else node.type not in ("&", "||") for node in nodes
-    )
-    commands = [node for node in nodes if node.type == "command"]
-    lax = any(_command(node) or "$" in words(node)[0] for node in commands)
-    return plain and (strict or single) and not lax
+    for node in walk(root):
+        if node.type not in kinds if node.is_named else node.type in ("&", "||"):
+            return False
+        if node.type == "command" and (_command(node) or "$" in words(node)[0]):
+            return False
+    return strict or single
 
 
-RULES: dict[str, Callable[[Node], str | None]] = {
+_RULES: dict[str, Callable[[Node], str | None]] = {
     "ERROR": _error,
     "command_substitution": _substitution,
     "process_substitution": _substitution,
@@ -410,20 +385,17 @@ RULES: dict[str, Callable[[Node], str | None]] = {
     "elif_clause": _condition,
     **dict.fromkeys(_COMPOUND, _compound),
 }
-_COMMANDS: dict[str, Callable[[Node, list[str]], str | None]] = {
-    "return": _return,
-    "break": _leave_loop,
-    "continue": _leave_loop,
-    "set": _set,
-    "shopt": _shopt,
-    "trap": _trap,
-    "exec": _exec,
-    "source": _source,
-    ".": _source,
-    "find": _find,
-    "!": lambda node, _: _negation(node),
-    **dict.fromkeys(("eval", "alias"), _unread),
-    **dict.fromkeys(_SHELLS, _other_shell),
-    **dict.fromkeys(_LIKE_SHELLS, _like_shell),
-    **dict.fromkeys(("disown", "coproc", "setsid", "nohup"), _spawner),
-}
+
+
+def refuse(node: Node, functions: frozenset[str]) -> str | None:
+    """Return why a node is refused, or None.
+
+    functions: those that the script may call; where bash overlooks what fails in them, it must not.
+    """
+    if node.type == "command" and words(node)[0] in functions:
+        if is_overlooked(node):
+            return _OVERLOOKED
+        if is_part_of_a_word(node):
+            return IN_A_WORD
+    rule = _RULES.get(node.type)
+    return rule(node) if rule else None

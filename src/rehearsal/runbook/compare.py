@@ -167,7 +167,7 @@ def _found(mask: Mask, text: str) -> list[str]:
 
 def masks_of(settings: Settings) -> tuple[Mask, ...]:
     """Return the project's masks; none without a file of them."""
-    return load_masks(settings.mask_file) if settings.mask_file else ()
+    return load_masks(settings.masks) if settings.masks else ()
 
 
 def in_order(text: str) -> str:
