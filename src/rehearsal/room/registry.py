@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM, refused_log
-from rehearsal.room.scripted import Reply, Request, Script, start
-from rehearsal.room.tokens import PORT, pushes
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
+from rehearsal.room.scripted import Reply, Request, Script, Server
+from rehearsal.room.tokens import PORT, note_refused
 from rehearsal.settings import Registry
 
+HTTPS = 443
 _SECONDS = 10.0
 _PAUSE = 0.005
 
@@ -36,7 +37,7 @@ def write_configuration(registry: Registry) -> None:
         "version": "0.1",
         "log": {"level": "info", "formatter": "json"},
         "storage": {"filesystem": storage, "delete": {"enabled": True}},
-        "http": {"addr": f"{registry.address}:443", "tls": tls},
+        "http": {"addr": f"{registry.address}:{HTTPS}", "tls": tls},
     }
     if registry.tokens:
         host = registry.hosts[0]
@@ -45,10 +46,12 @@ def write_configuration(registry: Registry) -> None:
     configuration_file(registry).write_text(json.dumps(configuration))
 
 
-def note_refused(registry: Registry, repository: str) -> None:
-    """Log a refused push."""
-    with open(refused_log(registry.name), "a") as log:
-        log.write(f"{repository}\n")
+def answers(registry: Registry) -> bool:
+    """Whether something listens at a registry's address."""
+    with contextlib.suppress(OSError):
+        socket.create_connection((registry.address, HTTPS), timeout=1).close()
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -58,17 +61,16 @@ def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Requ
 
     def noted(request: Request) -> Reply:
         asked.append(request)
-        for repository in pushes(request.path):
-            note_refused(registry, repository)
+        note_refused(registry, request)
         return script(request) if script else Reply(500)
 
     _stop(registry)
+    server = Server((registry.address, HTTPS), noted) if script else None
     try:
-        with contextlib.ExitStack() as standing:
-            if script:
-                standing.callback(start(registry.address, 443, noted))
-            yield asked
+        yield asked
     finally:
+        if server:
+            server.stop()
         _start_again(registry)
 
 
@@ -78,21 +80,17 @@ def _stop(registry: Registry) -> None:
     wanted = str(configuration_file(registry))
     for process in psutil.process_iter(["cmdline"]):
         if wanted in (process.info["cmdline"] or []):
-            process.send_signal(signal.SIGKILL)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.wait(_SECONDS)
+            process.kill()
+            psutil.wait_procs([process], _SECONDS)
             return
-    raise CannotCheck(
-        f"The room's {registry.name} does not run, so nothing can stand in its place."
-    )
+    raise CannotCheck(f"The room's {registry.name} does not run: nothing can stand in its place.")
 
 
 def _start_again(registry: Registry) -> None:
     """Have init.py restart what is stopped."""
     os.kill(1, signal.SIGUSR1)
     end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection((registry.address, 443), 1):
-            return
+    while not answers(registry):
+        if time.monotonic() > end:
+            raise CannotCheck(f"The room's {registry.name} does not start again.")
         time.sleep(_PAUSE)
-    raise CannotCheck(f"The room's {registry.name} does not start again.")
