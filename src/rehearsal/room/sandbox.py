@@ -12,16 +12,17 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM
-from rehearsal.room.supervisor import Pipes, supervise
+from rehearsal.room.supervisor import Runner, supervise
+from rehearsal.room.users import choose_outer_user
 from rehearsal.room.walls import Inside, seal
 from rehearsal.settings import Settings
 
@@ -33,9 +34,6 @@ PROGRAMS = {
     "docker-registry": "docker-registry",
 }
 """Programs that a room runs, each with its Debian package; an engine set may have some."""
-_USERS = 65536
-_FIRST_USER = 2_100_000_000
-"""Root's rooms run as this user, a number that nobody has: nothing on the machine is theirs."""
 _LARGE = (".venv", "node_modules")
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 """Files that mark a container of Docker's or Podman's."""
@@ -87,10 +85,8 @@ def open_room(
     """
     engine = choose_engine(settings)
     check_machine(engine)
-    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
 
-    def enter(containers: bool) -> NoReturn:
-        seal(inside, containers)
+    def begin() -> NoReturn:
         for number in os.listdir("/proc/self/fd")[3:]:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(number), False)
@@ -99,7 +95,8 @@ def open_room(
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    return _fork(enter, _first_user(inside), in_terminal)
+    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
+    return _fork(inside, begin, in_terminal)
 
 
 def _start_beside(command: list[str], environment: dict[str, str]) -> int:
@@ -112,13 +109,11 @@ def probe(settings: Settings) -> None:
     """Make a room's walls and run nothing; raise CannotCheck where that fails."""
     engine = choose_engine(settings)
     check_machine(engine)
-    inside = _inside(settings, engine, {})
 
-    def enter(containers: bool) -> NoReturn:
-        seal(inside, containers)
+    def begin() -> NoReturn:
         os._exit(0)
 
-    _fork(enter, _first_user(inside), in_terminal=False).wait()
+    _fork(_inside(settings, engine, {}), begin, in_terminal=False).wait()
 
 
 def check_machine(engine: Engine) -> None:
@@ -132,94 +127,48 @@ def check_machine(engine: Engine) -> None:
             raise CannotCheck(f"{missing}: install the Debian package {package}.")
 
 
-def _first_user(inside: Inside) -> int:
-    """Return the user that the room's root is outside: this user; for root nobody.
+def _fork(inside: Inside, begin: Callable[[], NoReturn], in_terminal: bool) -> Room:
+    """Return a room whose process 1 seals itself in and then calls `begin`."""
 
-    Root stays root where nobody may not read what the room needs.
-    """
-    if os.geteuid() != 0:
-        return os.geteuid()
-    needed = [*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable)]
-    needed += Path(rehearsal.__file__).parent.rglob("*.*")
-    needed += inside.work.glob("**/*") if inside.work else ()
-    free = all(_may_map_nobody(kind) for kind in ("uid", "gid"))
-    return _FIRST_USER if free and all(map(_all_may_read, needed)) else 0
+    def enter(containers: bool) -> NoReturn:
+        seal(inside, containers)
+        begin()
 
-
-def _may_map_nobody(kind: str) -> bool:
-    """Whether those numbers can be mapped; a container may have only a few of its own."""
-    return any(
-        first <= _FIRST_USER and first + count >= _FIRST_USER + _USERS
-        for first, count in _ranges_here(kind)
-    )
-
-
-def _ranges_here(kind: str) -> list[tuple[int, int]]:
-    """Return the ranges of user or group numbers of this namespace: first number and count."""
-    lines = Path(f"/proc/self/{kind}_map").read_text().splitlines()
-    return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
-
-
-def _all_may_read(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        mode = path.stat().st_mode
-        return bool(mode & stat.S_IROTH) and (not stat.S_ISDIR(mode) or bool(mode & stat.S_IXOTH))
-    return True
-
-
-def _fork(enter: Callable[[bool], NoReturn], first_user: int, in_terminal: bool) -> Room:
+    outer_user = choose_outer_user(_needed(inside))
     alive, kept_alive = os.pipe()
     report, told = os.pipe()
-    mapped, say_mapped = os.pipe()
     supervisor = os.fork()
     if not supervisor:
-        for ours in (kept_alive, report, say_mapped):
-            os.close(ours)
+        os.close(kept_alive)
+        os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(enter, first_user, Pipes(alive, told, mapped))
-    for theirs in (alive, told, mapped):
-        os.close(theirs)
-    try:
-        return Room(supervisor, _first_process(first_user, report, say_mapped), kept_alive)
-    except CannotCheck:
-        os.close(kept_alive)
-        os.waitpid(supervisor, 0)
-        raise
+        supervise(enter, outer_user, Runner(alive, told))
+    os.close(alive)
+    os.close(told)
+    said = _read_report(report)
+    room = Room(supervisor, said.get("pid", 0), kept_alive)
+    if "error" in said:
+        room.close()
+        raise CannotCheck(_advice(said["error"], said["number"]))
+    return room
 
 
-def _first_process(first_user: int, report: int, say_mapped: int) -> int:
-    """Follow the supervisor's report; return the PID of the room's process 1."""
-    pid = 0
+def _needed(inside: Inside) -> Iterator[Path]:
+    """Yield the files that a room must be able to read."""
+    yield from (*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable))
+    yield from Path(rehearsal.__file__).parent.rglob("*.*")
+    if inside.work:
+        yield from inside.work.glob("**/*")
+
+
+def _read_report(report: int) -> dict[str, Any]:
+    """Return what was reported until process 1 has become init.py, or has failed to."""
+    said: dict[str, Any] = {}
     with open(report) as lines:
-        for message in map(json.loads, lines):
-            if "error" in message:
-                raise CannotCheck(_advice(message["error"], message["number"]))
-            if "unshared" in message:
-                # closed in any case: the other end waits
-                with os.fdopen(say_mapped, "wb", buffering=0) as mapped:
-                    _map_users(message["unshared"], first_user)
-                    mapped.write(b"1")
-            pid = message.get("pid", pid)
-    return pid
-
-
-def _map_users(maker: int, first: int) -> None:
-    """Map the room's root, and for root other users too, as images hold files of theirs.
-
-    Where nobody cannot be mapped, each number maps to itself, range by range: one line may not span
-    two ranges (as in rootlesskit).
-    """
-    root = os.geteuid() == 0
-    try:
-        Path(f"/proc/{maker}/setgroups").write_text("allow" if root else "deny")
-        for kind, user in (("uid", first), ("gid", first if root else os.getegid())):
-            own = [(start, start, count) for start, count in _ranges_here(kind) if start < _USERS]
-            mapped = own if root and not first else [(0, user, _USERS if root else 1)]
-            lines = (f"{a} {b} {min(count, _USERS - a)}" for a, b, count in mapped)
-            Path(f"/proc/{maker}/{kind}_map").write_text("\n".join(lines))
-    except OSError as error:
-        raise CannotCheck(_advice(f"map users: {error.strerror}", error.errno or 0)) from error
+        for line in lines:
+            said |= json.loads(line)
+    return said
 
 
 def _path(engine: Engine) -> str:

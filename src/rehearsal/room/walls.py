@@ -78,11 +78,11 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
 def _trees(inside: Inside) -> dict[str, int]:
     """Return copies of the mounts that the room shows, the system's first."""
     system = [f"/{name}" for name in _SYSTEM if os.path.isdir(f"/{name}")]
-    places = [path for path in system if not os.path.islink(path)]
+    trees = {path: linux.clone_tree(path) for path in system if not os.path.islink(path)}
     for path in map(str, inside.visible):
-        if not any(f"{path}/".startswith(f"{other}/") for other in places):
-            places.append(path)
-    return {path: linux.clone_tree(path) for path in places}
+        if not any(f"{path}/".startswith(f"{other}/") for other in trees):
+            trees[path] = linux.clone_tree(path)
+    return trees
 
 
 def _new_root(inside: Inside, trees: dict[str, int]) -> None:
@@ -118,7 +118,7 @@ def _make_folders(inside: Inside) -> None:
         WORK.mkdir()
     else:
         _copy_work(inside.work)
-    PROJECT.symlink_to(inside.visible[0] if inside.visible else "/")
+    PROJECT.symlink_to(inside.visible[0])
     (ROOM / "hosts").write_text(inside.hosts)
     for name, content in inside.files.items():
         with open(os.open(ROOM / name, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
@@ -144,10 +144,8 @@ def _processes() -> None:
             linux.make_read_only(f"/proc/{name}")
     linux.mount(f"/proc/self/fd/{network}", "/proc/sys/net", flags=MS_BIND)
     os.close(network)
-    for scope in (
-        "all",
-        "default",
-    ):  # the engine's idle bridge would make a connection wait instead of fail
+    for scope in ("all", "default"):
+        # the engine's idle bridge would make a connection wait instead of fail
         Path(f"/proc/sys/net/ipv4/conf/{scope}/ignore_routes_with_linkdown").write_text("1")
 
 
@@ -159,9 +157,8 @@ def _devices() -> None:
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(f"/proc/self/{target}", f"/dev/{name}")
     os.mkdir("/dev/pts")
-    linux.mount(
-        "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"
-    )
+    terminals = "newinstance,ptmxmode=0666,mode=620"
+    linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
     os.symlink("pts/ptmx", "/dev/ptmx")
     os.mkdir("/dev/shm")
     _fresh("/dev/shm", "64m", "1777")
