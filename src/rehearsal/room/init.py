@@ -148,8 +148,8 @@ def _daemon(name: str, command: list[str], **more: str) -> _Service:
 def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
     """Start dockerd, with storage drivers that need nothing of the kernel: outputs do not vary."""
     folder = ROOM / "engine"
-    old = engine.series.startswith("20.")
-    features = {} if old else {"containerd-snapshotter": engine.store == CONTAINERD}
+    has_two_stores = engine.major > 20
+    features = {"containerd-snapshotter": engine.store == CONTAINERD} if has_two_stores else {}
     (folder / "daemon.json").write_text(json.dumps({"features": features}))
     if engine.plugins:
         (ROOM / "home/.docker").mkdir(mode=0o700)
