@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
-from rehearsal.cell.grammar import Finding, Refused, check, functions_of
-from rehearsal.cell.options import ShellCell
+from rehearsal.cell.grammar import Refused, check, functions_of
 from rehearsal.cell.placeholders import Placeholder, fill
 from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, python_tree, walk, words
 from rehearsal.errors import Wrong
@@ -22,6 +22,7 @@ from rehearsal.settings import Settings
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
 _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
+_REGISTRIES = "[[tool.rehearsal.registries]]"
 _READS = (
     ("docker", "pull"),
     ("docker", "manifest", "inspect"),
@@ -57,21 +58,18 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
         text, executed, known = runbook.text, runbook.executed, runbook.placeholders
     except Wrong as error:
         return [Problem(runbook.name, None, str(error))]
+    again = f"Run `rehearsal refresh {runbook.name}`."
     found: list[Found] = [(None, what) for what in blocks_passed_over(runbook)]
     found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
-        found.append((None, f"text and executed notebook have drifted: {difference}. {{again}}"))
-    found += [(cell, "was never executed. {again}") for cell in executed.code if not cell.executed]
+        found.append((None, f"text and executed notebook have drifted: {difference}. {again}"))
+    found += [(cell, f"was never executed. {again}") for cell in executed.code if not cell.executed]
     found += [(cell, what) for cell in executed.code for what in outputs_passed_over(cell)]
     readable = [cell for cell in executed.code if _is_readable(cell)]
     found += _unchecked(readable) if len(readable) == len(executed.code) else ()
     found += _not_read_back(readable, settings.readers, known)
     found += _elsewhere(text, settings)
-    again = f"Run `rehearsal refresh {runbook.name}`."
-    return [
-        Problem(runbook.name, cell.first_line if cell else None, what.replace("{again}", again))
-        for cell, what in found
-    ]
+    return [Problem(runbook.name, cell.first_line if cell else None, what) for cell, what in found]
 
 
 Found = tuple[Cell | None, str]
@@ -88,7 +86,7 @@ def _of_cells(
         yield from ((cell, what) for what in _would_hide(cell))
         try:
             if cell.shell is None:
-                _check_python(cell.source, modules)
+                yield from ((cell, what) for what in _of_python(cell.source, modules))
             else:
                 fill(cell.shell.parsed, known)
                 check(cell.shell.parsed, functions)
@@ -115,39 +113,32 @@ def _would_hide(cell: Cell) -> Iterator[str]:
             yield f"holds the comment {line}: what it ends with would not be checked"
 
 
-def _check_python(source: str, modules: Sequence[str]) -> None:
-    """Raise Refused for a Python cell that could start a program.
+def _of_python(source: str, modules: Sequence[str]) -> Iterator[str]:
+    """Find what in a Python cell could start a program.
 
     Parsed as IPython does, so that no spelling is missed.
     """
     try:
-        tree = python_tree(source)
+        nodes: Iterator[Any] = ast.walk(python_tree(source))
     except SyntaxError as error:
-        raise Refused([Finding(error.lineno or 1, f"is no Python: {error.msg}")]) from error
-    ways = [way for node in ast.walk(tree) for way in _ways_out(node, modules)]
-    if ways:
-        reason = "only a ```bash fence may run commands"
-        raise Refused([Finding(line, f"{way}: {reason}") for line, way in ways])
+        yield f"line {error.lineno or 1}: is no Python: {error.msg}"
+        return
+    for node in nodes:
+        for way in _ways_out(node, modules):
+            yield f"line {node.lineno}: {way}: only a ```bash fence may run commands"
 
 
-def _ways_out(node: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]]:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-        first = node.args[0] if node.args else None
-        argument = first.value if isinstance(first, ast.Constant) else None
+def _ways_out(node: Any, modules: Sequence[str]) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if name in _CALLS:
-            yield (
-                node.lineno,
-                f"a magic, or a shell command that %%bash does not see ({name} {argument!r})",
-            )
+            argument = ast.unparse(node.args[0]) if node.args else ""
+            yield f"a magic, or a shell command that %%bash does not see ({name} {argument})"
     elif isinstance(node, ast.Import | ast.ImportFrom):
         aliases = [alias.name for alias in node.names]
         for module in [node.module] if isinstance(node, ast.ImportFrom) else aliases:
             if not any(f"{module}.".startswith(f"{known}.") for known in modules):
-                yield (
-                    node.lineno,
-                    f"imports {module}, which is none of the modules in [tool.rehearsal]",
-                )
+                yield f"imports {module}, which is none of the modules in [tool.rehearsal]"
 
 
 def _unused(text: Notebook, known: dict[str, Placeholder]) -> Iterator[Found]:
@@ -190,13 +181,12 @@ def _asserts(cell: Cell) -> bool:
     if shell is None:
         tree = python_tree(cell.source)
         return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree))
-    nodes = [node for node in walk(shell.parsed.tree) if node.type in ("command", "test_command")]
-    asserting = (node for node in nodes if _first_word(node) in _ASSERTS and not in_condition(node))
-    return shell.fails is not None or any(asserting)
+    return shell.fails is not None or any(map(_is_assertion, walk(shell.parsed.tree)))
 
 
-def _first_word(node: Node) -> str:
-    return words(node)[0] if node.type == "command" else "["
+def _is_assertion(node: Node) -> bool:
+    named = node.type == "command" and words(node)[0] in _ASSERTS
+    return (named or node.type == "test_command") and not in_condition(node)
 
 
 def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
@@ -207,11 +197,8 @@ def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
         for reference in cell.shell.writes if _is_readable(cell) and cell.shell else ():
             host = full(reference).partition("/")[0]
             if host not in names:
-                yield (
-                    cell,
-                    f"declares to write {reference}, and the room has no registry {host}: its"
-                    " registries stand under [[tool.rehearsal.registries]]",
-                )
+                room = f"the room has no registry {host}: its registries stand under"
+                yield cell, f"declares to write {reference}, and {room} {_REGISTRIES}"
 
 
 def full(reference: str) -> str:
@@ -232,18 +219,18 @@ def _not_read_back(
     readers: programs of the project that read a registry.
     """
     reads = (*_READS, *((reader,) for reader in readers))
-    writing = [(n, cell.shell) for n, cell in enumerate(cells) if _writes(cell.shell)]
-    if not writing or (last := writing[-1])[1] is None:
-        return
-    for reference in last[1].writes:
-        if not any(_reads_back(cell, reference, reads, known) for cell in cells[last[0] + 1 :]):
-            what = f"{reference} is not read back from the registry by a later cell that shows it"
-            yield cells[last[0]], what
+    writing = [number for number, cell in enumerate(cells) if _writes(cell)]
+    for number in writing[-1:]:
+        for reference in _writes(cells[number]):
+            later = cells[number + 1 :]
+            if not any(_reads_back(cell, reference, reads, known) for cell in later):
+                unread = "is not read back from the registry by a later cell that shows it"
+                yield cells[number], f"{reference} {unread}"
 
 
-def _writes(shell: ShellCell | None) -> bool:
-    """Whether a cell writes; one that must fail does not."""
-    return shell is not None and bool(shell.writes) and shell.fails is None
+def _writes(cell: Cell) -> tuple[str, ...]:
+    """Return the references that a cell writes; one that must fail writes none."""
+    return cell.shell.writes if cell.shell and cell.shell.fails is None else ()
 
 
 def _reads_back(
@@ -278,13 +265,13 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
     """
     executed = [one.executed for one in runbooks if one.executed_path.exists()]
     texts = [as_text(cell.outputs) for notebook in executed for cell in notebook.code]
-    found = [
+    idle = [
         f"«{mask.name}» matches no output of any notebook: remove it"
         for mask in masks
-        if not mask.on and not any(mask.pattern.search(text) for text in texts)
+        if not (mask.on or any(mask.pattern.search(text) for text in texts))
     ]
-    said = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
-    return [Problem("masks", None, what) for what in (*found, *sorted(said))]
+    wide = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
+    return [Problem("masks", None, what) for what in (*idle, *sorted(wide))]
 
 
 def count_commands(notebook: Notebook) -> int:

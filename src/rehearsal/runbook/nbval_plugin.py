@@ -20,15 +20,8 @@ from rehearsal.cell.magic import LEFT
 from rehearsal.cell.options import NOT_HERE, shell_cell
 from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
-from rehearsal.runbook.compare import (
-    Mask,
-    Masked,
-    as_text,
-    first_difference,
-    in_order,
-    masks_for,
-    needed,
-)
+from rehearsal.runbook import compare
+from rehearsal.runbook.compare import Mask, Masked, as_text
 from rehearsal.runbook.execute import RESULT
 from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.undo import disagreement
@@ -57,14 +50,14 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
         notebook.stash[_SIDES] = _sides(notebook.path.parent)
     masks, left, right = notebook.stash[_SIDES]
     if shell and shell.any_order:
-        came, expected = in_order(came), in_order(expected)
+        came, expected = compare.in_order(came), compare.in_order(expected)
     before = copy.deepcopy(left)
     masked = left.text(expected)
     if shell and shell.store and came.startswith(NOT_HERE):
         found["passed_over"] = True
         return True
-    found["needed"] = needed(masks, expected, came)
-    difference = first_difference(masked, right.text(came))
+    found["needed"] = compare.needed(masks, expected, came)
+    difference = compare.first_difference(masked, right.text(came))
     if difference is None:
         return True
     line = before.line_of(expected, difference.line)
@@ -81,7 +74,7 @@ def _quoted(line: str | None) -> str:
 def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
     settings = load_settings(folder)
     engine = choose_engine(settings)
-    masks = masks_for(settings, engine)
+    masks = compare.masks_for(settings, engine)
     left = Masked(masks)
     return masks, left, Masked(masks, left if engine.store != settings.store else None)
 

@@ -62,10 +62,8 @@ def blocks_passed_over(runbook: Runbook) -> Iterator[str]:
         elif scripts[token.content.strip()] and language in ("bash", "python"):
             scripts[token.content.strip()] -= 1
         elif language in _SHELLS or token.info.strip() == "python":
-            yield (
-                f"line {line}: this {language} block is not run: write ```bash at the beginning of"
-                " a line, or ```text for what nobody types"
-            )
+            instead = "write ```bash at the beginning of a line, or ```text for what nobody types"
+            yield f"line {line}: this {language} block is not run: {instead}"
     for number, said in enumerate(text.splitlines(), 1):
         if _CONTROL.search(said):
             yield f"line {number}: holds a control character, which no page shows: write it as $'…'"
