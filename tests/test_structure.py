@@ -34,7 +34,7 @@ LAYERS = {
 BUDGETS = {
     "src/rehearsal/runbook": 968,
     "src/rehearsal/cell": 2081,
-    "src/rehearsal/room": 1390,
+    "src/rehearsal/room": 1374,
     "src/rehearsal": 488,
     "src/megalotron_images": 2275,
     "src/megalotron_images/audit": 3180,

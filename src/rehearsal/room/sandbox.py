@@ -1,8 +1,8 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, that the maker of the namespaces, and that the room's process 1,
-which seals itself in (walls.py) and then becomes init.py, with nothing of this process but its
-standard streams.
+This process forks the supervisor, and that the room's process 1 in new namespaces, which seals
+itself in (walls.py) and then becomes init.py, with nothing of this process but its standard
+streams.
 """
 
 import contextlib
@@ -26,17 +26,11 @@ from rehearsal.room.users import choose_outer_user
 from rehearsal.room.walls import Inside, seal
 from rehearsal.settings import Settings
 
-PROGRAMS = {
-    "dockerd": "docker.io",
-    "docker": "docker.io",
-    "containerd": "containerd",
-    "runc": "runc",
-    "docker-registry": "docker-registry",
-}
-"""Programs that a room runs, each with its Debian package; an engine set may have some."""
+PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
+"""Programs that a room runs; an engine set may have some."""
 _LARGE = (".venv", "node_modules")
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
-"""Files that mark a container of Docker's or Podman's."""
+"""Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +115,9 @@ def check_machine(engine: Engine) -> None:
     if sys.platform != "linux":
         walls = "its walls are the Linux kernel's namespaces"
         raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
-    for program, package in PROGRAMS.items():
+    for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
+            package = "docker.io" if program in ("dockerd", "docker") else program
             missing = f"{program} is missing, so no room can be made"
             raise CannotCheck(f"{missing}: install the Debian package {package}.")
 
@@ -179,7 +174,7 @@ def _path(engine: Engine) -> str:
 
 
 def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Inside:
-    seen = [settings.root, *map(Path, (sys.prefix, sys.base_prefix))]
+    seen = [settings.root, Path(sys.prefix), Path(sys.base_prefix)]
     seen += [Path(rehearsal.__file__).parents[1], *map(Path, filter(None, [engine.folder]))]
     # a home may hold the machine's Docker
     found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)
@@ -214,18 +209,19 @@ def _reachable_sockets(project: Path) -> tuple[str, ...]:
 def _size() -> str:
     size = os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
     if not size.strip("0kmgKMG%"):
-        said = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
-        raise CannotCheck(f"{said}: set a size or a part of memory.")
+        none = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
+        raise CannotCheck(f"{none}: set a size or a part of memory.")
     return size
 
 
 def _environment(engine: Engine) -> dict[str, str]:
     """Return the environment of a room: an allow-list, so that no token gets in."""
-    kept = {name: os.environ[name] for name in ("TERM",) if name in os.environ}
-    certificates = {"SSL_CERT_FILE": str(BUNDLE), "REQUESTS_CA_BUNDLE": str(BUNDLE)}
-    docker = {"DOCKER_CONFIG": str(ROOM / "home/.docker"), "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
-    own = {"HOME": str(ROOM / "home"), "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC"}
-    return kept | certificates | docker | own | {"PATH": _path(engine)}
+    home, bundle = f"{ROOM}/home", str(BUNDLE)
+    certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
+    docker = {"DOCKER_CONFIG": f"{home}/.docker", "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
+    own = {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
+    terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+    return certificates | docker | own | terminal
 
 
 _NO_RIGHT_TO_MAP = (
@@ -249,7 +245,7 @@ def _advice(error: str, number: int) -> str:
     space = number == errno.ENOSPC and not error.startswith("make namespaces")
     if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
         why = _NO_RIGHT_TO_MAP
-    elif refused and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
+    elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
         why = _IN_A_CONTAINER
     elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
         now = f"(now {_size()!r})"

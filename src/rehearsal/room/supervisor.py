@@ -1,9 +1,8 @@
-"""The supervisor of a room: processes outside that end the room when its runner ends.
+"""The supervisor of a room: a process outside that ends the room when its runner ends.
 
-The runner may be killed at any moment, so it cannot clean up. The maker, whose pipe from the runner
-closes then, kills the room's process 1, and so every process in it; the supervisor, which keeps the
-rights for it, maps the room's users, waits for its end and removes its cgroup. Everything else is
-in the room's mount namespace, and ends with that.
+The runner may be killed at any moment, so it cannot clean up. The supervisor, whose pipe from the
+runner closes then, kills the room's process 1, and so every process in it, and removes the room's
+cgroup. Everything else is in the room's mount namespace, and ends with that.
 """
 
 import contextlib
@@ -11,7 +10,6 @@ import json
 import os
 import select
 import signal
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,60 +59,42 @@ def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         cgroup = make_cgroup(outer_user)
-        ours, theirs = socket.socketpair()
-        maker = os.fork()  # it gives up rights that are needed here
-        if not maker:
-            ours.close()
-            status = _make(enter, cgroup, theirs, runner)
-        else:
-            theirs.close()
-            _map(maker, outer_user, ours, runner)
-            status = _status_of(maker)
-            if cgroup:
-                remove_cgroup(cgroup, _SECONDS_TO_EMPTY)
+        status = _run(enter, cgroup, outer_user, runner)
+        if cgroup:
+            remove_cgroup(cgroup, _SECONDS_TO_EMPTY)
+    except OSError as error:
+        runner.tell_error(error)
     finally:  # whatever happens: this process must not run on as a copy of the runner
         os._exit(status)
 
 
-def _map(maker: int, outer_user: int, channel: socket.socket, runner: Runner) -> None:
-    """Map the users once the maker has its namespaces, and tell it; an end tells it of failure."""
-    with channel:
-        if channel.recv(1):
-            try:
-                map_users(maker, outer_user)
-                channel.send(b"1")
-            except OSError as error:
-                runner.tell_error(error)
-    os.close(runner.report)
-
-
-def _make(enter: Enter, cgroup: Path | None, supervisor: socket.socket, runner: Runner) -> int:
-    """Make the namespaces and process 1; return its exit status."""
+def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> int:
+    """Make process 1, give it its cgroup and users, and wait for its end; return its status."""
+    mapped, say_mapped = os.pipe()
+    first = linux.fork_into_namespaces()
+    if not first:
+        os.close(say_mapped)
+        _begin(enter, mapped, cgroup is not None, runner)
     try:
-        linux.unshare(linux.CLONE_ROOM)
-        linux.die_with_parent()
-        supervisor.send(b"1")
-        if not supervisor.recv(1):  # the users could not be mapped, and the runner knows
-            return 1
-        first = os.fork()
-        if not first:
-            _begin(enter, cgroup, runner)
+        if cgroup:
+            (cgroup / "cgroup.procs").write_text(str(first))
+        map_users(first, outer_user)
         runner.tell(pid=first)
-        os.close(runner.report)
-        return _watch(first, runner.alive)
+        os.write(say_mapped, b"1")
     except OSError as error:
         runner.tell_error(error)
-        return 1
+    os.close(say_mapped)
+    os.close(runner.report)
+    return _watch(first, runner.alive)
 
 
-def _begin(enter: Enter, cgroup: Path | None, runner: Runner) -> NoReturn:
+def _begin(enter: Enter, mapped: int, containers: bool, runner: Runner) -> NoReturn:
     try:
         linux.die_with_parent()
-        if cgroup:
-            (cgroup / "cgroup.procs").write_text("0")
-        linux.leave_keyring()
-        linux.refuse_ways_out()
-        enter(cgroup is not None)
+        if os.read(mapped, 1):  # else the supervisor has failed, or has been killed
+            linux.leave_keyring()
+            linux.refuse_ways_out()
+            enter(containers)
     except BaseException as error:  # it must not run on as a copy of the runner
         runner.tell_error(error)
     os._exit(3)
@@ -126,8 +106,4 @@ def _watch(first: int, alive: int) -> int:
     ready, _, _ = select.select([ended, alive], [], [])
     if ended not in ready:
         os.kill(first, signal.SIGKILL)
-    return _status_of(first)
-
-
-def _status_of(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+    return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF
