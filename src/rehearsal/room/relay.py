@@ -34,9 +34,8 @@ def main(arguments: list[str]) -> int:
     """Run one kernel to its end; return 3 where no room can be made."""
     try:
         outer = _read_connection(Path(arguments[0]))
-        with contextlib.ExitStack() as cleanup:
-            room = _open(outer)
-            cleanup.callback(room.close)
+        room = _open(outer)
+        with contextlib.closing(room):
             import asyncio  # once the room is on its way: it takes as long as the room's walls
 
             asyncio.run(_relay(outer, room))
@@ -50,9 +49,8 @@ def _read_connection(file: Path) -> dict[str, Any]:
     try:
         outer: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise CannotCheck(
-            f"The connection file {file} cannot be read: {error}. Start the kernel again."
-        ) from error
+        unread = f"The connection file {file} cannot be read: {error}"
+        raise CannotCheck(f"{unread}. Start the kernel again.") from error
     if outer["ip"].startswith(PRIVATE):
         file.unlink()
     return outer
@@ -83,9 +81,8 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
             else:
                 await asyncio.start_server(join, outer["ip"], port)
         except OSError as error:
-            raise CannotCheck(
-                f"The kernel's port {port} is taken ({error.strerror}): start the kernel again."
-            ) from error
+            taken = f"The kernel's port {port} is taken ({error.strerror})"
+            raise CannotCheck(f"{taken}: start the kernel again.") from error
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(os.pidfd_open(room.supervisor), ended.set)
     while not ended.is_set() and os.getppid() == parent:

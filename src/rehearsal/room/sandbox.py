@@ -181,13 +181,11 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Insi
     seen += [Path(program).parent for program in found if program]
     here = Path.cwd()
     work = here if settings.root in here.parents else settings.notebooks
-    names = (f"{one.address} {' '.join(one.hosts)}\n" for one in settings.registries)
     return Inside(
         visible=tuple(form for path in seen for form in (path, path.resolve())),
         work=work if work.is_dir() else None,
         sockets=_reachable_sockets(settings.root),
-        addresses=tuple(registry.address for registry in settings.registries),
-        hosts="127.0.0.1 localhost rehearsal\n" + "".join(names),
+        registries=settings.registries,
         size=_size(),
         files=files,
     )

@@ -8,12 +8,13 @@ import errno
 import os
 import shutil
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
+from rehearsal.settings import Registry
 
 _OLD = "/mnt"
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "sys")
@@ -30,8 +31,7 @@ class Inside:
         visible: folders shown read-only at their own paths (the project, the Python in use).
         sockets: unix sockets below those, to be covered.
         work: the folder whose copy commands start in, or None for an empty one.
-        addresses: the registries', on its loopback interface.
-        hosts: lines of the hosts file.
+        registries: whose addresses and host names it has.
         size: the limit of each writable place, in tmpfs's words (all of it is memory).
         files: small files of /run/room, readable by their owner alone.
     """
@@ -39,10 +39,9 @@ class Inside:
     visible: tuple[Path, ...]
     sockets: tuple[str, ...]
     work: Path | None
-    addresses: tuple[str, ...]
-    hosts: str
+    registries: tuple[Registry, ...]
     size: str
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes]
 
 
 def seal(inside: Inside, containers: bool) -> None:
@@ -51,7 +50,7 @@ def seal(inside: Inside, containers: bool) -> None:
     Raises OSError, whose text names the step that failed.
     """
     socket.sethostname("rehearsal")
-    linux.raise_loopback(inside.addresses)
+    linux.raise_loopback(one.address for one in inside.registries)
     linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
     # before this process is nobody to the machine: it may have no way to them then
     trees = _trees(inside)
@@ -119,7 +118,8 @@ def _make_folders(inside: Inside) -> None:
     else:
         _copy_work(inside.work)
     PROJECT.symlink_to(inside.visible[0])
-    (ROOM / "hosts").write_text(inside.hosts)
+    hosts = (f"{one.address} {' '.join(one.hosts)}\n" for one in inside.registries)
+    (ROOM / "hosts").write_text("127.0.0.1 localhost rehearsal\n" + "".join(hosts))
     for name, content in inside.files.items():
         with open(os.open(ROOM / name, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(content)

@@ -252,7 +252,8 @@ class _Collector:
         """Add a cell's report."""
         path, _, cell = report.nodeid.partition("::")
         name, number = _name(Path(path)), int(cell.rpartition(" ")[2])
-        outcome, found = self.outcome, json.loads(str(dict(report.user_properties)[RESULT]))
+        outcome = self.outcome
+        found = json.loads(str(dict(report.user_properties).get(RESULT, "{}")))
         outcome.needed.update(found.get("needed", ()))
         if report.when == "call":
             self.progress.advance(name)
@@ -260,8 +261,10 @@ class _Collector:
             if report.passed:
                 (outcome.passed_over if "passed_over" in found else outcome.held)[name] += 1
         if report.failed:
-            problem = Problem(name, self.notebooks[name].code[number].first_line, found["what"])
-            self._add(found["kind"], problem)
+            # pytest-xdist reports a worker that died, without a result
+            what = found.get("what") or report.longreprtext.strip().splitlines()[-1]
+            problem = Problem(name, self.notebooks[name].code[number].first_line, what)
+            self._add(found.get("kind", "unchecked"), problem)
 
     def _add(self, kind: str, problem: Problem) -> None:
         """Record a failure; after a notebook's first error only count, as its shell is gone."""
