@@ -11,6 +11,7 @@ from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
 from rehearsal.cell.grammar import Refused, check, functions_of
+from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, fill
 from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, python_tree, walk, words
 from rehearsal.errors import Wrong
@@ -80,8 +81,8 @@ def _of_cells(
     text: Notebook, known: dict[str, Placeholder], modules: Sequence[str]
 ) -> Iterator[Found]:
     """Find problems of single cells."""
-    shells = [cell.shell for cell in text.code if _is_readable(cell)]
-    functions = frozenset(name for one in shells if one for name in functions_of(one.parsed))
+    scripts = [shell.parsed for _, shell in _shells(text)]
+    functions = frozenset(name for script in scripts for name in functions_of(script))
     for cell in text.code:
         yield from ((cell, what) for what in _would_hide(cell))
         try:
@@ -102,6 +103,13 @@ def _is_readable(cell: Cell) -> bool:
         return cell.shell is not None or bool(python_tree(cell.source))
     except (Wrong, SyntaxError):
         return False
+
+
+def _shells(notebook: Notebook) -> Iterator[tuple[Cell, ShellCell]]:
+    """Yield the shell cells whose options are understood."""
+    for cell in notebook.code:
+        if _is_readable(cell) and cell.shell:
+            yield cell, cell.shell
 
 
 def _would_hide(cell: Cell) -> Iterator[str]:
@@ -193,8 +201,8 @@ def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
     """Find declared writes to registries that the room does not have: nobody would see them."""
     hosts = {host for registry in settings.registries for host in registry.hosts}
     names = {registry.name for registry in settings.registries} | hosts
-    for cell in text.code:
-        for reference in cell.shell.writes if _is_readable(cell) and cell.shell else ():
+    for cell, shell in _shells(text):
+        for reference in shell.writes:
             host = full(reference).partition("/")[0]
             if host not in names:
                 room = f"the room has no registry {host}: its registries stand under"
@@ -221,9 +229,10 @@ def _not_read_back(
     reads = (*_READS, *((reader,) for reader in readers))
     writing = [number for number, cell in enumerate(cells) if _writes(cell)]
     for number in writing[-1:]:
+        later = cells[number + 1 :]
+        read = {_full(word, known) for cell in later for word in _words_read(cell, reads)}
         for reference in _writes(cells[number]):
-            later = cells[number + 1 :]
-            if not any(_reads_back(cell, reference, reads, known) for cell in later):
+            if _full(reference, known) not in read:
                 unread = "is not read back from the registry by a later cell that shows it"
                 yield cells[number], f"{reference} {unread}"
 
@@ -233,28 +242,22 @@ def _writes(cell: Cell) -> tuple[str, ...]:
     return cell.shell.writes if cell.shell and cell.shell.fails is None else ()
 
 
-def _reads_back(
-    cell: Cell, reference: str, reads: Sequence[tuple[str, ...]], known: dict[str, Placeholder]
-) -> bool:
-    """Whether a cell reads a reference from the registry, in any form, and shows the answer."""
+def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the words of commands by which a cell reads from a registry, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
-        return False
-    script = shell.parsed
-    commands = [node for node in walk(script.tree) if node.type == "command"]
-    certain = [node for node in commands if is_certain(node) and is_shown(node)]
-    asked = [said for node in certain if _asks(said := words(node, script.said), reads)]
-    wanted = full(_with_values(reference, known))
-    return any(wanted == full(_with_values(word, known)) for said in asked for word in said)
+        return
+    for node in walk(shell.parsed.tree):
+        if node.type == "command" and is_certain(node) and is_shown(node):
+            command = words(node, shell.parsed.said)
+            if any(tuple(command[: len(read)]) == read for read in reads):
+                yield from command
 
 
-def _with_values(words: str, known: dict[str, Placeholder]) -> str:
-    """Return words with the rehearsal's values for their placeholders."""
-    return FORM.sub(lambda match: known[match[1]].value if match[1] in known else match[0], words)
-
-
-def _asks(said: Sequence[str], reads: Sequence[tuple[str, ...]]) -> bool:
-    return any(tuple(said[: len(read)]) == read for read in reads)
+def _full(word: str, known: dict[str, Placeholder]) -> str:
+    """Return a reference in full, with the rehearsal's values for its placeholders."""
+    values = {name: placeholder.value for name, placeholder in known.items()}
+    return full(FORM.sub(lambda match: values.get(match[1], match[0]), word))
 
 
 def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
@@ -276,6 +279,5 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
 
 def count_commands(notebook: Notebook) -> int:
     """Return the number of shell commands in a notebook."""
-    shells = [cell.shell for cell in notebook.code if _is_readable(cell)]
-    trees = [shell.parsed.tree for shell in shells if shell]
+    trees = [shell.parsed.tree for _, shell in _shells(notebook)]
     return sum(node.type == "command" for tree in trees for node in walk(tree))
