@@ -32,9 +32,9 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 971,
+    "src/rehearsal/runbook": 969,
     "src/rehearsal/cell": 2081,
-    "src/rehearsal/room": 1370,
+    "src/rehearsal/room": 1366,
     "src/rehearsal": 488,
     "src/megalotron_images": 2275,
     "src/megalotron_images/audit": 3180,

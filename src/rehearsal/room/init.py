@@ -23,7 +23,7 @@ from rehearsal.errors import CannotCheck
 from rehearsal.room import linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM, STATE
-from rehearsal.settings import Registry, Settings, load_settings
+from rehearsal.settings import Settings, load_settings
 
 STARTED = STATE / "started"
 """Exists once the services have started or failed to; holds the reason if they failed."""
@@ -110,8 +110,7 @@ def _start_services(settings: Settings) -> dict[str, _Service]:
     from rehearsal.room import registry, scripted, tokens
 
     for one in settings.registries:
-        registry.write_configuration(one)
-        started[one.name] = _serve(one)
+        started[one.name] = _daemon(one.name, registry.prepare(one))
         if one.tokens:
             issuer = tokens.Issuer(one, KEY.read_bytes(), certificate)
             scripted.Server((one.address, tokens.PORT), issuer)
@@ -120,16 +119,10 @@ def _start_services(settings: Settings) -> dict[str, _Service]:
         """Restart the registries that a scripted server replaced."""
         for one in settings.registries:
             if started[one.name].poll() is not None:
-                started[one.name] = _serve(one)
+                started[one.name] = _daemon(one.name, registry.prepare(one))
 
     signal.signal(signal.SIGUSR1, start_again)
     return started
-
-
-def _serve(one: Registry) -> _Service:
-    from rehearsal.room.registry import configuration_file
-
-    return _daemon(one.name, ["docker-registry", "serve", str(configuration_file(one))])
 
 
 def _daemon(name: str, command: list[str], **more: str) -> _Service:

@@ -24,13 +24,11 @@ _SECONDS = 10.0
 _PAUSE = 0.005
 
 
-def configuration_file(registry: Registry) -> Path:
-    """Return the path of a registry's configuration."""
-    return ROOM / f"{registry.name}.json"
+def prepare(registry: Registry) -> list[str]:
+    """Write Distribution's configuration, and return the command that serves it.
 
-
-def write_configuration(registry: Registry) -> None:
-    """Write Distribution's configuration; JSON is YAML, which it reads."""
+    The configuration is JSON, which is YAML too.
+    """
     storage = {"rootdirectory": str(ROOM / "registries" / registry.name)}
     tls = {"certificate": str(CERTIFICATE), "key": str(KEY)}
     configuration: dict[str, object] = {
@@ -43,7 +41,13 @@ def write_configuration(registry: Registry) -> None:
         host = registry.hosts[0]
         token = {"realm": f"https://{host}:{PORT}/token", "service": host, "issuer": host}
         configuration["auth"] = {"token": token | {"rootcertbundle": str(BUNDLE)}}
-    configuration_file(registry).write_text(json.dumps(configuration))
+    file = _configuration(registry)
+    file.write_text(json.dumps(configuration))
+    return ["docker-registry", "serve", str(file)]
+
+
+def _configuration(registry: Registry) -> Path:
+    return ROOM / f"{registry.name}.json"
 
 
 def answers(registry: Registry) -> bool:
@@ -77,9 +81,9 @@ def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Requ
 def _stop(registry: Registry) -> None:
     import psutil
 
-    wanted = str(configuration_file(registry))
+    configuration = str(_configuration(registry))
     for process in psutil.process_iter(["cmdline"]):
-        if wanted in (process.info["cmdline"] or []):
+        if configuration in (process.info["cmdline"] or []):
             process.kill()
             psutil.wait_procs([process], _SECONDS)
             return

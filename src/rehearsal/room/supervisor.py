@@ -43,10 +43,8 @@ class Runner:
 
     def tell_error(self, error: BaseException) -> None:
         """Report an error with its errno."""
-        if isinstance(error, OSError):
-            self.tell(error=str(error.strerror or error), number=error.errno or 0)
-        else:
-            self.tell(error=f"{type(error).__name__}: {error}", number=0)
+        said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        self.tell(error=said, number=getattr(error, "errno", None) or 0)
 
 
 def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:

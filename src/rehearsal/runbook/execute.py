@@ -119,8 +119,6 @@ def verify(
     """
     begin = time.monotonic()
     executed = {one.executed_path: one.executed for one in runbooks if one.executed_path.exists()}
-    for path, notebook in executed.items():
-        check_kernel(notebook.kernel, path.stem)
     with ThreadPoolExecutor(1) as beside:
         linting = beside.submit(_lint, settings, runbooks, masks)
         outcome = _run(executed)
@@ -153,8 +151,6 @@ def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
     A notebook whose cells and masked outputs still match is left alone, as is one with a failed
     cell. At the end raises Wrong or CannotCheck for the first of those.
     """
-    for one in runbooks:
-        check_kernel(one.text.kernel, one.name)
     drafts = {one: _with_recorded_outputs(one) for one in runbooks}
     # hidden beside the runbooks: their rooms copy that folder
     paths = {one.path.with_name(f".{one.name}.ipynb"): one for one in runbooks}
@@ -233,6 +229,8 @@ def _write(path: Path, notebook: NotebookNode) -> None:
 
 def _run(notebooks: Mapping[Path, Notebook]) -> Outcome:
     """Run notebooks in rooms, with nbval."""
+    for path, notebook in notebooks.items():
+        check_kernel(notebook.kernel, _name(path))
     collector = _Collector({_name(path): notebook for path, notebook in notebooks.items()})
     if notebooks:
         _run_nbval([*notebooks], collector)
