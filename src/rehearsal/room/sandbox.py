@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,7 +21,7 @@ import rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM
-from rehearsal.room.supervisor import Runner, supervise
+from rehearsal.room.supervisor import Enter, Runner, supervise
 from rehearsal.room.users import choose_outer_user
 from rehearsal.room.walls import Inside, seal
 from rehearsal.settings import Settings
@@ -71,7 +71,7 @@ def open_room(
     in_terminal: bool = False,
     at_once: bool = False,
 ) -> Room:
-    """Open a room that runs `command`, and ends with it.
+    """Open a room that runs `command`, and ends with it; without one it ends once its walls stand.
 
     files: small files for /run/room. in_terminal: keep the room in this terminal's session.
     at_once: start the command before the services, its output in a log; it waits for them itself
@@ -79,8 +79,12 @@ def open_room(
     """
     engine = choose_engine(settings)
     check_machine(engine)
+    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
 
-    def begin() -> NoReturn:
+    def enter(containers: bool) -> NoReturn:
+        seal(inside, containers)
+        if not command:
+            os._exit(0)
         for number in os.listdir("/proc/self/fd")[3:]:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(number), False)
@@ -89,8 +93,7 @@ def open_room(
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
-    return _fork(inside, begin, in_terminal)
+    return _fork(enter, choose_outer_user(_needed(inside)), in_terminal)
 
 
 def _start_beside(command: list[str], environment: dict[str, str]) -> int:
@@ -101,13 +104,7 @@ def _start_beside(command: list[str], environment: dict[str, str]) -> int:
 
 def probe(settings: Settings) -> None:
     """Make a room's walls and run nothing; raise CannotCheck where that fails."""
-    engine = choose_engine(settings)
-    check_machine(engine)
-
-    def begin() -> NoReturn:
-        os._exit(0)
-
-    _fork(_inside(settings, engine, {}), begin, in_terminal=False).wait()
+    open_room(settings, [], files={}).wait()
 
 
 def check_machine(engine: Engine) -> None:
@@ -122,14 +119,8 @@ def check_machine(engine: Engine) -> None:
             raise CannotCheck(f"{missing}: install the Debian package {package}.")
 
 
-def _fork(inside: Inside, begin: Callable[[], NoReturn], in_terminal: bool) -> Room:
-    """Return a room whose process 1 seals itself in and then calls `begin`."""
-
-    def enter(containers: bool) -> NoReturn:
-        seal(inside, containers)
-        begin()
-
-    outer_user = choose_outer_user(_needed(inside))
+def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
+    """Return a room, once its process 1 has got through `enter`."""
     alive, kept_alive = os.pipe()
     report, told = os.pipe()
     supervisor = os.fork()

@@ -69,12 +69,12 @@ class Masked:
         self._masks = masks
         self._follows = follows
         self._numbers: dict[str, list[str]] = {}
-        self._there: dict[int, int] = {}
-        self._named: list[int] = []
+        self._theirs: dict[int, int] = {}  # the other side's number for each of this side's
+        self._digests: list[int] = []  # the numbers of those in the last text
 
     def text(self, text: str) -> str:
         """Return `text` with its variable parts masked."""
-        self._named = []
+        self._digests = []
         for mask in self._masks:
             if mask.kind == "line":
                 lines = text.splitlines(keepends=True)
@@ -100,7 +100,7 @@ class Masked:
         number, length = self._number(mask, value), ""
         if mask.kind == "digest":
             number, length = self._number_as_there(number), f":{len(value)}"
-            self._named.append(number)
+            self._digests.append(number)
         before = match[0][: match.start(match.lastindex or 0) - match.start()]
         return f"{before}«{mask.name} {number + 1}{length}»"
 
@@ -117,8 +117,8 @@ class Masked:
         """Return the other side's number for this side's n-th value."""
         if self._follows is None:
             return number
-        there, place = self._follows._named, len(self._named)
-        return self._there.setdefault(number, there[place] if place < len(there) else -1)
+        theirs, place = self._follows._digests, len(self._digests)
+        return self._theirs.setdefault(number, theirs[place] if place < len(theirs) else -1)
 
 
 def _value(match: re.Match[str]) -> str:
