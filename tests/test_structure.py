@@ -32,7 +32,7 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 969,
+    "src/rehearsal/runbook": 968,
     "src/rehearsal/cell": 2081,
     "src/rehearsal/room": 1361,
     "src/rehearsal": 488,

@@ -43,8 +43,8 @@ def remove_cgroup(cgroup: Path, patience: float) -> None:
                 os.rmdir(folder)
         except OSError as error:
             if time.monotonic() > end:
-                said = f"A cgroup of a room stays behind: {cgroup.name}: {error.strerror}"
-                print(said, file=sys.stderr)
+                message = f"A cgroup of a room stays behind: {cgroup.name}: {error.strerror}"
+                print(message, file=sys.stderr)
                 return
             time.sleep(0.02)
 

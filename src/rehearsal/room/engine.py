@@ -106,8 +106,8 @@ def _version_of_machine() -> str:
     if program is None:
         return ""
     command = [program, "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version ([^\s,]+)", said)
+    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version ([^\s,]+)", printed)
     return found[1] if found else ""
 
 

@@ -49,11 +49,11 @@ def load_history(file: Path) -> History:
 
 
 def _build(tag: str, table: Mapping[str, object]) -> tuple[str, str]:
-    said = table[tag]
-    version = said if isinstance(said, str) else tag
+    value = table[tag]
+    version = value if isinstance(value, str) else tag
     day = table.get(version)
     if not isinstance(day, datetime.date) or isinstance(day, datetime.datetime):
-        raise ValueError(f"{said!r} is neither a day nor a tag that has one")
+        raise ValueError(f"{value!r} is neither a day nor a tag that has one")
     return version, f"{day.isoformat()}T09:00:00Z"
 
 

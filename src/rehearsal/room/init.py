@@ -71,8 +71,8 @@ def _noop(number: int, frame: FrameType | None) -> None:
 def _outlive_kernel(pid: int) -> int:
     status = _reap_until(pid)
     if status:
-        said = _last_line("kernel")
-        print(f"The kernel in the room ended with status {status}: {said}", file=sys.stderr)
+        last = _last_line("kernel")
+        print(f"The kernel in the room ended with status {status}: {last}", file=sys.stderr)
     return status
 
 
@@ -96,10 +96,10 @@ def _why_not_started(settings: Settings) -> str:
         _wait_for_services(settings, started)
     except (CannotCheck, OSError) as error:
         ours = isinstance(error, CannotCheck)
-        said = str(error) if ours else f"The room could not be set up: {error}."
-        if os.strerror(errno.ENOSPC).lower() in said.lower():
-            return f"{said} The room is full: free memory, or set REHEARSAL_ROOM_SIZE."
-        return said
+        reason = str(error) if ours else f"The room could not be set up: {error}."
+        if os.strerror(errno.ENOSPC).lower() in reason.lower():
+            return f"{reason} The room is full: free memory, or set REHEARSAL_ROOM_SIZE."
+        return reason
     return ""
 
 

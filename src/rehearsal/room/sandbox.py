@@ -132,11 +132,11 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
         supervise(enter, outer_user, Runner(alive, told))
     os.close(alive)
     os.close(told)
-    said = _read_report(report)
-    room = Room(supervisor, said.get("pid", 0), kept_alive)
-    if "error" in said:
+    reported = _read_report(report)
+    room = Room(supervisor, reported.get("pid", 0), kept_alive)
+    if "error" in reported:
         room.close()
-        raise CannotCheck(_advice(said["error"], said["number"]))
+        raise CannotCheck(_advice(reported["error"], reported["number"]))
     return room
 
 
@@ -150,11 +150,11 @@ def _needed(inside: Inside) -> Iterator[Path]:
 
 def _read_report(report: int) -> dict[str, Any]:
     """Return what was reported until process 1 has become init.py, or has failed to."""
-    said: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
     with open(report) as lines:
         for line in lines:
-            said |= json.loads(line)
-    return said
+            reported |= json.loads(line)
+    return reported
 
 
 def _path(engine: Engine) -> str:

@@ -63,23 +63,23 @@ def challenge(host: str = "ghcr.io") -> Reply:
     return errors(401, "UNAUTHORIZED", "authentication required", **{"WWW-Authenticate": scheme})
 
 
-def words(said: str, host: str = "ghcr.io") -> Script:
+def words(text: str, host: str = "ghcr.io") -> Script:
     """Return a script that refuses with a registry's words (`denied: permission_denied`).
 
     A wrong token is refused where tokens are issued, a missing right where an upload begins,
     everything else at once. Raises CannotCheck for an unknown error code.
     """
-    code, _, message = said.partition(": ")
+    code, _, message = text.partition(": ")
     kind = code.strip().replace(" ", "_")
     if kind not in _STATUSES:
-        raise CannotCheck(f"{said!r} begins with none of: {', '.join(_STATUSES)}.")
+        raise CannotCheck(f"{text!r} begins with none of: {', '.join(_STATUSES)}.")
     refusal = errors(_STATUSES[kind], kind.upper(), message or code)
 
     def script(request: Request) -> Reply:
         if request.path.startswith("/token"):
             if request.method != "GET":
                 return Reply(405)  # as GHCR: engines then ask in the older way
-            return refusal if said == "denied: denied" else as_json(200, {"token": "practice"})
+            return refusal if text == "denied: denied" else as_json(200, {"token": "practice"})
         if "Bearer" not in request.headers.get("Authorization", ""):
             return challenge(host)
         if request.path == "/v2/":

@@ -43,8 +43,8 @@ class Runner:
 
     def tell_error(self, error: BaseException) -> None:
         """Report an error with its errno."""
-        said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        self.tell(error=said, number=getattr(error, "errno", None) or 0)
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        self.tell(error=reason, number=getattr(error, "errno", None) or 0)
 
 
 def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:

@@ -129,9 +129,9 @@ def _copy_work(folder: Path) -> None:
     try:
         shutil.copytree(folder, WORK, symlinks=True)
     except shutil.Error as error:
-        said = str(error.args[0][0][2])
-        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in said else errno.EIO
-        raise OSError(number, f"copy {folder}: {said}") from error
+        reason = str(error.args[0][0][2])  # of the first file that failed
+        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in reason else errno.EIO
+        raise OSError(number, f"copy {folder}: {reason}") from error
 
 
 def _processes() -> None:

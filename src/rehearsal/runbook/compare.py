@@ -189,8 +189,8 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
     try:
         masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
         examples = [mask.example for mask in masks if mask.kind in _NAMING]
-        if said := [said for example in examples for said in hidden(example, masks)]:
-            raise ValueError(said[0])
+        if wrong := [one for example in examples for one in hidden(example, masks)]:
+            raise ValueError(wrong[0])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         broken = f"The masks in {file} cannot be used: {error}"
         raise CannotCheck(f"{broken}. Mend the rule, or remove it.") from error

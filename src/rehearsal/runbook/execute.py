@@ -102,8 +102,8 @@ class Outcome:
 
     def __str__(self) -> str:
         counts = {"notebook": self.notebooks, "cell": self.held.total(), "command": self.commands}
-        said = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
-        return f"{said}, {self.seconds:.1f} s"
+        counted = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
+        return f"{counted}, {self.seconds:.1f} s"
 
 
 def verify(

@@ -144,8 +144,8 @@ def _readable(name: str, advice: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # jupytext, json, nbformat and jsonschema each raise their own
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CannotCheck(f"{name} cannot be read as a notebook: {said}. {advice}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CannotCheck(f"{name} cannot be read as a notebook: {reason}. {advice}") from error
 
 
 def _notebook(node: NotebookNode) -> Notebook:

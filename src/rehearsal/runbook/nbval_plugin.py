@@ -120,17 +120,17 @@ def pytest_runtest_makereport(
 
 def _failure(outputs: list[Any], error: BaseException) -> dict[str, str]:
     """Return the kind and the words of a failure, with the last line that the cell printed."""
-    name, said = type(error).__name__, str(error)
+    name, message = type(error).__name__, str(error)
     for output in outputs:
         if output["output_type"] == "error":
-            name, said = output["ename"], output["evalue"]
+            name, message = output["ename"], output["evalue"]
     if name == "CellNotRun":
         kind = "not_run"
     elif name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong):
         kind = "unchecked"
     else:
         kind = "problems"
-    what = said.strip() if name in _OURS else f"{name}: {said.strip()}"
+    what = message.strip() if name in _OURS else f"{name}: {message.strip()}"
     printed = as_text([one for one in outputs if one["output_type"] == "stream"])
     if lines := [line for line in printed.splitlines() if line.strip()]:
         what += f" It printed last: {lines[-1]}"
