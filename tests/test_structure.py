@@ -34,7 +34,7 @@ LAYERS = {
 BUDGETS = {
     "src/rehearsal/runbook": 968,
     "src/rehearsal/cell": 2081,
-    "src/rehearsal/room": 1361,
+    "src/rehearsal/room": 1356,
     "src/rehearsal": 488,
     "src/megalotron_images": 2275,
     "src/megalotron_images/audit": 3180,

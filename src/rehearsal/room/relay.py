@@ -6,21 +6,19 @@ sockets) that Jupyter chose. ZMTP is the same over both. So choosing the kernel 
 tool, and there is no such kernel without a room.
 """
 
+import asyncio
 import contextlib
 import functools
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rehearsal.errors import CannotCheck, RehearsalError
 from rehearsal.room.paths import PRIVATE, ROOM
 from rehearsal.room.sandbox import Room, open_room
 from rehearsal.settings import load_settings
-
-if TYPE_CHECKING:
-    import asyncio
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 _STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
@@ -34,10 +32,7 @@ def main(arguments: list[str]) -> int:
     """Run one kernel to its end; return 3 where no room can be made."""
     try:
         outer = _read_connection(Path(arguments[0]))
-        room = _open(outer)
-        with contextlib.closing(room):
-            import asyncio  # once the room is on its way: it takes as long as the room's walls
-
+        with contextlib.closing(_open(outer)) as room:
             asyncio.run(_relay(outer, room))
     except RehearsalError as error:
         print(error, file=sys.stderr)
@@ -68,8 +63,6 @@ def _open(outer: dict[str, Any]) -> Room:
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     """Relay until the room or the process that started this one ends."""
-    import asyncio
-
     # getppid alone could name who adopted an orphan
     parent = int(os.environ.get("JPY_PARENT_PID", os.getppid()))
     for number, name in enumerate(CHANNELS, 1):
@@ -92,10 +85,8 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     os._exit(0)  # connections that a client still opens would each leave a complaint
 
 
-async def _join(path: str, reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
+async def _join(path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Connect one client to the kernel's socket, as soon as that exists."""
-    import asyncio
-
     while True:
         try:
             inner_reader, inner_writer = await asyncio.open_unix_connection(path)
@@ -105,7 +96,7 @@ async def _join(path: str, reader: "asyncio.StreamReader", writer: "asyncio.Stre
     await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
 
 
-async def _copy(reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(65536):
             writer.write(data)
