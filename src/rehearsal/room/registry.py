@@ -5,6 +5,7 @@ and restarted with all its data afterwards.
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -62,20 +63,20 @@ def answers(registry: Registry) -> bool:
 def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
     """Replace a registry by `script`, or by nothing; yield the list of the requests that come."""
     asked: list[Request] = []
-
-    def noted(request: Request) -> Reply:
-        asked.append(request)
-        note_refused(registry, request)
-        return script(request) if script else Reply(500)
-
     _stop(registry)
-    server = Server((registry.address, HTTPS), noted) if script else None
-    try:
+    with contextlib.ExitStack() as ending:
+        ending.callback(_start_again, registry)
+        if script:
+            noted = functools.partial(_note, registry, asked, script)
+            ending.callback(Server((registry.address, HTTPS), noted).stop)
         yield asked
-    finally:
-        if server:
-            server.stop()
-        _start_again(registry)
+
+
+def _note(registry: Registry, asked: list[Request], script: Script, request: Request) -> Reply:
+    """Answer a request, and note it."""
+    asked.append(request)
+    note_refused(registry, request)
+    return script(request)
 
 
 def _stop(registry: Registry) -> None:
