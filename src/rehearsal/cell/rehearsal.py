@@ -97,11 +97,9 @@ class Rehearsal:
         return items() | {f"variable {name}" for name in names}
 
     def close(self) -> None:
-        """End the shell, and the connections to the registries."""
+        """End the shell."""
         if self._shell:
             self._shell.close()
-        if self._watch:
-            self._watch.close()
 
     def _answering(self, said: str) -> AbstractContextManager[object]:
         if not said:

@@ -20,8 +20,8 @@ GRAPH, CONTAINERD = STORES
 NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
 """Environment variables that pass the choice on to kernels."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OLDEST_OF_MACHINE = (24, 0)
-_VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
+_OLDEST_OF_MACHINE = 24
+_INSTALL = "https://docs.docker.com/engine/install/"
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,18 @@ class Engine:
     folder: str = ""
 
     def __str__(self) -> str:
-        kept = (
-            "containerd's image store" if self.store == CONTAINERD else "the graph driver's store"
-        )
-        return f"Docker {self.release} with {kept}"
+        keeper = "containerd's image" if self.store == CONTAINERD else "the graph driver's"
+        return f"Docker {self.release} with {keeper} store"
 
     @property
     def release(self) -> str:
         """The version as Docker released it, without what a distribution adds."""
-        found = _VERSION.match(self.version)
-        return found[0] if found else self.version
+        return re.sub(r"[^\d.].*", "", self.version)
 
     @property
-    def series(self) -> str:
-        """The first two numbers of the version."""
-        return ".".join(map(str, _series(self.version)))
+    def major(self) -> int:
+        """The first number of the version."""
+        return _major(self.version)
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -76,60 +73,47 @@ def choose_engine(settings: Settings) -> Engine:
     """
     asked = os.environ.get(NAME_VARIABLE, "")
     name = asked or settings.engine
-    if name != MACHINE and not (settings.engines / name / "versions.json").is_file():
-        if asked or _version_of_machine() is None:
-            raise CannotCheck(_not_here(settings, name))
-        name = MACHINE
-    version, folder = _machine() if name == MACHINE else _of_set(settings.engines / name)
-    return Engine(name, _store(settings, version), version, folder)
-
-
-def _not_here(settings: Settings, name: str) -> str:
-    here = (
-        ", ".join(sorted(file.parent.name for file in settings.engines.glob("*/versions.json")))
-        or "none"
-    )
-    return f"The engine {name} is not here (there is: {here}). Fetch it: scripts/engines {name}"
-
-
-def _of_set(folder: Path) -> tuple[str, str]:
-    try:
-        return str(json.loads((folder / "versions.json").read_text())["docker"]), str(folder)
-    except (OSError, ValueError, LookupError) as error:
-        raise CannotCheck(
-            f"The engine in {folder} is broken ({error}): remove the folder, and fetch it again."
-        ) from None
-
-
-def _machine() -> tuple[str, str]:
+    folder = settings.engines / name
+    if name != MACHINE and (folder / "versions.json").is_file():
+        version = _version_of_set(folder)
+        return Engine(name, _store(settings, version), version, str(folder))
     version = _version_of_machine()
-    if version is None:
-        raise CannotCheck(
-            "There is no Docker engine in PATH. Install one:"
-            " https://docs.docker.com/engine/install/"
-        )
-    if _series(version) < _OLDEST_OF_MACHINE:
-        raise CannotCheck(
-            f"This machine's Docker is {version}; it takes 24 or newer. Install that "
-            "(https://docs.docker.com/engine/install/), or fetch one for this project: make setup"
-        )
-    return version, ""
+    if name != MACHINE and (asked or not version):
+        sets = sorted(file.parent.name for file in settings.engines.glob("*/versions.json"))
+        here = f"The engine {name} is not here (there is: {', '.join(sets) or 'none'})"
+        raise CannotCheck(f"{here}. Fetch it: scripts/engines {name}")
+    if not version:
+        raise CannotCheck(f"There is no Docker engine in PATH. Install one: {_INSTALL}")
+    if _major(version) < _OLDEST_OF_MACHINE:
+        old = f"This machine's Docker is {version}; it takes {_OLDEST_OF_MACHINE} or newer"
+        fetch = "or fetch one for this project: make setup"
+        raise CannotCheck(f"{old}. Install that ({_INSTALL}), {fetch}")
+    return Engine(MACHINE, _store(settings, version), version)
 
 
-def _version_of_machine() -> str | None:
-    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}{os.pathsep}{SYSTEM_PATH}")
+def _version_of_set(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "versions.json").read_text())["docker"])
+    except (OSError, ValueError, LookupError) as error:
+        broken = f"The engine in {folder} is broken ({error})"
+        raise CannotCheck(f"{broken}: remove the folder, and fetch it again.") from None
+
+
+def _version_of_machine() -> str:
+    """Return the version of the engine in PATH, or nothing without one."""
+    path = f"{os.environ.get('PATH', '')}{os.pathsep}{SYSTEM_PATH}"
+    program = shutil.which("dockerd", path=path)
     if program is None:
-        return None
-    said = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=False
-    ).stdout
-    found = re.search(r"version ([^\s,]+)", said)
-    return found[1] if found else None
+        return ""
+    command = [program, "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version ([^\s,]+)", printed)
+    return found[1] if found else ""
 
 
-def _series(version: str) -> tuple[int, int]:
-    found = _VERSION.match(version)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+def _major(version: str) -> int:
+    found = re.match(r"\d+", version)
+    return int(found[0]) if found else 0
 
 
 def _store(settings: Settings, version: str) -> str:
@@ -137,11 +121,10 @@ def _store(settings: Settings, version: str) -> str:
     asked = os.environ.get(STORE_VARIABLE, "")
     if asked not in ("", *STORES):
         raise CannotCheck(f"There is no image store {asked}: {' or '.join(STORES)}.")
-    has = STORES if _series(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
+    has = STORES if _major(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
     if asked and asked not in has:
-        raise CannotCheck(
-            f"Docker {version} keeps images in its graph driver only: --store {GRAPH}."
-        )
+        only = f"Docker {version} keeps images in its graph driver only"
+        raise CannotCheck(f"{only}: --store {GRAPH}.")
     return asked or (settings.store if settings.store in has else GRAPH)
 
 

@@ -1,20 +1,21 @@
 """Process 1 of a room: starts its services, then its command, and reaps every process.
 
 `init PROJECT PID COMMAND…`: PID is a kernel that was started before the services, whose first shell
-cell waits for READY; with PID 0 the command is started once the services answer. Ends with the
+cell waits for STARTED; with PID 0 the command is started once the services answer. Ends with the
 command's exit status, and the whole room with it.
 """
 
-import base64
+import contextlib
 import errno
 import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -22,13 +23,15 @@ from rehearsal.errors import CannotCheck
 from rehearsal.room import linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM, STATE
-from rehearsal.settings import Registry, Settings, load_settings
+from rehearsal.settings import Settings, load_settings
 
-READY, FAILED = STATE / "ready", STATE / "failed"
+STARTED = STATE / "started"
+"""Exists once the services have started or failed to; holds the reason if they failed."""
 _LOG = ROOM / "log"
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _SECONDS_TO_START = 30.0
 _PAUSE = 0.01
+_Service = subprocess.Popen[bytes]
 
 
 def wait_until_ready() -> None:
@@ -36,42 +39,41 @@ def wait_until_ready() -> None:
 
     Raises CannotCheck, with the reason, if they failed to start.
     """
-    while not READY.exists():
-        if FAILED.exists():
-            raise CannotCheck(FAILED.read_text())
+    while not STARTED.exists():
         time.sleep(_PAUSE)
+    if reason := STARTED.read_text():
+        raise CannotCheck(reason)
 
 
 def main(arguments: list[str]) -> int:
     """Run one room to its end; return its command's exit status."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _let_the_command_decide)
+        signal.signal(number, _noop)
     project, started_before, *command = arguments
-    kernel = int(started_before)
-    try:
-        settings = load_settings(Path(project))
-        started = _start_services(settings)
-        _seed(settings)
-        _wait_for_services(settings, started)
-    except (CannotCheck, OSError) as error:
-        FAILED.with_suffix(".new").write_text(_reason(error))
-        FAILED.with_suffix(".new").rename(FAILED)
-        if not kernel:
-            print(_reason(error), file=sys.stderr)
-            return CannotCheck.status
-    else:
-        READY.touch()
-    if not kernel:
-        _show_credentials(settings)
-    status = _reap_until(kernel or _start(command))
-    if kernel and status:
-        said = _last_line("kernel")
-        print(f"The kernel in the room ended with status {status}: {said}", file=sys.stderr)
+    settings, kernel = load_settings(Path(project)), int(started_before)
+    reason = _why_not_started(settings)
+    new = STARTED.with_suffix(".new")
+    new.write_text(reason)
+    new.rename(STARTED)
+    if kernel:
+        return _outlive_kernel(kernel)
+    if reason:
+        print(reason, file=sys.stderr)
+        return CannotCheck.status
+    _show_credentials(settings)
+    return _reap_until(_start(command))
+
+
+def _noop(number: int, frame: FrameType | None) -> None:
+    """A handler, not SIG_IGN: exec resets handlers, so the command gets the default."""
+
+
+def _outlive_kernel(pid: int) -> int:
+    status = _reap_until(pid)
+    if status:
+        last = _last_line("kernel")
+        print(f"The kernel in the room ended with status {status}: {last}", file=sys.stderr)
     return status
-
-
-def _let_the_command_decide(number: int, frame: FrameType | None) -> None:
-    """A handler, not SIG_IGN: exec resets handlers, so the child gets the default."""
 
 
 def _start(command: list[str]) -> int:
@@ -86,43 +88,44 @@ def _start(command: list[str]) -> int:
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _reason(error: Exception) -> str:
-    ours = isinstance(error, CannotCheck)
-    said = str(error) if ours else f"The room could not be set up: {error}."
-    full = os.strerror(errno.ENOSPC).lower() in said.lower()
-    return f"{said} The room is full: free memory, or set REHEARSAL_ROOM_SIZE." if full else said
+def _why_not_started(settings: Settings) -> str:
+    """Start the services, and return why that failed, or nothing once all of them answer."""
+    try:
+        started = _start_services(settings)
+        _seed(settings)
+        _wait_for_services(settings, started)
+    except (CannotCheck, OSError) as error:
+        ours = isinstance(error, CannotCheck)
+        reason = str(error) if ours else f"The room could not be set up: {error}."
+        if os.strerror(errno.ENOSPC).lower() in reason.lower():
+            return f"{reason} The room is full: free memory, or set REHEARSAL_ROOM_SIZE."
+        return reason
+    return ""
 
 
-def _start_services(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
+def _start_services(settings: Settings) -> dict[str, _Service]:
     """Start engine, registries and token services, the slowest first."""
     started = {"engine": _start_engine(read_engine(ENGINE))}
-    chain = _make_certificates(settings)
+    certificate = _make_certificate(settings)
     from rehearsal.room import registry, scripted, tokens
 
     for one in settings.registries:
-        registry.write_configuration(one)
-        started[one.name] = _serve(one)
+        started[one.name] = _daemon(one.name, registry.prepare(one))
         if one.tokens:
-            issuer = tokens.Issuer(one, KEY.read_bytes(), chain, registry.note_refused)
-            scripted.start(one.address, tokens.PORT, issuer)
+            issuer = tokens.Issuer(one, KEY.read_bytes(), certificate)
+            scripted.Server((one.address, tokens.PORT), issuer)
 
     def start_again(number: int, frame: FrameType | None) -> None:
         """Restart the registries that a scripted server replaced."""
         for one in settings.registries:
             if started[one.name].poll() is not None:
-                started[one.name] = _serve(one)
+                started[one.name] = _daemon(one.name, registry.prepare(one))
 
     signal.signal(signal.SIGUSR1, start_again)
     return started
 
 
-def _serve(one: Registry) -> subprocess.Popen[bytes]:
-    from rehearsal.room.registry import configuration_file
-
-    return _daemon(one.name, ["docker-registry", "serve", str(configuration_file(one))])
-
-
-def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[bytes]:
+def _daemon(name: str, command: list[str], **more: str) -> _Service:
     """Start a service without a terminal; its output goes to a log of the room."""
     with open(_LOG / name, "ab") as log:
         return subprocess.Popen(
@@ -138,8 +141,8 @@ def _daemon(name: str, command: list[str], **more: str) -> subprocess.Popen[byte
 def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
     """Start dockerd, with storage drivers that need nothing of the kernel: outputs do not vary."""
     folder = ROOM / "engine"
-    old = engine.series.startswith("20.")
-    features = {} if old else {"containerd-snapshotter": engine.store == CONTAINERD}
+    has_two_stores = engine.major > 20
+    features = {"containerd-snapshotter": engine.store == CONTAINERD} if has_two_stores else {}
     (folder / "daemon.json").write_text(json.dumps({"features": features}))
     if engine.plugins:
         (ROOM / "home/.docker").mkdir(mode=0o700)
@@ -158,50 +161,44 @@ def can_run_containers() -> bool:
     return os.path.isdir("/sys/fs/cgroup/room")
 
 
-def _make_certificates(settings: Settings) -> tuple[str, ...]:
+def _make_certificate(settings: Settings) -> str:
     """Make a certificate authority that the whole room trusts, and one certificate.
 
-    Return its chain, for tokens' `x5c`.
+    Return that in base64, for tokens' `x5c`.
     """
     import trustme
 
     authority = trustme.CA()
-    leaf = authority.issue_cert(
-        *(host for registry in settings.registries for host in registry.hosts)
-    )
+    hosts = [host for registry in settings.registries for host in registry.hosts]
+    leaf = authority.issue_cert(*hosts)
+    (certificate,) = (pem.bytes() for pem in leaf.cert_chain_pems)
     authority.cert_pem.write_to_path(str(BUNDLE))
     leaf.private_key_pem.write_to_path(str(KEY))
-    CERTIFICATE.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    CERTIFICATE.write_bytes(certificate)
     if os.path.exists(_SYSTEM_BUNDLE):
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
-    chain = (ssl.PEM_cert_to_DER_cert(part.bytes().decode()) for part in leaf.cert_chain_pems)
-    return tuple(base64.b64encode(certificate).decode() for certificate in chain)
+    return "".join(certificate.decode().splitlines()[1:-1])  # without BEGIN and END
 
 
-def _wait_for_services(settings: Settings, started: dict[str, subprocess.Popen[bytes]]) -> None:
+def _wait_for_services(settings: Settings, started: dict[str, _Service]) -> None:
+    from rehearsal.room import registry
+
+    answers: dict[str, Callable[[], bool]] = {"engine": _engine_answers}
+    answers |= {one.name: partial(registry.answers, one) for one in settings.registries}
     end = time.monotonic() + _SECONDS_TO_START
-    addresses = {registry.name: (registry.address, 443) for registry in settings.registries}
-    waiting = set(started)
-    while waiting := {
-        name for name in waiting if not _answers(addresses.get(name, str(DOCKER_SOCKET)))
-    }:
-        for name in waiting:
-            if started[name].poll() is not None or time.monotonic() > end:
+    for name, service in started.items():
+        while not answers[name]():
+            if service.poll() is not None or time.monotonic() > end:
                 raise CannotCheck(f"The room's {name} does not start: {_last_line(name)}")
-        time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
 
 
-def _answers(address: str | tuple[str, int]) -> bool:
-    kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(kind, socket.SOCK_STREAM) as client:
-        try:
-            client.connect(address)
-            if isinstance(address, str):
-                client.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
-                return b" 200 " in client.recv(64)
-        except OSError:
-            return False
-    return True
+def _engine_answers() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(DOCKER_SOCKET))
+        client.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+        return b" 200 " in client.recv(64)
+    return False
 
 
 def _last_line(name: str) -> str:

@@ -10,12 +10,13 @@ import socket
 import struct
 from collections.abc import Iterable
 
-CLONE_ROOM = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
+_CLONE_ROOM = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 """New mount, UTS, IPC, user, PID and network namespaces."""
 CLONE_NEWCGROUP = 0x02000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE, _SYS_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 1
+_SYS_CLONE3 = 435
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 428, 429, 1, 4
 _SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8914, 0x8916, 1
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -26,20 +27,11 @@ _SYSTEM_CALLS = {  # seccomp's name of the processor; then keyctl, seccomp, sock
     "x86_64": (0xC000003E, 250, 317, 41, 16),
     "aarch64": (0xC00000B7, 219, 277, 198, 29),
 }
-_LOAD, _IF, _IF_LEAST, _RETURN, _ALLOW, _REFUSE = (
-    0x20,
-    0x15,
-    0x35,
-    0x06,
-    0x7FFF0000,
-    0x50000 | errno.EPERM,
-)
+_LOAD, _IF, _IF_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_ALLOW, _REFUSE = 0x7FFF0000, 0x50000 | errno.EPERM
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _MountAttributes(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
+_libc = ctypes.PyDLL(None, use_errno=True)
+"""The C library; unlike CDLL it holds the interpreter's lock, which a fork must find as it was."""
 
 
 def _checked(result: int | bool, what: str) -> None:
@@ -48,18 +40,27 @@ def _checked(result: int | bool, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
+def fork_into_namespaces() -> int:
+    """Fork, with the child in new namespaces, as process 1 there: clone3(2), Linux 5.3.
+
+    Only for a process without threads.
+    """
+    arguments = struct.pack("8Q", _CLONE_ROOM, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
+    child: int = _libc.syscall(_SYS_CLONE3, arguments, ctypes.c_size_t(len(arguments)))
+    _checked(child < 0, "make namespaces")
+    return child
+
+
 def unshare(flags: int) -> None:
-    """Move this process, and for PIDs its next children, into new namespaces."""
+    """Move this process into new namespaces."""
     _checked(_libc.unshare(flags), "make namespaces")
 
 
-def mount(
-    source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None
-) -> None:
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Attach a file system, or with MS_BIND a folder, at `target`."""
-    text = [part.encode() if part is not None else None for part in (source, target, kind)]
-    data = options.encode() if options is not None else None
-    _checked(_libc.mount(*text, ctypes.c_ulong(flags), data), f"mount {source} on {target}")
+    names = (name.encode() for name in (source, target, kind))
+    done = _libc.mount(*names, ctypes.c_ulong(flags), options.encode())
+    _checked(done, f"mount {source} on {target}")
 
 
 def pivot_root(new: str, old: str) -> None:
@@ -77,40 +78,32 @@ def make_read_only(path: str, *, below: bool = True) -> None:
 
     mount_setattr(2), Linux 5.12.
     """
-    attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
-    size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    arguments = (
-        _AT_FDCWD,
-        path.encode(),
-        _AT_RECURSIVE if below else 0,
-        ctypes.byref(attributes),
-        size,
-    )
-    _checked(_libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"make {path} read-only")
+    attributes = struct.pack("4Q", _MOUNT_ATTR_RDONLY, 0, 0, 0)  # set, and clear nothing
+    flags, size = _AT_RECURSIVE if below else 0, ctypes.c_size_t(len(attributes))
+    done = _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, size)
+    _checked(done, f"make {path} read-only")
 
 
 def clone_tree(path: str) -> int:
     """Return a descriptor of a copy of the mount at `path` and those below, for `attach`."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
-    found: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
-    _checked(found < 0, f"copy the mount {path}")
-    return found
+    tree: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    _checked(tree < 0, f"copy the mount {path}")
+    return tree
 
 
 def attach(tree: int, target: str) -> None:
     """Put what `clone_tree` gave at `target`, and close it."""
-    moved = _libc.syscall(
-        _SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH
-    )
-    _checked(moved, f"mount on {target}")
+    places = (tree, b"", _AT_FDCWD, target.encode())
+    done = _libc.syscall(_SYS_MOVE_MOUNT, *places, _MOVE_MOUNT_F_EMPTY_PATH)
+    _checked(done, f"mount on {target}")
     os.close(tree)
 
 
 def leave_keyring() -> None:
     """Join a new session keyring: the caller's own may hold keys (keyrings(7))."""
-    if numbers := _SYSTEM_CALLS.get(
-        platform.machine()
-    ):  # where this is refused, nothing in the room can ask either
+    if numbers := _SYSTEM_CALLS.get(platform.machine()):
+        # where this is refused, nothing in the room can ask either
         _libc.syscall(numbers[1], _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
@@ -139,11 +132,9 @@ def refuse_ways_out() -> None:
         (_RETURN, 0, 0, _ALLOW),
     )
     lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    filter_program = ctypes.create_string_buffer(
-        struct.pack("HxxxxxxP", len(program), ctypes.addressof(lines))
-    )
-    result = _libc.syscall(seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW, filter_program)
-    _checked(result, "refuse ways out")
+    filter_program = struct.pack("HxxxxxxP", len(program), ctypes.addressof(lines))
+    done = _libc.syscall(seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW, filter_program)
+    _checked(done, "refuse ways out")
 
 
 def become_root() -> None:
@@ -159,9 +150,8 @@ def raise_loopback(addresses: Iterable[str] = ()) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
         for number, address in enumerate(addresses):
-            place = struct.pack(
-                "16sH2x4s8x", f"lo:{number}".encode(), socket.AF_INET, socket.inet_aton(address)
-            )
+            name, packed = f"lo:{number}".encode(), socket.inet_aton(address)
+            place = struct.pack("16sH2x4s8x", name, socket.AF_INET, packed)
             fcntl.ioctl(any_socket, _SIOCSIFADDR, place)
 
 

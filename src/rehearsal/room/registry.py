@@ -5,6 +5,7 @@ and restarted with all its data afterwards.
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,85 +15,87 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM, refused_log
-from rehearsal.room.scripted import Reply, Request, Script, start
-from rehearsal.room.tokens import PORT, pushes
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
+from rehearsal.room.scripted import Reply, Request, Script, Server
+from rehearsal.room.tokens import PORT, note_refused
 from rehearsal.settings import Registry
 
+HTTPS = 443
 _SECONDS = 10.0
 _PAUSE = 0.005
 
 
-def configuration_file(registry: Registry) -> Path:
-    """Return the path of a registry's configuration."""
-    return ROOM / f"{registry.name}.json"
+def prepare(registry: Registry) -> list[str]:
+    """Write Distribution's configuration, and return the command that serves it.
 
-
-def write_configuration(registry: Registry) -> None:
-    """Write Distribution's configuration; JSON is YAML, which it reads."""
+    The configuration is JSON, which is YAML too.
+    """
     storage = {"rootdirectory": str(ROOM / "registries" / registry.name)}
     tls = {"certificate": str(CERTIFICATE), "key": str(KEY)}
     configuration: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "info", "formatter": "json"},
         "storage": {"filesystem": storage, "delete": {"enabled": True}},
-        "http": {"addr": f"{registry.address}:443", "tls": tls},
+        "http": {"addr": f"{registry.address}:{HTTPS}", "tls": tls},
     }
     if registry.tokens:
         host = registry.hosts[0]
         token = {"realm": f"https://{host}:{PORT}/token", "service": host, "issuer": host}
         configuration["auth"] = {"token": token | {"rootcertbundle": str(BUNDLE)}}
-    configuration_file(registry).write_text(json.dumps(configuration))
+    file = _configuration(registry)
+    file.write_text(json.dumps(configuration))
+    return ["docker-registry", "serve", str(file)]
 
 
-def note_refused(registry: Registry, repository: str) -> None:
-    """Log a refused push."""
-    with open(refused_log(registry.name), "a") as log:
-        log.write(f"{repository}\n")
+def _configuration(registry: Registry) -> Path:
+    return ROOM / f"{registry.name}.json"
+
+
+def answers(registry: Registry) -> bool:
+    """Whether something listens at a registry's address."""
+    with contextlib.suppress(OSError):
+        socket.create_connection((registry.address, HTTPS), timeout=1).close()
+        return True
+    return False
 
 
 @contextlib.contextmanager
 def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
     """Replace a registry by `script`, or by nothing; yield the list of the requests that come."""
     asked: list[Request] = []
-
-    def noted(request: Request) -> Reply:
-        asked.append(request)
-        for repository in pushes(request.path):
-            note_refused(registry, repository)
-        return script(request) if script else Reply(500)
-
     _stop(registry)
-    try:
-        with contextlib.ExitStack() as standing:
-            if script:
-                standing.callback(start(registry.address, 443, noted))
-            yield asked
-    finally:
-        _start_again(registry)
+    with contextlib.ExitStack() as ending:
+        ending.callback(_start_again, registry)
+        if script:
+            noted = functools.partial(_note, registry, asked, script)
+            ending.callback(Server((registry.address, HTTPS), noted).stop)
+        yield asked
+
+
+def _note(registry: Registry, asked: list[Request], script: Script, request: Request) -> Reply:
+    """Answer a request, and note it."""
+    asked.append(request)
+    note_refused(registry, request)
+    return script(request)
 
 
 def _stop(registry: Registry) -> None:
     import psutil
 
-    wanted = str(configuration_file(registry))
+    configuration = str(_configuration(registry))
     for process in psutil.process_iter(["cmdline"]):
-        if wanted in (process.info["cmdline"] or []):
-            process.send_signal(signal.SIGKILL)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.wait(_SECONDS)
+        if configuration in (process.info["cmdline"] or []):
+            process.kill()
+            psutil.wait_procs([process], _SECONDS)
             return
-    raise CannotCheck(
-        f"The room's {registry.name} does not run, so nothing can stand in its place."
-    )
+    raise CannotCheck(f"The room's {registry.name} does not run: nothing can stand in its place.")
 
 
 def _start_again(registry: Registry) -> None:
     """Have init.py restart what is stopped."""
     os.kill(1, signal.SIGUSR1)
     end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection((registry.address, 443), 1):
-            return
+    while not answers(registry):
+        if time.monotonic() > end:
+            raise CannotCheck(f"The room's {registry.name} does not start again.")
         time.sleep(_PAUSE)
-    raise CannotCheck(f"The room's {registry.name} does not start again.")

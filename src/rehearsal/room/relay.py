@@ -6,21 +6,19 @@ sockets) that Jupyter chose. ZMTP is the same over both. So choosing the kernel 
 tool, and there is no such kernel without a room.
 """
 
+import asyncio
 import contextlib
 import functools
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rehearsal.errors import CannotCheck, RehearsalError
 from rehearsal.room.paths import PRIVATE, ROOM
 from rehearsal.room.sandbox import Room, open_room
 from rehearsal.settings import load_settings
-
-if TYPE_CHECKING:
-    import asyncio
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 _STRICT = "--InteractiveShellApp.reraise_ipython_extension_failures=True"
@@ -34,11 +32,7 @@ def main(arguments: list[str]) -> int:
     """Run one kernel to its end; return 3 where no room can be made."""
     try:
         outer = _read_connection(Path(arguments[0]))
-        with contextlib.ExitStack() as cleanup:
-            room = _open(outer)
-            cleanup.callback(room.close)
-            import asyncio  # once the room is on its way: it takes as long as the room's walls
-
+        with contextlib.closing(_open(outer)) as room:
             asyncio.run(_relay(outer, room))
     except RehearsalError as error:
         print(error, file=sys.stderr)
@@ -50,9 +44,8 @@ def _read_connection(file: Path) -> dict[str, Any]:
     try:
         outer: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise CannotCheck(
-            f"The connection file {file} cannot be read: {error}. Start the kernel again."
-        ) from error
+        unread = f"The connection file {file} cannot be read: {error}"
+        raise CannotCheck(f"{unread}. Start the kernel again.") from error
     if outer["ip"].startswith(PRIVATE):
         file.unlink()
     return outer
@@ -70,8 +63,6 @@ def _open(outer: dict[str, Any]) -> Room:
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     """Relay until the room or the process that started this one ends."""
-    import asyncio
-
     # getppid alone could name who adopted an orphan
     parent = int(os.environ.get("JPY_PARENT_PID", os.getppid()))
     for number, name in enumerate(CHANNELS, 1):
@@ -83,9 +74,8 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
             else:
                 await asyncio.start_server(join, outer["ip"], port)
         except OSError as error:
-            raise CannotCheck(
-                f"The kernel's port {port} is taken ({error.strerror}): start the kernel again."
-            ) from error
+            taken = f"The kernel's port {port} is taken ({error.strerror})"
+            raise CannotCheck(f"{taken}: start the kernel again.") from error
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(os.pidfd_open(room.supervisor), ended.set)
     while not ended.is_set() and os.getppid() == parent:
@@ -95,10 +85,8 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     os._exit(0)  # connections that a client still opens would each leave a complaint
 
 
-async def _join(path: str, reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
+async def _join(path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Connect one client to the kernel's socket, as soon as that exists."""
-    import asyncio
-
     while True:
         try:
             inner_reader, inner_writer = await asyncio.open_unix_connection(path)
@@ -108,7 +96,7 @@ async def _join(path: str, reader: "asyncio.StreamReader", writer: "asyncio.Stre
     await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
 
 
-async def _copy(reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(65536):
             writer.write(data)

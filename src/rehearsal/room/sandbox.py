@@ -1,8 +1,8 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, that the maker of the namespaces, and that the room's process 1,
-which seals itself in (walls.py) and then becomes init.py, with nothing of this process but its
-standard streams.
+This process forks the supervisor, and that the room's process 1 in new namespaces, which seals
+itself in (walls.py) and then becomes init.py, with nothing of this process but its standard
+streams.
 """
 
 import contextlib
@@ -12,33 +12,25 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM
-from rehearsal.room.supervisor import Pipes, supervise
+from rehearsal.room.supervisor import Enter, Runner, supervise
+from rehearsal.room.users import choose_outer_user
 from rehearsal.room.walls import Inside, seal
 from rehearsal.settings import Settings
 
-PROGRAMS = {
-    "dockerd": "docker.io",
-    "docker": "docker.io",
-    "containerd": "containerd",
-    "runc": "runc",
-    "docker-registry": "docker-registry",
-}
-"""Programs that a room runs, each with its Debian package; an engine set may have some."""
-_USERS = 65536
-_FIRST_USER = 2_100_000_000
-"""Root's rooms run as this user, a number that nobody has: nothing on the machine is theirs."""
+PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
+"""Programs that a room runs; an engine set may have some."""
 _LARGE = (".venv", "node_modules")
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
-"""Files that mark a container of Docker's or Podman's."""
+"""Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ def open_room(
     in_terminal: bool = False,
     at_once: bool = False,
 ) -> Room:
-    """Open a room that runs `command`, and ends with it.
+    """Open a room that runs `command`, and ends with it; without one it ends once its walls stand.
 
     files: small files for /run/room. in_terminal: keep the room in this terminal's session.
     at_once: start the command before the services, its output in a log; it waits for them itself
@@ -91,6 +83,8 @@ def open_room(
 
     def enter(containers: bool) -> NoReturn:
         seal(inside, containers)
+        if not command:
+            os._exit(0)
         for number in os.listdir("/proc/self/fd")[3:]:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(number), False)
@@ -99,7 +93,7 @@ def open_room(
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    return _fork(enter, _first_user(inside), in_terminal)
+    return _fork(enter, choose_outer_user(_needed(inside)), in_terminal)
 
 
 def _start_beside(command: list[str], environment: dict[str, str]) -> int:
@@ -110,15 +104,7 @@ def _start_beside(command: list[str], environment: dict[str, str]) -> int:
 
 def probe(settings: Settings) -> None:
     """Make a room's walls and run nothing; raise CannotCheck where that fails."""
-    engine = choose_engine(settings)
-    check_machine(engine)
-    inside = _inside(settings, engine, {})
-
-    def enter(containers: bool) -> NoReturn:
-        seal(inside, containers)
-        os._exit(0)
-
-    _fork(enter, _first_user(inside), in_terminal=False).wait()
+    open_room(settings, [], files={}).wait()
 
 
 def check_machine(engine: Engine) -> None:
@@ -126,100 +112,49 @@ def check_machine(engine: Engine) -> None:
     if sys.platform != "linux":
         walls = "its walls are the Linux kernel's namespaces"
         raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
-    for program, package in PROGRAMS.items():
+    for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
+            package = "docker.io" if program in ("dockerd", "docker") else program
             missing = f"{program} is missing, so no room can be made"
             raise CannotCheck(f"{missing}: install the Debian package {package}.")
 
 
-def _first_user(inside: Inside) -> int:
-    """Return the user that the room's root is outside: this user; for root nobody.
-
-    Root stays root where nobody may not read what the room needs.
-    """
-    if os.geteuid() != 0:
-        return os.geteuid()
-    needed = [*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable)]
-    needed += Path(rehearsal.__file__).parent.rglob("*.*")
-    needed += inside.work.glob("**/*") if inside.work else ()
-    free = all(_may_map_nobody(kind) for kind in ("uid", "gid"))
-    return _FIRST_USER if free and all(map(_all_may_read, needed)) else 0
-
-
-def _may_map_nobody(kind: str) -> bool:
-    """Whether those numbers can be mapped; a container may have only a few of its own."""
-    return any(
-        first <= _FIRST_USER and first + count >= _FIRST_USER + _USERS
-        for first, count in _ranges_here(kind)
-    )
-
-
-def _ranges_here(kind: str) -> list[tuple[int, int]]:
-    """Return the ranges of user or group numbers of this namespace: first number and count."""
-    lines = Path(f"/proc/self/{kind}_map").read_text().splitlines()
-    return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
-
-
-def _all_may_read(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        mode = path.stat().st_mode
-        return bool(mode & stat.S_IROTH) and (not stat.S_ISDIR(mode) or bool(mode & stat.S_IXOTH))
-    return True
-
-
-def _fork(enter: Callable[[bool], NoReturn], first_user: int, in_terminal: bool) -> Room:
+def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
+    """Return a room, once its process 1 has got through `enter`."""
     alive, kept_alive = os.pipe()
     report, told = os.pipe()
-    mapped, say_mapped = os.pipe()
     supervisor = os.fork()
     if not supervisor:
-        for ours in (kept_alive, report, say_mapped):
-            os.close(ours)
+        os.close(kept_alive)
+        os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(enter, first_user, Pipes(alive, told, mapped))
-    for theirs in (alive, told, mapped):
-        os.close(theirs)
-    try:
-        return Room(supervisor, _first_process(first_user, report, say_mapped), kept_alive)
-    except CannotCheck:
-        os.close(kept_alive)
-        os.waitpid(supervisor, 0)
-        raise
+        supervise(enter, outer_user, Runner(alive, told))
+    os.close(alive)
+    os.close(told)
+    reported = _read_report(report)
+    room = Room(supervisor, reported.get("pid", 0), kept_alive)
+    if "error" in reported:
+        room.close()
+        raise CannotCheck(_advice(reported["error"], reported["number"]))
+    return room
 
 
-def _first_process(first_user: int, report: int, say_mapped: int) -> int:
-    """Follow the supervisor's report; return the PID of the room's process 1."""
-    pid = 0
+def _needed(inside: Inside) -> Iterator[Path]:
+    """Yield the files that a room must be able to read."""
+    yield from (*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable))
+    yield from Path(rehearsal.__file__).parent.rglob("*.*")
+    if inside.work:
+        yield from inside.work.glob("**/*")
+
+
+def _read_report(report: int) -> dict[str, Any]:
+    """Return what was reported until process 1 has become init.py, or has failed to."""
+    reported: dict[str, Any] = {}
     with open(report) as lines:
-        for message in map(json.loads, lines):
-            if "error" in message:
-                raise CannotCheck(_advice(message["error"], message["number"]))
-            if "unshared" in message:
-                # closed in any case: the other end waits
-                with os.fdopen(say_mapped, "wb", buffering=0) as mapped:
-                    _map_users(message["unshared"], first_user)
-                    mapped.write(b"1")
-            pid = message.get("pid", pid)
-    return pid
-
-
-def _map_users(maker: int, first: int) -> None:
-    """Map the room's root, and for root other users too, as images hold files of theirs.
-
-    Where nobody cannot be mapped, each number maps to itself, range by range: one line may not span
-    two ranges (as in rootlesskit).
-    """
-    root = os.geteuid() == 0
-    try:
-        Path(f"/proc/{maker}/setgroups").write_text("allow" if root else "deny")
-        for kind, user in (("uid", first), ("gid", first if root else os.getegid())):
-            own = [(start, start, count) for start, count in _ranges_here(kind) if start < _USERS]
-            mapped = own if root and not first else [(0, user, _USERS if root else 1)]
-            lines = (f"{a} {b} {min(count, _USERS - a)}" for a, b, count in mapped)
-            Path(f"/proc/{maker}/{kind}_map").write_text("\n".join(lines))
-    except OSError as error:
-        raise CannotCheck(_advice(f"map users: {error.strerror}", error.errno or 0)) from error
+        for line in lines:
+            reported |= json.loads(line)
+    return reported
 
 
 def _path(engine: Engine) -> str:
@@ -230,20 +165,18 @@ def _path(engine: Engine) -> str:
 
 
 def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Inside:
-    seen = [settings.root, *map(Path, (sys.prefix, sys.base_prefix))]
+    seen = [settings.root, Path(sys.prefix), Path(sys.base_prefix)]
     seen += [Path(rehearsal.__file__).parents[1], *map(Path, filter(None, [engine.folder]))]
     # a home may hold the machine's Docker
     found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)
     seen += [Path(program).parent for program in found if program]
     here = Path.cwd()
     work = here if settings.root in here.parents else settings.notebooks
-    names = (f"{one.address} {' '.join(one.hosts)}\n" for one in settings.registries)
     return Inside(
         visible=tuple(form for path in seen for form in (path, path.resolve())),
         work=work if work.is_dir() else None,
         sockets=_reachable_sockets(settings.root),
-        addresses=tuple(registry.address for registry in settings.registries),
-        hosts="127.0.0.1 localhost rehearsal\n" + "".join(names),
+        registries=settings.registries,
         size=_size(),
         files=files,
     )
@@ -265,18 +198,19 @@ def _reachable_sockets(project: Path) -> tuple[str, ...]:
 def _size() -> str:
     size = os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
     if not size.strip("0kmgKMG%"):
-        said = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
-        raise CannotCheck(f"{said}: set a size or a part of memory.")
+        none = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
+        raise CannotCheck(f"{none}: set a size or a part of memory.")
     return size
 
 
 def _environment(engine: Engine) -> dict[str, str]:
     """Return the environment of a room: an allow-list, so that no token gets in."""
-    kept = {name: os.environ[name] for name in ("TERM",) if name in os.environ}
-    certificates = {"SSL_CERT_FILE": str(BUNDLE), "REQUESTS_CA_BUNDLE": str(BUNDLE)}
-    docker = {"DOCKER_CONFIG": str(ROOM / "home/.docker"), "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
-    own = {"HOME": str(ROOM / "home"), "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC"}
-    return kept | certificates | docker | own | {"PATH": _path(engine)}
+    home, bundle = f"{ROOM}/home", str(BUNDLE)
+    certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
+    docker = {"DOCKER_CONFIG": f"{home}/.docker", "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
+    own = {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
+    terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+    return certificates | docker | own | terminal
 
 
 _NO_RIGHT_TO_MAP = (
@@ -300,7 +234,7 @@ def _advice(error: str, number: int) -> str:
     space = number == errno.ENOSPC and not error.startswith("make namespaces")
     if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
         why = _NO_RIGHT_TO_MAP
-    elif refused and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
+    elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
         why = _IN_A_CONTAINER
     elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
         now = f"(now {_size()!r})"

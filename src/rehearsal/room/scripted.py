@@ -4,11 +4,9 @@ It is a registry's token service, or replaces a registry: for words and faults t
 does not produce on demand.
 """
 
-import contextlib
 import json
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -18,8 +16,6 @@ from io import BufferedIOBase
 from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import CERTIFICATE, KEY
 
-_SECONDS_TO_BIND = 10.0
-_PAUSE = 0.005
 _PAUSE_TO_STOP = 0.05
 _STATUSES = {"unauthorized": 401, "denied": 403, "name_unknown": 404, "manifest_unknown": 404}
 _STATUSES |= {"toomanyrequests": 429}
@@ -63,47 +59,36 @@ def errors(status: int, code: str, message: str, **headers: str) -> Reply:
 
 def challenge(host: str = "ghcr.io") -> Reply:
     """Return a 401 that demands a token of the same server; like GHCR's it names no scope."""
-    realm = f'Bearer realm="https://{host}/token",service="{host}"'
-    asked = {"WWW-Authenticate": realm}
-    return errors(401, "UNAUTHORIZED", "authentication required", **asked)
+    scheme = f'Bearer realm="https://{host}/token",service="{host}"'
+    return errors(401, "UNAUTHORIZED", "authentication required", **{"WWW-Authenticate": scheme})
 
 
-def words(said: str, host: str = "ghcr.io") -> Script:
+def words(text: str, host: str = "ghcr.io") -> Script:
     """Return a script that refuses with a registry's words (`denied: permission_denied`).
 
     A wrong token is refused where tokens are issued, a missing right where an upload begins,
     everything else at once. Raises CannotCheck for an unknown error code.
     """
-    code, _, message = said.partition(": ")
+    code, _, message = text.partition(": ")
     kind = code.strip().replace(" ", "_")
     if kind not in _STATUSES:
-        raise CannotCheck(f"{said!r} begins with none of: {', '.join(_STATUSES)}.")
+        raise CannotCheck(f"{text!r} begins with none of: {', '.join(_STATUSES)}.")
     refusal = errors(_STATUSES[kind], kind.upper(), message or code)
 
     def script(request: Request) -> Reply:
-        if request.path.startswith("/token") and request.method != "GET":
-            return Reply(405)  # as GHCR: engines then ask in the older way
         if request.path.startswith("/token"):
-            return refusal if said == "denied: denied" else as_json(200, {"token": "practice"})
+            if request.method != "GET":
+                return Reply(405)  # as GHCR: engines then ask in the older way
+            return refusal if text == "denied: denied" else as_json(200, {"token": "practice"})
         if "Bearer" not in request.headers.get("Authorization", ""):
             return challenge(host)
         if request.path == "/v2/":
             return Reply(200)
-        reads = request.method in ("GET", "HEAD")
-        unknown = errors(404, "NAME_UNKNOWN", "repository name not known")
-        return unknown if kind == "denied" and reads else refusal
+        if kind == "denied" and request.method in ("GET", "HEAD"):
+            return errors(404, "NAME_UNKNOWN", "repository name not known")
+        return refusal
 
     return script
-
-
-class Server(ThreadingHTTPServer):
-    """The server at one address; requests run in threads."""
-
-    daemon_threads = True
-    script: Script
-
-    def handle_error(self, *arguments: object) -> None:
-        """Stay silent: a broken connection is the client's affair."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -111,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body are two packets: a client would wait 40 ms
-    server: Server
+    server: "Server"
 
     def answer(self) -> None:
         """Read one request completely, and send the script's reply."""
@@ -130,32 +115,25 @@ class Handler(BaseHTTPRequestHandler):
         """Log nothing: a request may hold what a person typed."""
 
 
-def start(address: str, port: int, script: Script) -> Callable[[], None]:
-    """Serve a script at an address of the room; return a function that stops it."""
-    server = _bound(address, port)
-    server.script = script
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE, KEY)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    thread = threading.Thread(target=server.serve_forever, args=(_PAUSE_TO_STOP,), daemon=True)
-    thread.start()
+class Server(ThreadingHTTPServer):
+    """The server at one address; requests run in threads."""
 
-    def stop() -> None:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    daemon_threads = True
 
-    return stop
+    def __init__(self, address: tuple[str, int], script: Script) -> None:
+        super().__init__(address, Handler)
+        self.script = script
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE, KEY)
+        self.socket = context.wrap_socket(
+            self.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=self.serve_forever, args=(_PAUSE_TO_STOP,), daemon=True).start()
 
+    def stop(self) -> None:
+        """End it, and release its address."""
+        self.shutdown()
+        self.server_close()
 
-def _bound(address: str, port: int) -> Server:
-    """Bind, waiting for a registry that has just ended to release the address."""
-    end = time.monotonic() + _SECONDS_TO_BIND
-    while True:
-        with contextlib.suppress(OSError):
-            return Server((address, port), Handler)
-        if time.monotonic() > end:
-            raise CannotCheck(f"{address}:{port} does not become free in the room.")
-        time.sleep(_PAUSE)
+    def handle_error(self, *arguments: object) -> None:
+        """Stay silent: a broken connection is the client's affair."""

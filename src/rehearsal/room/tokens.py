@@ -3,12 +3,13 @@
 import base64
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
 
 import jwt
 
+from rehearsal.room.paths import refused_log
 from rehearsal.room.scripted import Reply, Request, as_json, errors
 from rehearsal.settings import Registry, Right
 
@@ -28,14 +29,12 @@ class Issuer:
     Attributes:
         registry: whose tokens.
         key: of its certificate.
-        chain: that certificate's, for `x5c`.
-        note_refused: called with the registry and the repository of each refused push.
+        certificate: for `x5c`.
     """
 
     registry: Registry
     key: bytes
-    chain: tuple[str, ...]
-    note_refused: Callable[[Registry, str], None]
+    certificate: str
 
     def __call__(self, request: Request) -> Reply:
         """Reply with a token for what this login may do, or 403 for a wrong login."""
@@ -47,41 +46,36 @@ class Issuer:
         stranger = self.registry.user not in ("", user)
         wrong = login is not None and (stranger or right in (None, "expired"))
         if wrong or right != "push":
-            for repository in pushes(request.path):
-                self.note_refused(self.registry, repository)
+            note_refused(self.registry, request)
         if wrong:
             return errors(403, "DENIED", "denied")
-        scopes = _scopes(request.path)
-        return as_json(200, {"token": self._token(right, scopes), "expires_in": _SECONDS_VALID})
+        return as_json(200, {"token": self._token(right, request), "expires_in": _SECONDS_VALID})
 
-    def _token(self, right: Right | None, scopes: list[str]) -> str:
+    def _token(self, right: Right | None, request: Request) -> str:
         now, host = int(time.time()), self.registry.hosts[0]
+        access = [
+            {"type": kind, "name": name, "actions": sorted(_ALLOWED[right] & actions)}
+            for kind, name, actions in _scopes(request)
+        ]
         claims: dict[str, object] = {"iss": host, "aud": host, "sub": "", "jti": uuid.uuid4().hex}
-        claims |= {"nbf": now - 10, "iat": now, "exp": now + _SECONDS_VALID}
-        claims["access"] = [_access(scope, _ALLOWED[right]) for scope in scopes]
-        return jwt.encode(claims, self.key, algorithm="ES256", headers={"x5c": list(self.chain)})
+        claims |= {"access": access, "nbf": now - 10, "iat": now, "exp": now + _SECONDS_VALID}
+        return jwt.encode(claims, self.key, algorithm="ES256", headers={"x5c": [self.certificate]})
 
 
-def _scopes(path: str) -> list[str]:
-    return [
-        part for scope in parse_qs(urlparse(path).query).get("scope", []) for part in scope.split()
-    ]
+def note_refused(registry: Registry, request: Request) -> None:
+    """Log the repositories to which a token request asks to push, and may not."""
+    with open(refused_log(registry.name), "a") as log:
+        for kind, name, actions in _scopes(request):
+            if kind == "repository" and "push" in actions:
+                log.write(f"{name}\n")
 
 
-def pushes(path: str) -> list[str]:
-    """Return the repositories to which a token request asks to push."""
-    parts = [scope.split(":") for scope in _scopes(path)]
-    return [
-        ":".join(name)
-        for kind, *name, actions in parts
-        if kind == "repository" and "push" in actions.split(",")
-    ]
-
-
-def _access(scope: str, allowed: frozenset[str]) -> dict[str, object]:
-    kind, _, rest = scope.partition(":")
-    name, _, actions = rest.rpartition(":")
-    return {"type": kind, "name": name, "actions": sorted(allowed.intersection(actions.split(",")))}
+def _scopes(request: Request) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield the kind, the name and the actions of each resource that a request asks for."""
+    for scope in " ".join(parse_qs(urlparse(request.path).query).get("scope", [])).split():
+        kind, _, rest = scope.partition(":")
+        name, _, actions = rest.rpartition(":")
+        yield kind, name, set(actions.split(","))
 
 
 def _login(authorization: str) -> tuple[str, str] | None:

@@ -8,12 +8,13 @@ import errno
 import os
 import shutil
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
+from rehearsal.settings import Registry
 
 _OLD = "/mnt"
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "sys")
@@ -30,8 +31,7 @@ class Inside:
         visible: folders shown read-only at their own paths (the project, the Python in use).
         sockets: unix sockets below those, to be covered.
         work: the folder whose copy commands start in, or None for an empty one.
-        addresses: the registries', on its loopback interface.
-        hosts: lines of the hosts file.
+        registries: whose addresses and host names it has.
         size: the limit of each writable place, in tmpfs's words (all of it is memory).
         files: small files of /run/room, readable by their owner alone.
     """
@@ -39,10 +39,9 @@ class Inside:
     visible: tuple[Path, ...]
     sockets: tuple[str, ...]
     work: Path | None
-    addresses: tuple[str, ...]
-    hosts: str
+    registries: tuple[Registry, ...]
     size: str
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes]
 
 
 def seal(inside: Inside, containers: bool) -> None:
@@ -51,7 +50,7 @@ def seal(inside: Inside, containers: bool) -> None:
     Raises OSError, whose text names the step that failed.
     """
     socket.sethostname("rehearsal")
-    linux.raise_loopback(inside.addresses)
+    linux.raise_loopback(one.address for one in inside.registries)
     linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
     # before this process is nobody to the machine: it may have no way to them then
     trees = _trees(inside)
@@ -78,11 +77,11 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
 def _trees(inside: Inside) -> dict[str, int]:
     """Return copies of the mounts that the room shows, the system's first."""
     system = [f"/{name}" for name in _SYSTEM if os.path.isdir(f"/{name}")]
-    places = [path for path in system if not os.path.islink(path)]
+    trees = {path: linux.clone_tree(path) for path in system if not os.path.islink(path)}
     for path in map(str, inside.visible):
-        if not any(f"{path}/".startswith(f"{other}/") for other in places):
-            places.append(path)
-    return {path: linux.clone_tree(path) for path in places}
+        if not any(f"{path}/".startswith(f"{other}/") for other in trees):
+            trees[path] = linux.clone_tree(path)
+    return trees
 
 
 def _new_root(inside: Inside, trees: dict[str, int]) -> None:
@@ -118,8 +117,9 @@ def _make_folders(inside: Inside) -> None:
         WORK.mkdir()
     else:
         _copy_work(inside.work)
-    PROJECT.symlink_to(inside.visible[0] if inside.visible else "/")
-    (ROOM / "hosts").write_text(inside.hosts)
+    PROJECT.symlink_to(inside.visible[0])
+    hosts = (f"{one.address} {' '.join(one.hosts)}\n" for one in inside.registries)
+    (ROOM / "hosts").write_text("127.0.0.1 localhost rehearsal\n" + "".join(hosts))
     for name, content in inside.files.items():
         with open(os.open(ROOM / name, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(content)
@@ -129,9 +129,9 @@ def _copy_work(folder: Path) -> None:
     try:
         shutil.copytree(folder, WORK, symlinks=True)
     except shutil.Error as error:
-        said = str(error.args[0][0][2])
-        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in said else errno.EIO
-        raise OSError(number, f"copy {folder}: {said}") from error
+        reason = str(error.args[0][0][2])  # of the first file that failed
+        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in reason else errno.EIO
+        raise OSError(number, f"copy {folder}: {reason}") from error
 
 
 def _processes() -> None:
@@ -144,10 +144,8 @@ def _processes() -> None:
             linux.make_read_only(f"/proc/{name}")
     linux.mount(f"/proc/self/fd/{network}", "/proc/sys/net", flags=MS_BIND)
     os.close(network)
-    for scope in (
-        "all",
-        "default",
-    ):  # the engine's idle bridge would make a connection wait instead of fail
+    for scope in ("all", "default"):
+        # the engine's idle bridge would make a connection wait instead of fail
         Path(f"/proc/sys/net/ipv4/conf/{scope}/ignore_routes_with_linkdown").write_text("1")
 
 
@@ -159,9 +157,8 @@ def _devices() -> None:
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(f"/proc/self/{target}", f"/dev/{name}")
     os.mkdir("/dev/pts")
-    linux.mount(
-        "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"
-    )
+    terminals = "newinstance,ptmxmode=0666,mode=620"
+    linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
     os.symlink("pts/ptmx", "/dev/ptmx")
     os.mkdir("/dev/shm")
     _fresh("/dev/shm", "64m", "1777")

@@ -3,7 +3,6 @@
 A PUT by digest creates nothing that anybody could pull by mistake, so it is no write.
 """
 
-import contextlib
 import http.client
 import posixpath
 import re
@@ -56,18 +55,10 @@ class Watch:
     """Follows the logs of a room's registries from now on."""
 
     def __init__(self, registries: Iterable[Registry]) -> None:
-        context = ssl.create_default_context(cafile=BUNDLE)
-        self._connections = {
-            registry: http.client.HTTPSConnection(registry.hosts[0], context=context)
-            for registry in registries
-        }
+        self._registries = tuple(registries)
+        self._context = ssl.create_default_context(cafile=BUNDLE)
         self._read_of = dict[Path, int]()
         self.new()
-
-    def close(self) -> None:
-        """Close the connections."""
-        for connection in self._connections.values():
-            connection.close()
 
     def new(self) -> Seen:
         """Return what was done since the last call.
@@ -75,22 +66,21 @@ class Watch:
         Raises CannotCheck if a registry no longer answers.
         """
         wrote, refused = set[str](), set[str]()
-        for registry in self._connections:
-            wrote |= set(writes_in(self._logged(registry), registry.name))
+        for registry in self._registries:
+            wrote.update(writes_in(self._logged(registry), registry.name))
             lines = self._unread(refused_log(registry.name)).split()
-            refused |= {f"{registry.name}/{repository}" for repository in lines}
+            refused.update(f"{registry.name}/{repository}" for repository in lines)
         return Seen(frozenset(wrote), frozenset(refused))
 
     def _logged(self, registry: Registry) -> str:
         """Return a log's new part, up to a request of our own: earlier answers are logged then."""
-        mark, new = self._leave_mark(registry), ""
+        mark, new = f"mark-{secrets.token_hex(8)}", ""
+        self._ask(registry, mark)
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:
             if time.monotonic() > end:
-                raise CannotCheck(
-                    f"The room's {registry.name} does not write its log: nobody knows what was"
-                    " written."
-                )
+                silent = f"The room's {registry.name} does not write its log"
+                raise CannotCheck(f"{silent}: nobody knows what was written.")
             time.sleep(_PAUSE)
             new += self._unread(ROOM / "log" / registry.name)
         return new
@@ -104,22 +94,14 @@ class Watch:
             self._read_of[file] = log.tell()
         return new
 
-    def _leave_mark(self, registry: Registry) -> str:
-        mark = f"mark-{secrets.token_hex(8)}"
-        connection = self._connections[registry]
-        for attempt in (1, 2):
-            try:
-                connection.request("GET", "/v2/", headers={"User-Agent": mark})
-                connection.getresponse().read()
-                break
-            except (
-                OSError,
-                http.client.HTTPException,
-            ) as error:  # an idle connection may have been closed
-                with contextlib.suppress(OSError):
-                    connection.close()
-                if attempt == 2:
-                    raise CannotCheck(
-                        f"The room's {registry.name} does not answer any more: {error}"
-                    ) from error
-        return mark
+    def _ask(self, registry: Registry, mark: str) -> None:
+        """Send a request that the registry's log shows with `mark`."""
+        client = http.client.HTTPSConnection(registry.hosts[0], context=self._context)
+        try:
+            client.request("GET", "/v2/", headers={"User-Agent": mark})
+            client.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            gone = f"The room's {registry.name} does not answer any more"
+            raise CannotCheck(f"{gone}: {error}") from error
+        finally:
+            client.close()

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from rehearsal.settings import Settings
 
 _UNMASKED = "¤ qZ7 ¤\n"
 """Sample text that no mask should match; one that does matches anything."""
-KINDS = ("named", "digest", "line", "text", "drop")
+_NAMING, _HIDING = ("named", "digest"), ("line", "text", "drop")
+KINDS = (*_NAMING, *_HIDING)
+_FIELDS = {"name", "kind", "pattern", "example", "reason"}
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ class Mask:
 
     def holds_on(self, release: str, store: str) -> bool:
         """Whether it applies on an engine of this release (`28.5.2`) with this store."""
-        if not self.on:
-            return True
-        return any(
+        return not self.on or any(
             all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split())
             for spec in self.on
         )
@@ -68,18 +69,17 @@ class Masked:
         self._masks = masks
         self._follows = follows
         self._numbers: dict[str, list[str]] = {}
-        self._there: dict[int, int] = {}
-        self._named: list[int] = []
+        self._theirs: dict[int, int] = {}  # the other side's number for each of this side's
+        self._digests: list[int] = []  # the numbers of those in the last text
 
     def text(self, text: str) -> str:
         """Return `text` with its variable parts masked."""
-        self._named = []
+        self._digests = []
         for mask in self._masks:
             if mask.kind == "line":
                 lines = text.splitlines(keepends=True)
-                text = "".join(
-                    line for line in lines if not mask.pattern.fullmatch(line.rstrip("\n"))
-                )
+                kept = (one for one in lines if not mask.pattern.fullmatch(one.rstrip("\n")))
+                text = "".join(kept)
             else:
                 text = mask.pattern.sub(partial(self._name, mask), text)
         return text
@@ -96,24 +96,33 @@ class Masked:
     def _name(self, mask: Mask, match: re.Match[str]) -> str:
         if mask.kind in ("text", "drop"):
             return f"«{mask.name}»" if mask.kind == "text" else ""
-        group = match.lastindex or 0
-        value, known = match[group], self._numbers.setdefault(mask.name, [])
-        number = next((n for n, seen in enumerate(known) if _same(mask, seen, value)), len(known))
-        if number == len(known):
-            known.append(value)
-        known[number] = max(known[number], value, key=len)  # of a digest the longer form
+        value = _value(match)
+        number, length = self._number(mask, value), ""
         if mask.kind == "digest":
-            number = self._number_as_there(number)
-            self._named.append(number)
-        length = f":{len(value)}" if mask.kind == "digest" else ""
-        return f"{match[0][: match.start(group) - match.start()]}«{mask.name} {number + 1}{length}»"
+            number, length = self._number_as_there(number), f":{len(value)}"
+            self._digests.append(number)
+        before = match[0][: match.start(match.lastindex or 0) - match.start()]
+        return f"{before}«{mask.name} {number + 1}{length}»"
+
+    def _number(self, mask: Mask, value: str) -> int:
+        known = self._numbers.setdefault(mask.name, [])
+        for number, seen in enumerate(known):
+            if _same(mask, seen, value):
+                known[number] = max(seen, value, key=len)  # of a digest the longer form
+                return number
+        known.append(value)
+        return len(known) - 1
 
     def _number_as_there(self, number: int) -> int:
         """Return the other side's number for this side's n-th value."""
         if self._follows is None:
             return number
-        there, place = self._follows._named, len(self._named)
-        return self._there.setdefault(number, there[place] if place < len(there) else -1)
+        theirs, place = self._follows._digests, len(self._digests)
+        return self._theirs.setdefault(number, theirs[place] if place < len(theirs) else -1)
+
+
+def _value(match: re.Match[str]) -> str:
+    return match[match.lastindex or 0]
 
 
 def _same(mask: Mask, seen: str, value: str) -> bool:
@@ -128,31 +137,25 @@ def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
     A dropped line may hold a named value if the text shows it elsewhere too.
     """
     found = []
-    for named in (mask for mask in masks if mask.kind in ("named", "digest")):
-        values = list(named.pattern.finditer(text))
-        for other in (
-            mask for mask in masks if mask.kind in ("line", "text", "drop") and not mask.on
-        ):
-            covered = [
-                match
-                for span in other.pattern.finditer(text)
-                for match in values
-                if _overlap(span, match)
-            ]
-            shown = {match[match.lastindex or 0] for match in values if match not in covered}
-            if any(
-                other.kind != "line" or match[match.lastindex or 0] not in shown
-                for match in covered
-            ):
-                found.append(
-                    f"{other.name} covers what {named.name} names, so a wrong {named.name} would"
-                    " not show"
-                )
+    hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.on]
+    for named in (mask for mask in masks if mask.kind in _NAMING):
+        for other in hiding:
+            covered, shown = _values_in(text, named, other)
+            lost = covered - shown if other.kind == "line" else covered
+            if lost:
+                wrong = f"so a wrong {named.name} would not show"
+                found.append(f"{other.name} covers what {named.name} names, {wrong}")
     return found
 
 
-def _overlap(left: re.Match[str], right: re.Match[str]) -> bool:
-    return left.start() < right.end() and right.start() < left.end()
+def _values_in(text: str, named: Mask, other: Mask) -> tuple[set[str], set[str]]:
+    """Return the values that a mask names and another one covers, and those that it does not."""
+    covered, shown = set[str](), set[str]()
+    spans = [match.span() for match in other.pattern.finditer(text)]
+    for match in named.pattern.finditer(text):
+        overlaps = any(begin < match.end() and match.start() < end for begin, end in spans)
+        (covered if overlaps else shown).add(_value(match))
+    return covered, shown
 
 
 def needed(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
@@ -185,29 +188,19 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
     """Return the masks of a file, in its order; raise CannotCheck for a malformed rule."""
     try:
         masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
-        _check_none_is_hidden(masks)
+        examples = [mask.example for mask in masks if mask.kind in _NAMING]
+        if wrong := [one for example in examples for one in hidden(example, masks)]:
+            raise ValueError(wrong[0])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
-        raise CannotCheck(
-            f"The masks in {file} cannot be used: {error}. Mend the rule, or remove it."
-        ) from error
+        broken = f"The masks in {file} cannot be used: {error}"
+        raise CannotCheck(f"{broken}. Mend the rule, or remove it.") from error
     return masks
 
 
-def _check_none_is_hidden(masks: Sequence[Mask]) -> None:
-    for named in (mask for mask in masks if mask.kind in ("named", "digest")):
-        if said := hidden(named.example, masks):
-            raise ValueError(said[0])
-
-
 def _mask(entry: dict[str, Any]) -> Mask:
-    if (
-        set(entry) - {"on"} != {"name", "kind", "pattern", "example", "reason"}
-        or entry["kind"] not in KINDS
-    ):
-        raise ValueError(
-            f"{entry.get('name', entry)} needs name, kind ({', '.join(KINDS)}), pattern, example,"
-            " reason"
-        )
+    if set(entry) - {"on"} != _FIELDS or entry["kind"] not in KINDS:
+        fields = f"name, kind ({', '.join(KINDS)}), pattern, example, reason"
+        raise ValueError(f"{entry.get('name', entry)} needs {fields}")
     on = entry.pop("on", [])
     if not isinstance(on, list) or not all(isinstance(spec, str) and spec.strip() for spec in on):
         raise ValueError(f'{entry["name"]}: `on` is no list of engines, such as ["28 graph"]')
@@ -221,22 +214,20 @@ def _mask(entry: dict[str, Any]) -> Mask:
 
 def as_text(outputs: Iterable[Any]) -> str:
     """Return a cell's outputs as one text: streams joined, other outputs with their types."""
-    parts, before = [], ""
+    parts, before = [], "stdout"
     for output in outputs:
-        kind = (
-            output.get("name", "") if output["output_type"] == "stream" else output["output_type"]
-        )
-        if kind not in (before, "stdout"):
-            parts.append(f"[{kind}]\n")
-        before = kind
-        if output["output_type"] == "stream":
-            parts.append(output["text"])
-        elif output["output_type"] == "error":
-            parts.append("\n".join(output["traceback"]) + "\n")
+        kind = output["output_type"]
+        if kind == "stream":
+            name, content = output["name"], output["text"]
+        elif kind == "error":
+            name, content = kind, "\n".join(output["traceback"]) + "\n"
         else:
-            parts.extend(
-                f"[{mime}]\n{content}\n" for mime, content in sorted(output["data"].items())
-            )
+            data = sorted(output["data"].items())
+            name, content = kind, "".join(f"[{mime}]\n{shown}\n" for mime, shown in data)
+        if name not in (before, "stdout"):
+            parts.append(f"[{name}]\n")
+        before = name
+        parts.append(content)
     return "".join(parts)
 
 
@@ -252,8 +243,7 @@ class Difference:
 def first_difference(expected: str, came: str) -> Difference | None:
     """Return where two masked texts first differ (lines count from 1), or None."""
     left, right = (text.removesuffix("\n").split("\n") if text else [] for text in (expected, came))
-    for number in range(max(len(left), len(right))):
-        pair = [lines[number] if number < len(lines) else None for lines in (left, right)]
-        if pair[0] != pair[1]:
-            return Difference(number + 1, *pair)
+    for number, (ours, theirs) in enumerate(zip_longest(left, right), 1):
+        if ours != theirs:
+            return Difference(number, ours, theirs)
     return None

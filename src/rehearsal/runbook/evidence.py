@@ -50,9 +50,8 @@ def load_rows(settings: Settings) -> tuple[Row, ...]:
     try:
         return tuple(Row(**row) for row in json.loads(settings.evidence.read_text())["rows"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise CannotCheck(
-            f"{settings.evidence} is no table of engines ({error}): make evidence-engines"
-        ) from None
+        broken = f"{settings.evidence} is no table of engines ({error})"
+        raise CannotCheck(f"{broken}: make evidence-engines") from None
 
 
 def write_rows(file: Path, rows: list[Row]) -> None:
@@ -64,7 +63,5 @@ def write_rows(file: Path, rows: list[Row]) -> None:
 def is_recorded(settings: Settings, engine: Engine) -> bool:
     """Whether pages must hold to the word on an engine: the recorded one, or one of the table."""
     pairs = {(row.release, row.store) for row in load_rows(settings)}
-    return (engine.name, engine.store) == (settings.engine, settings.store) or (
-        engine.release,
-        engine.store,
-    ) in pairs
+    recorded = (settings.engine, settings.store)
+    return (engine.name, engine.store) == recorded or (engine.release, engine.store) in pairs

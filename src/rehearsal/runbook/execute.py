@@ -6,14 +6,13 @@ what it finds becomes an outcome, and lines for people.
 
 import contextlib
 import copy
-import functools
 import io
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,8 @@ NBVAL = ["--disable-plugin-autoload", "--assert=plain", "-p", "nbval.plugin"]
 NBVAL += ["-p", "rehearsal.runbook.nbval_plugin", "-p", "no:cacheprovider", "--nbval"]
 NBVAL += ["-c", os.devnull, "--color=no"]
 """Arguments of pytest: no plugin that happens to be installed takes part."""
-FAILURE, NEEDED, PASSED_OVER = "rehearsal-failure", "rehearsal-needed", "rehearsal-passed-over"
-OUTPUTS = "rehearsal-outputs"
-"""Keys of a cell's report: its failure, engine-specific masks it needed, that it was not run on
-this engine, and its outputs.
-"""
-_OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
+RESULT = "rehearsal-result"
+"""Key of what nbval_plugin adds to a cell's report."""
 
 
 @dataclass
@@ -101,19 +96,14 @@ class Outcome:
         if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
             raise Wrong(f"{wrong} of what the pages show does not hold.")
         if self.differences:
-            raise CannotCheck(
-                f"{engine} is not a recorded engine: every cell ends as it should, and"
-                f" {len(self.differences)} print other words than the pages show."
-            )
+            other = f"{len(self.differences)} print other words than the pages show"
+            unknown = f"{engine} is not a recorded engine"
+            raise CannotCheck(f"{unknown}: every cell ends as it should, and {other}.")
 
     def __str__(self) -> str:
-        counts = (
-            (self.notebooks, "notebook"),
-            (self.held.total(), "cell"),
-            (self.commands, "command"),
-        )
-        said = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
-        return f"{said}, {self.seconds:.1f} s"
+        counts = {"notebook": self.notebooks, "cell": self.held.total(), "command": self.commands}
+        counted = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
+        return f"{counted}, {self.seconds:.1f} s"
 
 
 def verify(
@@ -128,14 +118,11 @@ def verify(
     this engine, so that its own masks are needed. Raises CannotCheck where nothing can be run.
     """
     begin = time.monotonic()
-    executed = {one.name: one.executed for one in runbooks if one.executed_path.exists()}
-    for name, notebook in executed.items():
-        check_kernel(notebook.kernel, name)
-    paths = {one.executed_path: executed[one.name] for one in runbooks if one.name in executed}
+    executed = {one.executed_path: one.executed for one in runbooks if one.executed_path.exists()}
     with ThreadPoolExecutor(1) as beside:
-        lint = functools.partial(beside.submit, _lint, settings, runbooks, masks)
-        outcome, linted = _run(paths, lint)
-        found = linted.result() if linted else _lint(settings, runbooks, masks)
+        linting = beside.submit(_lint, settings, runbooks, masks)
+        outcome = _run(executed)
+        found = linting.result()
     if not found and outcome.cells < (held := sum(len(one.code) for one in executed.values())):
         raise CannotCheck(f"nbval ran {outcome.cells} cells, but the notebooks hold {held}.")
     if recorded and not (outcome.unchecked or outcome.not_run):
@@ -164,29 +151,27 @@ def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
     A notebook whose cells and masked outputs still match is left alone, as is one with a failed
     cell. At the end raises Wrong or CannotCheck for the first of those.
     """
-    for one in runbooks:
-        check_kernel(one.text.kernel, one.name)
     drafts = {one: _with_recorded_outputs(one) for one in runbooks}
-    with contextlib.ExitStack() as files:
-        paths = {files.enter_context(_draft(*each)): each[0].text for each in drafts.items()}
-        outcome, _ = _run(paths, None)
-    failures = [found for one in runbooks if (found := _failure(one, outcome))]
-    for runbook, draft in drafts.items():
-        if _failure(runbook, outcome):
-            continue
-        holds = _holds(runbook, outcome)
-        if not holds:
-            code = (cell for cell in draft.cells if cell.cell_type == "code")
-            for number, cell in enumerate(code):
-                cell.execution_count = number + 1
-                cell.outputs = nbformat.from_dict(outcome.outputs[runbook.name, number])
-                for output in cell.outputs:
-                    if output.output_type == "execute_result":
-                        output.execution_count = number + 1
-            _write(runbook.executed_path, nbformat.writes(draft) + "\n")
-        yield runbook, not holds
-    if failures:
-        raise failures[0]
+    # hidden beside the runbooks: their rooms copy that folder
+    paths = {one.path.with_name(f".{one.name}.ipynb"): one for one in runbooks}
+    try:
+        for path, one in paths.items():
+            _write(path, drafts[one])
+        outcome = _run({path: one.text for path, one in paths.items()})
+    finally:
+        for path in paths:
+            with contextlib.suppress(OSError):  # one that could not be written
+                path.unlink()
+    failures = _failures(outcome)
+    for one in runbooks:
+        if one.name not in failures:
+            holds = _holds(one, outcome)
+            if not holds:
+                _write(one.executed_path, _with_new_outputs(drafts[one], one.name, outcome))
+            yield one, not holds
+    for one in runbooks:
+        if one.name in failures:
+            raise failures[one.name]
 
 
 def _with_recorded_outputs(runbook: Runbook) -> NotebookNode:
@@ -200,14 +185,24 @@ def _with_recorded_outputs(runbook: Runbook) -> NotebookNode:
     return draft
 
 
-def _failure(runbook: Runbook, outcome: Outcome) -> RehearsalError | None:
+def _with_new_outputs(draft: NotebookNode, name: str, outcome: Outcome) -> NotebookNode:
+    for number, cell in enumerate(cell for cell in draft.cells if cell.cell_type == "code"):
+        cell.execution_count = number + 1
+        cell.outputs = nbformat.from_dict(outcome.outputs[name, number])
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number + 1
+    return draft
+
+
+def _failures(outcome: Outcome) -> dict[str, RehearsalError]:
+    """Return the first failure of each notebook."""
+    failures: dict[str, RehearsalError] = {}
     for found in outcome.unchecked:
-        if found.notebook == runbook.name:
-            return CannotCheck(f"{found} What it said stands above.")
+        failures.setdefault(found.notebook, CannotCheck(f"{found} What it said stands above."))
     for found in outcome.problems:
-        if found.notebook == runbook.name:
-            return Wrong(str(found))
-    return None
+        failures.setdefault(found.notebook, Wrong(str(found)))
+    return failures
 
 
 def _holds(runbook: Runbook, outcome: Outcome) -> bool:
@@ -219,132 +214,73 @@ def _holds(runbook: Runbook, outcome: Outcome) -> bool:
     return executed and not differs and drift(runbook.text, runbook.executed) is None
 
 
-@contextlib.contextmanager
-def _draft(runbook: Runbook, draft: NotebookNode) -> Iterator[Path]:
-    """Yield the path of a draft, hidden beside the runbook: its room copies that folder."""
-    path = runbook.path.with_name(f".{runbook.name}.ipynb")
-    try:
-        path.write_text(nbformat.writes(draft))
-    except OSError as error:
-        raise _unwritable(runbook.executed_path, error) from error
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, notebook: NotebookNode) -> None:
     """Replace a file completely, or leave it as it was."""
     new = path.with_name(f".{path.name}.new")
     try:
-        new.write_text(text)
+        new.write_text(nbformat.writes(notebook) + "\n")
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        with contextlib.suppress(OSError):
+            new.unlink()
+        unwritable = f"{path.name.removeprefix('.')} cannot be written ({error.strerror})"
+        raise CannotCheck(f"{unwritable}; it is as it was before.") from error
 
 
-def _unwritable(path: Path, error: OSError) -> CannotCheck:
-    said = f"{path.name} cannot be written ({error.strerror}); it is as it was before."
-    return CannotCheck(said)
-
-
-Lint = Callable[[], Future[list[Problem]]]
-
-
-def _run(
-    notebooks: Mapping[Path, Notebook], lint: Lint | None
-) -> tuple[Outcome, Future[list[Problem]] | None]:
-    """Run notebooks; return the outcome, and the lint that was started meanwhile."""
-    counts = {_name(path): len(notebook.code) for path, notebook in notebooks.items()}
-    collector = _Collector(notebooks, Progress(counts), lint)
+def _run(notebooks: Mapping[Path, Notebook]) -> Outcome:
+    """Run notebooks in rooms, with nbval."""
+    for path, notebook in notebooks.items():
+        check_kernel(notebook.kernel, _name(path))
+    collector = _Collector({_name(path): notebook for path, notebook in notebooks.items()})
     if notebooks:
         _run_nbval([*notebooks], collector)
     collector.progress.close()
-    return collector.outcome, collector.linting
+    return collector.outcome
 
 
-@dataclass
 class _Collector:
     """A pytest plugin that collects the outcome."""
 
-    notebooks: Mapping[Path, Notebook]
-    progress: Progress
-    lint: Lint | None
-    linting: Future[list[Problem]] | None = None
-    outcome: Outcome = field(default_factory=Outcome)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self) -> None:
-        """Start linting with the first cell: earlier it would compete with the room's start."""
-        self._begin_to_lint()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Start linting at once where other processes run the cells."""
-        if session.config.pluginmanager.hasplugin("dsession"):
-            self._begin_to_lint()
-
-    def _begin_to_lint(self) -> None:
-        if self.lint and self.linting is None:
-            self.linting = self.lint()
+    def __init__(self, notebooks: Mapping[str, Notebook]) -> None:
+        self.notebooks = notebooks
+        self.progress = Progress({name: len(one.code) for name, one in notebooks.items()})
+        self.outcome = Outcome()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        outcome, (name, number) = self.outcome, _place(report)
-        said = [(key, str(value)) for key, value in report.user_properties]
-        outcome.needed |= {value for key, value in said if key == NEEDED}
+        """Add a cell's report."""
+        path, _, cell = report.nodeid.partition("::")
+        name, number = _name(Path(path)), int(cell.rpartition(" ")[2])
+        outcome = self.outcome
+        found = json.loads(str(dict(report.user_properties).get(RESULT, "{}")))
+        outcome.needed.update(found.get("needed", ()))
         if report.when == "call":
             self.progress.advance(name)
-            for printed in (value for key, value in said if key == OUTPUTS):
-                outcome.outputs[name, number] = json.loads(printed)
-        if report.when == "call" and any(key == PASSED_OVER for key, _ in said):
-            outcome.passed_over[name] += 1
-        elif report.when == "call" and report.passed:
-            outcome.held[name] += 1
-        elif report.failed:
-            self._add(report, name, number)
+            outcome.outputs[name, number] = found["outputs"]
+            if report.passed:
+                (outcome.passed_over if "passed_over" in found else outcome.held)[name] += 1
+        if report.failed:
+            # pytest-xdist reports a worker that died, without a result
+            what = found.get("what") or report.longreprtext.strip().splitlines()[-1]
+            problem = Problem(name, self.notebooks[name].code[number].first_line, what)
+            self._add(found.get("kind", "unchecked"), problem)
 
-    def _add(self, report: pytest.TestReport, name: str, number: int) -> None:
+    def _add(self, kind: str, problem: Problem) -> None:
         """Record a failure; after a notebook's first error only count, as its shell is gone."""
-        notebook = next((one for path, one in self.notebooks.items() if _name(path) == name), None)
-        cell = notebook.code[number].first_line if notebook else None
-        said = next((json.loads(str(v)) for k, v in report.user_properties if k == FAILURE), None)
         outcome = self.outcome
-        if said is None:
-            last = report.longreprtext.strip().splitlines()[-1]
-            outcome.unchecked.append(Problem(name, cell, last))
-        elif "line" in said:
-            came = f"expected {_quoted(said['expected'])}, came {_quoted(said['came'])}"
-            what = f"line {said['line']} of its output: {came}"
-            outcome.differences.append(Problem(name, cell, what))
-        elif said["name"] == "CellNotRun" or name in {one.notebook for one in outcome.unchecked}:
+        gone = {one.notebook for one in outcome.unchecked}
+        if kind == "differences":
+            outcome.differences.append(problem)
+        elif kind == "not_run" or problem.notebook in gone:
             outcome.not_run += 1
-        elif said["name"] in ("RoomUnavailable", "RuntimeError"):
-            outcome.unchecked.append(Problem(name, cell, _meaning(said)))
+        elif kind == "unchecked":
+            outcome.unchecked.append(problem)
         else:
-            outcome.problems.append(Problem(name, cell, _meaning(said)))
-
-
-def _place(report: pytest.TestReport) -> tuple[str, int]:
-    """Return a report's notebook and number of the code cell."""
-    path, _, cell = report.nodeid.partition("::")
-    return _name(Path(path)), int(cell.rpartition(" ")[2])
+            outcome.problems.append(problem)
 
 
 def _name(path: Path) -> str:
     """Return the runbook's name for a notebook or a draft."""
     return path.stem.removeprefix(".")
-
-
-def _meaning(said: Mapping[str, str]) -> str:
-    """Return an error with the last line that the cell printed."""
-    printed = [line for line in said["printed"].splitlines() if line.strip()]
-    named = "" if said["name"] in _OURS else f"{said['name']}: "
-    return named + said["said"].strip() + (f" It printed last: {printed[-1]}" if printed else "")
-
-
-def _quoted(line: str | None) -> str:
-    return "the end" if line is None else f"`{line}`"
 
 
 def _run_nbval(paths: Sequence[Path], collector: _Collector) -> None:

@@ -23,11 +23,8 @@ def private_manager(**options: Any) -> KernelManager:
 def check_kernel(kernel: str, notebook: str) -> None:
     """Raise CannotCheck unless a notebook asks for the rehearsal's kernel, and it is installed."""
     if kernel != KERNEL:
-        raise CannotCheck(
-            f"{notebook} asks for the kernel {kernel}: a notebook is verified in the kernel"
-            f" {KERNEL}."
-        )
+        other = f"{notebook} asks for the kernel {kernel}"
+        raise CannotCheck(f"{other}: a notebook is verified in the kernel {KERNEL}.")
     if KERNEL not in KernelSpecManager().find_kernel_specs():
-        raise CannotCheck(
-            f"The kernel {KERNEL} is not installed here: run `make setup` in the project's folder."
-        )
+        missing = f"The kernel {KERNEL} is not installed here"
+        raise CannotCheck(f"{missing}: run `make setup` in the project's folder.")

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
-from rehearsal.cell.grammar import Finding, Refused, check, functions_of
+from rehearsal.cell.grammar import Refused, check, functions_of
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, fill
 from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, python_tree, walk, words
@@ -22,6 +23,7 @@ from rehearsal.settings import Settings
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
 _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
+_REGISTRIES = "[[tool.rehearsal.registries]]"
 _READS = (
     ("docker", "pull"),
     ("docker", "manifest", "inspect"),
@@ -57,21 +59,18 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
         text, executed, known = runbook.text, runbook.executed, runbook.placeholders
     except Wrong as error:
         return [Problem(runbook.name, None, str(error))]
+    again = f"Run `rehearsal refresh {runbook.name}`."
     found: list[Found] = [(None, what) for what in blocks_passed_over(runbook)]
     found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
-        found.append((None, f"text and executed notebook have drifted: {difference}. {{again}}"))
-    found += [(cell, "was never executed. {again}") for cell in executed.code if not cell.executed]
+        found.append((None, f"text and executed notebook have drifted: {difference}. {again}"))
+    found += [(cell, f"was never executed. {again}") for cell in executed.code if not cell.executed]
     found += [(cell, what) for cell in executed.code for what in outputs_passed_over(cell)]
     readable = [cell for cell in executed.code if _is_readable(cell)]
     found += _unchecked(readable) if len(readable) == len(executed.code) else ()
     found += _not_read_back(readable, settings.readers, known)
     found += _elsewhere(text, settings)
-    again = f"Run `rehearsal refresh {runbook.name}`."
-    return [
-        Problem(runbook.name, cell.first_line if cell else None, what.replace("{again}", again))
-        for cell, what in found
-    ]
+    return [Problem(runbook.name, cell.first_line if cell else None, what) for cell, what in found]
 
 
 Found = tuple[Cell | None, str]
@@ -82,13 +81,13 @@ def _of_cells(
     text: Notebook, known: dict[str, Placeholder], modules: Sequence[str]
 ) -> Iterator[Found]:
     """Find problems of single cells."""
-    shells = [cell.shell for cell in text.code if _is_readable(cell)]
-    functions = frozenset(name for one in shells if one for name in functions_of(one.parsed))
+    scripts = [shell.parsed for _, shell in _shells(text)]
+    functions = frozenset(name for script in scripts for name in functions_of(script))
     for cell in text.code:
         yield from ((cell, what) for what in _would_hide(cell))
         try:
             if cell.shell is None:
-                _check_python(cell.source, modules)
+                yield from ((cell, what) for what in _of_python(cell.source, modules))
             else:
                 fill(cell.shell.parsed, known)
                 check(cell.shell.parsed, functions)
@@ -106,6 +105,13 @@ def _is_readable(cell: Cell) -> bool:
         return False
 
 
+def _shells(notebook: Notebook) -> Iterator[tuple[Cell, ShellCell]]:
+    """Yield the shell cells whose options are understood."""
+    for cell in notebook.code:
+        if _is_readable(cell) and cell.shell:
+            yield cell, cell.shell
+
+
 def _would_hide(cell: Cell) -> Iterator[str]:
     """Find tags and comments that make nbval skip a check."""
     for tag in set(cell.tags) & {*metadata_tags, "skip-execution"}:
@@ -115,39 +121,32 @@ def _would_hide(cell: Cell) -> Iterator[str]:
             yield f"holds the comment {line}: what it ends with would not be checked"
 
 
-def _check_python(source: str, modules: Sequence[str]) -> None:
-    """Raise Refused for a Python cell that could start a program.
+def _of_python(source: str, modules: Sequence[str]) -> Iterator[str]:
+    """Find what in a Python cell could start a program.
 
     Parsed as IPython does, so that no spelling is missed.
     """
     try:
-        tree = python_tree(source)
+        nodes: Iterator[Any] = ast.walk(python_tree(source))
     except SyntaxError as error:
-        raise Refused([Finding(error.lineno or 1, f"is no Python: {error.msg}")]) from error
-    ways = [way for node in ast.walk(tree) for way in _ways_out(node, modules)]
-    if ways:
-        reason = "only a ```bash fence may run commands"
-        raise Refused([Finding(line, f"{way}: {reason}") for line, way in ways])
+        yield f"line {error.lineno or 1}: is no Python: {error.msg}"
+        return
+    for node in nodes:
+        for way in _ways_out(node, modules):
+            yield f"line {node.lineno}: {way}: only a ```bash fence may run commands"
 
 
-def _ways_out(node: ast.AST, modules: Sequence[str]) -> Iterator[tuple[int, str]]:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-        first = node.args[0] if node.args else None
-        argument = first.value if isinstance(first, ast.Constant) else None
+def _ways_out(node: Any, modules: Sequence[str]) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if name in _CALLS:
-            yield (
-                node.lineno,
-                f"a magic, or a shell command that %%bash does not see ({name} {argument!r})",
-            )
+            argument = ast.unparse(node.args[0]) if node.args else ""
+            yield f"a magic, or a shell command that %%bash does not see ({name} {argument})"
     elif isinstance(node, ast.Import | ast.ImportFrom):
         aliases = [alias.name for alias in node.names]
         for module in [node.module] if isinstance(node, ast.ImportFrom) else aliases:
             if not any(f"{module}.".startswith(f"{known}.") for known in modules):
-                yield (
-                    node.lineno,
-                    f"imports {module}, which is none of the modules in [tool.rehearsal]",
-                )
+                yield f"imports {module}, which is none of the modules in [tool.rehearsal]"
 
 
 def _unused(text: Notebook, known: dict[str, Placeholder]) -> Iterator[Found]:
@@ -190,28 +189,24 @@ def _asserts(cell: Cell) -> bool:
     if shell is None:
         tree = python_tree(cell.source)
         return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree))
-    nodes = [node for node in walk(shell.parsed.tree) if node.type in ("command", "test_command")]
-    asserting = (node for node in nodes if _first_word(node) in _ASSERTS and not in_condition(node))
-    return shell.fails is not None or any(asserting)
+    return shell.fails is not None or any(map(_is_assertion, walk(shell.parsed.tree)))
 
 
-def _first_word(node: Node) -> str:
-    return words(node)[0] if node.type == "command" else "["
+def _is_assertion(node: Node) -> bool:
+    named = node.type == "command" and words(node)[0] in _ASSERTS
+    return (named or node.type == "test_command") and not in_condition(node)
 
 
 def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
     """Find declared writes to registries that the room does not have: nobody would see them."""
     hosts = {host for registry in settings.registries for host in registry.hosts}
     names = {registry.name for registry in settings.registries} | hosts
-    for cell in text.code:
-        for reference in cell.shell.writes if _is_readable(cell) and cell.shell else ():
+    for cell, shell in _shells(text):
+        for reference in shell.writes:
             host = full(reference).partition("/")[0]
             if host not in names:
-                yield (
-                    cell,
-                    f"declares to write {reference}, and the room has no registry {host}: its"
-                    " registries stand under [[tool.rehearsal.registries]]",
-                )
+                room = f"the room has no registry {host}: its registries stand under"
+                yield cell, f"declares to write {reference}, and {room} {_REGISTRIES}"
 
 
 def full(reference: str) -> str:
@@ -232,42 +227,37 @@ def _not_read_back(
     readers: programs of the project that read a registry.
     """
     reads = (*_READS, *((reader,) for reader in readers))
-    writing = [(n, cell.shell) for n, cell in enumerate(cells) if _writes(cell.shell)]
-    if not writing or (last := writing[-1])[1] is None:
-        return
-    for reference in last[1].writes:
-        if not any(_reads_back(cell, reference, reads, known) for cell in cells[last[0] + 1 :]):
-            what = f"{reference} is not read back from the registry by a later cell that shows it"
-            yield cells[last[0]], what
+    writing = [number for number, cell in enumerate(cells) if _writes(cell)]
+    for number in writing[-1:]:
+        later = cells[number + 1 :]
+        read = {_full(word, known) for cell in later for word in _words_read(cell, reads)}
+        for reference in _writes(cells[number]):
+            if _full(reference, known) not in read:
+                unread = "is not read back from the registry by a later cell that shows it"
+                yield cells[number], f"{reference} {unread}"
 
 
-def _writes(shell: ShellCell | None) -> bool:
-    """Whether a cell writes; one that must fail does not."""
-    return shell is not None and bool(shell.writes) and shell.fails is None
+def _writes(cell: Cell) -> tuple[str, ...]:
+    """Return the references that a cell writes; one that must fail writes none."""
+    return cell.shell.writes if cell.shell and cell.shell.fails is None else ()
 
 
-def _reads_back(
-    cell: Cell, reference: str, reads: Sequence[tuple[str, ...]], known: dict[str, Placeholder]
-) -> bool:
-    """Whether a cell reads a reference from the registry, in any form, and shows the answer."""
+def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the words of commands by which a cell reads from a registry, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
-        return False
-    script = shell.parsed
-    commands = [node for node in walk(script.tree) if node.type == "command"]
-    certain = [node for node in commands if is_certain(node) and is_shown(node)]
-    asked = [said for node in certain if _asks(said := words(node, script.said), reads)]
-    wanted = full(_with_values(reference, known))
-    return any(wanted == full(_with_values(word, known)) for said in asked for word in said)
+        return
+    for node in walk(shell.parsed.tree):
+        if node.type == "command" and is_certain(node) and is_shown(node):
+            command = words(node, shell.parsed.said)
+            if any(tuple(command[: len(read)]) == read for read in reads):
+                yield from command
 
 
-def _with_values(words: str, known: dict[str, Placeholder]) -> str:
-    """Return words with the rehearsal's values for their placeholders."""
-    return FORM.sub(lambda match: known[match[1]].value if match[1] in known else match[0], words)
-
-
-def _asks(said: Sequence[str], reads: Sequence[tuple[str, ...]]) -> bool:
-    return any(tuple(said[: len(read)]) == read for read in reads)
+def _full(word: str, known: dict[str, Placeholder]) -> str:
+    """Return a reference in full, with the rehearsal's values for its placeholders."""
+    values = {name: placeholder.value for name, placeholder in known.items()}
+    return full(FORM.sub(lambda match: values.get(match[1], match[0]), word))
 
 
 def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
@@ -278,17 +268,16 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
     """
     executed = [one.executed for one in runbooks if one.executed_path.exists()]
     texts = [as_text(cell.outputs) for notebook in executed for cell in notebook.code]
-    found = [
+    idle = [
         f"«{mask.name}» matches no output of any notebook: remove it"
         for mask in masks
-        if not mask.on and not any(mask.pattern.search(text) for text in texts)
+        if not (mask.on or any(mask.pattern.search(text) for text in texts))
     ]
-    said = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
-    return [Problem("masks", None, what) for what in (*found, *sorted(said))]
+    wide = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
+    return [Problem("masks", None, what) for what in (*idle, *sorted(wide))]
 
 
 def count_commands(notebook: Notebook) -> int:
     """Return the number of shell commands in a notebook."""
-    shells = [cell.shell for cell in notebook.code if _is_readable(cell)]
-    trees = [shell.parsed.tree for shell in shells if shell]
+    trees = [shell.parsed.tree for _, shell in _shells(notebook)]
     return sum(node.type == "command" for tree in trees for node in walk(tree))

@@ -3,11 +3,12 @@
 Each file is read once, on first use.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,29 +109,22 @@ class Runbook:
         """The text as a notebook; raises CannotCheck if it does not parse."""
         import jupytext
 
-        try:
+        with _readable(self.path.name, "Mend its text."):
             return _notebook(jupytext.reads(self.source, "md"))
-        except Exception as error:  # jupytext raises what its parsers raise
-            raise CannotCheck(
-                f"{self.path.name} cannot be read as a notebook: {_line(error)}. Mend its text."
-            ) from error
 
     @functools.cached_property
     def executed(self) -> Notebook:
         """The executed notebook; raises Wrong if there is none, CannotCheck for a broken one."""
         import nbformat
 
-        name = self.executed_path.name
+        name, again = self.executed_path.name, f"`rehearsal refresh {self.name}`"
         if not self.executed_path.exists():
-            raise Wrong(f"{name} does not exist: run `rehearsal refresh {self.name}`.")
-        try:
-            with warnings.catch_warnings(action="ignore"):  # of cell ids, which nbformat mends
-                return _notebook(nbformat.read(self.executed_path, as_version=4))
-        except Exception as error:  # json, nbformat and jsonschema each raise their own
-            raise CannotCheck(
-                f"{name} cannot be read as a notebook: {_line(error)}. Run `rehearsal refresh"
-                f" {self.name}`, or restore it."
-            ) from error
+            raise Wrong(f"{name} does not exist: run {again}.")
+        with (
+            _readable(name, f"Run {again}, or restore it."),
+            warnings.catch_warnings(action="ignore"),  # of cell ids, which nbformat mends
+        ):
+            return _notebook(nbformat.read(self.executed_path, as_version=4))
 
     @functools.cached_property
     def placeholders(self) -> dict[str, Placeholder]:
@@ -142,6 +136,16 @@ class Runbook:
         """A hash of text and executed notebook: 16 hexadecimal digits."""
         both = self.path.read_bytes() + b"\0" + self.executed_path.read_bytes()
         return hashlib.sha256(both).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _readable(name: str, advice: str) -> Iterator[None]:
+    """Raise CannotCheck with advice where a file cannot be read as a notebook."""
+    try:
+        yield
+    except Exception as error:  # jupytext, json, nbformat and jsonschema each raise their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CannotCheck(f"{name} cannot be read as a notebook: {reason}. {advice}") from error
 
 
 def _notebook(node: NotebookNode) -> Notebook:
@@ -159,10 +163,6 @@ def _notebook(node: NotebookNode) -> Notebook:
     return Notebook(cells, kernel, dict(node.metadata.get("rehearsal") or {}), node)
 
 
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
 def find_runbooks(settings: Settings, names: Iterable[str]) -> list[Runbook]:
     """Return the named runbooks (NAME, NAME.md, NAME.ipynb or a path), or all of the project.
 
@@ -170,25 +170,24 @@ def find_runbooks(settings: Settings, names: Iterable[str]) -> list[Runbook]:
     """
     if asked := list(names):
         return list(dict.fromkeys(_find(settings, name) for name in asked))
-    texts = runbooks(settings.notebooks)
+    folder = settings.notebooks
+    texts = runbooks(folder)
     if not texts:
-        files = ", ".join(path.name for path in sorted(settings.notebooks.glob("*.*"))) or "nothing"
-        raise CannotCheck(
-            f"There is no notebook in {settings.notebooks}, so nothing was checked; there is"
-            f" {files}. A notebook's text begins with a header (---), without a byte order mark."
-        )
+        files = ", ".join(path.name for path in sorted(folder.glob("*.*"))) or "nothing"
+        there = f"There is no notebook in {folder}, so nothing was checked; there is {files}"
+        header = "A notebook's text begins with a header (---), without a byte order mark."
+        raise CannotCheck(f"{there}. {header}")
     return [Runbook(path) for path in texts]
 
 
 def _find(settings: Settings, name: str) -> Runbook:
     base = Path(name) if os.sep in name else settings.notebooks / name
-    named = base.suffix in (".ipynb", ".md")
-    path = (base.with_suffix(".md") if named else base.with_name(f"{base.name}.md")).resolve()
+    stem = base.name.removesuffix(".md").removesuffix(".ipynb")
+    path = base.with_name(f"{stem}.md").resolve()
     if not path.is_file():
         known = ", ".join(text.stem for text in runbooks(settings.notebooks)) or "none"
-        raise CannotCheck(
-            f"There is no notebook {name}: {path} does not exist. The notebooks are: {known}."
-        )
+        missing = f"There is no notebook {name}: {path} does not exist"
+        raise CannotCheck(f"{missing}. The notebooks are: {known}.")
     return Runbook(path)
 
 

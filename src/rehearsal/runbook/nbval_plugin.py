@@ -1,10 +1,14 @@
 """A pytest plugin that replaces nbval's comparison by this project's masks.
 
-nbval's own sanitizers cannot hold a value equal from cell to cell.
+nbval's own sanitizers cannot hold a value equal from cell to cell. What is found of a cell crosses
+from the worker in its report, as JSON under RESULT: its `outputs`; the engine-specific masks that
+they `needed`; whether it was `passed_over` on this engine; of what failed the `kind`, a list of
+Outcome or `not_run`, and the words (`what`).
 """
 
 import copy
 import json
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,81 +18,76 @@ from nbval.plugin import IPyNbCell, NbCellError
 
 from rehearsal.cell.magic import LEFT
 from rehearsal.cell.options import NOT_HERE, shell_cell
-from rehearsal.errors import CannotCheck, Wrong
+from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
-from rehearsal.runbook.compare import (
-    Mask,
-    Masked,
-    as_text,
-    first_difference,
-    in_order,
-    masks_for,
-    needed,
-)
-from rehearsal.runbook.execute import FAILURE, NEEDED, OUTPUTS, PASSED_OVER
+from rehearsal.runbook import compare
+from rehearsal.runbook.compare import Mask, Masked, as_text
+from rehearsal.runbook.execute import RESULT
 from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.undo import disagreement
 from rehearsal.settings import load_settings
 
 nbval.kernel.KernelManager = private_manager
+_OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
+_NOT_CHECKED = ("RoomUnavailable", "RuntimeError")
 _SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
+_FOUND = pytest.StashKey[dict[str, Any]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Replace nbval's comparison."""
     if isinstance(item, IPyNbCell):
         cell: Any = item
+        cell.stash[_FOUND] = {}
         cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(
-            item, came, expected
+            cell, as_text(came), as_text(expected)
         )
 
 
-def _compare(item: pytest.Item, came: list[Any], expected: list[Any]) -> bool:
-    parent: Any = item.parent
-    if _SIDES not in parent.stash:
-        parent.stash[_SIDES] = _sides(parent.path.parent)
-    masks, left, right = parent.stash[_SIDES]
-    before = copy.deepcopy(left)
-    shown, printed = as_text(expected), as_text(came)
-    cell: Any = item
-    shell = shell_cell(cell.cell.source)
+def _compare(cell: Any, came: str, expected: str) -> bool:
+    notebook, found, shell = cell.parent, cell.stash[_FOUND], shell_cell(cell.cell.source)
+    if _SIDES not in notebook.stash:
+        notebook.stash[_SIDES] = _sides(notebook.path.parent)
+    masks, left, right = notebook.stash[_SIDES]
     if shell and shell.any_order:
-        shown, printed = in_order(shown), in_order(printed)
-    masked = left.text(shown)
-    if shell and shell.store and printed.startswith(NOT_HERE):
-        item.user_properties.append((PASSED_OVER, printed))
+        came, expected = compare.in_order(came), compare.in_order(expected)
+    before = copy.deepcopy(left)
+    masked = left.text(expected)
+    if shell and shell.store and came.startswith(NOT_HERE):
+        found["passed_over"] = True
         return True
-    item.user_properties += [(NEEDED, name) for name in needed(masks, shown, printed)]
-    difference = first_difference(masked, right.text(printed))
+    found["needed"] = compare.needed(masks, expected, came)
+    difference = compare.first_difference(masked, right.text(came))
     if difference is None:
         return True
-    line = before.line_of(shown, difference.line)
+    line = before.line_of(expected, difference.line)
     cell.comparison_traceback = [f"line {line} of the output differs"]
-    _record(item, line=line, expected=difference.expected, came=difference.came)
+    lines = f"expected {_quoted(difference.expected)}, came {_quoted(difference.came)}"
+    found |= {"kind": "differences", "what": f"line {line} of its output: {lines}"}
     return False
+
+
+def _quoted(line: str | None) -> str:
+    return "the end" if line is None else f"`{line}`"
 
 
 def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
     settings = load_settings(folder)
     engine = choose_engine(settings)
-    masks = masks_for(settings, engine)
+    masks = compare.masks_for(settings, engine)
     left = Masked(masks)
     return masks, left, Masked(masks, left if engine.store != settings.store else None)
 
 
-def _record(item: pytest.Item, **what: object) -> None:
-    item.user_properties.append((FAILURE, json.dumps(what)))
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Any:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """After a notebook's last cell, fail it if the room is not as before its first."""
-    outcome = yield
-    if isinstance(item, IPyNbCell) and not outcome.excinfo:
+    yield
+    if isinstance(item, IPyNbCell):
         notebook: Any = item.parent
         code = [cell for cell in notebook.nb.cells if cell.cell_type == "code"]
         if item.cell_num == len(code) - 1 and (why := _left(notebook)):
-            outcome.force_exception(Wrong(why))
+            raise Wrong(why)
 
 
 def _left(notebook: Any) -> str:
@@ -105,23 +104,34 @@ def _left(notebook: Any) -> str:
     return disagreement(json.loads("".join(printed)), declares)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Add a cell's outputs and failure to its report, which crosses from the worker."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what was found to a cell's report."""
+    report = yield
     if isinstance(item, IPyNbCell):
-        outputs = item.test_outputs or []
-        if call.when == "call":
-            item.user_properties.append((OUTPUTS, json.dumps(outputs)))
-        error = call.excinfo.value if call.excinfo else None
-        differs = any(name == FAILURE for name, _ in item.user_properties)
-        if isinstance(error, NbCellError | CannotCheck | Wrong | RuntimeError) and not differs:
-            printed = as_text([one for one in outputs if one["output_type"] == "stream"])
-            _record(item, printed=printed, **_raised(outputs, error))
-    yield
+        found, outputs = item.stash[_FOUND], item.test_outputs or []
+        if call.excinfo and "kind" not in found:
+            found |= _failure(outputs, call.excinfo.value)
+        report.user_properties = [(RESULT, json.dumps(found | {"outputs": outputs}))]
+    return report
 
 
-def _raised(outputs: list[Any], error: BaseException) -> dict[str, str]:
+def _failure(outputs: list[Any], error: BaseException) -> dict[str, str]:
+    """Return the kind and the words of a failure, with the last line that the cell printed."""
+    name, message = type(error).__name__, str(error)
     for output in outputs:
         if output["output_type"] == "error":
-            return {"name": output["ename"], "said": output["evalue"]}
-    return {"name": type(error).__name__, "said": str(error)}
+            name, message = output["ename"], output["evalue"]
+    if name == "CellNotRun":
+        kind = "not_run"
+    elif name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong):
+        kind = "unchecked"
+    else:
+        kind = "problems"
+    what = message.strip() if name in _OURS else f"{name}: {message.strip()}"
+    printed = as_text([one for one in outputs if one["output_type"] == "stream"])
+    if lines := [line for line in printed.splitlines() if line.strip()]:
+        what += f" It printed last: {lines[-1]}"
+    return {"kind": kind, "what": what}

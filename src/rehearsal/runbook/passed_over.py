@@ -62,15 +62,13 @@ def blocks_passed_over(runbook: Runbook) -> Iterator[str]:
         elif scripts[token.content.strip()] and language in ("bash", "python"):
             scripts[token.content.strip()] -= 1
         elif language in _SHELLS or token.info.strip() == "python":
-            yield (
-                f"line {line}: this {language} block is not run: write ```bash at the beginning of"
-                " a line, or ```text for what nobody types"
-            )
-    for number, said in enumerate(text.splitlines(), 1):
-        if _CONTROL.search(said):
+            instead = "write ```bash at the beginning of a line, or ```text for what nobody types"
+            yield f"line {line}: this {language} block is not run: {instead}"
+    for number, content in enumerate(text.splitlines(), 1):
+        if _CONTROL.search(content):
             yield f"line {number}: holds a control character, which no page shows: write it as $'…'"
-        if len(said) > _LONGEST:
-            yield f"line {number}: has {len(said)} characters: put such data into a file"
+        if len(content) > _LONGEST:
+            yield f"line {number}: has {len(content)} characters: put such data into a file"
 
 
 def outputs_passed_over(cell: Cell) -> Iterator[str]:
@@ -79,8 +77,8 @@ def outputs_passed_over(cell: Cell) -> Iterator[str]:
         data = output.get("data", {})
         if data.get("text/plain", "").startswith(_OBJECT) and not {*data} & _SHOWN:
             yield "shows HTML or a widget, which the page does not: print text, or draw a picture"
-        said = output.get("text", data.get("text/plain", ""))
-        longest = max(map(len, said.splitlines()), default=0)
+        printed = output.get("text", data.get("text/plain", ""))
+        longest = max(map(len, printed.splitlines()), default=0)
         if longest > _LONGEST:
             yield f"prints a line of {longest} characters, which no page can show: print a part"
 

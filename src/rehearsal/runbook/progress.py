@@ -20,13 +20,9 @@ class Progress:
     def advance(self, notebook: str) -> None:
         """Count one more finished cell of a notebook."""
         self._done[notebook] += 1
-        if not self._live and self._done[notebook] == self._cells.get(notebook):
-            took = time.monotonic() - self._begin
-            print(
-                f"{notebook}: all {self._done[notebook]} done, {took:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+        if not self._live and self._done[notebook] == self._cells[notebook]:
+            done, seconds = self._done[notebook], time.monotonic() - self._begin
+            print(f"{notebook}: all {done} done, {seconds:.1f} s", file=sys.stderr, flush=True)
         self._show()
 
     def close(self) -> None:
@@ -37,13 +33,10 @@ class Progress:
     def _show(self) -> None:
         if not self._live:
             return
-        ended = [name for name, held in self._cells.items() if self._done[name] == held]
-        running = [
-            f"{name} {n}/{self._cells.get(name, n)}"
-            for name, n in self._done.items()
-            if name not in ended
-        ]
-        cells = f"{self._done.total()} of {sum(self._cells.values())} cells"
-        line = f"{len(ended)} of {len(self._cells)} notebooks, {cells}  {', '.join(running)}"
+        done, cells = self._done, self._cells
+        running = [f"{name} {n}/{cells[name]}" for name, n in done.items() if n != cells[name]]
+        ended = sum(done[name] == held for name, held in cells.items())
+        line = f"{ended} of {len(cells)} notebooks, {done.total()} of {sum(cells.values())} cells"
+        line = f"{line}  {', '.join(running)}"
         sys.stderr.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
         sys.stderr.flush()

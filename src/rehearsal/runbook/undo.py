@@ -31,12 +31,11 @@ def disagreement(left: Sequence[str], declares: Mapping[str, Any]) -> str:
         named = declared_items(declares, key)
         return {FORM.sub(lambda match: known[match[1]].value, one) for one in named}
 
-    said = []
+    wrong = []
     if more := sorted({*left} - items(LEAVES) - items(MAY_LEAVE)):
-        said.append(
-            f"after the last cell the room is not as before the first: {', '.join(more)}. Undo it,"
-            f" or declare each under `rehearsal: {LEAVES}:` in the header"
-        )
+        changed = f"after the last cell the room is not as before the first: {', '.join(more)}"
+        declare = f"declare each under `rehearsal: {LEAVES}:` in the header"
+        wrong.append(f"{changed}. Undo it, or {declare}")
     if missing := sorted(items(LEAVES) - {*left}):
-        said.append(f"the header declares to leave {', '.join(missing)}, and it is not there")
-    return "; ".join(said)
+        wrong.append(f"the header declares to leave {', '.join(missing)}, and it is not there")
+    return "; ".join(wrong)
