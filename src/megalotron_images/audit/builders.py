@@ -131,6 +131,9 @@ def bake(
     given: what `--set` replaces, as `*.tags=…`, `*.output=…`, `*.cache-to=…`.
     """
     names = files or [one for one in (*_BAKE, *COMPOSE) if run.folder.has(one)]
+    if any(one.startswith("$") for one in names):  # a bake file of the metadata action
+        tags = variables.get("DOCKER_METADATA_OUTPUT_TAGS", "").splitlines()
+        given = [*given, *(f"*.tags={tag}" for tag in tags)]
     written = [one.partition("output=")[2] for one in given if ".output=" in one]
     pushes = pushes or any(one.endswith(".push=true") for one in given)
     tags = list[str]()

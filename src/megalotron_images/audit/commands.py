@@ -11,7 +11,7 @@ from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, releasers, scripts
 from megalotron_images.audit.knowledge import ENGINES, PROGRAMS, QUIET, VALUED
-from megalotron_images.audit.model import How
+from megalotron_images.audit.model import PUSHES, How, Rule
 from megalotron_images.audit.references import split
 from megalotron_images.audit.shell import Handler, Shell
 from megalotron_images.audit.texts import apply, expand, has_holes, holes, known, show, unknown
@@ -136,11 +136,12 @@ def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
     registry = [one for one in operands(words) if one not in given]
-    username = (options(words, "-u", "--username") or [unknown("a user name that is not seen")])[0]
+    username = "".join(options(words, "-u", "--username")[:1])
+    username = username or unknown("a user name that is not seen")
     if given:
         shell.run.login(registry[0] if registry else "", username, given[0], How.ARGUMENT)
         return
-    password = stdin.strip() if stdin else unknown("a password that is not seen")
+    password = stdin.strip() or unknown("a password that is not seen")
     shell.run.login(registry[0] if registry else "", username, password)
 
 
@@ -352,6 +353,11 @@ def _helper(shell: Shell, words: list[str], stdin: str) -> None:
         shell.run.login("ghcr.io", user, token)
 
 
+def _doubt(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note a doubt in the commands that stand for an action: its reason, and which rules."""
+    shell.run.doubt(words[0], tuple(map(Rule, words[1:])) or PUSHES)
+
+
 def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
     """Note a program whose words say that it pushes, and no more."""
     if "login" in words[:2]:
@@ -390,6 +396,7 @@ _HANDLERS: dict[str, Handler] = {
     "date": lambda shell, words, stdin: known("a date", "20260131"),
     "megalotron-images": _helper,
     "written-login": written_login,
+    "doubt": _doubt,
     "ko": releasers.ko,
     "goreleaser": lambda shell, words, stdin: releasers.release(shell.run, words, shell.env),
 }

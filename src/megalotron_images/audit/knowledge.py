@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
 _TABLES = tomllib.loads(files(__package__).joinpath("knowledge.toml").read_text())
 ENGINES, VALUED, SCRIPTS, QUIET, RELEASERC = (
@@ -24,5 +23,7 @@ MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
 PROGRAMS: Mapping[str, str] = _TABLES["programs"]
 """Programs that are not followed, and how their words say that they push."""
-ACTIONS: Mapping[str, Mapping[str, Any]] = _TABLES["actions"]
-"""Actions whose inputs alone say what they push."""
+ACTIONS: Mapping[str, str] = _TABLES["actions"]
+"""Patterns of actions, and the shell commands that do the same."""
+FUNCTIONS: Mapping[str, str] = _TABLES["functions"]
+"""Shell functions that these commands call."""

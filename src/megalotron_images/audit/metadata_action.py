@@ -23,28 +23,30 @@ _DATE = known("a date", "20260131")
 
 @dataclass(frozen=True)
 class Tagged:
-    """A reference that the action writes, and the row of its input that it comes from.
+    """A reference that the action writes.
 
     Attributes:
-        row: the row of `tags`, counted from 0; -1 for `latest`, which `flavor` adds.
+        line: in which line of its input `tags`, from 0; -1 for `latest`, which `flavor` adds.
     """
 
     reference: str
-    row: int
+    line: int
 
 
 def references(inputs: Mapping[str, str], github: Mapping[str, Any]) -> list[Tagged]:
     """Return what the output `tags` holds, the output `version` first."""
-    flavor = _pairs(",".join(_rows(inputs.get("flavor", ""))))
+    flavor = _pairs(",".join(_rows(inputs.get("flavor", "")).values()))
     tags = list(_tags(inputs.get("tags", "").strip() or _DEFAULTS, flavor, github))
-    images = [_pairs(row, "name") for row in _rows(inputs.get("images", ""))]
+    images = [_pairs(row, "name") for row in _rows(inputs.get("images", "")).values()]
     enabled = (one for one in images if truth(one.get("enable", "true")) is not False)
     starts = [f"{one['name'].lower()}:" for one in enabled if "name" in one] or [""]
-    return [Tagged(f"{start}{tag}", row) for start in starts for tag, row in tags]
+    return [Tagged(f"{start}{tag}", line) for start in starts for tag, line in tags]
 
 
-def _rows(text: str) -> list[str]:
-    return [row.strip() for row in text.splitlines() if row.strip() and row.strip()[0] != "#"]
+def _rows(text: str) -> dict[int, str]:
+    """Return the rows of an input by their lines, without comments."""
+    rows = enumerate(one.strip() for one in text.splitlines())
+    return {line: row for line, row in rows if row and row[0] != "#"}
 
 
 def _pairs(row: str, bare: str = "value") -> dict[str, str]:
@@ -62,10 +64,10 @@ def _pairs(row: str, bare: str = "value") -> dict[str, str]:
 def _tags(
     text: str, flavor: dict[str, str], github: Mapping[str, Any]
 ) -> Iterator[tuple[str, int]]:
-    """Yield tags with their rows, by priority; `latest` where the flavor adds it."""
+    """Yield tags with their lines, by priority; `latest` where the flavor adds it."""
     found, latest = [], flavor.get("latest", "auto")
     added = truth(latest) is not False and latest != "auto"
-    for number, row in enumerate(_rows(text)):
+    for number, row in _rows(text).items():
         fields = _pairs(row)
         kind = fields.get("type", "raw")
         if truth(_filled(fields.get("enable", "true"), github)) is False:

@@ -22,6 +22,7 @@ class Run:
         tagged: local names given by `docker tag` and `docker build --tag`.
         place: the step or command that runs now.
         depth: how many files call each other.
+        written: where the inputs of the step are written.
     """
 
     folder: Folder
@@ -33,6 +34,7 @@ class Run:
     files: dict[str, str] = field(default_factory=dict)
     tagged: list[str] = field(default_factory=list)
     depth: int = 0
+    written: dict[str, Place] = field(default_factory=dict)
 
     def bind(self, text: str, place: Place) -> None:
         """Remember where a text was defined; the first definition is the one."""
@@ -50,12 +52,21 @@ class Run:
         self, reference: str, place: Place | None = None, by_digest: bool = False, **more: bool
     ) -> None:
         """Note a push."""
-        fact = Push(place or self.place, self.job, self.origins, reference, by_digest, **more)
+        place = place or self._written(reference)
+        fact = Push(place, self.job, self.origins, reference, by_digest, **more)
         self.facts.append(fact)
+
+    def _written(self, text: str) -> Place:
+        """Return where the step's inputs have a text, or else its tag, or else a part of it."""
+        whole = sorted((one for one in self.written if text in one), key=len)
+        tag = [one for one in self.written if one == text.rpartition(":")[2]]
+        parts = sorted((one for one in self.written if one and one in text), key=len, reverse=True)
+        found = [*whole, *tag, *parts]
+        return self.written[found[0]] if found and text else self.place
 
     def login(self, registry: str, username: str, password: str, how: How = How.SAFE) -> None:
         """Note a login."""
-        where = (self.place, self.job, self.origins)
+        where = (self._written(password), self.job, self.origins)
         self.facts.append(Login(*where, registry, username, password, how))
 
     def read(self) -> None:

@@ -36,6 +36,7 @@ class Shell:
         env: the variables.
         handler: what commands do; returns what they print, None where that is unknown.
         unset: what a variable is that is set nowhere.
+        has_lines: whether the script stands in the repository, line by line.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Shell:
         env: dict[str, str],
         handler: Handler,
         unset: Callable[[str], str] = lambda name: unknown(f"${name}"),
+        has_lines: bool = True,
     ) -> None:
         self.run = run
         self.env = env
         self.handler = handler
         self.unset = unset
+        self.has_lines = has_lines
         self.functions: dict[str, Node] = {}
         self.first_line = run.place.line
         self.ended = False
@@ -78,12 +81,17 @@ class Shell:
 
     def place(self, node: Node) -> Place:
         """Return where a node stands in its file."""
-        return Place(self.run.place.file, self.first_line + node.start_point[0])
+        return Place(self.run.place.file, self.first_line + node.start_point[0] * self.has_lines)
 
     def assign(self, name: str, value: str, node: Node) -> None:
         """Set a variable, and remember where."""
         self.env[name] = value
-        self.run.bind(value, self.place(node))
+        self.bind(value, self.place(node))
+
+    def bind(self, text: str, place: Place) -> None:
+        """Remember where a text was defined, if that is in the repository."""
+        if self.has_lines:
+            self.run.bind(text, place)
 
     def _follow_variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
@@ -118,7 +126,7 @@ class Shell:
         words = [one for child in node.named_children for one in self._part(child)]
         for child in node.named_children:
             if child.type == "herestring_redirect":
-                stdin = self.word(child.named_children[0])
+                stdin = self.word(child.named_children[0]) + "\n"
         with self.run.at(self.place(node)):
             status, printed = self._called(words, stdin)
         if words and any(one.type == "variable_assignment" for one in node.named_children):
@@ -294,7 +302,8 @@ class Shell:
             self.statement(head, stdin)
             return self.perhaps([body], stdin=stdin)
         printed = ""
-        lines = [one for one in stdin.splitlines() if one.strip()] or [unknown("a line read")]
+        lines = [one for one in stdin.splitlines() if one.strip()]
+        lines = lines if stdin else [unknown("a line read")]
         for line in lines[:_MOST_ITEMS]:
             self.assign(match[1], line.strip(), node)
             printed += self.statement(body, "")[1]
@@ -306,7 +315,7 @@ class Shell:
         inside = [one for child in heredocs for one in child.named_children]
         for child in (*node.named_children, *inside):
             if child.type == "herestring_redirect":
-                stdin = self.word(child.named_children[0])
+                stdin = self.word(child.named_children[0]) + "\n"
             elif child.type == "heredoc_redirect":
                 stdin = self._heredoc(child)
             elif child.type == "file_redirect":
@@ -334,9 +343,9 @@ class Shell:
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
         self.run.files[path] = (self.run.files.get(path, "") if appended else "") + text
-        self.run.bind(text.strip(), self.run.place)
+        self.bind(text.strip(), self.run.place)
         for line in text.splitlines():
-            self.run.bind(line.partition("=")[2], self.run.place)
+            self.bind(line.partition("=")[2], self.run.place)
         if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
             self.handler(self, ["written-login", text], "")
 
@@ -457,12 +466,12 @@ class Shell:
         filled = self.fill(text) if text and sign != "?" else ""
         if sign == "?":
             return value
-        is_set = name in self.env and same(value, "")
-        if sign == "+":
-            return filled if is_set is False else "" if is_set else either([filled, ""])
-        if name not in self.env:  # a job's variables are all in its workflow
-            return filled if "steps" in self.run.contexts else either([filled, value])
-        return value if is_set is False else filled if is_set else either([value, filled])
+        if name in self.env:
+            is_empty = same(value, "")
+        else:  # a job's variables are all in its workflow
+            is_empty = True if "steps" in self.run.contexts else None
+        full, empty = (value, filled) if sign != "+" else (filled, "")
+        return either([full, empty]) if is_empty is None else empty if is_empty else full
 
 
 def _text(node: Node | None) -> str:
