@@ -6,14 +6,16 @@ where that is unknown.
 
 import posixpath
 import re
+from collections.abc import Callable
 from functools import partial
 from itertools import dropwhile
 
 from megalotron_images.audit import builders, filters, releasers, scripts
-from megalotron_images.audit.knowledge import ENGINES, PROGRAMS, QUIET, VALUED
+from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PROGRAMS, QUIET, SPEAKING, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule
 from megalotron_images.audit.references import split
-from megalotron_images.audit.shell import Handler, Shell
+from megalotron_images.audit.run import Run
+from megalotron_images.audit.shell import Handler, Shell, arguments
 from megalotron_images.audit.texts import apply, expand, has_holes, holes, known, show, unknown
 from megalotron_images.audit.words import flag, operands, options
 
@@ -34,8 +36,6 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
     if printed is not None and name not in _HANDLERS:
         return printed
-    if name in ENGINES:
-        return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     if (inner := _inner(name, words)) is not None:
@@ -188,20 +188,6 @@ def _compose(shell: Shell, words: list[str], stdin: str) -> None:
         builders.compose_push(shell.run, files, services, shell.env, verb == "build")
 
 
-def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `manifest push`: podman's takes where to as a second operand."""
-    if words[:1] == ["push"]:
-        _push(shell, words[1:], stdin)
-    elif words[:1] == ["create"]:
-        shell.run.tagged += operands(words[1:])[:1]
-
-
-def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
-    if words[:1] == ["create"] and not flag(words, "--dry-run"):
-        for tag in options(words, "-t", "--tag") or [unknown("what `imagetools` writes")]:
-            shell.run.push(tag)
-
-
 def container(shell: Shell, words: list[str], stdin: str) -> None:
     """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
     valued = {"-v", "-e", "-w", "-u", "--env", "--volume", "--name", "--network", "--mount"}
@@ -216,79 +202,6 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
     elif tool:
         name = "executor" if tool[0] == "kaniko" else tool[0]
         handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
-
-
-_COPIES = ("copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten", "attach", "mod")
-
-
-def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
-    """Note copies: the last operand is written, by `oras push` the first."""
-    if flag(words, "--dry-run"):
-        return
-    names, verbs = operands(words), []
-    while names and re.fullmatch(r"[a-z]+", names[0]):
-        verbs.append(names.pop(0))
-    if "login" in verbs:
-        at = words.index("login") + 1
-        login(shell, words[at:], stdin)
-    elif {*_COPIES} & set(verbs):
-        at = 0 if program == "oras" and {"push", "attach"} & set(verbs) else -1
-        target = (options(words, "-t", "--tag", "--create") or [names[at] if names else ""])[0]
-        target = target.removeprefix("docker://")
-        if "mod" in verbs and "/" not in target:
-            target = f"{re.sub(r':[^/:]*$', '', names[0])}:{target}"
-        if re.match(
-            r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
-        ):
-            return
-        for creds in options(words, "--dest-creds", "--creds"):
-            username, _, password = creds.partition(":")
-            shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
-        for each in target.split(",") if "push" in verbs else [target]:
-            shell.run.push(each or unknown("where a copy goes"), by_digest="attach" in verbs)
-    elif "tag" in verbs and names[1:]:
-        shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
-    return
-
-
-def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
-    is_off = flag(words, "--no-push", "--no-push-cache")
-    places = [] if is_off else options(words, "--destination", "-d")
-    for place in places + (options(words, "--cache-repo") if flag(words, "--cache") else []):
-        shell.run.push(place)
-
-
-def _buildctl(shell: Shell, words: list[str], stdin: str) -> None:
-    builders.outputs(shell.run, options(words, "--output", "-o"), [])
-    builders.caches(shell.run, options(words, "--export-cache", "--cache-to"))
-
-
-def _pack(shell: Shell, words: list[str], stdin: str) -> None:
-    if words[:1] == ["build"] and flag(words, "--publish"):
-        for name in operands(words)[1:2] + options(words, "-t", "--tag"):
-            shell.run.push(name)
-
-
-def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Note logins and builds of clouds' own command lines: none is of the process."""
-    text = " ".join(words)
-    name = (options(words, "--name", "-n", "--registry", "-r") or ["a registry"])[0]
-    if "get-login-password" in text:
-        return unknown("a password of AWS")
-    if "get-login" in text:
-        shell.run.login("aws.dkr.ecr.amazonaws.com", "AWS", unknown("a password of AWS"))
-    elif re.search(r"auth configure-docker|acr login|container:login", text):
-        host = {"acr": f"{name}.azurecr.io", "auth": "gcr.io"}.get(words[0], "registry.heroku.com")
-        shell.run.login(host, unknown("a user of a cloud", ("cloud",)), unknown("a cloud's token"))
-    elif text.startswith("acr build"):
-        for image in options(words, "--image", "-t"):
-            shell.run.push(f"{name}.azurecr.io/{image}")
-    elif re.search(r"builds submit|container:push", text):
-        for place in options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]:
-            shell.run.push(place)
-    elif words[:2] == ["docker", "--"]:
-        _engine(shell, words[2:], stdin)
-    return None
 
 
 def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -366,26 +279,47 @@ def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
         shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
 
 
+def _program(shell: Shell, words: list[str], stdin: str, name: str) -> str | None:
+    """Follow the commands that do the same as a program; return what they print."""
+    run, found = shell.run.deeper(shell.run.place), operands(words)
+    values = {"all": " ".join(words), "list": ",".join(found), "last": "".join(found[-1:])}
+    for word, after in zip(words, [*words[1:], "-"], strict=False):
+        key, sign, value = word.partition("=")
+        if key[:1] == "-":
+            key = f"_{re.sub(r'[^A-Za-z0-9]', '_', key.lstrip('-'))}"
+            value = value if sign else "true" if after[:1] == "-" else after
+            values[key] = f"{values[key]}\n{value}" if key in values else value
+    if run is None:
+        return None
+    env = shell.env | values | arguments(found)
+    return equivalent(
+        run, env, lambda name: "" if name[0] == "_" else shell.unset(name), PROGRAMS[name], stdin
+    )
+
+
+def equivalent(
+    run: Run, env: dict[str, str], unset: Callable[[str], str], text: str, stdin: str = ""
+) -> str:
+    """Follow the commands that do the same as a program or an action; return what they print."""
+    return Shell(run, env, handle, unset, has_lines=False).follow(f"{FUNCTIONS}\n{text}", stdin)
+
+
 _VERBS: dict[str, Handler] = {
     "push": _push,
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
     "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
     "compose": _compose,
-    "manifest": _manifest,
-    "imagetools": _imagetools,
+    **{one: partial(_program, name=one) for one in ("manifest", "imagetools")},
     "bake": builders.bake_command,
     **dict.fromkeys(("run", "exec"), container),
     "--": _engine,
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
-    **{one: partial(_copy, program=one) for one in _COPIERS},
-    **dict.fromkeys(("executor", "kaniko"), _kaniko),
-    **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
-    **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
-    **dict.fromkeys(("buildctl", "buildctl-daemonless.sh"), _buildctl),
-    "pack": _pack,
+    **{one: partial(_engine, name=one) for one in ENGINES},
+    **{one: partial(_program, name=one) for one in PROGRAMS},
+    **{name: partial(_speaking, pattern=one) for name, one in SPEAKING.items()},
     "echo": _echo,
     "printf": _printf,
     "git": _git,
@@ -397,6 +331,6 @@ _HANDLERS: dict[str, Handler] = {
     "megalotron-images": _helper,
     "written-login": written_login,
     "doubt": _doubt,
-    "ko": releasers.ko,
+    "jib-image": lambda shell, words, stdin: releasers.jib_image(shell.run),
     "goreleaser": lambda shell, words, stdin: releasers.release(shell.run, words, shell.env),
 }

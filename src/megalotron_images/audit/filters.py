@@ -33,6 +33,8 @@ def expanded(value: str, rest: str) -> str:
         return apply(str.lower if rest in (",,", "@L") else str.upper, value)
     if cut := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
         sign, pattern = cut.groups()
+        if sign[0] == "#" and value.startswith(pattern) and not re.search(r"[*?\[\\]", pattern):
+            return value[len(pattern) :]
         return apply(lambda text: _stripped(text, sign, pattern), value)
     if change := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
         regex = _glob(change[2].replace("\\/", "/"))

@@ -21,9 +21,11 @@ MEND: Mapping[str, str] = _TABLES["mend"]
 """How to mend what violates a rule."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
-PROGRAMS: Mapping[str, str] = _TABLES["programs"]
+SPEAKING: Mapping[str, str] = _TABLES["speaking"]
 """Programs that are not followed, and how their words say that they push."""
+PROGRAMS: Mapping[str, str] = _TABLES["programs"]
+"""Programs, and the shell commands that do the same."""
 ACTIONS: Mapping[str, str] = _TABLES["actions"]
 """Patterns of actions, and the shell commands that do the same."""
-FUNCTIONS: Mapping[str, str] = _TABLES["functions"]
+FUNCTIONS: str = _TABLES["functions"]
 """Shell functions that these commands call."""

@@ -3,20 +3,14 @@
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from megalotron_images.audit.knowledge import RELEASERC
-from megalotron_images.audit.model import WRITES, How, Place
+from megalotron_images.audit.model import WRITES, Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import apply, known, unknown
-from megalotron_images.audit.words import flag, operands, options
 from megalotron_images.audit.yaml_files import Map
 
-if TYPE_CHECKING:
-    from megalotron_images.audit.shell import Shell
-
 _GORELEASER = (".goreleaser.yml", ".goreleaser.yaml", "goreleaser.yml", "goreleaser.yaml")
-_KO = ("build", "publish", "apply", "resolve", "create")
 _HASH = known("the commit's hash", "4f3c2b1a" * 5)
 _FIELDS = {
     **{name: known("a number", "1") for name in ("Major", "Minor", "Patch")},
@@ -94,41 +88,6 @@ def _template(run: Run, text: str, place: Place, variables: dict[str, str]) -> N
         run.push(reference)
 
 
-def ko(shell: "Shell", words: list[str], stdin: str) -> str | None:
-    """Note `ko build` and its kin; the tag is `latest`, unless `--tags` says otherwise."""
-    verb = (operands(words) or [""])[0]
-    if verb == "login":
-        shell.handler(shell, ["docker", *words[words.index("login") :]], stdin)
-    is_local = flag(words, "--local", "-L") or "--push=false" in words
-    repository = shell.env.get("KO_DOCKER_REPO", unknown("$KO_DOCKER_REPO"))
-    if verb not in _KO or is_local or repository == "ko.local":
-        return None
-    whole = repository if flag(words, "--bare", "-B") else f"{repository}/{unknown('a package')}"
-    for tags in options(words, "--tags", "-t") or ["latest"]:
-        for tag in tags.split(","):
-            shell.run.push(f"{whole}:{tag}")
-    return f"{whole}@sha256:{'0' * 64}"
-
-
-def jib(run: Run, words: Sequence[str]) -> None:
-    """Note jib of Maven and Gradle: the target in the command line, or in the build's file."""
-    text = " ".join(words)
-    images = re.findall(r"(?:-D(?:jib\.to\.)?|--)image=(\S+)", text) or _configured(run)
-    users = re.findall(r"auth\.username=(\S+)", text)
-    passwords = re.findall(r"auth\.password=(\S+)", text)
-    if users and passwords:
-        registry = images[0].partition("/")[0] if images else unknown("a registry")
-        run.login(registry, users[0], passwords[0], How.ARGUMENT)
-    if not images:
-        run.doubt("where jib pushes to is not seen", WRITES)
-    tags = ",".join(re.findall(r"-Djib\.to\.tags=(\S+)", text)).split(",")
-    for image in images:
-        run.push(image)
-        bare = re.sub(r":[^/:]*$", "", image)
-        for tag in filter(None, tags):
-            run.push(f"{bare}:{tag}")
-
-
 def semantic_release(run: Run, *more: str) -> None:
     """Doubt semantic-release where its settings speak of images or of commands."""
     texts = [run.folder.text(one) for one in RELEASERC if run.folder.has(one)]
@@ -136,12 +95,12 @@ def semantic_release(run: Run, *more: str) -> None:
         run.doubt("semantic-release runs commands or pushes images", WRITES)
 
 
-def _configured(run: Run) -> list[str]:
-    """Return jib's target in the files of Maven and Gradle."""
+def jib_image(run: Run) -> str:
+    """Return where jib pushes to by the files of Maven and Gradle."""
     for name in ("build.gradle", "build.gradle.kts", "pom.xml"):
         source = run.folder.text(name) if run.folder.has(name) else ""
         if found := _TARGET.search(source):
             image = re.sub(r"\$\{?[\w.]+\}?", lambda one: unknown(one[0]), found[1] or found[2])
             run.bind(image, Place(name, source[: found.end()].count("\n") + 1))
-            return [image]
-    return []
+            return image
+    return unknown("where jib pushes to")

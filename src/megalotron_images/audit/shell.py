@@ -9,6 +9,7 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
@@ -19,7 +20,7 @@ from megalotron_images.audit.run import Run
 from megalotron_images.audit.texts import asked, either, known, same, show, unknown
 from megalotron_images.audit.yaml_files import Unreadable
 
-_PARSER = Parser(Language(tree_sitter_bash.language()))
+_parsed = cache(Parser(Language(tree_sitter_bash.language())).parse)
 _EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
@@ -56,12 +57,13 @@ class Shell:
         self.first_line = run.place.line
         self.ended = False
 
-    def follow(self, script: str) -> None:
-        """Follow a script from its first statement to its last."""
-        tree, before = _PARSER.parse(script.encode()), len(self.run.facts)
-        self.statements(tree.root_node, "")
+    def follow(self, script: str, stdin: str = "") -> str:
+        """Follow a script from its first statement to its last; return what it prints."""
+        tree, before = _parsed(script.encode()), len(self.run.facts)
+        printed = self.statements(tree.root_node, stdin)
         if tree.root_node.has_error and _WRITES.search(script) and len(self.run.facts) == before:
             self.run.doubt("a script that speaks of pushing is not understood")
+        return printed
 
     def statements(self, node: Node, stdin: str) -> str:
         """Follow the statements in a node; return what they print."""
@@ -156,21 +158,14 @@ class Shell:
         printed = self.handler(self, words, stdin)
         return None, unknown(f"what `{show(words[0])}` prints") if printed is None else printed
 
-    def call(self, body: Node, arguments: list[str], stdin: str) -> str:
+    def call(self, body: Node, given: list[str], stdin: str) -> str:
         """Follow a function's body with its arguments."""
         before, self.run.depth = dict(self.env), self.run.depth + 1
-        self.arguments(arguments)
+        self.env |= arguments(given)
         printed = self.statements(body, stdin)
         self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
         self.run.depth -= 1
         return printed
-
-    def arguments(self, arguments: list[str]) -> None:
-        """Set the positional parameters."""
-        for number in range(1, 10):
-            self.env[str(number)] = arguments[number - 1] if number <= len(arguments) else ""
-        self.env["@"] = self.env["*"] = " ".join(arguments)
-        self.env["#"] = str(len(arguments))
 
     def _follow_pipeline(self, node: Node, stdin: str) -> tuple[bool | None, str]:
         status: bool | None = None
@@ -228,7 +223,7 @@ class Shell:
 
     def fill(self, text: str) -> str:
         """Return a word of a text with its variables put in."""
-        found = _PARSER.parse(f"echo {text}".encode()).root_node
+        found = _parsed(f"echo {text}".encode()).root_node
         command = next((c for c in found.named_children if c.type == "command"), None)
         return " ".join(self.words_of(command)[1:]) if command else unknown(text)
 
@@ -466,12 +461,17 @@ class Shell:
         filled = self.fill(text) if text and sign != "?" else ""
         if sign == "?":
             return value
-        if name in self.env:
-            is_empty = same(value, "")
-        else:  # a job's variables are all in its workflow
-            is_empty = True if "steps" in self.run.contexts else None
+        is_empty = same(value, "")
+        if name not in self.env and "steps" in self.run.contexts:
+            is_empty = True  # a job's variables are all in its workflow
         full, empty = (value, filled) if sign != "+" else (filled, "")
         return either([full, empty]) if is_empty is None else empty if is_empty else full
+
+
+def arguments(given: list[str]) -> dict[str, str]:
+    """Return the positional parameters."""
+    found = dict(zip("123456789", [*given, *[""] * 9], strict=False))
+    return found | dict.fromkeys("@*", " ".join(given)) | {"#": str(len(given))}
 
 
 def _text(node: Node | None) -> str:

@@ -5,14 +5,15 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands, metadata_action, releasers, scripts
 from megalotron_images.audit.expressions import Empty, as_text, condition, render, value_of
-from megalotron_images.audit.knowledge import ACTIONS, FUNCTIONS, PATTERNS
+from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.run import Run
 from megalotron_images.audit.shell import Shell
@@ -92,7 +93,9 @@ def _script(run: Run, text: str, folder: str, language: str) -> dict[str, Any]:
         return {}
     if re.match("pwsh|powershell|cmd", language):
         text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
-    return _follow(run, Shell(run, _variables(run) | {"\0folder": folder}, commands.handle), text)
+    with _outputs(run) as outputs:
+        Shell(run, _variables(run) | {"\0folder": folder}, commands.handle).follow(text)
+    return outputs
 
 
 def _variables(run: Run) -> dict[str, str]:
@@ -104,13 +107,15 @@ def _variables(run: Run) -> dict[str, str]:
     return {**env, "HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", **run.contexts["env"]}
 
 
-def _follow(run: Run, shell: Shell, text: str) -> dict[str, Any]:
-    """Follow a text in a shell; return the outputs that it writes."""
+@contextmanager
+def _outputs(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield the outputs that a script will have written; what it writes to `env` is kept there."""
+    outputs = dict[str, Any]()
     for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
         run.files.pop(path, None)
-    shell.follow(text)
+    yield outputs
     run.contexts["env"] = run.contexts["env"] | _pairs(run.files.get("$GITHUB_ENV", ""))
-    return dict(_pairs(run.files.get("$GITHUB_OUTPUT", "")))
+    outputs |= _pairs(run.files.get("$GITHUB_OUTPUT", ""))
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -161,10 +166,9 @@ def _equivalent(run: Run, text: str, inputs: Map) -> dict[str, Any]:
         inner.written |= {value: place} | dict(reversed(rows))
         if name == "username":
             run.bind(value, place)
-    shell = Shell(inner, _variables(run) | variables, commands.handle, lambda name: "", False)
-    for name, body in FUNCTIONS.items():
-        shell.follow(f"{name}() {{\n{body}\n}}")
-    return _follow(inner, shell, text)
+    with _outputs(inner) as outputs:
+        commands.equivalent(inner, _variables(run) | variables, lambda name: "", text)
+    return outputs
 
 
 def _rows(text: str, place: Place, is_block: bool) -> list[tuple[str, Place]]:
