@@ -6,17 +6,14 @@ where that is unknown.
 
 import posixpath
 import re
-from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from itertools import dropwhile
 
-from megalotron_images.audit import builders, filters, releasers, scripts
+from megalotron_images.audit import build_files, filters, scripts
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PROGRAMS, QUIET, SPEAKING, VALUED
-from megalotron_images.audit.model import PUSHES, How, Rule
-from megalotron_images.audit.references import split
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import PUSHES, How, Rule, Run
 from megalotron_images.audit.shell import Handler, Shell, arguments
-from megalotron_images.audit.texts import apply, expand, has_holes, holes, known, show, unknown
+from megalotron_images.audit.texts import expand, has_holes, holes, known, show, unknown
 from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
@@ -117,32 +114,25 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `push`: podman and buildah may be given where to, as a second operand."""
     for creds in options(words, "--creds"):
         username, _, password = creds.partition(":")
-        registry = split((operands(words) or [""])[-1]).registry
-        shell.run.login(registry, username, password, How.ARGUMENT)
-    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})
+        target = (operands(words) or [""])[-1].removeprefix("docker://")
+        shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
+    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})[-1:]
     if flag(words, "-a", "--all-tags") and names:
-        name = names[0]
-        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == name]
-        names = tagged or [f"{name}:{unknown('all tags that are there locally')}"]
-    elif len(names) > 1:
-        names = names[-1:]
-    if all(one[:1] == "-" for one in words):
-        names = [unknown("what is pushed")]
-    for name in names:
+        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == names[0]]
+        names = tagged or [f"{names[0]}:{unknown('all tags that are there locally')}"]
+    for name in names or [unknown("what is pushed")]:
         shell.run.push(name)
 
 
 def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
-    registry = [one for one in operands(words) if one not in given]
+    registry = "".join([one for one in operands(words) if one not in given][:1])
     username = "".join(options(words, "-u", "--username")[:1])
     username = username or unknown("a user name that is not seen")
-    if given:
-        shell.run.login(registry[0] if registry else "", username, given[0], How.ARGUMENT)
-        return
     password = stdin.strip() or unknown("a password that is not seen")
-    shell.run.login(registry[0] if registry else "", username, password)
+    how = How.ARGUMENT if given else How.SAFE
+    shell.run.login(registry, username, [*given, password][0], how)
 
 
 def written_login(shell: Shell, words: list[str], stdin: str) -> None:
@@ -164,28 +154,14 @@ def _build(shell: Shell, words: list[str], stdin: str) -> None:
     tags = options(words, "-t", "--tag")
     shell.run.tagged += tags
     for argument in options(words, "--build-arg"):
-        note_build_argument(shell, argument)
-    outputs = options(words, "-o", "--output")
+        if _SECRET.search(show(argument)):
+            password = argument.partition("=")[2]
+            shell.run.login("ghcr.io", unknown("a user name"), password, How.BUILD)
     if flag(words, "--push", "--publish"):
         for tag in tags or operands(words)[:1]:
             shell.run.push(tag)
-    builders.outputs(shell.run, outputs, tags)
-    builders.caches(shell.run, options(words, "--cache-to"))
-
-
-def note_build_argument(shell: Shell, argument: str) -> None:
-    """Note a registry's password that is given to a build."""
-    if _SECRET.search(show(argument)):
-        shell.run.login("ghcr.io", unknown("a user name"), argument.partition("=")[2], How.BUILD)
-
-
-def _compose(shell: Shell, words: list[str], stdin: str) -> None:
-    files = list(map(shell.find, options(words, "-f", "--file")))
-    files = files or shell.usual(builders.COMPOSE)[:1]
-    verb = next((one for one in operands(words)), "")
-    if verb == "push" or (verb == "build" and flag(words, "--push")):
-        services = operands(words)[1:]
-        builders.compose_push(shell.run, files, services, shell.env, verb == "build")
+    build_files.outputs(shell.run, options(words, "-o", "--output"), tags)
+    build_files.caches(shell.run, options(words, "--cache-to"))
 
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
@@ -217,34 +193,15 @@ def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 
 def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
-    words = words[words[:1] == ["--"] :]
-    if not words:
-        return ""
-    form, given = words[0].replace("\\n", "\n"), words[1:]
-    count = len(re.findall(r"%s", form))
+    """Return what `printf` prints: its form is used again until all words are in it."""
+    form, *given = [one.replace("\\n", "\n") for one in words if one != "--"] or [""]
+    count, printed = form.count("%s"), ""
     if not count:
         return form
-    rows = [given[at : at + count] for at in range(0, len(given), count)] or [[]]
-    parts = form.split("%s")
-    return "".join(
-        "".join(a + b for a, b in zip(parts, [*row, *[""] * count], strict=False)) + parts[-1]
-        for row in rows
-    )
-
-
-def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Return what git prints about the commit, as far as its form is known."""
-    text = " ".join(words)
-    contexts = shell.run.contexts.get("github", {})
-    ref, name = contexts.get("ref", ""), contexts.get("ref_name", "")
-    if re.search(r"rev-parse.*--abbrev-ref|branch --show-current|symbolic-ref", text):
-        return str(name) if ref.startswith("refs/heads/") else unknown("the branch")
-    if re.search(r"rev-parse|(log|show) .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text):
-        length = 7 if re.search(r"--short|%h|describe", text) else 40
-        return apply(lambda one: one[:length], known("the commit's hash", "4f3c2b1a" * 5))
-    if text.startswith("describe"):
-        return str(name) if ref.startswith("refs/tags/") else unknown("what `git describe` prints")
-    return None
+    while given or not printed:
+        row, given = [*given[:count], *[""] * count], given[count:]
+        printed += reduce(lambda text, one: text.replace("%s", one, 1), row[:count], form)
+    return printed
 
 
 def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -254,16 +211,11 @@ def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
     return ""
 
 
-def _helper(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `megalotron-images publish` and `promote`, which hold to the convention themselves."""
-    names = operands(words)
-    if names[:1] in (["publish"], ["promote"]) and not flag(words, "--dry-run"):
-        stack, tag = [*names[1:], "", ""][:2]
-        tag = tag if names[0] == "publish" else (options(words, "--to") or ["main"])[0]
-        held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
-        shell.run.push(f"ghcr.io/megalotron/{stack}:{held}", judged=True)
-        user, token = (shell.variable(f"REGISTRY_{one}") for one in ("USERNAME", "TOKEN"))
-        shell.run.login("ghcr.io", user, token)
+def _judged(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note a push by `megalotron-images`, which holds to the convention itself."""
+    name, _, tag = words[0].rpartition(":")
+    held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
+    shell.run.push(f"{name}:{held}", judged=True)
 
 
 def _doubt(shell: Shell, words: list[str], stdin: str) -> None:
@@ -291,17 +243,19 @@ def _program(shell: Shell, words: list[str], stdin: str, name: str) -> str | Non
             values[key] = f"{values[key]}\n{value}" if key in values else value
     if run is None:
         return None
-    env = shell.env | values | arguments(found)
-    return equivalent(
-        run, env, lambda name: "" if name[0] == "_" else shell.unset(name), PROGRAMS[name], stdin
-    )
+    return equivalent(run, shell.env, values | arguments(found), PROGRAMS[name], stdin) or None
 
 
 def equivalent(
-    run: Run, env: dict[str, str], unset: Callable[[str], str], text: str, stdin: str = ""
+    run: Run, env: dict[str, str], given: dict[str, str], text: str, stdin: str = ""
 ) -> str:
-    """Follow the commands that do the same as a program or an action; return what they print."""
-    return Shell(run, env, handle, unset, has_lines=False).follow(f"{FUNCTIONS}\n{text}", stdin)
+    """Follow the commands that do the same as a program or an action; return what they print.
+
+    given: their own variables, those in lower case; what is not given is empty.
+    """
+    text = f"{FUNCTIONS}\n{text}"
+    empty = dict.fromkeys(re.findall(r"\$\{?([a-z_]\w*)", text), "")
+    return Shell(run, env | empty | given, handle, has_lines=False).follow(text, stdin)
 
 
 _VERBS: dict[str, Handler] = {
@@ -309,9 +263,9 @@ _VERBS: dict[str, Handler] = {
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
     "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
-    "compose": _compose,
+    "compose": build_files.compose,
     **{one: partial(_program, name=one) for one in ("manifest", "imagetools")},
-    "bake": builders.bake_command,
+    "bake": build_files.bake,
     **dict.fromkeys(("run", "exec"), container),
     "--": _engine,
 }
@@ -322,15 +276,14 @@ _HANDLERS: dict[str, Handler] = {
     **{name: partial(_speaking, pattern=one) for name, one in SPEAKING.items()},
     "echo": _echo,
     "printf": _printf,
-    "git": _git,
     **dict.fromkeys(("xargs", "parallel"), _each),
     "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
     "tee": _tee,
     **dict.fromkeys(("cd", "pushd"), _cd),
     "date": lambda shell, words, stdin: known("a date", "20260131"),
-    "megalotron-images": _helper,
+    "judged": _judged,
     "written-login": written_login,
     "doubt": _doubt,
-    "jib-image": lambda shell, words, stdin: releasers.jib_image(shell.run),
-    "goreleaser": lambda shell, words, stdin: releasers.release(shell.run, words, shell.env),
+    "jib-image": build_files.jib_image,
+    "goreleaser": build_files.goreleaser,
 }

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from megalotron_images.audit.builders import dotenv, interpolated
+from megalotron_images.audit.build_files import dotenv, interpolated
 from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.model import Deployed, Fact, Place, Rule
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import Deployed, Fact, Place, Rule, Run
 from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from megalotron_images.audit import releasers
+from megalotron_images.audit import build_files
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Place
 from megalotron_images.audit.texts import either, has_holes, show, unknown
@@ -15,7 +15,7 @@ from megalotron_images.audit.words import options
 from megalotron_images.audit.yaml_files import Unreadable
 
 if TYPE_CHECKING:
-    from megalotron_images.audit.run import Run
+    from megalotron_images.audit.model import Run
     from megalotron_images.audit.shell import Shell
 
 _HARMLESS = PATTERNS["harmless_commands"]
@@ -132,7 +132,7 @@ def _named(shell: "Shell", program: str, words: list[str]) -> str | None:
         return _text(shell, held[name], Place(file, 1), names[1:])
     text = " ".join(names)
     if "semantic-release" in text:
-        releasers.semantic_release(shell.run)
+        build_files.semantic_release(shell.run)
     speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
     if speaks.search(text) and not _is_harmless(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")

@@ -11,11 +11,10 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
-from megalotron_images.audit import commands, metadata_action, releasers, scripts
+from megalotron_images.audit import build_files, commands, metadata_action, scripts
 from megalotron_images.audit.expressions import Empty, as_text, condition, render, value_of
 from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
-from megalotron_images.audit.model import Place
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, show
 from megalotron_images.audit.yaml_files import Map, Seq, as_map, parse
@@ -143,7 +142,7 @@ def _action(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     if key in _METADATA:
         return _metadata(run, inputs)
     if "semantic-release" in key:
-        releasers.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
+        build_files.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
     if alike := next((ACTIONS[one] for one in ACTIONS if fnmatch(key, one)), ""):
         return _equivalent(run, alike, inputs)
     if "@" in inputs.get("action", ""):  # an action that runs another one, as for retries
@@ -167,7 +166,7 @@ def _equivalent(run: Run, text: str, inputs: Map) -> dict[str, Any]:
         if name == "username":
             run.bind(value, place)
     with _outputs(inner) as outputs:
-        commands.equivalent(inner, _variables(run) | variables, lambda name: "", text)
+        commands.equivalent(inner, _variables(run), variables, text)
     return outputs
 
 

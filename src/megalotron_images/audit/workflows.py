@@ -17,8 +17,7 @@ from megalotron_images.audit.expressions import (
     value_of,
 )
 from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.model import Fact, Place
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.texts import PROBES, Hole, either, known, put, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, items
 
