@@ -12,7 +12,7 @@ from itertools import dropwhile
 from megalotron_images.audit import build_files, filters, scripts
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PROGRAMS, QUIET, SPEAKING, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
-from megalotron_images.audit.shell import Handler, Shell, arguments
+from megalotron_images.audit.shell import Handler, Shell, parameters
 from megalotron_images.audit.texts import expand, has_holes, holes, known, show, unknown
 from megalotron_images.audit.words import flag, operands, options
 
@@ -37,7 +37,8 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
         return _HANDLERS[name](shell, words[1:], stdin)
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)
-    return scripts.called(shell, words, stdin)
+    scripts.called(shell, words, stdin)
+    return None
 
 
 def _inner(name: str, words: list[str]) -> list[str] | None:
@@ -243,7 +244,7 @@ def _program(shell: Shell, words: list[str], stdin: str, name: str) -> str | Non
             values[key] = f"{values[key]}\n{value}" if key in values else value
     if run is None:
         return None
-    return equivalent(run, shell.env, values | arguments(found), PROGRAMS[name], stdin) or None
+    return equivalent(run, shell.env, values | parameters(found), PROGRAMS[name], stdin) or None
 
 
 def equivalent(

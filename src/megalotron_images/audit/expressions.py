@@ -12,18 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
-from megalotron_images.audit.texts import (
-    PERSON,
-    asked,
-    either,
-    expand,
-    has_holes,
-    is_open,
-    known,
-    same,
-    show,
-    unknown,
-)
+from megalotron_images.audit import texts
+from megalotron_images.audit.texts import PERSON, either, has_holes, known, same, unknown
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _SYNTAX = re.compile(r"'((?:[^']|'')*)'|&&|\|\||!(?!=)|\.\s*([A-Za-z_*][\w-]*)|([A-Za-z_][\w-]*)")
@@ -53,9 +43,9 @@ def truth(value: object) -> bool | None:
     All of a workflow's scalars are texts here, so `false` is false.
     """
     if isinstance(value, str):
-        if is_open(value) and not value[1:] and {*_FALSE} & {*expand(value)}:
+        if texts.is_open(value) and not value[1:] and {*_FALSE} & {*texts.expand(value)}:
             return None
-        return asked(lambda text: text not in _FALSE, value)
+        return texts.asked(lambda text: text not in _FALSE, value)
     return bool(value)
 
 
@@ -153,7 +143,7 @@ def _path(node: ast.expr, contexts: Mapping[str, Any]) -> list[str]:
 def _either(value: Any, other: Any) -> Any:
     certain = truth(value)
     if certain is None:
-        parts = [one for one in expand(value, False) if truth(one) is not False]
+        parts = [one for one in texts.expand(value, False) if truth(one) is not False]
         return either([*parts, as_text(other)])
     return value if certain else other
 
@@ -214,7 +204,7 @@ def call(name: str, given: list[Any]) -> Any:
 
 def _from_json(text: str) -> Any:
     if has_holes(text):
-        return unknown(f"fromJSON({show(text)})")
+        return unknown(f"fromJSON({texts.show(text)})")
     return json.loads(text, parse_int=str, parse_float=str)
 
 
@@ -232,8 +222,8 @@ def _search(name: str, place: Any, part: str) -> Any:
     text, test = as_text(place).lower(), _SEARCHES[name]
     if has_holes(part):
         return MAYBE
-    certain = asked(lambda one: test(one, part), text)
-    if is_open(text) and not (name == "contains" and certain):
+    certain = texts.asked(lambda one: test(one, part), text)
+    if texts.is_open(text) and not (name == "contains" and certain):
         ends, wanted = (text, part) if name == "startswith" else (text[::-1], part[::-1])
         fixed = "".join(itertools.takewhile(lambda one: not has_holes(one), ends))
         if name == "contains" or (wanted.startswith(fixed) and not fixed.startswith(wanted)):

@@ -11,11 +11,10 @@ from typing import Any
 
 from megalotron_images.audit.events import DEFAULT_BRANCH
 from megalotron_images.audit.expressions import truth
-from megalotron_images.audit.texts import apply, either, expand, has_holes, known, put
+from megalotron_images.audit.texts import apply, either, expand, has_holes, known, put, unknown
 
 _DEFAULTS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
-_PRIORITIES = {"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700}
-_PRIORITIES |= {"ref": 600, "raw": 200, "sha": 100}
+_PRIORITIES = {"schedule": 1000, "semver": 900, "edge": 700, "ref": 600, "raw": 200, "sha": 100}
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?")
 _HANDLEBARS = re.compile(r"\{\{\s*([\w#./]+)[^}]*\}\}")
 _DATE = known("a date", "20260131")
@@ -100,9 +99,9 @@ def _prefix(kind: str, fields: dict[str, str], flavor: dict[str, str]) -> str:
 
 def _adds_latest(kind: str, fields: dict[str, str], tag: str) -> bool:
     """Whether `latest=auto` adds `latest`: for releases that are no pre-releases, and git tags."""
-    if kind in ("semver", "pep440"):
+    if kind == "semver":
         return apply(lambda one: "-" if "-" in one else "", tag) != "-"
-    return kind == "match" or (kind == "ref" and fields.get("event") == "tag")
+    return kind in ("match", "pep440") or fields.get("event") == "tag"
 
 
 def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
@@ -114,12 +113,12 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
     kinds: dict[str, Callable[[], str]] = {
         "ref": lambda: _ref(fields.get("event", ""), on, github),
         "semver": lambda: apply(lambda one: _version(one, pattern), value, "a version"),
-        "match": lambda: apply(lambda one: _match(one, fields), value) if value else "",
         "sha": lambda: apply(lambda one: one if is_long else one[:7], github["sha"]),
         "edge": lambda: "edge" if on == "heads" and name == fields.get("branch", "main") else "",
         "schedule": lambda: nightly if github["event_name"] == "schedule" else "",
     }
-    kinds["pep440"] = kinds["semver"]
+    if kind in ("match", "pep440"):
+        return unknown(f"a tag of type={kind}") if value else ""
     return kinds.get(kind, lambda: fields.get("value", ""))()
 
 
@@ -140,14 +139,6 @@ def _version(text: str, pattern: str) -> str:
     if pre and "raw" not in pattern:
         return version  # a pre-release is written whole
     return _HANDLEBARS.sub(lambda one: parts.get(one[1], ""), pattern)
-
-
-def _match(text: str, fields: dict[str, str]) -> str:
-    try:
-        found = re.search(fields.get("pattern", ".*").strip("/"), text)
-        return found[int(fields.get("group", "0"))] if found else ""
-    except (re.error, IndexError, ValueError):
-        return text
 
 
 def _is_default(on: str, name: str) -> str:

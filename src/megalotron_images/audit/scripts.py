@@ -4,19 +4,14 @@ import contextlib
 import json
 import posixpath
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from megalotron_images.audit import build_files
 from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.model import Place
+from megalotron_images.audit.model import Place, Run
+from megalotron_images.audit.shell import Shell, parameters
 from megalotron_images.audit.texts import either, has_holes, show, unknown
 from megalotron_images.audit.words import options
 from megalotron_images.audit.yaml_files import Unreadable
-
-if TYPE_CHECKING:
-    from megalotron_images.audit.model import Run
-    from megalotron_images.audit.shell import Shell
 
 _HARMLESS = PATTERNS["harmless_commands"]
 _SPEAKS = PATTERNS["publishing"]
@@ -25,41 +20,41 @@ PUSHES = PATTERNS["pushing_text"]
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
 _RULE = PATTERNS["make_rule"]
 """A rule of a Makefile: targets, what they need, recipe."""
-INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", ".", "/bin/bash", "/bin/sh"}
+INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", "."}
 
 
-def called(shell: "Shell", words: list[str], stdin: str) -> str | None:
-    """Follow what a command runs that is a file of the repository; None: what it prints."""
+def called(shell: Shell, words: list[str], stdin: str) -> None:
+    """Follow what a command runs that is a file of the repository."""
     name, base = words[0], words[0].rpartition("/")[2]
-    runners: dict[str, Callable[[], str | None]] = {
-        **dict.fromkeys(INTERPRETERS, lambda: _interpreted(shell, words, stdin)),
-        **dict.fromkeys(_RUNNERS, lambda: _named(shell, base, words[1:])),
-        "make": lambda: make(shell, words[1:]),
-        "eval": lambda: _text(shell, " ".join(words[1:]), shell.run.place, [], False),
-        "ssh": lambda: _text(shell, words[-1], shell.run.place, []),
-        "trap": lambda: _text(shell, "".join(words[1:2]), shell.run.place, []),
-    }
-    if base in runners or name in runners:
-        return runners[base if base in runners else name]()
-    if re.fullmatch(r"python[\d.]*|node|ruby|perl|pwsh|go", base):
-        return _other(shell, words, stdin)
-    if has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
+    if base in INTERPRETERS:
+        _interpreted(shell, words, stdin)
+    elif base in _RUNNERS:
+        _named(shell, base, words[1:])
+    elif base == "make":
+        make(shell, words[1:])
+    elif base in ("eval", "ssh", "trap"):
+        parts = {"eval": words[1:], "ssh": words[-1:], "trap": words[1:2]}[base]
+        _follow(shell, " ".join(parts), shell.run.place, [], base != "eval")
+    elif re.fullmatch(r"python[\d.]*|node|ruby|perl|pwsh|go", base):
+        _other(shell, words, stdin)
+    elif (
+        "/" in name and ":" not in name and (name.endswith((".sh", ".bash")) or not has_holes(name))
+    ):
+        _script(shell, name, words[1:])  # with a colon it is a reference
+    elif has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
-    is_script = name.endswith((".sh", ".bash")) or not has_holes(name)
-    is_path = "/" in name and ":" not in name  # with a colon it is a reference
-    return script(shell, name, words[1:]) if is_path and is_script else None
 
 
-def _interpreted(shell: "Shell", words: list[str], stdin: str) -> str | None:
+def _interpreted(shell: Shell, words: list[str], stdin: str) -> None:
     """Follow a script that is given to a shell: as an argument, a file or its standard input."""
     is_own, words = words[0] not in ("source", "."), words[1:]
     given = next((at for at, one in enumerate(words) if re.fullmatch(r"-[a-z]*c", one)), None)
-    if given is not None:
-        return _text(shell, "".join(words[given + 1 : given + 2]), shell.run.place, [])
     operands = [one for one in words if one[:1] not in ("-", "+")]
-    if not operands:
-        return _text(shell, stdin, shell.run.place, [])
-    return script(shell, operands[0], operands[1:], is_own)
+    if given is not None or not operands:
+        text = stdin if given is None else "".join(words[given + 1 : given + 2])
+        _follow(shell, text, shell.run.place, [])
+    else:
+        _script(shell, operands[0], operands[1:], is_own)
 
 
 def _is_harmless(name: str) -> bool:
@@ -67,10 +62,10 @@ def _is_harmless(name: str) -> bool:
     return bool(_HARMLESS.search(name)) and not _SPEAKS.search(name)
 
 
-def script(shell: "Shell", name: str, arguments: list[str], is_own: bool = True) -> str | None:
+def _script(shell: Shell, name: str, arguments: list[str], is_own: bool = True) -> None:
     """Follow a script of the repository; one that is not there is a doubt."""
     if name.startswith(("/", "~")):
-        return None  # a program of the machine's
+        return  # a program of the machine's
     path = shell.find(name)
     try:
         text = shell.run.files.get(name.removeprefix("./")) or shell.run.folder.text(path)
@@ -78,65 +73,59 @@ def script(shell: "Shell", name: str, arguments: list[str], is_own: bool = True)
         speaks = name.endswith((".sh", ".bash")) or _SPEAKS.search(name) or "scripts/" in name
         if speaks and not _is_harmless(name):
             shell.run.doubt(f"the script {show(name)}: {error}")
-        return None
+        return
     if re.match(r"#!.*(python|node|ruby|perl)", text):
-        return _judge_text(shell, path, text)
-    return _text(shell, text, Place(path, 1), arguments, is_own)
+        _judge_text(shell, path, text)
+    else:
+        _follow(shell, text, Place(path, 1), arguments, is_own)
 
 
-def _text(
-    shell: "Shell", text: str, place: Place, arguments: list[str], is_own: bool = True
-) -> str | None:
+def _follow(
+    shell: Shell, text: str, place: Place, arguments: list[str], is_own: bool = True
+) -> None:
     """Follow a text of shell commands with arguments, with variables of its own or those here."""
-    from megalotron_images.audit.shell import Shell
-    from megalotron_images.audit.shell import arguments as parameters
-
-    run = shell.run.deeper(place)
-    if run:
-        env = dict(shell.env) if is_own else shell.env
-        inner = Shell(run, env, shell.handler, shell.unset)
+    if run := shell.run.deeper(place):
+        inner = type(shell)(
+            run, dict(shell.env) if is_own else shell.env, shell.handler, shell.unset
+        )
         inner.functions = shell.functions
         if is_own or arguments:
             inner.env |= parameters(arguments)
         inner.follow(text)
-    return None
 
 
-def _judge_text(shell: "Shell", name: str, text: str) -> str | None:
+def _judge_text(shell: Shell, name: str, text: str) -> None:
     if PUSHES.search(text):
         shell.run.doubt(f"{name} pushes or logs in, in a language that is not followed")
-    return None
 
 
-def _other(shell: "Shell", words: list[str], stdin: str) -> str | None:
+def _other(shell: Shell, words: list[str], stdin: str) -> None:
     """Judge a program in another language by what its file holds, or by its name."""
     name = next((one for one in words[1:] if one[:1] != "-" and re.search(r"[./]", one)), "")
     if "-c" in words or "-e" in words or not name:
-        return _judge_text(shell, "a program in the command line", " ".join([*words, stdin]))
-    if shell.run.folder.has(file := shell.find(name)):
-        return _judge_text(shell, file, shell.run.folder.text(file))
-    if _SPEAKS.search(name) and not _is_harmless(name):
+        _judge_text(shell, "a program in the command line", " ".join([*words, stdin]))
+    elif shell.run.folder.has(file := shell.find(name)):
+        _judge_text(shell, file, shell.run.folder.text(file))
+    elif _SPEAKS.search(name) and not _is_harmless(name):
         shell.run.doubt(f"the program {show(name)} is not there, and its name speaks of publishing")
-    return None
 
 
-def _named(shell: "Shell", program: str, words: list[str]) -> str | None:
+def _named(shell: Shell, program: str, words: list[str]) -> None:
     """Follow a script of package.json; judge other runners' tasks by their names."""
-    names = [one for one in words if one[:1] != "-" and one != "run"]
-    below = (options(words, "--prefix", "-C", "--cwd") or [""])[0]
-    names, held = [one for one in names if one != below], {}
-    name, file = names[0] if names else "", shell.find(posixpath.join(below, "package.json"))
+    below, held = (options(words, "--prefix", "-C", "--cwd") or [""])[0], dict[str, str]()
+    names = [one for one in words if one[:1] != "-" and one not in ("run", below)]
+    file = shell.find(posixpath.join(below, "package.json"))
     with contextlib.suppress(ValueError, AttributeError, Unreadable):
         held = json.loads(shell.run.folder.text(file)).get("scripts", {})
-    if program in ("npm", "yarn", "pnpm") and name in held:
-        return _text(shell, held[name], Place(file, 1), names[1:])
     text = " ".join(names)
+    if program in ("npm", "yarn", "pnpm") and names and names[0] in held:
+        _follow(shell, held[names[0]], Place(file, 1), names[1:])
+        return
     if "semantic-release" in text:
         build_files.semantic_release(shell.run)
     speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
     if speaks.search(text) and not _is_harmless(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
-    return None
 
 
 _ASSIGNMENT = re.compile(
@@ -145,7 +134,7 @@ _ASSIGNMENT = re.compile(
 _IF = re.compile(r"^[ ]*(ifn?eq|ifn?def|else|endif)\b.*$", re.MULTILINE)
 
 
-def make(shell: "Shell", words: list[str]) -> str | None:
+def make(shell: Shell, words: list[str]) -> None:
     """Follow targets of a Makefile."""
     folder = (options(words, "-C", "--directory") or [""])[0]
     named = options(words, "-f", "--file", "--makefile")
@@ -162,10 +151,9 @@ def make(shell: "Shell", words: list[str]) -> str | None:
         shell.env["\0folder"] = before
     elif not all(map(_is_harmless, targets)):
         shell.run.doubt(f"`make {show(' '.join(targets))}`: the Makefile is not there")
-    return None
 
 
-def _plain(run: "Run", name: str) -> str:
+def _plain(run: Run, name: str) -> str:
     """Return a Makefile with what it includes, its comments away and each line whole."""
     text = run.folder.text(name)
     for included in re.findall(r"^-?include\s+(.*)$", text, re.MULTILINE):
@@ -181,7 +169,7 @@ def _plain(run: "Run", name: str) -> str:
     return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", whole, text, flags=re.MULTILINE)
 
 
-def _filled(shell: "Shell", name: str, text: str, given: dict[str, str]) -> str:
+def _filled(shell: Shell, name: str, text: str, given: dict[str, str]) -> str:
     """Return a Makefile with make's variables put in; `$(shell …)` becomes the shell's own."""
     text, is_conditional = _IF.subn("", text)
     values, chosen = shell.env | {"MAKE": "make"}, dict[str, list[str]]()
@@ -217,7 +205,7 @@ def _filled(shell: "Shell", name: str, text: str, given: dict[str, str]) -> str:
 
 
 def _build(
-    shell: "Shell", name: str, rules: list[re.Match[str]], targets: list[str], asked: set[str]
+    shell: Shell, name: str, rules: list[re.Match[str]], targets: list[str], asked: set[str]
 ) -> None:
     """Follow the recipes of targets, each after those of what it needs."""
     for target in targets:
@@ -228,7 +216,7 @@ def _build(
             recipe = re.sub(r"^\t[@+-]*", "", match[3], flags=re.MULTILINE)
             recipe = recipe.replace("$*", stem).replace("$@", target).replace("\0", "$")
             line = match.string[: match.start(3)].count("\n") + 1
-            _text(shell, recipe, Place(name, line), [])
+            _follow(shell, recipe, Place(name, line), [])
         elif target in asked and not _is_harmless(target):
             shell.run.doubt(f"{name} has no rule for {show(target)}")
 

@@ -107,12 +107,6 @@ class Shell:
             self.assign(variable, text, node)
         return True, ""
 
-    def _follow_declaration_command(self, node: Node, stdin: str) -> Result:
-        for child in node.named_children:
-            if child.type == "variable_assignment":
-                self._follow_variable_assignment(child, stdin)
-        return True, ""
-
     def _follow_function_definition(self, node: Node, stdin: str) -> Result:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
@@ -157,7 +151,7 @@ class Shell:
     def call(self, body: Node, given: list[str], stdin: str) -> str:
         """Follow a function's body with its arguments."""
         before, self.run.depth = dict(self.env), self.run.depth + 1
-        self.env |= arguments(given)
+        self.env |= parameters(given)
         printed = self.statements(body.named_children, stdin)
         self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
         self.run.depth -= 1
@@ -461,10 +455,10 @@ class Shell:
         return either([full, empty]) if is_empty is None else empty if is_empty else full
 
 
-def arguments(given: list[str]) -> dict[str, str]:
+def parameters(given: Iterable[str]) -> dict[str, str]:
     """Return the positional parameters."""
     found = dict(zip("123456789", [*given, *[""] * 9], strict=False))
-    return found | dict.fromkeys("@*", " ".join(given)) | {"#": str(len(given))}
+    return found | dict.fromkeys("@*", " ".join(given))
 
 
 def _text(node: Node | None) -> str:

@@ -5,17 +5,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from megalotron_images.audit import steps
+from megalotron_images.audit import expressions, steps
 from megalotron_images.audit.events import Scenario, github, scenarios, triggers
-from megalotron_images.audit.expressions import (
-    MAYBE,
-    Empty,
-    as_text,
-    condition,
-    render,
-    secret,
-    value_of,
-)
+from megalotron_images.audit.expressions import MAYBE, Empty, as_text, render, value_of
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.texts import PROBES, Hole, either, known, put, unknown
@@ -27,10 +19,10 @@ _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 _HARMLESS = PATTERNS["harmless_workflows"]
 
 
-def follow(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: list[Fact]) -> None:
     """Note the facts of a workflow, over all events that start it.
 
-    called: workflows that others of the folder call; these are followed from there.
+    is_called: another workflow of the folder calls it, from where it is followed.
     Raises Unreadable for what is no workflow.
     """
     document = folder.document(name)
@@ -38,7 +30,7 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
         raise Unreadable("it is no workflow: it has no jobs")
     starts = scenarios(document, folder.text(name))
     if set(triggers(document)) <= {"workflow_call"}:
-        if name in called:
+        if is_called:
             return
         starts = _any_start(folder.text(name))
     for scenario in starts:
@@ -97,7 +89,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
     if skipped and not re.search(r"always\(\)|cancelled\(\)|failure\(\)", asked):
         return
     contexts = run.contexts | {"needs": {one: done.get(one, {}) for one in needs}}
-    if condition(asked, contexts) is False:
+    if expressions.condition(asked, contexts) is False:
         return
     rows = _matrix(job, contexts)
     if len(rows) > _MOST_ROWS:
@@ -185,7 +177,9 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
         username, token = (
-            secret(one) if secrets == "inherit" else render(secrets.get(one, ""), run.contexts)
+            expressions.secret(one)
+            if secrets == "inherit"
+            else render(secrets.get(one, ""), run.contexts)
             for one in ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
         )
         run.place = Place(run.place.file, getattr(secrets, "lines", {}).get("REGISTRY_TOKEN", line))
@@ -208,7 +202,7 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
     inner.contexts = {"github": run.contexts["github"], "env": {}, "inputs": defaults | inputs}
     if isinstance(secrets, Map):
         inner.contexts["secrets"] = {k: render(v, run.contexts) for k, v in secrets.items()}
-        inner.contexts["secrets"].setdefault("GITHUB_TOKEN", secret("GITHUB_TOKEN"))
+        inner.contexts["secrets"].setdefault("GITHUB_TOKEN", expressions.secret("GITHUB_TOKEN"))
         for key, text in inner.contexts["secrets"].items():
             run.bind(text, Place(run.place.file, secrets.lines.get(key, run.place.line)))
     jobs = _workflow(inner, document)
@@ -219,10 +213,3 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
 def _defaults(node: Map) -> dict[str, Any]:
     """Return the settings of a workflow or job for its scripts."""
     return dict(node.below("defaults").below("run"))
-
-
-def local_calls(folder: Folder, name: str) -> set[str]:
-    """Return the workflows of the folder that a workflow calls."""
-    jobs = folder.document(name).below("jobs")
-    targets = (str(jobs.below(one).get("uses", "")) for one in jobs)
-    return {one[2:] for one in targets if one.startswith("./")}
