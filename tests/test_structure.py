@@ -37,7 +37,7 @@ BUDGETS = {
     "src/rehearsal/room": 1470,
     "src/rehearsal": 488,
     "src/megalotron_images": 2275,
-    "src/megalotron_images/audit": 2745,
+    "src/megalotron_images/audit": 2735,
     "docs/hooks": 295,
     "docs/generate": 313,
 }

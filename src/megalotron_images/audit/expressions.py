@@ -113,7 +113,8 @@ def _value(node: ast.expr, contexts: Mapping[str, Any]) -> Any:
             found = float(number)
         case ast.Name(name):
             name = name[1:]
-            found = _WORDS[name] if name in _WORDS else contexts.get(name, _missing([name]))
+            held = _WORDS if name in _WORDS else contexts
+            found = held[name] if name in held else _missing([name])
         case ast.Subscript(value):
             path = _path(node, contexts)
             found = _member(_value(value, contexts), path[-1], path)

@@ -198,13 +198,10 @@ class Run:
         yield
         self.place = before
 
-    def push(
-        self, reference: str, place: Place | None = None, by_digest: bool = False, **more: bool
-    ) -> None:
+    def push(self, reference: str, by_digest: bool = False, judged: bool = False) -> None:
         """Note a push."""
-        place = place or self._written(reference)
-        fact = Push(place, self.job, self.origins, reference, by_digest, **more)
-        self.facts.append(fact)
+        where = (self._written(reference), self.job, self.origins)
+        self.facts.append(Push(*where, reference, by_digest, judged))
 
     def _written(self, text: str) -> Place:
         """Return where the step's inputs have a text, or else its tag, or else a part of it."""

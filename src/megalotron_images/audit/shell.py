@@ -286,6 +286,8 @@ class Shell:
     def each(self, name: str, items: list[str], loop: Node, stdin: str) -> Result:
         """Follow the body of a loop for each item."""
         printed = ""
+        if len(items) > _MOST_ITEMS:
+            self.run.doubt(f"a loop over {len(items)} items: {_MOST_ITEMS} are looked at")
         for item in items[:_MOST_ITEMS]:
             self.assign(name, item, loop)
             printed += self.statements(loop.named_children[-1:], stdin)
@@ -369,6 +371,8 @@ class Shell:
     def word(self, node: Node) -> str:
         """Return the text that a node becomes."""
         text = _text(node)
+        if node.type == "word" and "\\" not in text:
+            return text
         kinds: dict[str, Callable[[], str]] = {
             "raw_string": lambda: text[1:-1],
             "ansi_c_string": lambda: text[2:-1],

@@ -182,15 +182,12 @@ def _rows(text: str, place: Place, is_block: bool) -> list[tuple[str, Place]]:
 
 def _runs_shell(run: Run, key: str, inputs: Map) -> bool:
     """Follow the inputs that are shell commands; return whether they say what is pushed."""
-    before = len(run.facts)
-    if key == "actions/github-script":
-        if scripts.PUSHES.search(inputs.get("script", "")):
-            run.doubt("a script in JavaScript pushes or logs in")
-        return len(run.facts) > before
-    for one in _SHELL:
-        if one in inputs:
-            with run.at(Place(run.place.file, inputs.lines.get(one, run.place.line))):
-                Shell(run, dict(run.contexts["env"]), commands.handle).follow(inputs[one])
+    before, is_script = len(run.facts), key == "actions/github-script"
+    if is_script and scripts.PUSHES.search(inputs.get("script", "")):
+        run.doubt("a script in JavaScript pushes or logs in")
+    for one in () if is_script else set(inputs).intersection(_SHELL):
+        with run.at(Place(run.place.file, inputs.lines.get(one, run.place.line))):
+            Shell(run, dict(run.contexts["env"]), commands.handle).follow(inputs[one])
     return len(run.facts) > before
 
 

@@ -11,7 +11,7 @@ from megalotron_images.audit.expressions import MAYBE, Empty, as_text, render, v
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.texts import PROBES, Hole, either, known, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, items
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, texts_of
 
 _MOST_ROWS = 60
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
@@ -143,7 +143,8 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
     )
     inner.origins = dict(run.origins)
     inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
-    _bind_all(inner, job.get("strategy"))
+    for value, line in texts_of(job.get("strategy")):
+        inner.bind(value, Place(inner.place.file, line))
     if "uses" in job:
         return _call(inner, job)
     steps.set_env(inner, job.get("env"))
@@ -153,15 +154,6 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
         inner, job.get("steps"), {key: render(one, inner.contexts) for key, one in given.items()}
     )
     return steps.outputs_of(inner, job.below("outputs"))
-
-
-def _bind_all(run: Run, node: Any) -> None:
-    """Remember where the texts below a node are written."""
-    for value, line in items(node):
-        if isinstance(value, str):
-            run.bind(value, Place(run.place.file, line))
-        else:
-            _bind_all(run, value)
 
 
 def _call(run: Run, job: Map) -> dict[str, Any]:
@@ -176,13 +168,12 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
-        username, token = (
-            expressions.secret(one)
-            if secrets == "inherit"
-            else render(secrets.get(one, ""), run.contexts)
-            for one in ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-        )
-        run.place = Place(run.place.file, getattr(secrets, "lines", {}).get("REGISTRY_TOKEN", line))
+        names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+        if secrets == "inherit":
+            username, token = map(expressions.secret, names)
+        else:
+            run.place = Place(run.place.file, secrets.lines.get(names[1], line))
+            username, token = (render(secrets.get(one, ""), run.contexts) for one in names)
         run.login("ghcr.io", username, token)
     elif given or not _HARMLESS.search(target):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")

@@ -126,6 +126,12 @@ def items(node: Any) -> list[tuple[Any, int]]:
     return list(zip(node, node.lines, strict=True)) if isinstance(node, Seq) else []
 
 
+def texts_of(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield all texts below a node, each with its line."""
+    for value, line in items(node):
+        yield from [(value, line)] if isinstance(value, str) else texts_of(value)
+
+
 def _convert(node: Any, done: dict[int, Any]) -> Any:
     """Return a node as Map, Seq or text; a node with several aliases is converted once."""
     if isinstance(node, ScalarNode):
