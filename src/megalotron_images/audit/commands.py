@@ -221,7 +221,7 @@ def _judged(shell: Shell, words: list[str], stdin: str) -> None:
 
 def _doubt(shell: Shell, words: list[str], stdin: str) -> None:
     """Note a doubt in the commands that stand for an action: its reason, and which rules."""
-    shell.run.doubt(words[0], tuple(map(Rule, words[1:])) or PUSHES)
+    shell.run.doubt(show(words[0]), tuple(map(Rule, words[1:])) or PUSHES)
 
 
 def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:

@@ -352,7 +352,7 @@ class Shell:
         try:
             return self.run.folder.text(self.find(path))
         except Unreadable:
-            return unknown(f"the file {path}")
+            return unknown(f"the file {show(path)}")
 
     def words_of(self, node: Node) -> list[str]:
         """Return the words of a command."""
