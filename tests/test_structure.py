@@ -37,7 +37,7 @@ BUDGETS = {
     "src/rehearsal/room": 1356,
     "src/rehearsal": 451,
     "src/megalotron_images": 2275,
-    "src/megalotron_images/audit": 3180,
+    "src/megalotron_images/audit": 2735,
     "docs/hooks": 295,
     "docs/generate": 313,
 }

@@ -6,15 +6,14 @@ where that is unknown.
 
 import posixpath
 import re
-from functools import partial
+from functools import partial, reduce
 from itertools import dropwhile
 
-from megalotron_images.audit import builders, filters, releasers, scripts
-from megalotron_images.audit.knowledge import ENGINES, PROGRAMS, QUIET, VALUED
-from megalotron_images.audit.model import How
-from megalotron_images.audit.references import split
-from megalotron_images.audit.shell import Handler, Shell
-from megalotron_images.audit.texts import apply, expand, has_holes, holes, known, show, unknown
+from megalotron_images.audit import build_files, filters, scripts
+from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PROGRAMS, QUIET, SPEAKING, VALUED
+from megalotron_images.audit.model import PUSHES, How, Rule, Run
+from megalotron_images.audit.shell import Handler, Shell, parameters
+from megalotron_images.audit.texts import expand, has_holes, holes, known, show, unknown
 from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
@@ -34,13 +33,12 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
     if printed is not None and name not in _HANDLERS:
         return printed
-    if name in ENGINES:
-        return _engine(shell, words[1:], stdin, name)
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)
-    return scripts.called(shell, words, stdin)
+    scripts.called(shell, words, stdin)
+    return None
 
 
 def _inner(name: str, words: list[str]) -> list[str] | None:
@@ -117,31 +115,25 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `push`: podman and buildah may be given where to, as a second operand."""
     for creds in options(words, "--creds"):
         username, _, password = creds.partition(":")
-        registry = split((operands(words) or [""])[-1]).registry
-        shell.run.login(registry, username, password, How.ARGUMENT)
-    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})
+        target = (operands(words) or [""])[-1].removeprefix("docker://")
+        shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
+    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})[-1:]
     if flag(words, "-a", "--all-tags") and names:
-        name = names[0]
-        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == name]
-        names = tagged or [f"{name}:{unknown('all tags that are there locally')}"]
-    elif len(names) > 1:
-        names = names[-1:]
-    if all(one[:1] == "-" for one in words):
-        names = [unknown("what is pushed")]
-    for name in names:
+        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == names[0]]
+        names = tagged or [f"{names[0]}:{unknown('all tags that are there locally')}"]
+    for name in names or [unknown("what is pushed")]:
         shell.run.push(name)
 
 
 def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
-    registry = [one for one in operands(words) if one not in given]
-    username = (options(words, "-u", "--username") or [unknown("a user name that is not seen")])[0]
-    if given:
-        shell.run.login(registry[0] if registry else "", username, given[0], How.ARGUMENT)
-        return
-    password = stdin.strip() if stdin else unknown("a password that is not seen")
-    shell.run.login(registry[0] if registry else "", username, password)
+    registry = "".join([one for one in operands(words) if one not in given][:1])
+    username = "".join(options(words, "-u", "--username")[:1])
+    username = username or unknown("a user name that is not seen")
+    password = stdin.strip() or unknown("a password that is not seen")
+    how = How.ARGUMENT if given else How.SAFE
+    shell.run.login(registry, username, [*given, password][0], how)
 
 
 def written_login(shell: Shell, words: list[str], stdin: str) -> None:
@@ -163,42 +155,14 @@ def _build(shell: Shell, words: list[str], stdin: str) -> None:
     tags = options(words, "-t", "--tag")
     shell.run.tagged += tags
     for argument in options(words, "--build-arg"):
-        note_build_argument(shell, argument)
-    outputs = options(words, "-o", "--output")
+        if _SECRET.search(show(argument)):
+            password = argument.partition("=")[2]
+            shell.run.login("ghcr.io", unknown("a user name"), password, How.BUILD)
     if flag(words, "--push", "--publish"):
         for tag in tags or operands(words)[:1]:
             shell.run.push(tag)
-    builders.outputs(shell.run, outputs, tags)
-    builders.caches(shell.run, options(words, "--cache-to"))
-
-
-def note_build_argument(shell: Shell, argument: str) -> None:
-    """Note a registry's password that is given to a build."""
-    if _SECRET.search(show(argument)):
-        shell.run.login("ghcr.io", unknown("a user name"), argument.partition("=")[2], How.BUILD)
-
-
-def _compose(shell: Shell, words: list[str], stdin: str) -> None:
-    files = list(map(shell.find, options(words, "-f", "--file")))
-    files = files or shell.usual(builders.COMPOSE)[:1]
-    verb = next((one for one in operands(words)), "")
-    if verb == "push" or (verb == "build" and flag(words, "--push")):
-        services = operands(words)[1:]
-        builders.compose_push(shell.run, files, services, shell.env, verb == "build")
-
-
-def _manifest(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `manifest push`: podman's takes where to as a second operand."""
-    if words[:1] == ["push"]:
-        _push(shell, words[1:], stdin)
-    elif words[:1] == ["create"]:
-        shell.run.tagged += operands(words[1:])[:1]
-
-
-def _imagetools(shell: Shell, words: list[str], stdin: str) -> None:
-    if words[:1] == ["create"] and not flag(words, "--dry-run"):
-        for tag in options(words, "-t", "--tag") or [unknown("what `imagetools` writes")]:
-            shell.run.push(tag)
+    build_files.outputs(shell.run, options(words, "-o", "--output"), tags)
+    build_files.caches(shell.run, options(words, "--cache-to"))
 
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
@@ -217,79 +181,6 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
         handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
 
 
-_COPIES = ("copy", "cp", "push", "sync", "append", "mutate", "rebase", "flatten", "attach", "mod")
-
-
-def _copy(shell: Shell, words: list[str], stdin: str, program: str) -> None:
-    """Note copies: the last operand is written, by `oras push` the first."""
-    if flag(words, "--dry-run"):
-        return
-    names, verbs = operands(words), []
-    while names and re.fullmatch(r"[a-z]+", names[0]):
-        verbs.append(names.pop(0))
-    if "login" in verbs:
-        at = words.index("login") + 1
-        login(shell, words[at:], stdin)
-    elif {*_COPIES} & set(verbs):
-        at = 0 if program == "oras" and {"push", "attach"} & set(verbs) else -1
-        target = (options(words, "-t", "--tag", "--create") or [names[at] if names else ""])[0]
-        target = target.removeprefix("docker://")
-        if "mod" in verbs and "/" not in target:
-            target = f"{re.sub(r':[^/:]*$', '', names[0])}:{target}"
-        if re.match(
-            r"(dir|docker-archive|oci-archive|docker-daemon|containers-storage|oci):", target
-        ):
-            return
-        for creds in options(words, "--dest-creds", "--creds"):
-            username, _, password = creds.partition(":")
-            shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
-        for each in target.split(",") if "push" in verbs else [target]:
-            shell.run.push(each or unknown("where a copy goes"), by_digest="attach" in verbs)
-    elif "tag" in verbs and names[1:]:
-        shell.run.push(f"{re.sub(r':[^/:]*$', '', names[0].partition('@')[0])}:{names[1]}")
-    return
-
-
-def _kaniko(shell: Shell, words: list[str], stdin: str) -> None:
-    is_off = flag(words, "--no-push", "--no-push-cache")
-    places = [] if is_off else options(words, "--destination", "-d")
-    for place in places + (options(words, "--cache-repo") if flag(words, "--cache") else []):
-        shell.run.push(place)
-
-
-def _buildctl(shell: Shell, words: list[str], stdin: str) -> None:
-    builders.outputs(shell.run, options(words, "--output", "-o"), [])
-    builders.caches(shell.run, options(words, "--export-cache", "--cache-to"))
-
-
-def _pack(shell: Shell, words: list[str], stdin: str) -> None:
-    if words[:1] == ["build"] and flag(words, "--publish"):
-        for name in operands(words)[1:2] + options(words, "-t", "--tag"):
-            shell.run.push(name)
-
-
-def _cloud(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Note logins and builds of clouds' own command lines: none is of the process."""
-    text = " ".join(words)
-    name = (options(words, "--name", "-n", "--registry", "-r") or ["a registry"])[0]
-    if "get-login-password" in text:
-        return unknown("a password of AWS")
-    if "get-login" in text:
-        shell.run.login("aws.dkr.ecr.amazonaws.com", "AWS", unknown("a password of AWS"))
-    elif re.search(r"auth configure-docker|acr login|container:login", text):
-        host = {"acr": f"{name}.azurecr.io", "auth": "gcr.io"}.get(words[0], "registry.heroku.com")
-        shell.run.login(host, unknown("a user of a cloud", ("cloud",)), unknown("a cloud's token"))
-    elif text.startswith("acr build"):
-        for image in options(words, "--image", "-t"):
-            shell.run.push(f"{name}.azurecr.io/{image}")
-    elif re.search(r"builds submit|container:push", text):
-        for place in options(words, "--tag", "-t") or [f"registry.heroku.com/{unknown('an app')}"]:
-            shell.run.push(place)
-    elif words[:2] == ["docker", "--"]:
-        _engine(shell, words[2:], stdin)
-    return None
-
-
 def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Return what `echo` and `printf` print; the old commands that set outputs are kept in it."""
     ends = "" if words[:1] == ["-n"] else "\n"
@@ -303,34 +194,15 @@ def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 
 def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
-    words = words[words[:1] == ["--"] :]
-    if not words:
-        return ""
-    form, given = words[0].replace("\\n", "\n"), words[1:]
-    count = len(re.findall(r"%s", form))
+    """Return what `printf` prints: its form is used again until all words are in it."""
+    form, *given = [one.replace("\\n", "\n") for one in words if one != "--"] or [""]
+    count, printed = form.count("%s"), ""
     if not count:
         return form
-    rows = [given[at : at + count] for at in range(0, len(given), count)] or [[]]
-    parts = form.split("%s")
-    return "".join(
-        "".join(a + b for a, b in zip(parts, [*row, *[""] * count], strict=False)) + parts[-1]
-        for row in rows
-    )
-
-
-def _git(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Return what git prints about the commit, as far as its form is known."""
-    text = " ".join(words)
-    contexts = shell.run.contexts.get("github", {})
-    ref, name = contexts.get("ref", ""), contexts.get("ref_name", "")
-    if re.search(r"rev-parse.*--abbrev-ref|branch --show-current|symbolic-ref", text):
-        return str(name) if ref.startswith("refs/heads/") else unknown("the branch")
-    if re.search(r"rev-parse|(log|show) .*%[hH]|rev-list|describe .*--always(?!.*--tags)", text):
-        length = 7 if re.search(r"--short|%h|describe", text) else 40
-        return apply(lambda one: one[:length], known("the commit's hash", "4f3c2b1a" * 5))
-    if text.startswith("describe"):
-        return str(name) if ref.startswith("refs/tags/") else unknown("what `git describe` prints")
-    return None
+    while given or not printed:
+        row, given = [*given[:count], *[""] * count], given[count:]
+        printed += reduce(lambda text, one: text.replace("%s", one, 1), row[:count], form)
+    return printed
 
 
 def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -340,16 +212,16 @@ def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
     return ""
 
 
-def _helper(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `megalotron-images publish` and `promote`, which hold to the convention themselves."""
-    names = operands(words)
-    if names[:1] in (["publish"], ["promote"]) and not flag(words, "--dry-run"):
-        stack, tag = [*names[1:], "", ""][:2]
-        tag = tag if names[0] == "publish" else (options(words, "--to") or ["main"])[0]
-        held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
-        shell.run.push(f"ghcr.io/megalotron/{stack}:{held}", judged=True)
-        user, token = (shell.variable(f"REGISTRY_{one}") for one in ("USERNAME", "TOKEN"))
-        shell.run.login("ghcr.io", user, token)
+def _judged(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note a push by `megalotron-images`, which holds to the convention itself."""
+    name, _, tag = words[0].rpartition(":")
+    held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
+    shell.run.push(f"{name}:{held}", judged=True)
+
+
+def _doubt(shell: Shell, words: list[str], stdin: str) -> None:
+    """Note a doubt in the commands that stand for an action: its reason, and which rules."""
+    shell.run.doubt(show(words[0]), tuple(map(Rule, words[1:])) or PUSHES)
 
 
 def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
@@ -360,36 +232,59 @@ def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
         shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
 
 
+def _program(shell: Shell, words: list[str], stdin: str, name: str) -> str | None:
+    """Follow the commands that do the same as a program; return what they print."""
+    run, found = shell.run.deeper(shell.run.place), operands(words)
+    values = {"all": " ".join(words), "list": ",".join(found), "last": "".join(found[-1:])}
+    for word, after in zip(words, [*words[1:], "-"], strict=False):
+        key, sign, value = word.partition("=")
+        if key[:1] == "-":
+            key = f"_{re.sub(r'[^A-Za-z0-9]', '_', key.lstrip('-'))}"
+            value = value if sign else "true" if after[:1] == "-" else after
+            values[key] = f"{values[key]}\n{value}" if key in values else value
+    if run is None:
+        return None
+    return equivalent(run, shell.env, values | parameters(found), PROGRAMS[name], stdin) or None
+
+
+def equivalent(
+    run: Run, env: dict[str, str], given: dict[str, str], text: str, stdin: str = ""
+) -> str:
+    """Follow the commands that do the same as a program or an action; return what they print.
+
+    given: their own variables, those in lower case; what is not given is empty.
+    """
+    text = f"{FUNCTIONS}\n{text}"
+    empty = dict.fromkeys(re.findall(r"\$\{?([a-z_]\w*)", text), "")
+    return Shell(run, env | empty | given, handle, has_lines=False).follow(text, stdin)
+
+
 _VERBS: dict[str, Handler] = {
     "push": _push,
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
     "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
-    "compose": _compose,
-    "manifest": _manifest,
-    "imagetools": _imagetools,
-    "bake": builders.bake_command,
+    "compose": build_files.compose,
+    **{one: partial(_program, name=one) for one in ("manifest", "imagetools")},
+    "bake": build_files.bake,
     **dict.fromkeys(("run", "exec"), container),
     "--": _engine,
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
-    **{one: partial(_copy, program=one) for one in _COPIERS},
-    **dict.fromkeys(("executor", "kaniko"), _kaniko),
-    **dict.fromkeys(("aws", "gcloud", "az", "heroku"), _cloud),
-    **{name: partial(_speaking, pattern=one) for name, one in PROGRAMS.items()},
-    **dict.fromkeys(("buildctl", "buildctl-daemonless.sh"), _buildctl),
-    "pack": _pack,
+    **{one: partial(_engine, name=one) for one in ENGINES},
+    **{one: partial(_program, name=one) for one in PROGRAMS},
+    **{name: partial(_speaking, pattern=one) for name, one in SPEAKING.items()},
     "echo": _echo,
     "printf": _printf,
-    "git": _git,
     **dict.fromkeys(("xargs", "parallel"), _each),
     "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
     "tee": _tee,
     **dict.fromkeys(("cd", "pushd"), _cd),
     "date": lambda shell, words, stdin: known("a date", "20260131"),
-    "megalotron-images": _helper,
+    "judged": _judged,
     "written-login": written_login,
-    "ko": releasers.ko,
-    "goreleaser": lambda shell, words, stdin: releasers.release(shell.run, words, shell.env),
+    "doubt": _doubt,
+    "jib-image": build_files.jib_image,
+    "goreleaser": build_files.goreleaser,
 }

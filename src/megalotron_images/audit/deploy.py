@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from megalotron_images.audit.builders import dotenv, interpolated
+from megalotron_images.audit.build_files import dotenv, interpolated
 from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.model import Deployed, Fact, Place, Rule
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import Deployed, Fact, Place, Rule, Run
 from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
@@ -74,15 +74,9 @@ def _images(node: Any) -> Iterator[tuple[str, int]]:
         if not isinstance(value, str):
             yield from _images(value)
         elif "\n" in value and _LOOKS.search(value):
-            yield from ((one, line + at - 1) for one, at in _inner(value))
-
-
-def _inner(text: str) -> list[tuple[str, int]]:
-    """Return the references in a text that is YAML itself, as in a ConfigMap."""
-    try:
-        return [one for document in parse(text) for one in _images(document)]
-    except Unreadable:
-        return []
+            with suppress(Unreadable):  # a text that is YAML itself, as in a ConfigMap
+                inner = [found for document in parse(value) for found in _images(document)]
+                yield from ((one, line + at - 1) for one, at in inner)
 
 
 def _named(node: Map) -> Iterator[tuple[str, int]]:

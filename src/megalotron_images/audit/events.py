@@ -28,16 +28,6 @@ class Scenario:
     event: str
     ref: str
 
-    @property
-    def kind(self) -> str:
-        """`heads`, `tags` or `pull`."""
-        return self.ref.split("/")[1]
-
-    @property
-    def name(self) -> str:
-        """The branch or tag."""
-        return self.ref.split("/", 2)[2]
-
 
 def triggers(workflow: Map) -> dict[str, Any]:
     """Return the events of a workflow's `on`, each with its settings."""
@@ -146,7 +136,7 @@ def _matches(name: str, pattern: str) -> bool:
 def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     """Return the context `github` of a scenario."""
     owner, _, thing = repository.partition("/")
-    name = scenario.ref.removeprefix("refs/").removeprefix(f"{scenario.kind}/")
+    _, kind, name = scenario.ref.split("/", 2)
     is_pull = scenario.event.startswith("pull_request")
     head = unknown("the pull request's branch", ("topic",)) if is_pull else ""
     number = known("the number of the pull request", "7")
@@ -156,7 +146,7 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     return {
         "ref": scenario.ref,
         "ref_name": name,
-        "ref_type": "tag" if scenario.kind == "tags" else "branch",
+        "ref_type": "tag" if kind == "tags" else "branch",
         "event_name": scenario.event,
         "sha": known("the commit's hash", _SHA),
         "repository": whole,

@@ -4,28 +4,20 @@ Source of the rules: GitHub's documentation, "Evaluate expressions in workflows 
 is not known is a text with holes; so is a condition of which nobody can tell.
 """
 
+import ast
 import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
-from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.texts import (
-    PERSON,
-    asked,
-    either,
-    expand,
-    has_holes,
-    is_open,
-    known,
-    same,
-    show,
-    unknown,
-)
+from megalotron_images.audit import texts
+from megalotron_images.audit.texts import PERSON, either, has_holes, known, same, unknown
 
-_TOKEN = PATTERNS["token"]
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_SYNTAX = re.compile(r"'((?:[^']|'')*)'|&&|\|\||!(?!=)|\.\s*([A-Za-z_*][\w-]*)|([A-Za-z_][\w-]*)")
+"""Where an expression is written in another way than in Python."""
 _FALSE = ("", "false", "0")
 _PEOPLE = re.compile(r"USER|OWNER|NAMESPACE|_ORG|ACCOUNT", re.IGNORECASE)
 _WORDS = {"true": True, "false": False, "null": None}
@@ -51,9 +43,9 @@ def truth(value: object) -> bool | None:
     All of a workflow's scalars are texts here, so `false` is false.
     """
     if isinstance(value, str):
-        if is_open(value) and not value[1:] and {*_FALSE} & {*expand(value)}:
+        if texts.is_open(value) and not value[1:] and {*_FALSE} & {*texts.expand(value)}:
             return None
-        return asked(lambda text: text not in _FALSE, value)
+        return texts.asked(lambda text: text not in _FALSE, value)
     return bool(value)
 
 
@@ -93,104 +85,85 @@ def condition(text: str, contexts: Mapping[str, Any]) -> bool | None:
 def evaluate(text: str, contexts: Mapping[str, Any]) -> Any:
     """Return the value of an expression; one that is not understood is unknown."""
     try:
-        reader = _Reader(_TOKEN.findall(text), contexts)
-        value = reader.either()
-        return value if not reader.tokens else unknown(f"the expression {text.strip()}")
-    except (IndexError, TypeError, ValueError, KeyError, RecursionError):
+        tree = ast.parse(f"({_SYNTAX.sub(_translated, text)})", mode="eval")
+        return _value(tree.body, contexts)
+    except (SyntaxError, IndexError, TypeError, ValueError, KeyError, RecursionError):
         return unknown(f"the expression {text.strip()}")
 
 
-class _Reader:
-    """Reads tokens from the left and evaluates as it reads; a method for each precedence."""
-
-    def __init__(self, tokens: list[str], contexts: Mapping[str, Any]) -> None:
-        self.tokens = tokens
-        self.contexts = contexts
-
-    def next_is(self, *tokens: str) -> str:
-        return self.tokens.pop(0) if self.tokens and self.tokens[0] in tokens else ""
-
-    def either(self) -> Any:
-        value = self.both()
-        while self.next_is("||"):
-            other, certain = self.both(), truth(value)
-            if certain is None:
-                parts = [one for one in expand(value, False) if truth(one) is not False]
-                value = either([*parts, as_text(other)])
-            elif not certain:
-                value = other
-        return value
-
-    def both(self) -> Any:
-        value = self.comparison()
-        while self.next_is("&&"):
-            other, certain = self.comparison(), truth(value)
-            if certain is None:
-                value = either([as_text(other), "false"])
-            elif certain:
-                value = other
-        return value
-
-    def comparison(self) -> Any:
-        value = self.prefix()
-        while sign := self.next_is("==", "!=", "<", ">", "<=", ">="):
-            other = self.prefix()
-            if sign not in ("==", "!="):
-                value = MAYBE
-                continue
-            sides = {as_text(value).lower(), as_text(other).lower()}
-            equal = same(min(sides), max(sides))
-            if equal is False and sides & self.named():  # a copy keeps the name it was written for
-                equal = None
-            value = MAYBE if equal is None else equal is (sign == "==")
-        return value
-
-    def named(self) -> set[str]:
-        """Return the names of the repository and its owner."""
-        github = self.contexts.get("github", {})
-        return {str(github.get(one, "\0")).lower() for one in ("repository", "repository_owner")}
-
-    def prefix(self) -> Any:
-        if self.next_is("!"):
-            certain = truth(self.prefix())
-            return MAYBE if certain is None else not certain
-        if self.next_is("("):
-            value = self.either()
-            self.tokens.remove(")")
-            return self.members(value, [""])
-        token = self.tokens.pop(0)
-        if token in _WORDS or not re.match(r"[A-Za-z_]", token):
-            return _literal(token)
-        name = token.lower()
-        if self.next_is("("):
-            value = call(name, self.arguments())
-        else:
-            value = self.contexts[name] if name in self.contexts else _missing([name])
-        token = name
-        return self.members(value, [token])
-
-    def arguments(self) -> list[Any]:
-        found = []
-        while not self.next_is(")"):
-            found.append(self.either())
-            self.next_is(",")
-        return found
-
-    def members(self, value: Any, path: list[str]) -> Any:
-        """Follow `.name`, `['name']`, `[0]` and `.*`."""
-        while sign := self.next_is(".", "["):
-            name = as_text(self.either()) if sign == "[" else self.tokens.pop(0)
-            path = [*path, name]
-            if sign == "[":
-                self.tokens.remove("]")
-            value = _member(value, name, path)
-        return "" if value is None and path[0] in _EMPTY else value
+def _translated(match: re.Match[str]) -> str:
+    """Return a part of an expression as Python writes it, to let Python's parser read it."""
+    string, member, name = match.groups()
+    if string is not None:
+        return repr(string.replace("''", "'"))
+    if member:
+        return f"[{member!r}]"
+    if name:  # with a sign before it, as it may be a word of Python
+        return f"_{name}" if name in _WORDS else f"_{name.lower()}"
+    return {"&&": " and ", "||": " or ", "!": "~"}[match[0]]
 
 
-def _literal(token: str) -> Any:
-    if token[0] == "'":
-        return token[1:-1].replace("''", "'")
-    return _WORDS[token] if token in _WORDS else float(token)
+def _value(node: ast.expr, contexts: Mapping[str, Any]) -> Any:
+    """Return the value of a part of an expression."""
+    found: Any = unknown("an expression that is not understood")
+    match node:
+        case ast.Constant(str() as found):
+            pass
+        case ast.Constant(int() | float() as number):
+            found = float(number)
+        case ast.Name(name):
+            name = name[1:]
+            held = _WORDS if name in _WORDS else contexts
+            found = held[name] if name in held else _missing([name])
+        case ast.Subscript(value):
+            path = _path(node, contexts)
+            found = _member(_value(value, contexts), path[-1], path)
+        case ast.Call(ast.Name(name), arguments):
+            found = call(name[1:], [_value(one, contexts) for one in arguments])
+        case ast.UnaryOp(ast.Invert(), operand):
+            certain = truth(_value(operand, contexts))
+            found = MAYBE if certain is None else not certain
+        case ast.BoolOp(sign, values):
+            join = _either if isinstance(sign, ast.Or) else _both
+            found = reduce(join, [_value(one, contexts) for one in values])
+        case ast.Compare(left, [sign], [right]):
+            found = _compared(_value(left, contexts), sign, _value(right, contexts), contexts)
+    return found
+
+
+def _path(node: ast.expr, contexts: Mapping[str, Any]) -> list[str]:
+    """Return the names that lead to a value: `a`, `b` for `a.b`."""
+    match node:
+        case ast.Subscript(value, key):
+            return [*_path(value, contexts), as_text(_value(key, contexts))]
+        case ast.Name(name) | ast.Call(ast.Name(name)):
+            return [name[1:]]
+    return [""]
+
+
+def _either(value: Any, other: Any) -> Any:
+    certain = truth(value)
+    if certain is None:
+        parts = [one for one in texts.expand(value, False) if truth(one) is not False]
+        return either([*parts, as_text(other)])
+    return value if certain else other
+
+
+def _both(value: Any, other: Any) -> Any:
+    certain = truth(value)
+    return either([as_text(other), "false"]) if certain is None else other if certain else value
+
+
+def _compared(left: Any, sign: ast.cmpop, right: Any, contexts: Mapping[str, Any]) -> Any:
+    if not isinstance(sign, ast.Eq | ast.NotEq):
+        return MAYBE
+    sides = {as_text(left).lower(), as_text(right).lower()}
+    github = contexts.get("github", {})
+    named = {str(github.get(one, "\0")).lower() for one in ("repository", "repository_owner")}
+    equal = same(min(sides), max(sides))
+    if equal is None or (not equal and sides & named):
+        return MAYBE  # a copy of a workflow keeps the name of the repository it was written for
+    return equal is isinstance(sign, ast.Eq)
 
 
 def _member(value: Any, name: str, path: list[str]) -> Any:
@@ -232,7 +205,7 @@ def call(name: str, given: list[Any]) -> Any:
 
 def _from_json(text: str) -> Any:
     if has_holes(text):
-        return unknown(f"fromJSON({show(text)})")
+        return unknown(f"fromJSON({texts.show(text)})")
     return json.loads(text, parse_int=str, parse_float=str)
 
 
@@ -250,8 +223,8 @@ def _search(name: str, place: Any, part: str) -> Any:
     text, test = as_text(place).lower(), _SEARCHES[name]
     if has_holes(part):
         return MAYBE
-    certain = asked(lambda one: test(one, part), text)
-    if is_open(text) and not (name == "contains" and certain):
+    certain = texts.asked(lambda one: test(one, part), text)
+    if texts.is_open(text) and not (name == "contains" and certain):
         ends, wanted = (text, part) if name == "startswith" else (text[::-1], part[::-1])
         fixed = "".join(itertools.takewhile(lambda one: not has_holes(one), ends))
         if name == "contains" or (wanted.startswith(fixed) and not fixed.startswith(wanted)):

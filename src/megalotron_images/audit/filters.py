@@ -4,6 +4,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Callable
+from functools import reduce
 
 from megalotron_images.audit.texts import apply, unknown
 from megalotron_images.audit.words import options
@@ -33,6 +34,8 @@ def expanded(value: str, rest: str) -> str:
         return apply(str.lower if rest in (",,", "@L") else str.upper, value)
     if cut := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
         sign, pattern = cut.groups()
+        if sign[0] == "#" and value.startswith(pattern) and not re.search(r"[*?\[\\]", pattern):
+            return value[len(pattern) :]
         return apply(lambda text: _stripped(text, sign, pattern), value)
     if change := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
         regex = _glob(change[2].replace("\\/", "/"))
@@ -56,50 +59,48 @@ def _stripped(text: str, sign: str, pattern: str) -> str:
     return text
 
 
+Change = Callable[[str], str]
+"""What a tool does to a text."""
+
+
 def filtered(words: list[str], text: str) -> str | None:
     """Return what a tool prints for a text on its standard input; None where that is unknown."""
-    tools: dict[str, Callable[[list[str], str], str | None]] = {
-        **dict.fromkeys(("cat", "base64", "sort", "uniq"), lambda words, text: text),
-        "tr": _tr,
-        "sed": _sed,
-        "cut": _cut,
-        "head": _head,
-        "awk": _awk,
-        "jq": _jq,
-    }
-    return tools[words[0]](words[1:], text) if words[0] in tools else None
+    if words[0] == "jq":
+        return _jq(words[1:], text)
+    if words[0] in ("cat", "base64", "sort", "uniq"):
+        return text
+    try:
+        change = _TOOLS[words[0]](words[1:]) if words[0] in _TOOLS else None
+        return apply(change, text) if change else None
+    except (re.error, IndexError):
+        return None
 
 
-def _tr(words: list[str], text: str) -> str | None:
+def _tr(words: list[str]) -> Change | None:
     is_deletion = words[:1] in (["-d"], ["--delete"])
     old, new = (
         re.sub(r"\[:\w+:\]", lambda m: _CLASSES.get(m[0], m[0]), one).strip("[]")
         for one in [*words[is_deletion:], "", ""][:2]
     )
     if (old, new) in (("A-Z", "a-z"), ("a-z", "A-Z")):
-        return apply(str.lower if old == "A-Z" else str.upper, text)
+        return str.lower if old == "A-Z" else str.upper
     if old[:1] == "-" or "-" in old[1:-1] or not (new or is_deletion):
         return None
     signs, others = (one.replace("\\n", "\n").replace("\\r", "\r") for one in (old, new))
     table = dict(zip(map(ord, signs), others + others[-1:] * len(signs), strict=False))
-    return apply(lambda one: one.translate(table or dict.fromkeys(map(ord, signs))), text)
+    return lambda one: one.translate(table or dict.fromkeys(map(ord, signs)))
 
 
-def _sed(words: list[str], text: str) -> str | None:
+def _sed(words: list[str]) -> Change | None:
     scripts = [one for one in words if one not in ("-e", "-E", "-r")]
-    is_extended = bool({"-E", "-r"} & set(words))
-    for part in (one for script in scripts for one in script.split(";")):
-        match = _SUBSTITUTION.fullmatch(part)
-        if not match:
-            return None
-        try:
-            text = apply(_substitution(match, is_extended), text)
-        except (re.error, IndexError):
-            return None
-    return text
+    parts = [_SUBSTITUTION.fullmatch(part) for one in scripts for part in one.split(";")]
+    changes = [_substitution(one, bool({"-E", "-r"} & set(words))) for one in parts if one]
+    if len(changes) < len(parts):
+        return None
+    return lambda text: reduce(lambda held, change: change(held), changes, text)
 
 
-def _substitution(match: re.Match[str], is_extended: bool) -> Callable[[str], str]:
+def _substitution(match: re.Match[str], is_extended: bool) -> Change:
     """Return what sed's command `s` does."""
     sign = match[1]
     old, new = (part.replace(f"\\{sign}", sign) for part in (match[2], match[3]))
@@ -112,34 +113,36 @@ def _substitution(match: re.Match[str], is_extended: bool) -> Callable[[str], st
     return lambda text: pattern.sub(new, text, count=count)
 
 
-def _cut(words: list[str], text: str) -> str | None:
+def _cut(words: list[str]) -> Change | None:
     sign = (options(words, "-d", "--delimiter") or ["\t"])[0]
     if characters := re.fullmatch(r"1?-?(\d+)", "".join(options(words, "-c"))):
-        return apply(lambda one: one[: int(characters[1])], text)
+        return lambda one: one[: int(characters[1])]
     field = re.fullmatch(r"(\d+)(-?)", "".join(options(words, "-f", "--fields")))
     if not field or not sign:
         return None
     start = int(field[1]) - 1
     end = None if field[2] else start + 1
-    return apply(lambda one: sign.join(one.split(sign)[start:end]) if sign in one else one, text)
+    return lambda one: sign.join(one.split(sign)[start:end]) if sign in one else one
 
 
-def _head(words: list[str], text: str) -> str | None:
+def _head(words: list[str]) -> Change | None:
     count = "".join(options(words, "-c"))
     if count.isdigit():
-        return apply(lambda one: one[: int(count)], text)
-    return text.partition("\n")[0] if " ".join(words) in ("-1", "-n 1", "-n1") else None
+        return lambda one: one[: int(count)]
+    is_line = " ".join(words) in ("-1", "-n 1", "-n1")
+    return (lambda one: one.partition("\n")[0]) if is_line else None
 
 
-def _awk(words: list[str], text: str) -> str | None:
+def _awk(words: list[str]) -> Change | None:
     match = re.fullmatch(r"(?:-F\s*(\S+)\s+)?\{\s*print \$(\d+|NF)\s*;?\s*\}", " ".join(words))
     if not match:
         return None
     at = -1 if match[2] == "NF" else int(match[2]) - 1
     sign = match[1].strip("\"'") if match[1] else None
-    return apply(
-        lambda one: [*one.split(sign), *[""] * 9][at] if at >= 0 else one.split(sign)[-1], text
-    )
+    return lambda one: [*one.split(sign), *[""] * 9 * (at >= 0)][at]
+
+
+_TOOLS = {"tr": _tr, "sed": _sed, "cut": _cut, "head": _head, "awk": _awk}
 
 
 def _jq(words: list[str], text: str) -> str | None:

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
 _TABLES = tomllib.loads(files(__package__).joinpath("knowledge.toml").read_text())
 ENGINES, VALUED, SCRIPTS, QUIET, RELEASERC = (
@@ -22,7 +21,11 @@ MEND: Mapping[str, str] = _TABLES["mend"]
 """How to mend what violates a rule."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
-PROGRAMS: Mapping[str, str] = _TABLES["programs"]
+SPEAKING: Mapping[str, str] = _TABLES["speaking"]
 """Programs that are not followed, and how their words say that they push."""
-ACTIONS: Mapping[str, Mapping[str, Any]] = _TABLES["actions"]
-"""Actions whose inputs alone say what they push."""
+PROGRAMS: Mapping[str, str] = _TABLES["programs"]
+"""Programs, and the shell commands that do the same."""
+ACTIONS: Mapping[str, str] = _TABLES["actions"]
+"""Patterns of actions, and the shell commands that do the same."""
+FUNCTIONS: str = _TABLES["functions"]
+"""Shell functions that these commands call."""

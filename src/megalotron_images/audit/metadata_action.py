@@ -11,11 +11,10 @@ from typing import Any
 
 from megalotron_images.audit.events import DEFAULT_BRANCH
 from megalotron_images.audit.expressions import truth
-from megalotron_images.audit.texts import apply, either, expand, has_holes, known, put
+from megalotron_images.audit.texts import apply, either, expand, has_holes, known, put, unknown
 
 _DEFAULTS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
-_PRIORITIES = {"schedule": 1000, "semver": 900, "pep440": 900, "match": 800, "edge": 700}
-_PRIORITIES |= {"ref": 600, "raw": 200, "sha": 100}
+_PRIORITIES = {"schedule": 1000, "semver": 900, "edge": 700, "ref": 600, "raw": 200, "sha": 100}
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?")
 _HANDLEBARS = re.compile(r"\{\{\s*([\w#./]+)[^}]*\}\}")
 _DATE = known("a date", "20260131")
@@ -23,28 +22,30 @@ _DATE = known("a date", "20260131")
 
 @dataclass(frozen=True)
 class Tagged:
-    """A reference that the action writes, and the row of its input that it comes from.
+    """A reference that the action writes.
 
     Attributes:
-        row: the row of `tags`, counted from 0; -1 for `latest`, which `flavor` adds.
+        line: in which line of its input `tags`, from 0; -1 for `latest`, which `flavor` adds.
     """
 
     reference: str
-    row: int
+    line: int
 
 
 def references(inputs: Mapping[str, str], github: Mapping[str, Any]) -> list[Tagged]:
     """Return what the output `tags` holds, the output `version` first."""
-    flavor = _pairs(",".join(_rows(inputs.get("flavor", ""))))
+    flavor = _pairs(",".join(_rows(inputs.get("flavor", "")).values()))
     tags = list(_tags(inputs.get("tags", "").strip() or _DEFAULTS, flavor, github))
-    images = [_pairs(row, "name") for row in _rows(inputs.get("images", ""))]
+    images = [_pairs(row, "name") for row in _rows(inputs.get("images", "")).values()]
     enabled = (one for one in images if truth(one.get("enable", "true")) is not False)
     starts = [f"{one['name'].lower()}:" for one in enabled if "name" in one] or [""]
-    return [Tagged(f"{start}{tag}", row) for start in starts for tag, row in tags]
+    return [Tagged(f"{start}{tag}", line) for start in starts for tag, line in tags]
 
 
-def _rows(text: str) -> list[str]:
-    return [row.strip() for row in text.splitlines() if row.strip() and row.strip()[0] != "#"]
+def _rows(text: str) -> dict[int, str]:
+    """Return the rows of an input by their lines, without comments."""
+    rows = enumerate(one.strip() for one in text.splitlines())
+    return {line: row for line, row in rows if row and row[0] != "#"}
 
 
 def _pairs(row: str, bare: str = "value") -> dict[str, str]:
@@ -62,10 +63,10 @@ def _pairs(row: str, bare: str = "value") -> dict[str, str]:
 def _tags(
     text: str, flavor: dict[str, str], github: Mapping[str, Any]
 ) -> Iterator[tuple[str, int]]:
-    """Yield tags with their rows, by priority; `latest` where the flavor adds it."""
+    """Yield tags with their lines, by priority; `latest` where the flavor adds it."""
     found, latest = [], flavor.get("latest", "auto")
     added = truth(latest) is not False and latest != "auto"
-    for number, row in enumerate(_rows(text)):
+    for number, row in _rows(text).items():
         fields = _pairs(row)
         kind = fields.get("type", "raw")
         if truth(_filled(fields.get("enable", "true"), github)) is False:
@@ -98,9 +99,9 @@ def _prefix(kind: str, fields: dict[str, str], flavor: dict[str, str]) -> str:
 
 def _adds_latest(kind: str, fields: dict[str, str], tag: str) -> bool:
     """Whether `latest=auto` adds `latest`: for releases that are no pre-releases, and git tags."""
-    if kind in ("semver", "pep440"):
+    if kind == "semver":
         return apply(lambda one: "-" if "-" in one else "", tag) != "-"
-    return kind == "match" or (kind == "ref" and fields.get("event") == "tag")
+    return kind in ("match", "pep440") or fields.get("event") == "tag"
 
 
 def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
@@ -112,12 +113,12 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
     kinds: dict[str, Callable[[], str]] = {
         "ref": lambda: _ref(fields.get("event", ""), on, github),
         "semver": lambda: apply(lambda one: _version(one, pattern), value, "a version"),
-        "match": lambda: apply(lambda one: _match(one, fields), value) if value else "",
         "sha": lambda: apply(lambda one: one if is_long else one[:7], github["sha"]),
         "edge": lambda: "edge" if on == "heads" and name == fields.get("branch", "main") else "",
         "schedule": lambda: nightly if github["event_name"] == "schedule" else "",
     }
-    kinds["pep440"] = kinds["semver"]
+    if kind in ("match", "pep440"):
+        return unknown(f"a tag of type={kind}") if value else ""
     return kinds.get(kind, lambda: fields.get("value", ""))()
 
 
@@ -138,14 +139,6 @@ def _version(text: str, pattern: str) -> str:
     if pre and "raw" not in pattern:
         return version  # a pre-release is written whole
     return _HANDLEBARS.sub(lambda one: parts.get(one[1], ""), pattern)
-
-
-def _match(text: str, fields: dict[str, str]) -> str:
-    try:
-        found = re.search(fields.get("pattern", ".*").strip("/"), text)
-        return found[int(fields.get("group", "0"))] if found else ""
-    except (re.error, IndexError, ValueError):
-        return text
 
 
 def _is_default(on: str, name: str) -> str:

@@ -7,11 +7,10 @@ from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands
-from megalotron_images.audit.builders import interpolated
+from megalotron_images.audit.build_files import interpolated
 from megalotron_images.audit.expressions import secret
 from megalotron_images.audit.knowledge import MACHINES, PATTERNS, SCRIPTS
-from megalotron_images.audit.model import Fact, Place
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items

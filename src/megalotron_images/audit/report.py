@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from itertools import dropwhile
 from typing import Any
 
 from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verdict_of
@@ -10,18 +11,8 @@ from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verd
 _COMMENT = re.compile(r"(^.*?)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
 
-@dataclass(frozen=True)
-class Excuse:
-    """A comment that excuses findings.
-
-    Attributes:
-        rules: of which rules.
-        lines: in which lines of its file.
-    """
-
-    rules: tuple[str, ...]
-    lines: frozenset[int]
-    reason: str
+Excuse = tuple[list[str], set[int], str]
+"""The rules and the lines of its file that a comment excuses, and its reason."""
 
 
 def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -> Iterator[Finding]:
@@ -33,10 +24,10 @@ def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -
     """
     for one in findings:
         reasons = [
-            excuse.reason
+            reason
             for file, line in ((one.file, one.line), (one.use_file, one.use_line))
-            for excuse in _excuses(lines_of(file))
-            if one.rule in excuse.rules and line in excuse.lines
+            for rules, lines, reason in _excuses(lines_of(file))
+            if one.rule in rules and line in lines
         ]
         is_told = reasons and one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
         yield replace(one, ignored=reasons[0]) if is_told else one
@@ -47,21 +38,18 @@ def _excuses(lines: list[str]) -> Iterator[Excuse]:
         match = _COMMENT.match(line)
         if match and match[3].strip():
             covered = {at} if match[1].strip() else _below(lines, at)
-            rules = tuple(re.split(r"[,\s]+", match[2]))
-            yield Excuse(rules, frozenset(covered), match[3].strip())
+            yield re.split(r"[,\s]+", match[2]), covered, match[3].strip()
 
 
 def _below(lines: list[str], at: int) -> set[int]:
     """Return the lines of the block below a comment."""
     if not any(one.strip() and one.lstrip()[0] != "#" for one in lines[: at - 1]):
         return set(range(1, len(lines) + 1))
-    start = next((n for n in range(at, len(lines)) if lines[n].strip()[:1] not in ("", "#")), at)
-    deep = _depth(lines[start]) if start < len(lines) else 0
-    end = next(
-        (n for n in range(start + 1, len(lines)) if lines[n].strip() and _depth(lines[n]) <= deep),
-        len(lines),
-    )
-    return set(range(start + 1, end + 1))
+    rest = [(n, one) for n, one in enumerate(lines[at:], at + 1) if one.strip()]
+    block = list(dropwhile(lambda held: held[1].lstrip()[0] == "#", rest)) or [(at, "")]
+    (start, first), *others = block
+    end = next((n for n, one in others if _depth(one) <= _depth(first)), len(lines) + 1)
+    return set(range(start, end))
 
 
 def _depth(line: str) -> int:

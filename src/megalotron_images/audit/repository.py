@@ -22,19 +22,18 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
         raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
     folder = Folder(root)
     facts = list[Fact]()
-    called = _called(folder)
     for name in folder.names():
-        _note(folder, name, repository, called, facts)
+        _note(folder, name, repository, facts)
     return list(report.excused(rules.judge(facts), lambda name: _lines(folder, name)))
 
 
-def _note(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+def _note(folder: Folder, name: str, repository: str, facts: list[Fact]) -> None:
     """Note the facts of a file; one that cannot be read is a doubt, where it would count."""
     is_workflow = bool(_WORKFLOW.fullmatch(name))
     machine = other_ci.kind(name)
     try:
         if is_workflow:
-            workflows.follow(folder, name, repository, called, facts)
+            workflows.follow(folder, name, repository, _is_called(folder, name), facts)
         elif machine:
             other_ci.follow(folder, name, facts)
         elif deploy.is_candidate(name):
@@ -47,14 +46,11 @@ def _note(folder: Folder, name: str, repository: str, called: set[str], facts: l
         facts.append(Doubt(Place(name, 1), name, {}, why))
 
 
-def _called(folder: Folder) -> set[str]:
-    """Return the workflows that others of the folder call."""
-    found = set[str]()
-    for name in folder.names():
-        if _WORKFLOW.fullmatch(name):
-            with contextlib.suppress(Unreadable):
-                found |= workflows.local_calls(folder, name)
-    return found
+def _is_called(folder: Folder, name: str) -> bool:
+    """Whether a workflow of the folder calls another one."""
+    callers = filter(_WORKFLOW.fullmatch, folder.names())
+    lines = (line.partition("#")[0] for one in callers for line in _lines(folder, one))
+    return any("uses" in line and f"./{name}" in line for line in lines)
 
 
 def _lines(folder: Folder, name: str) -> list[str]:

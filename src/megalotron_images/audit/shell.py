@@ -8,24 +8,28 @@ can tell which branch is taken, both are, and what they assign is either of the 
 import fnmatch
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 from megalotron_images.audit import filters
-from megalotron_images.audit.model import Place
-from megalotron_images.audit.run import Run
+from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.texts import asked, either, known, same, show, unknown
 from megalotron_images.audit.yaml_files import Unreadable
 
-_PARSER = Parser(Language(tree_sitter_bash.language()))
+_parsed = cache(Parser(Language(tree_sitter_bash.language())).parse)
 _EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
 _WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
 _MOST_ITEMS = 50
 Handler = Callable[["Shell", list[str], str], str | None]
+Branch = tuple[bool | None, list[Node]]
+"""Whether a branch is taken, None if nobody can tell, and its statements."""
+Result = tuple[bool | None, str]
+"""Whether a statement succeeds, None if nobody can tell, and what it prints."""
 
 
 class Shell:
@@ -36,6 +40,7 @@ class Shell:
         env: the variables.
         handler: what commands do; returns what they print, None where that is unknown.
         unset: what a variable is that is set nowhere.
+        has_lines: whether the script stands in the repository, line by line.
     """
 
     def __init__(
@@ -44,48 +49,55 @@ class Shell:
         env: dict[str, str],
         handler: Handler,
         unset: Callable[[str], str] = lambda name: unknown(f"${name}"),
+        has_lines: bool = True,
     ) -> None:
         self.run = run
         self.env = env
         self.handler = handler
         self.unset = unset
+        self.has_lines = has_lines
         self.functions: dict[str, Node] = {}
         self.first_line = run.place.line
         self.ended = False
 
-    def follow(self, script: str) -> None:
-        """Follow a script from its first statement to its last."""
-        tree, before = _PARSER.parse(script.encode()), len(self.run.facts)
-        self.statements(tree.root_node, "")
+    def follow(self, script: str, stdin: str = "") -> str:
+        """Follow a script from its first statement to its last; return what it prints."""
+        tree, before = _parsed(script.encode()), len(self.run.facts)
+        printed = self.statements(tree.root_node.named_children, stdin)
         if tree.root_node.has_error and _WRITES.search(script) and len(self.run.facts) == before:
             self.run.doubt("a script that speaks of pushing is not understood")
-
-    def statements(self, node: Node, stdin: str) -> str:
-        """Follow the statements in a node; return what they print."""
-        printed = ""
-        for child in node.named_children:
-            if not self.ended:
-                printed += self.statement(child, stdin)[1]
         return printed
 
-    def statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def statements(self, nodes: Iterable[Node], stdin: str = "") -> str:
+        """Follow statements up to an end of the script; return what they print."""
+        printed = ""
+        for node in nodes:
+            if not self.ended:
+                printed += self.statement(node, stdin)[1]
+        return printed
+
+    def statement(self, node: Node, stdin: str) -> Result:
         """Follow a statement; return whether it succeeds, None if unknown, and what it prints."""
-        method = getattr(self, f"_follow_{node.type}", None)
-        if method is None:
-            return None, self.statements(node, stdin) if node.named_child_count else ""
-        result: tuple[bool | None, str] = method(node, stdin)
-        return result
+        method: Callable[[Node, str], Result] | None = getattr(self, f"_follow_{node.type}", None)
+        return (
+            method(node, stdin) if method else (None, self.statements(node.named_children, stdin))
+        )
 
     def place(self, node: Node) -> Place:
         """Return where a node stands in its file."""
-        return Place(self.run.place.file, self.first_line + node.start_point[0])
+        return Place(self.run.place.file, self.first_line + node.start_point[0] * self.has_lines)
 
     def assign(self, name: str, value: str, node: Node) -> None:
         """Set a variable, and remember where."""
         self.env[name] = value
-        self.run.bind(value, self.place(node))
+        self.bind(value, self.place(node))
 
-    def _follow_variable_assignment(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def bind(self, text: str, place: Place) -> None:
+        """Remember where a text was defined, if that is in the repository."""
+        if self.has_lines:
+            self.run.bind(text, place)
+
+    def _follow_variable_assignment(self, node: Node, stdin: str) -> Result:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         if name is not None:
             text = self.word(value) if value is not None else ""
@@ -95,46 +107,34 @@ class Shell:
             self.assign(variable, text, node)
         return True, ""
 
-    def _follow_declaration_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        for child in node.named_children:
-            if child.type == "variable_assignment":
-                self._follow_variable_assignment(child, stdin)
-        return True, ""
-
-    def _follow_function_definition(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_function_definition(self, node: Node, stdin: str) -> Result:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
             self.functions[_text(name)] = body
         return True, ""
 
-    def _follow_subshell(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_subshell(self, node: Node, stdin: str) -> Result:
         before = dict(self.env)
-        printed = self.statements(node, stdin)
+        printed = self.statements(node.named_children, stdin)
         self.env = before
         return None, printed
 
-    def _follow_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        before = dict(self.env)
-        words = [one for child in node.named_children for one in self._part(child)]
+    def _follow_command(self, node: Node, stdin: str) -> Result:
+        before, words = dict(self.env), list[str]()
         for child in node.named_children:
-            if child.type == "herestring_redirect":
-                stdin = self.word(child.named_children[0])
+            if child.type == "variable_assignment":
+                self._follow_variable_assignment(child, "")
+            elif child.type == "herestring_redirect":
+                stdin = f"{self.word(child.named_children[0])}\n"
+            elif child.type not in ("file_redirect", "heredoc_redirect"):
+                words += self.words(child)
         with self.run.at(self.place(node)):
-            status, printed = self._called(words, stdin)
-        if words and any(one.type == "variable_assignment" for one in node.named_children):
+            result = self._called(words, stdin)
+        if words and node.named_children[0].type == "variable_assignment":
             self.env = before
-        return status, printed
+        return result
 
-    def _part(self, child: Node) -> list[str]:
-        """Return the words of a command's part; an assignment before it is made."""
-        if child.type == "variable_assignment":
-            self._follow_variable_assignment(child, "")
-            return []
-        if child.type in ("herestring_redirect", "file_redirect", "heredoc_redirect"):
-            return []
-        return self.words(child)
-
-    def _called(self, words: list[str], stdin: str) -> tuple[bool | None, str]:
+    def _called(self, words: list[str], stdin: str) -> Result:
         if not words:
             return True, ""
         if words[0] in self.functions and self.run.depth < _MOST_ITEMS:
@@ -148,47 +148,40 @@ class Shell:
         printed = self.handler(self, words, stdin)
         return None, unknown(f"what `{show(words[0])}` prints") if printed is None else printed
 
-    def call(self, body: Node, arguments: list[str], stdin: str) -> str:
+    def call(self, body: Node, given: list[str], stdin: str) -> str:
         """Follow a function's body with its arguments."""
         before, self.run.depth = dict(self.env), self.run.depth + 1
-        self.arguments(arguments)
-        printed = self.statements(body, stdin)
+        self.env |= parameters(given)
+        printed = self.statements(body.named_children, stdin)
         self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
         self.run.depth -= 1
         return printed
 
-    def arguments(self, arguments: list[str]) -> None:
-        """Set the positional parameters."""
-        for number in range(1, 10):
-            self.env[str(number)] = arguments[number - 1] if number <= len(arguments) else ""
-        self.env["@"] = self.env["*"] = " ".join(arguments)
-        self.env["#"] = str(len(arguments))
-
-    def _follow_pipeline(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_pipeline(self, node: Node, stdin: str) -> Result:
         status: bool | None = None
         for child in node.named_children:
             status, stdin = self.statement(child, stdin)
         return status, stdin
 
-    def _follow_list(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_list(self, node: Node, stdin: str) -> Result:
         left, right = node.named_children[0], node.named_children[-1]
         sign = next((c.type for c in node.children if c.type in ("&&", "||")), "&&")
         status, printed = self.statement(left, stdin)
         if status is not None and status is not (sign == "&&"):
             return status, printed
         if status is None and sign == "||":
-            _, more = self.perhaps([right], stdin=stdin)
+            _, more = self.perhaps([[right]], stdin)
             return None, printed + more
         if status is None and left.type in ("test_command", "list", "negated_command"):
-            return None, printed + self.perhaps([right], stdin=stdin)[1]
+            return None, printed + self.perhaps([[right]], stdin)[1]
         status, more = self.statement(right, stdin)
         return status, printed + more
 
-    def _follow_negated_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_negated_command(self, node: Node, stdin: str) -> Result:
         status, printed = self.statement(node.named_children[0], stdin)
         return None if status is None else not status, printed
 
-    def _follow_test_command(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_test_command(self, node: Node, stdin: str) -> Result:
         inner = re.sub(r"^\[\[?|\]?\]$", "", _text(node)).strip()
         return (None if _text(node).startswith("((") else self.test(inner)), ""
 
@@ -220,53 +213,52 @@ class Shell:
 
     def fill(self, text: str) -> str:
         """Return a word of a text with its variables put in."""
-        found = _PARSER.parse(f"echo {text}".encode()).root_node
+        found = _parsed(f"echo {text}".encode()).root_node
         command = next((c for c in found.named_children if c.type == "command"), None)
         return " ".join(self.words_of(command)[1:]) if command else unknown(text)
 
-    def _follow_if_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        clauses = [c for c in node.named_children if c.type in ("elif_clause", "else_clause")]
-        bodies: list[list[Node]] = []
-        for clause in (node, *clauses):
-            is_else = clause.type == "else_clause"
-            parts = [c for c in clause.named_children if c not in clauses]
-            status = True if is_else else self.statement(parts[0], stdin)[0]
-            if status is not False:
-                bodies.append(parts[not is_else :])
-            if status:
-                return None, self.one_of(bodies, stdin, True)
-        return None, self.one_of(bodies, stdin, False)
+    def _follow_if_statement(self, node: Node, stdin: str) -> Result:
+        others = [c for c in node.named_children if c.type in ("elif_clause", "else_clause")]
 
-    def _follow_case_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+        def branches() -> Iterator[Branch]:
+            for clause in (node, *others):
+                parts = [one for one in clause.named_children if one not in others]
+                if clause.type == "else_clause":
+                    yield True, parts
+                else:
+                    yield self.statement(parts[0], stdin)[0], parts[1:]
+
+        return self.one_of(branches(), stdin)
+
+    def _follow_case_statement(self, node: Node, stdin: str) -> Result:
         value = self.word(node.named_children[0])
-        bodies = list[list[Node]]()
-        for item in node.named_children[1:]:
-            patterns = [
-                c for i, c in enumerate(item.children) if item.field_name_for_child(i) == "value"
-            ]
-            body = [c for c in item.named_children if c not in patterns]
-            answers = {_compared(value, "==", self.word(one), False) for one in patterns}
-            if answers == {False}:
-                continue
-            bodies.append(body)
-            if True in answers:
-                return None, self.one_of(bodies, stdin, True)
-        return None, self.one_of(bodies, stdin, False)
 
-    def one_of(self, bodies: list[list[Node]], stdin: str, complete: bool) -> str:
-        """Follow each of several branches, one of which is taken; or none, unless `complete`."""
-        if complete and len(bodies) == 1:
-            return "".join(self.statement(one, stdin)[1] for one in bodies[0] if not self.ended)
-        return self.perhaps(*bodies, stdin=stdin, none=not complete)[1] if bodies else ""
+        def branches() -> Iterator[Branch]:
+            for item in node.named_children[1:]:
+                patterns = item.children_by_field_name("value")
+                answers = {_compared(value, "==", self.word(one), False) for one in patterns}
+                holds = True if True in answers else None if None in answers else False
+                yield holds, [one for one in item.named_children if one not in patterns]
 
-    def perhaps(
-        self, *bodies: list[Node], stdin: str = "", none: bool = True
-    ) -> tuple[bool | None, str]:
+        return self.one_of(branches(), stdin)
+
+    def one_of(self, branches: Iterable[Branch], stdin: str) -> Result:
+        """Follow the branches that may be taken: those up to the first that certainly is."""
+        bodies, is_certain = list[list[Node]](), False
+        for holds, body in branches:
+            bodies += [body] * (holds is not False)
+            if is_certain := bool(holds):
+                break
+        if is_certain and len(bodies) == 1:
+            return None, self.statements(bodies[0], stdin)
+        return self.perhaps(bodies, stdin, none=not is_certain) if bodies else (None, "")
+
+    def perhaps(self, bodies: Iterable[list[Node]], stdin: str, none: bool = True) -> Result:
         """Follow branches of which nobody can tell which is taken; merge what they assign."""
         before, ends, printed = self.env, [dict(self.env)] if none else [], []
         for body in bodies:
             self.env = dict(before)
-            printed.append("".join(self.statement(one, stdin)[1] for one in body if not self.ended))
+            printed.append(self.statements(body, stdin))
             if not self.ended:
                 ends.append(self.env)
             self.ended = False
@@ -274,39 +266,40 @@ class Shell:
         merged = {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
         self.env = merged if ends else before
         self.ended = not ends
-        return None, either([*printed, ""] if none else printed) if any(printed) else ""
+        return None, either([*printed, *[""] * none]) if any(printed) else ""
 
-    def _follow_for_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
-        name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
-        values = [c for i, c in enumerate(node.children) if node.field_name_for_child(i) == "value"]
+    def _follow_for_statement(self, node: Node, stdin: str) -> Result:
+        values = node.children_by_field_name("value")
         items = [word for one in values for word in self.words(one)]
-        printed = ""
-        for item in items[:_MOST_ITEMS]:
-            self.assign(_text(name), item, node)
-            printed += self.statement(body, stdin)[1] if body else ""
-        return None, printed
+        return self.each(_text(node.child_by_field_name("variable")), items, node, stdin)
 
-    def _follow_while_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_while_statement(self, node: Node, stdin: str) -> Result:
         """Follow `while read` once for each line; another loop once."""
-        head, body = node.named_children[0], node.named_children[-1]
+        head = node.named_children[0]
         match = re.search(r"\bread\s+(?:-\w+\s+)*(\w+)$", _text(head).strip())
         if not match:
             self.statement(head, stdin)
-            return self.perhaps([body], stdin=stdin)
+            return self.perhaps([node.named_children[-1:]], stdin)
+        lines = [one.strip() for one in stdin.splitlines() if one.strip()]
+        return self.each(match[1], lines if stdin else [unknown("a line read")], node, "")
+
+    def each(self, name: str, items: list[str], loop: Node, stdin: str) -> Result:
+        """Follow the body of a loop for each item."""
         printed = ""
-        lines = [one for one in stdin.splitlines() if one.strip()] or [unknown("a line read")]
-        for line in lines[:_MOST_ITEMS]:
-            self.assign(match[1], line.strip(), node)
-            printed += self.statement(body, "")[1]
+        if len(items) > _MOST_ITEMS:
+            self.run.doubt(f"a loop over {len(items)} items: {_MOST_ITEMS} are looked at")
+        for item in items[:_MOST_ITEMS]:
+            self.assign(name, item, loop)
+            printed += self.statements(loop.named_children[-1:], stdin)
         return None, printed
 
-    def _follow_redirected_statement(self, node: Node, stdin: str) -> tuple[bool | None, str]:
+    def _follow_redirected_statement(self, node: Node, stdin: str) -> Result:
         body, targets = node.child_by_field_name("body"), list[tuple[str, bool]]()
         heredocs = [one for one in node.named_children if one.type == "heredoc_redirect"]
         inside = [one for child in heredocs for one in child.named_children]
         for child in (*node.named_children, *inside):
             if child.type == "herestring_redirect":
-                stdin = self.word(child.named_children[0])
+                stdin = f"{self.word(child.named_children[0])}\n"
             elif child.type == "heredoc_redirect":
                 stdin = self._heredoc(child)
             elif child.type == "file_redirect":
@@ -334,9 +327,9 @@ class Shell:
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
         self.run.files[path] = (self.run.files.get(path, "") if appended else "") + text
-        self.run.bind(text.strip(), self.run.place)
+        self.bind(text.strip(), self.run.place)
         for line in text.splitlines():
-            self.run.bind(line.partition("=")[2], self.run.place)
+            self.bind(line.partition("=")[2], self.run.place)
         if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
             self.handler(self, ["written-login", text], "")
 
@@ -359,7 +352,7 @@ class Shell:
         try:
             return self.run.folder.text(self.find(path))
         except Unreadable:
-            return unknown(f"the file {path}")
+            return unknown(f"the file {show(path)}")
 
     def words_of(self, node: Node) -> list[str]:
         """Return the words of a command."""
@@ -378,6 +371,8 @@ class Shell:
     def word(self, node: Node) -> str:
         """Return the text that a node becomes."""
         text = _text(node)
+        if node.type == "word" and "\\" not in text:
+            return text
         kinds: dict[str, Callable[[], str]] = {
             "raw_string": lambda: text[1:-1],
             "ansi_c_string": lambda: text[2:-1],
@@ -399,7 +394,7 @@ class Shell:
     def _substituted(self, node: Node) -> str:
         """Return what the commands in `$(…)` print; their assignments are lost."""
         before, self.run.depth = dict(self.env), self.run.depth + 1
-        printed = self.statements(node, "") if self.run.depth < _MOST_ITEMS else ""
+        printed = self.statements(node.named_children) if self.run.depth < _MOST_ITEMS else ""
         self.env, self.run.depth = before, self.run.depth - 1
         return printed.rstrip("\n")
 
@@ -457,12 +452,17 @@ class Shell:
         filled = self.fill(text) if text and sign != "?" else ""
         if sign == "?":
             return value
-        is_set = name in self.env and same(value, "")
-        if sign == "+":
-            return filled if is_set is False else "" if is_set else either([filled, ""])
-        if name not in self.env:  # a job's variables are all in its workflow
-            return filled if "steps" in self.run.contexts else either([filled, value])
-        return value if is_set is False else filled if is_set else either([value, filled])
+        is_empty = same(value, "")
+        if name not in self.env and "steps" in self.run.contexts:
+            is_empty = True  # a job's variables are all in its workflow
+        full, empty = (value, filled) if sign != "+" else (filled, "")
+        return either([full, empty]) if is_empty is None else empty if is_empty else full
+
+
+def parameters(given: Iterable[str]) -> dict[str, str]:
+    """Return the positional parameters."""
+    found = dict(zip("123456789", [*given, *[""] * 9], strict=False))
+    return found | dict.fromkeys("@*", " ".join(given))
 
 
 def _text(node: Node | None) -> str:

@@ -155,6 +155,8 @@ def same(one: str, other: str) -> bool | None:
 
 def _fits(one: str, other: str) -> bool:
     """Whether two texts can be equal, by their ends that have no hole."""
+    if not (one and other):
+        return all(map(has_holes, one + other))
     for left, right in ((one, other), (one[::-1], other[::-1])):
         for a, b in zip(left, right, strict=False):
             if has_holes(a + b):

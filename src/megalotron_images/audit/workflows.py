@@ -1,40 +1,28 @@
 """GitHub's workflows, followed: events, jobs, matrices, steps, and what they call."""
 
 import itertools
-import posixpath
 import re
 from dataclasses import replace
 from typing import Any
 
-from megalotron_images.audit import actions, commands, scripts
+from megalotron_images.audit import expressions, steps
 from megalotron_images.audit.events import Scenario, github, scenarios, triggers
-from megalotron_images.audit.expressions import (
-    MAYBE,
-    Empty,
-    as_text,
-    condition,
-    render,
-    secret,
-    value_of,
-)
+from megalotron_images.audit.expressions import MAYBE, Empty, as_text, render, value_of
 from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.model import Fact, Place
-from megalotron_images.audit.run import Run
-from megalotron_images.audit.shell import Shell
+from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.texts import PROBES, Hole, either, known, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, texts_of
 
 _MOST_ROWS = 60
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
 _HARMLESS = PATTERNS["harmless_workflows"]
-_FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
 
 
-def follow(folder: Folder, name: str, repository: str, called: set[str], facts: list[Fact]) -> None:
+def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: list[Fact]) -> None:
     """Note the facts of a workflow, over all events that start it.
 
-    called: workflows that others of the folder call; these are followed from there.
+    is_called: another workflow of the folder calls it, from where it is followed.
     Raises Unreadable for what is no workflow.
     """
     document = folder.document(name)
@@ -42,7 +30,7 @@ def follow(folder: Folder, name: str, repository: str, called: set[str], facts: 
         raise Unreadable("it is no workflow: it has no jobs")
     starts = scenarios(document, folder.text(name))
     if set(triggers(document)) <= {"workflow_call"}:
-        if name in called:
+        if is_called:
             return
         starts = _any_start(folder.text(name))
     for scenario in starts:
@@ -77,7 +65,7 @@ def _chosen(given: Map) -> dict[str, str]:
 
 def _workflow(run: Run, document: Map) -> dict[str, Any]:
     """Follow the jobs of a workflow; return the outputs of each."""
-    _set_env(run, document.get("env"))
+    steps.set_env(run, document.get("env"))
     run.contexts["defaults"] = _defaults(document)
     done = dict[str, Any]()
     jobs = document["jobs"]
@@ -101,7 +89,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
     if skipped and not re.search(r"always\(\)|cancelled\(\)|failure\(\)", asked):
         return
     contexts = run.contexts | {"needs": {one: done.get(one, {}) for one in needs}}
-    if condition(asked, contexts) is False:
+    if expressions.condition(asked, contexts) is False:
         return
     rows = _matrix(job, contexts)
     if len(rows) > _MOST_ROWS:
@@ -155,43 +143,17 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
     )
     inner.origins = dict(run.origins)
     inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
-    _bind_all(inner, job.get("strategy"))
+    for value, line in texts_of(job.get("strategy")):
+        inner.bind(value, Place(inner.place.file, line))
     if "uses" in job:
         return _call(inner, job)
-    _set_env(inner, job.get("env"))
+    steps.set_env(inner, job.get("env"))
     windows = {"shell": "pwsh"} if "windows" in render(job.get("runs-on"), inner.contexts) else {}
     given = windows | contexts["defaults"] | _defaults(job)
-    _steps(
+    steps.follow(
         inner, job.get("steps"), {key: render(one, inner.contexts) for key, one in given.items()}
     )
-    return _outputs(inner, job.below("outputs"))
-
-
-def _outputs(run: Run, held: Map) -> dict[str, Any]:
-    """Return outputs evaluated, and remember where."""
-    found = {}
-    for key, text in held.items():
-        source = text.get("value", "") if isinstance(text, Map) else text
-        found[key] = value_of(source, run.contexts)
-        run.bind(as_text(found[key]), Place(run.place.file, held.lines[key]))
-    return found
-
-
-def _bind_all(run: Run, node: Any) -> None:
-    """Remember where the texts below a node are written."""
-    for value, line in items(node):
-        if isinstance(value, str):
-            run.bind(value, Place(run.place.file, line))
-        else:
-            _bind_all(run, value)
-
-
-def _set_env(run: Run, given: Any) -> None:
-    """Add variables to the context `env`."""
-    found = {key: render(text, run.contexts) for key, text in as_map(given).items()}
-    for key, text in found.items():
-        run.bind(text, Place(run.place.file, given.lines[key]))
-    run.contexts["env"] = run.contexts["env"] | found
+    return steps.outputs_of(inner, job.below("outputs"))
 
 
 def _call(run: Run, job: Map) -> dict[str, Any]:
@@ -206,11 +168,12 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
-        username, token = (
-            secret(one) if secrets == "inherit" else render(secrets.get(one, ""), run.contexts)
-            for one in ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-        )
-        run.place = Place(run.place.file, getattr(secrets, "lines", {}).get("REGISTRY_TOKEN", line))
+        names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+        if secrets == "inherit":
+            username, token = map(expressions.secret, names)
+        else:
+            run.place = Place(run.place.file, secrets.lines.get(names[1], line))
+            username, token = (render(secrets.get(one, ""), run.contexts) for one in names)
         run.login("ghcr.io", username, token)
     elif given or not _HARMLESS.search(target):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
@@ -230,131 +193,14 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
     inner.contexts = {"github": run.contexts["github"], "env": {}, "inputs": defaults | inputs}
     if isinstance(secrets, Map):
         inner.contexts["secrets"] = {k: render(v, run.contexts) for k, v in secrets.items()}
-        inner.contexts["secrets"].setdefault("GITHUB_TOKEN", secret("GITHUB_TOKEN"))
+        inner.contexts["secrets"].setdefault("GITHUB_TOKEN", expressions.secret("GITHUB_TOKEN"))
         for key, text in inner.contexts["secrets"].items():
             run.bind(text, Place(run.place.file, secrets.lines.get(key, run.place.line)))
     jobs = _workflow(inner, document)
     inner.contexts |= {"jobs": jobs}
-    return _outputs(inner, declared.below("outputs"))
+    return steps.outputs_of(inner, declared.below("outputs"))
 
 
 def _defaults(node: Map) -> dict[str, Any]:
     """Return the settings of a workflow or job for its scripts."""
     return dict(node.below("defaults").below("run"))
-
-
-def _steps(run: Run, steps: Any, defaults: dict[str, str]) -> None:
-    """Follow steps, each with the variables of those before."""
-    for at, step in enumerate(steps if isinstance(steps, Seq) else []):
-        if not isinstance(step, Map):
-            continue
-        name = step.get("id", f"\0{at}")
-        if condition(step.get("if", ""), run.contexts) is False:
-            run.contexts["steps"][name] = Empty()
-            continue
-        before = run.contexts["env"]
-        _set_env(run, step.get("env"))
-        given = dict(run.contexts["env"])
-        outputs = _step(run, step, defaults)
-        written = {k: v for k, v in run.contexts["env"].items() if given.get(k) != v}
-        run.contexts["env"] = before | written
-        end = known("how it ended", "success", "failure")
-        run.contexts["steps"][name] = {"outputs": outputs, "outcome": end, "conclusion": end}
-
-
-def _step(run: Run, step: Map, defaults: dict[str, str]) -> dict[str, Any]:
-    """Follow a step; return its outputs."""
-    if "run" in step:
-        place = Place(run.place.file, step.lines["run"])
-        settings = {"shell": "bash", "working-directory": ""} | defaults | step
-        where, shell = (
-            render(settings[key], run.contexts) for key in ("working-directory", "shell")
-        )
-        return _script(run, render(step["run"], run.contexts), place, where, shell)
-    if "uses" not in step:
-        return {}
-    file = run.place.file
-    run.place = Place(file, step.lines["uses"])
-    inputs, given = Map(), step.below("with")
-    for name, text in given.items():
-        key = name.lower()  # GitHub's inputs have no case
-        inputs[key] = render(text, run.contexts)
-        inputs.lines[key] = given.lines[name]
-        inputs.lines[f"{key}:"] = given.lines[name] - ("\n" in text)
-    name = render(step["uses"], run.contexts)
-    if name.startswith("./"):
-        outputs = _composite(run, name, inputs)
-    else:
-        outputs = actions.act(run, name, inputs, run.contexts["env"])
-    run.place = Place(file, 1)
-    return outputs
-
-
-def _script(run: Run, text: str, place: Place, folder: str, language: str) -> dict[str, Any]:
-    """Follow a script; return the outputs that it writes."""
-    run.place = place
-    context = run.contexts["github"]
-    env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
-    env |= {name: f"${name}" for name in _FILES}
-    env.setdefault("GITHUB_ACTION_PATH", ".")
-    env |= {"HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", "\0folder": folder}
-    for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
-        run.files.pop(path, None)
-    if re.match(r"python|node", language):
-        if scripts.PUSHES.search(text):
-            run.doubt(f"a script in {language} pushes or logs in")
-        return {}
-    if re.match("pwsh|powershell|cmd", language):
-        text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
-    Shell(run, env | run.contexts["env"], commands.handle).follow(text)
-    run.place = Place(place.file, 1)
-    run.contexts["env"] = run.contexts["env"] | pairs(run.files.get("$GITHUB_ENV", ""))
-    return dict(pairs(run.files.get("$GITHUB_OUTPUT", "")))
-
-
-def pairs(text: str) -> dict[str, str]:
-    """Return what a text for `GITHUB_ENV` or `GITHUB_OUTPUT` sets, in either of its forms."""
-    found, lines = dict[str, str](), iter(text.splitlines())
-    for line in lines:
-        if match := re.match(r"([\w-]+)<<(\S+)$", line):
-            found[match[1]] = "\n".join(itertools.takewhile(match[2].__ne__, lines))
-        elif "=" in line:
-            name, _, value = line.partition("=")
-            found[name.strip()] = value
-    return found
-
-
-def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
-    """Follow an action of the folder; a program is a doubt if it speaks of pushing."""
-    base = posixpath.normpath(name)
-    found = [f"{base}/action.{end}".removeprefix("./") for end in ("yml", "yaml")]
-    path = next((one for one in found if run.folder.has(one)), "")
-    documents = run.documents(path or found[0], "the action")
-    if not documents:
-        return {}
-    document, held = documents[0], documents[0].below("runs")
-    if str(held.get("using")).lower() != "composite":
-        if actions.looks(name, inputs):
-            run.doubt(f"the action {name} is a program of its own")
-        return {}
-    inner = run.deeper(Place(path, 1))
-    if inner is None:
-        return {}
-    asked = document.below("inputs")
-    defaults = {
-        key.lower(): render(asked.below(key).get("default", ""), run.contexts) for key in asked
-    }
-    github = run.contexts["github"] | {"action_path": base}
-    inner.contexts = run.contexts | {"github": github, "inputs": defaults | inputs, "steps": {}}
-    for key, text in inputs.items():
-        run.bind(text, Place(run.place.file, inputs.lines[key]))
-    _steps(inner, held.get("steps"), {})
-    run.contexts["env"] = inner.contexts["env"]
-    return _outputs(inner, document.below("outputs"))
-
-
-def local_calls(folder: Folder, name: str) -> set[str]:
-    """Return the workflows of the folder that a workflow calls."""
-    jobs = folder.document(name).below("jobs")
-    targets = (str(jobs.below(one).get("uses", "")) for one in jobs)
-    return {one[2:] for one in targets if one.startswith("./")}

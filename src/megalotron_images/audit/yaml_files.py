@@ -25,11 +25,12 @@ class Unreadable(Exception):
 
 
 class Map(dict[str, Any]):
-    """A mapping, with the line on which each value begins."""
+    """A mapping, with the line on which each value begins, and which are blocks of lines."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[str, int] = {}
+        self.is_block: dict[str, bool] = {}
 
     def below(self, key: str) -> "Map":
         """Return the mapping below a key; an empty one where there is none."""
@@ -125,6 +126,12 @@ def items(node: Any) -> list[tuple[Any, int]]:
     return list(zip(node, node.lines, strict=True)) if isinstance(node, Seq) else []
 
 
+def texts_of(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield all texts below a node, each with its line."""
+    for value, line in items(node):
+        yield from [(value, line)] if isinstance(value, str) else texts_of(value)
+
+
 def _convert(node: Any, done: dict[int, Any]) -> Any:
     """Return a node as Map, Seq or text; a node with several aliases is converted once."""
     if isinstance(node, ScalarNode):
@@ -145,6 +152,7 @@ def _convert(node: Any, done: dict[int, Any]) -> Any:
         else:
             pairs[str(key.value)] = _convert(value, done)
             pairs.lines[str(key.value)] = _line(value)
+            pairs.is_block[str(key.value)] = getattr(value, "style", None) in ("|", ">")
     return pairs
 
 
