@@ -33,7 +33,7 @@ LAYERS = {
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
     "src/rehearsal/runbook": 1056,
-    "src/rehearsal/cell": 1885,
+    "src/rehearsal/cell": 1883,
     "src/rehearsal/room": 1470,
     "src/rehearsal": 451,
     "src/megalotron_images": 2275,
