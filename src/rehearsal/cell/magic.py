@@ -149,7 +149,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
         register(lambda line: print(json.dumps(backend.left())), "line", LEFT)
     if isinstance(backend, Production):
         register(functools.partial(_run_verb, backend), "line_cell", VERB)
-        ipython.events.register("post_run_cell", functools.partial(_note_failure, backend))
+        ipython.events.register("post_run_cell", backend.after_cell)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse
     ipython.input_transformers_cleanup.append(functools.partial(_check, backend))
@@ -162,12 +162,6 @@ def _run_verb(backend: Production, line: str, text: str = "") -> None:
         backend.carry_out(line.strip(), text)
     except RehearsalError as error:
         raise CellFailed(str(error)) from None
-
-
-def _note_failure(backend: Production, result: Any) -> None:
-    """Let a cell that failed or was interrupted come first; one of Python too."""
-    if result.error_in_exec is not None:
-        backend.failed(result.info.raw_cell.strip())
 
 
 def _check(backend: Backend, lines: list[str]) -> list[str]:

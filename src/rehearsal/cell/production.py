@@ -107,9 +107,10 @@ class Production:
         """Return a reference that the person types to the guard; what else is asked, ask now."""
         return text if text in cell.writes else _ask(input, f"{question} ")
 
-    def failed(self, source: str) -> None:
-        """Let no other cell run until this one has run again, or was skipped."""
-        if source == self._current:
+    def after_cell(self, result: Any) -> None:
+        """Let no other cell run until one that failed has run again; one of Python too."""
+        source = result.info.raw_cell.strip()
+        if result.error_in_exec is not None and source == self._current:
             self._failed = source
 
     @contextlib.contextmanager

@@ -91,9 +91,9 @@ def commands_done(events: Iterable[Event]) -> list[str]:
 
 def commands_skipped(events: Sequence[Event]) -> set[str]:
     """Return the commands of the cells that a person went past and has not run."""
-    skips = [event for event in events if event["event"] == "skip"]
-    ran = commands_done(event for event in events if event not in skips)
-    return {event["command"] for event in skips} - set(ran)
+    skipped = {event["command"] for event in events if event["event"] == "skip"}
+    ran = commands_done(event for event in events if event["event"] != "skip")
+    return skipped - set(ran)
 
 
 def values_of(events: Iterable[Event]) -> dict[str, str]:

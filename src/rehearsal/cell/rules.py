@@ -64,7 +64,7 @@ _PLAIN = frozenset(_PLAIN_NODES.split())
 _TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
 _STRICT = re.compile(r"-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
 _LAX_OPTION = re.compile(r"inherit_errexit$|\$|-.*o", re.DOTALL)
-_SCRIPT_OPTION = re.compile(r"-[a-z]*c|--command")
+_SCRIPT_OPTION = re.compile(r"-(?!exec)[a-z]*c|--command")
 _COMPARES = re.compile(r"\s-(eq|ne|lt|le|gt|ge)\s")
 _OVERLOOKED = (
     "in a condition, and left of || or &&, bash overlooks failures inside this; run it before, and"
@@ -297,8 +297,11 @@ def _own_command(node: Node, name: str, arguments: list[str]) -> str | None:
 
 
 def _ignores_statuses(arguments: list[str]) -> bool:
-    runs = any(argument.startswith(("-exec", "-ok")) for argument in arguments)
-    return runs and (";" in arguments or "+" not in arguments)
+    return _finds_and_runs(arguments) and (";" in arguments or "+" not in arguments)
+
+
+def _finds_and_runs(arguments: list[str]) -> bool:
+    return any(argument.startswith(("-exec", "-ok")) for argument in arguments)
 
 
 def _redirected(node: Node) -> Node:
@@ -316,8 +319,8 @@ def _runs_lax_shell(node: Node, name: str, arguments: list[str]) -> bool:
     has_script = any(map(_SCRIPT_OPTION.fullmatch, arguments))
     if program in _SHELLS or (program in _LIKE_SHELLS and has_script):
         return _goes_on(node, arguments)
-    if name in BUILTINS | _QUESTIONS | {"find"}:  # what they are given is no command, or looked at
-        return False
+    if name in BUILTINS | _QUESTIONS or (name == "find" and not _finds_and_runs(arguments)):
+        return False  # what they are given is no command
     for n, word in enumerate(arguments, 1):
         if re.split("[/=]", word)[-1] in _SHELLS:
             given = any(map(_SCRIPT_OPTION.fullmatch, arguments[n:]))
@@ -343,7 +346,7 @@ def _goes_on(node: Node, arguments: list[str]) -> bool:
     flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
     lax = any(flag.startswith("+") for flag in flags)
     pairs = pairwise(node.children)
-    scripts = [one for flag, one in pairs if re.fullmatch("-[a-z]*c", text(flag))]
+    scripts = [one for flag, one in pairs if _SCRIPT_OPTION.fullmatch(text(flag))]
     if not scripts:
         reads = any("s" in flag for flag in flags if not flag.startswith("--"))
         return lax or reads or len(flags) == len(arguments)
