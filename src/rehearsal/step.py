@@ -112,7 +112,8 @@ class _Walk:
         events = read_whole(record)
         passed, skipped = first_not_done(cells, commands_done(events)), commands_skipped(events)
         self.console.print(f"Going on with {record.name}, begun by {events[0].get('person')}:")
-        self._steer("continue", str(record))
+        if not self._steer("continue", str(record)):
+            raise Wrong("The run does not go on.")
         for cell in cells[:passed]:
             if cell.kind == "code":
                 over = cell.script is not None and cell.script.strip() in skipped

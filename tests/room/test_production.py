@@ -112,7 +112,10 @@ def walk(machine, notebook, answers=ANSWERS, at=None, do=interrupt, options=(), 
         for question, answer in answers.items():
             if shown[seen:].endswith(question):
                 seen = len(shown)
-                said = answer if isinstance(answer, str) else answer.pop(0)
+                if callable(answer):
+                    said = answer()
+                else:
+                    said = answer if isinstance(answer, str) else answer.pop(0)
                 os.write(terminal, f"{said}\n".encode())
         if at and at in shown[seen:]:
             do(pid, terminal)
@@ -545,6 +548,21 @@ def test_a_run_that_went_on_and_was_stopped_again_goes_on_where_it_was(machine):
     assert status == 0, shown
     assert f"done: {cells[push]}" in shown
     assert not [event for event in records(machine)[2] if event["event"] == "confirmed"]
+
+
+def test_nobody_goes_on_with_a_run_at_which_somebody_still_is(machine):
+    second = []
+
+    def go_on_elsewhere():
+        second.append(walk(machine, "push-an-image", options=GOES_ON))
+        return TEST
+
+    assert walk(machine, "push-an-image", ANSWERS | {WRITE: go_on_elsewhere})[0] == 0
+    ((status, shown),) = second
+    assert status == 1
+    assert "has not ended; it is open in another terminal or JupyterLab" in shown
+    (_, of_second) = sorted(records(machine), key=len, reverse=True)
+    assert [event["event"] for event in of_second] == ["start", "closed"]
 
 
 def test_a_cell_that_was_skipped_does_not_run_when_the_run_goes_on(machine):

@@ -74,6 +74,7 @@ class Production:
         if self._shell is None:
             engine = about.engine()
             self._record.add("start", notebook=_notebook(), **about.run(self.folder), engine=engine)
+            self._record.hold()
             self._shell = self._new_shell()
             said = ", ".join(engine.values())
             print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file}", flush=True)
@@ -219,7 +220,11 @@ class Production:
         self._failed = ""
 
     def _continue(self, file: Path) -> None:
-        """Take over the values of another run, and what it wrote; secrets are not in its record."""
+        """Take over the values of another run, and what it wrote; secrets are not in its record.
+
+        Raises Wrong if somebody else is at that run.
+        """
+        Record(file).hold()
         events = read_whole(file)
         self._record.add("continue", of=file.name)
         self._values |= values_of(events)

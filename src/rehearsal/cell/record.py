@@ -1,5 +1,6 @@
 """Records of production runs: one JSON object a line, appended as things happen."""
 
+import fcntl
 import json
 import os
 import re
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rehearsal.errors import CannotCheck
+from rehearsal.errors import CannotCheck, Wrong
 
 Event = Mapping[str, Any]
 HIDDEN = "*****"
@@ -31,6 +32,19 @@ class Record:
         """Return the record of a run that begins: `<time>-<process>-<notebook>.jsonl`."""
         moment = now().replace(":", "").replace("-", "")
         return cls(folder / f"{moment}-{os.getpid()}-{notebook}.jsonl")
+
+    def hold(self) -> None:
+        """Keep the record as this process's own until it ends.
+
+        Raises Wrong where another process does: the run goes on there.
+        """
+        descriptor = os.open(self.file, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            where = "in another terminal or JupyterLab: go on there, or stop it first"
+            raise Wrong(f"the run of {self.file.name} has not ended; it is open {where}") from None
 
     def add(self, event: str, **what: object) -> None:
         """Append one event.
