@@ -188,6 +188,11 @@ def test_a_record_names_the_commit_of_the_text_and_whether_it_was_changed(tmp_pa
     assert about.run(tmp_path)["clean"] is False
 
 
+def test_a_page_shows_a_cell_of_python_and_how_it_ended():
+    ran = {"event": "python", "time": "12:00", "code": "draw()", "failed": True}
+    assert "```python\ndraw()\n```\n\nFailed\n" in to_markdown([ran])
+
+
 def test_an_engines_address_is_told_without_its_password(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://somebody:planted-p@ss@127.0.0.1:1")
     monkeypatch.setattr(about, "_SECONDS", 5)

@@ -317,6 +317,8 @@ def test_a_python_cell_that_was_rehearsed_runs(machine):
     before = next(number for number, cell in enumerate(cells) if cell.script is None)
     shown = walk(machine, "add-a-stack", {STEP: [*["s"] * before, "", "q"]})[1]
     assert "Stack(title='Collector', name='collector')" in shown
+    ran = [event["code"] for event in records(machine)[0] if event["event"] == "python"]
+    assert ran == [cells[before].source.strip()]
 
 
 def test_enters_that_were_typed_ahead_run_nothing_unread(machine):

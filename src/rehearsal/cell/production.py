@@ -109,10 +109,14 @@ class Production:
         return text if text in cell.writes else _ask(input, f"{question} ")
 
     def after_cell(self, result: Any) -> None:
-        """Let no other cell run until one that failed has run again; one of Python too."""
-        source = result.info.raw_cell.strip()
-        if result.error_in_exec is not None and source == self._current:
-            self._failed = source
+        """Record a cell of Python; let no other cell run until one that failed has run again."""
+        source, failed = result.info.raw_cell.strip(), result.error_in_exec is not None
+        if not source or source != self._current:
+            return
+        self._failed = source if failed else ""
+        if split_magic(source)[0] is None:
+            self.shell()
+            self._record.add("python", code=source, failed=failed)
 
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:

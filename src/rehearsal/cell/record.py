@@ -160,7 +160,9 @@ def _parts(event: Event) -> Iterator[str]:
     kind = event["event"]
     if kind == "start":
         yield _surroundings(event)
-    if kind in ("cell", "refused", "skip"):
+    elif kind == "python":
+        yield _python(event)
+    elif kind in ("cell", "refused", "skip"):
         yield f"## {event['time']}"
     if "command" in event:
         yield fence(event["command"], "bash")
@@ -169,10 +171,7 @@ def _parts(event: Event) -> Iterator[str]:
     if kind == "cell" and event["values"]:
         yield "With " + ", ".join(f"<{name}> = {value}" for name, value in event["values"].items())
     if kind == "end":
-        if event["output"].strip():
-            yield fence(event["output"], "text")
-        by = ", interrupted by the person" if event.get("interrupted") else ""
-        yield f"Status {event['status']}, {event['seconds']} s{by}"
+        yield from _ended(event)
     for when in ("before", "after"):
         for reference, said in event.get(when, {}).items():
             yield _names(reference, when, said)
@@ -186,6 +185,18 @@ def _surroundings(event: Event) -> str:
     text = f"Text: commit {commit}, {clean}" if commit else "Text: in no repository of git"
     tools = ", ".join(f"{name}: {said}" for name, said in event.get("tools", {}).items())
     return f"{first}\n\n{text}\n\nTools: {tools}"
+
+
+def _python(event: Event) -> str:
+    ended = "Failed" if event["failed"] else "Ended well"
+    return f"## {event['time']}\n\n{fence(event['code'], 'python')}\n\n{ended}"
+
+
+def _ended(event: Event) -> Iterator[str]:
+    if event["output"].strip():
+        yield fence(event["output"], "text")
+    by = ", interrupted by the person" if event.get("interrupted") else ""
+    yield f"Status {event['status']}, {event['seconds']} s{by}"
 
 
 def fence(text: str, language: str) -> str:
