@@ -125,7 +125,7 @@ lab: setup ## open JupyterLab on the runbooks
 	JUPYTER_CONFIG_DIR=$(CURDIR)/notebooks/.jupyter JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/lab \
 	    jupyter lab $(LAB_OPTIONS) notebooks
 
-bench: test-packages setup ## measure ratios; write bench/results.json
+bench: test-packages setup engines ## measure ratios; write bench/results.json
 	python -m bench
 
 races: setup ## let two publish the same version at once, N times

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,8 @@ STORE = Path("/run/room/registries/ghcr.io/docker")
 TAGS = 10_000
 MEGABYTE = 2**20
 SECONDS_ABOVE = 0.25
+CRANE = str(Path(__file__).parent.parent / "engines" / "debian-14" / "usr" / "bin" / "crane")
+MOST_OF_BARE = 4.0
 
 
 def run(*command: str) -> None:
@@ -156,6 +158,46 @@ def check() -> Ratio:
     )
 
 
+def processor(*command: str) -> float:
+    """Return the seconds of processor time that a whole process takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run(*command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def processors() -> Iterator[Ratio]:
+    """Processor time of whole processes, beside skopeo's and crane's.
+
+    That of `digest` also beside Python's own start with what any client needs.
+    """
+    versions = itertools.cycle(("v1.0.0", "v1.1.0"))
+    helper = partial(processor, "megalotron-images")
+    first, source = f"{NAME}:v1.0.0", f"docker://{NAME}:v1.0.0"
+    verbs: dict[str, Callable[[], float]] = {
+        "digest": lambda: helper("digest", first),
+        "check": lambda: helper("check", f"{NAME}:v1.2.0"),
+        "status": lambda: helper("status", STACK.name),
+        "promote": lambda: helper("promote", STACK.name, next(versions), "--yes"),
+    }
+    others = (
+        ("digest", sys.executable, "-c", "import argparse, http.client, ssl, json"),
+        ("digest", "skopeo", "inspect", "--no-tags", source),
+        ("digest", CRANE, "digest", first),
+        ("check", "skopeo", "inspect", source),
+        ("check", CRANE, "config", first),
+        ("status", "skopeo", "list-tags", f"docker://{NAME}"),
+        ("status", CRANE, "ls", NAME),
+        ("promote", "skopeo", "copy", "--all", source, f"docker://{NAME}:copied"),
+        ("promote", CRANE, "tag", first, "copied"),
+    )
+    for verb, program, *rest in others:
+        ours, theirs = alternate(verbs[verb], partial(processor, program, *rest))
+        bar = MOST_OF_BARE if program == sys.executable else None
+        against = " ".join([Path(program).name, *rest])
+        yield Ratio(f"processor time of {verb}", against, ours, theirs, bar)
+
+
 def publish(tag: str, name: str) -> None:
     """Publish a local image, without a settling time."""
     credentials = find_credentials("ghcr.io")
@@ -206,7 +248,7 @@ def main() -> None:
     token = b"practice-token-may-push"
     login = ["docker", "login", "ghcr.io", "-u", "octocat", "--password-stdin"]
     subprocess.run(login, input=token, check=True, capture_output=True)
-    for ratio in (*promotions(), newest(), check(), publication(), memory()):
+    for ratio in (*promotions(), newest(), check(), *processors(), publication(), memory()):
         print(json.dumps(asdict(ratio)), flush=True)
 
 

@@ -59,7 +59,7 @@ def bench() -> str:
 def _ratio(ratio: Mapping[str, Any]) -> tuple[str, ...]:
     medians = (sorted(ratio[side])[len(ratio[side]) // 2] for side in ("ours", "theirs"))
     ours, theirs = (f"{median:.3g} {ratio['unit']}" for median in medians)
-    bar = f"{ratio['ratio']:.2f}", f"{ratio['bar']:g}"
+    bar = f"{ratio['ratio']:.2f}", f"{ratio['bar']:g}" if ratio["bar"] else "none"
     return (ratio["what"], ours, ratio["against"], theirs, *bar)
 
 
