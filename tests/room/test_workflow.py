@@ -310,6 +310,27 @@ def test_what_is_built_is_what_the_inputs_name(runner):
     assert '"other":"$(touch pwned)"' in labels
 
 
+def test_layers_of_main_are_used_again_where_asked_for(runner, registry):
+    def build(content):
+        run = runner("refs/heads/main", content=content, cache="true")
+        (run.origin / "Dockerfile").write_text("FROM scratch\nCOPY kept /\nCOPY content /content\n")
+        (run.origin / "kept").write_text("the same in each build")
+        run.git("add", ".")
+        run.git("commit", "--quiet", "--message", "cached")
+        run.git("branch", "--force", "main")
+        run.environment["GITHUB_SHA"] = run.git("rev-parse", "HEAD")
+        subprocess.run(["docker", "builder", "prune", "--all", "--force"], check=True)
+        subprocess.run(["docker", "system", "prune", "--all", "--force"], check=True)
+        assert run.run() is None, run.said
+        return run.said
+
+    assert not re.search(r"extracting|CACHED", build("one"))
+    assert re.search(r"COPY kept /\n#\d+ (sha256:.*\n#\d+ extracting|CACHED)", build("two"))
+    assert "ghcr.io" not in (Path.home() / ".docker" / "config.json").read_text()
+    fork = runner("refs/pull/1/merge", "pull_request", secrets={}, cache="true")
+    assert fork.run() is None, fork.said
+
+
 def test_two_platforms_are_published_where_the_engine_can(runner, registry):
     if read_engine(ENGINE).store == "graph":
         return  # its builder refuses, and the step before says so: no runner has it
