@@ -303,13 +303,21 @@ def main() -> int:
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    tried, left = survivors(options.notebooks, options.sample, options.seed)
-    missed = [change for change in left if not explained(change)]
-    for change in missed:
-        print(change, end="\n\n")
-    equal = len(left) - len(missed)
+    runbooks = [one.name for one in find_runbooks(load_settings(ROOT), options.notebooks)]
+    parts = [[name] for name in runbooks] if options.sample is None else [runbooks]
+    tried, equal, missed = 0, 0, 0
+    for names in parts:  # one after the other, so that what is known so far is on the screen
+        of_part, left = survivors(names, options.sample, options.seed)
+        unexplained = [change for change in left if not explained(change)]
+        print(*unexplained, sep="\n\n", end="\n\n" if unexplained else "")
+        tried += of_part
+        missed += len(unexplained)
+        equal += len(left) - len(unexplained)
+        print(
+            f"{', '.join(names)}: {of_part - len(left)} of {of_part}", file=sys.stderr, flush=True
+        )
     print(
-        f"{tried - len(left)} of {tried - equal} changes noticed; {equal} change nothing"
+        f"{tried - equal - missed} of {tried - equal} changes noticed; {equal} change nothing"
         " (tests/drift_equal.toml)"
     )
     return int(bool(missed))

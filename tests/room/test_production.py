@@ -789,6 +789,13 @@ def test_who_reads_on_after_the_last_answer_finds_the_end(shell):
     assert told(shell, script, Answer("Name: ", "me")) == "Name: me\n[me]\n"
 
 
+def test_a_question_that_does_not_come_is_told_before_the_cells_time_is_over():
+    shell = Shell(patience=1)
+    with pytest.raises(Wrong, match=r"for 1 s .* `Token: `.*before the cursor stands `Name:`"):
+        told(shell, "read -rp 'Name: ' name", Answer("Token: ", "me"))
+    shell.close()
+
+
 def test_a_program_that_looks_for_a_terminal_of_its_own_asks_where_it_is_seen(shell):
     script = "python3 -c 'import getpass; print(len(getpass.getpass()))'"
     assert told(shell, script, Answer("Password: ", "four", secret=True)) == "Password: \n4\n"

@@ -62,15 +62,18 @@ class Shell:
         broken: why no cell runs any more, or None.
         _ran: the cells so far.
         _state: what the first cell must find; see `state`.
+        _patience: seconds of silence after which a question that is expected will not come.
     """
 
-    def __init__(self, folder: Path | None = None, state: str = "") -> None:
+    def __init__(
+        self, folder: Path | None = None, state: str = "", patience: float | None = None
+    ) -> None:
         linux.adopt_orphans()
         self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.broken: str | None = None
         self._ran: list[Filled] = []
-        self._state = state
+        self._state, self._patience = state, patience
         self._questions = Questions()
         self._report = self.folder / "report"
         self._answers, answers = os.pipe()
@@ -228,7 +231,10 @@ class Shell:
         """Pass output on until the cell has ended; return its status, None if the shell ended."""
         answer = b""
         while not answer.endswith(b"\n"):
-            ready = select.select([self._output.fileno(), self._answers], [], [])[0]
+            patience = self._patience if self._questions.expected else None
+            ready = select.select([self._output.fileno(), self._answers], [], [], patience)[0]
+            if not ready:
+                self._questions.check(f"for {patience:g} s it has said nothing, and ")
             self._pass_on(write)
             if self._answers in ready:
                 part = os.read(self._answers, 4096)

@@ -88,11 +88,13 @@ class Questions:
         os.write(self._keyboard, typed + b"\n" + (b"" if self._expected else _ENDS_OF_FILE))
         return b"" if hidden else self._echo()
 
-    def check(self) -> None:
-        """Raise Wrong if a question was not asked."""
+    def check(self, before: str = "") -> None:
+        """Raise Wrong if a question was not asked; `before` is said before that."""
         if self._expected:
-            question = self._expected[0].question
-            raise Wrong(f"it declares (--asked) the question `{question}`, and did not ask it")
+            question, line = self._expected[0].question, self._line.decode(errors="replace").strip()
+            stands = f"; before the cursor stands `{line}`" if line else ""
+            why = f"it declares (--asked) the question `{question}`, and did not ask it"
+            raise Wrong(f"{before}{why}{stands}")
 
     def close(self) -> None:
         """Close both ends."""

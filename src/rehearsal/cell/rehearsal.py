@@ -17,6 +17,8 @@ from rehearsal.room.writes import Seen, Watch
 from rehearsal.settings import Registry, load_settings
 
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
+_PATIENCE = 30.0
+"""Seconds of silence: in a room nothing that a page asks for takes long."""
 _OF_THE_SHELL = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 
@@ -40,7 +42,7 @@ class Rehearsal:
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
             self._watch = Watch(self._registries)
-            self._shell = Shell(ROOM / "shell")
+            self._shell = Shell(ROOM / "shell", patience=_PATIENCE)
             self._before = self._items(self._shell)
         return self._shell
 

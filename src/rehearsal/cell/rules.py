@@ -136,6 +136,10 @@ def _list(node: Node) -> str | None:
         if operator == "||" and not asked and not may_fail(command):
             return f"this waves a failure through; use if, or declare it ({_FAILS})"
         asked = asked and _is_asking(command)
+    if any(
+        _is_test(one) and text(other) in ("true", ":") for (_, one), (_, other) in pairwise(parts)
+    ):
+        return f"nothing follows from this test; let it fail, or declare it ({_FAILS})"
     operator, command = parts[-1]
     ends = operator == "||" and may_fail(command)
     if ends or is_last(node) or all(operator != "&&" for operator, _ in parts):
@@ -163,6 +167,10 @@ def _is_asking(node: Node) -> bool:
         name, *arguments = words(node)
         return name in _QUESTIONS or (name == "command" and arguments[:1] == ["-v"])
     return node.type == "test_command"
+
+
+def _is_test(node: Node) -> bool:
+    return node.type == "test_command" or (node.type == "command" and words(node)[0] == "test")
 
 
 def _heredoc(node: Node) -> str | None:
