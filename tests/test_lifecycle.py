@@ -62,6 +62,15 @@ def test_nothing_is_left_when_the_runner_is_ended(number, marker):
     assert wait_until_nothing_is_left(marker) == []
 
 
+def test_ctrl_c_is_not_told_as_a_verdict(tmp_path):
+    file = tmp_path / "record"
+    os.mkfifo(file)
+    runner = subprocess.Popen([REHEARSAL, "record", str(file)], stderr=subprocess.DEVNULL)
+    with file.open("w"):  # once it reads
+        runner.send_signal(signal.SIGINT)
+        assert runner.wait(10) == 130
+
+
 def test_nothing_is_left_when_the_runner_is_killed_as_a_room_starts(marker):
     for milliseconds in range(60, 220, 10):
         command = [REHEARSAL, "room", "--", "sh", "-c", f"sleep 600; : {marker}"]

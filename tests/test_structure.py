@@ -22,6 +22,7 @@ LAYERS = {
         "local_index",
         "engine",
         "release",
+        "check",
         "status",
         "timeline",
         "doctor",
@@ -36,10 +37,10 @@ BUDGETS = {
     "src/rehearsal/cell": 1921,
     "src/rehearsal/room": 1356,
     "src/rehearsal": 452,
-    "src/megalotron_images": 2275,
+    "src/megalotron_images": 2256,
     "src/megalotron_images/audit": 2735,
     "docs/hooks": 295,
-    "docs/generate": 313,
+    "docs/generate": 302,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
 can: the aim is 650, 800, 1000, 350 and 2150; that of docs/hooks was 350, with what

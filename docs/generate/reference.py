@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import typer.main
+import click
 from docs.generate.tables import table
 
 import megalotron_images.cli
@@ -32,62 +32,50 @@ _DEFAULTS |= dict.fromkeys(("hosts", "registries"), "required")
 """Of settings, where their class does not say."""
 
 
-def commands(app: Any, program: str) -> str:
+def commands(group: click.Group, program: str) -> str:
     """Return a command line's verbs: usage, arguments, options, an example that ran."""
-    group = typer.main.get_command(app)
     parts = []
     for name, command in sorted(group.commands.items()):
-        usage = " ".join([program, name, "[OPTIONS]", *_operands(command)])
+        context = click.Context(command, info_name=f"{program} {name}")
         parts.append(f"### {program} {name}\n\n{inspect.cleandoc(command.help or '')}")
-        parts.append(f"Usage: `{usage}`")
+        parts.append(f"Usage: `{program} {name} {' '.join(command.collect_usage_pieces(context))}`")
         parts += _parameters(command)
         parts += _example(f"{program} {name}", command.epilog or "")
     return "\n\n".join(parts)
 
 
-def _operands(command: Any) -> Iterator[str]:
-    for one in command.params:
-        if one.param_type_name == "argument":
-            name = one.metavar or one.name.upper()
-            several = "..." if one.nargs < 0 else ""
-            yield f"{name if one.required else f'[{name}]'}{several}"
-
-
-def _parameters(command: Any) -> Iterator[str]:
-    known = [one for one in command.params if not getattr(one, "hidden", False)]
-    variables = any(one.envvar for one in known)
+def _parameters(command: click.Command) -> Iterator[str]:
+    known = command.params
     head = ["Argument or option", "What it is", "Type", "Default"]
-    rows = [
-        [_how(one), _cell(getattr(one, "help", "")), _type(one), _default(one)] for one in known
-    ]
-    if variables:
+    rows = [[_how(one), _cell(one.help), _type(one), _default(one)] for one in known]
+    if any(one.envvar for one in known):
         head.append("Environment")
         for row, one in zip(rows, known, strict=True):
             row.append(f"`{one.envvar}`" if one.envvar else "none")
-    if rows:
-        yield table(head, rows)
+    yield table(head, rows)
 
 
-def _how(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        return _code(parameter.metavar or parameter.name.upper())
-    return _code(parameter.opts[0] + ("" if parameter.is_flag else f" {parameter.metavar}"))
+def _how(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        value = "" if parameter.is_flag else f" {parameter.metavar}"
+        return _code(parameter.opts[0] + value)
+    return _code(parameter.human_readable_name.strip("[]."))
 
 
-def _type(parameter: Any) -> str:
+def _type(parameter: click.Parameter) -> str:
     if getattr(parameter, "is_flag", False):
         return "flag"
     several = ", any number" if parameter.nargs < 0 else ""
-    is_path = parameter.type_descriptor.annotation is Path
-    return f"{'file' if is_path else 'text'}{several}"
+    return f"{'file' if isinstance(parameter.type, click.Path) else 'text'}{several}"
 
 
-def _default(parameter: Any) -> str:
+def _default(parameter: click.Parameter) -> str:
     if parameter.required:
         return "required"
     if getattr(parameter, "is_flag", False):
         return "off"
-    return f"`{parameter.default}`" if parameter.default else "none"
+    default = parameter.to_info_dict()["default"]
+    return f"`{default}`" if default else "none"
 
 
 def _example(verb: str, said: str) -> Iterator[str]:

@@ -7,9 +7,9 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
+import click
 
 from megalotron_images import output
 from megalotron_images.convention import (
@@ -22,7 +22,6 @@ from megalotron_images.convention import (
     Reference,
     Stack,
     next_release,
-    parse_reference,
     parse_release,
     parse_stack,
     parse_tag,
@@ -30,19 +29,13 @@ from megalotron_images.convention import (
     split_reference,
     tags_for,
 )
-from megalotron_images.errors import (
-    CannotTell,
-    ImageError,
-    Refused,
-    RegistryFailed,
-    RuleBroken,
-    Stopped,
-)
-from megalotron_images.plan import Finding, LocalImage, Overrides, Plan, Verdict
+from megalotron_images.errors import CannotTell, ImageError, Refused, Stopped
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.release import publish_plan
 from megalotron_images.waiting import together
+
+if TYPE_CHECKING:
+    from megalotron_images.plan import Plan
 
 _EPILOG = """
 Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong command
@@ -51,122 +44,88 @@ line; 3 no answer to rely on. With --debug before the command an error shows its
 Environment: REGISTRY_USERNAME and REGISTRY_TOKEN log in, before Docker's own logins;
 MEGALOTRON_IMAGES_SECONDS is how long one question may take; DOCKER_HOST and DOCKER_CONTEXT choose
 the engine; HTTPS_PROXY and NO_PROXY the proxy.
+
+\b
+Completion in bash:
+  eval "$(_MEGALOTRON_IMAGES_COMPLETE=bash_source megalotron-images)"
 """
-app = typer.Typer(
-    epilog=_EPILOG, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+stack_argument = click.argument("stack", help="dashboard, backend, sniffer or go-flow-meter.")
+one_or_all_argument = click.argument("stack", default="", help="One stack; all if none is given.")
+reference_argument = click.argument(
+    "reference", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+yes_option = click.option(
+    "--yes", is_flag=True, help="Write without asking for the full reference."
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be written, and why not; write nothing."
+)
+fewer_platforms_option = click.option(
+    "--fewer-platforms", is_flag=True, help="Let it run on fewer platforms than before."
+)
+revision_option = click.option(
+    "--revision",
+    default="",
+    metavar="COMMIT",
+    help="For workflows: a release of this commit is done, not taken.",
 )
 
-StackName = Annotated[
-    str, typer.Argument(metavar="STACK", help="dashboard, backend, sniffer or go-flow-meter.")
-]
-OneOrAll = Annotated[str, typer.Argument(metavar="STACK", help="One stack; all if none is given.")]
-ImageReference = Annotated[
-    str,
-    typer.Argument(
-        metavar="REFERENCE", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>."
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Write without asking for the full reference.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be written, and why not; write nothing.")
-]
-FewerPlatforms = Annotated[
-    bool, typer.Option("--fewer-platforms", help="Let it run on fewer platforms than before.")
-]
-Digests = Annotated[bool, typer.Option("--digests", help="Print whole digests to terminals too.")]
-Revision = Annotated[
-    str,
-    typer.Option(
-        metavar="COMMIT", help="For workflows: a release of this commit is done, not taken."
-    ),
-]
-Prerelease = Annotated[bool, typer.Option("--prerelease", help="Let a pre-release become main.")]
 
-
-def _say_version(asked: bool) -> None:
+def _say_version(context: click.Context, option: click.Parameter, asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # it takes as long as a verb
 
         output.write(version("image-process"))
-        raise typer.Exit
+        context.exit()
 
 
-@app.callback()
-def general(
-    show_version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Print the version, and end."
-        ),
-    ] = False,
-) -> None:
+class _InOrder(click.Group):
+    """Lists its verbs in the order of this file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands]
+
+
+@click.group(cls=_InOrder, epilog=_EPILOG)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Print the version, and end.",
+)
+def app() -> None:
     """Megalotron's image process: check, publish and promote images without losing a release."""
 
 
 @app.command(
     epilog="Example: megalotron-images check ghcr.io/megalotron/backend:v1.4.0 --image backend"
 )
-def check(
-    reference: ImageReference,
-    image: Annotated[
-        str, typer.Option(metavar="LOCAL", help="An image in your engine, for its platform.")
-    ] = "",
-    revision: Revision = "",
-    provenance: Annotated[
-        bool, typer.Option("--provenance", help="Look too whether it is stated how it was built.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+@reference_argument
+@click.option(
+    "--image", default="", metavar="LOCAL", help="An image in your engine, for its platform."
+)
+@revision_option
+@click.option("--provenance", is_flag=True, help="Look too whether it is stated how it was built.")
+@json_option
+def check(reference: str, image: str, revision: str, provenance: bool, as_json: bool) -> None:
     """Check whether an image may be published.
 
     Looked at are its name, its tag, its version and its platforms.
     """
-    local = None
-    if image:
-        from megalotron_images.engine import Engine
+    from megalotron_images.check import examine
 
-        local = Engine().image(image)
-    found = _findings(reference, local, revision)
-    if provenance and found[0].verdict is Verdict.YES:
-        found.append(_provenance(parse_reference(reference)))
-    raise typer.Exit(output.findings(found, as_json))
-
-
-def _provenance(reference: Reference) -> Finding:
-    from megalotron_images.provenance import find_provenance
-
-    registry, repository = connect(), reference.stack.image
-    try:
-        manifest = registry.manifest(repository, str(reference.tag))
-        return find_provenance(registry, repository, manifest)
-    except RegistryFailed as error:
-        return Finding("built", Verdict.UNKNOWN, str(error))
-
-
-def _findings(text: str, image: LocalImage | None, revision: str) -> list[Finding]:
-    """Return the findings about publishing an image; after a broken name there are no others."""
-    try:
-        reference = parse_reference(text)
-    except RuleBroken as error:
-        return [Finding("name", Verdict.NO, str(error))]
-    name = Finding("name", Verdict.YES, f"{reference} follows the convention")
-    try:
-        plan = publish_plan(connect(), reference, image, Overrides(revision=revision))
-    except RegistryFailed as error:
-        return [name, Finding("registry", Verdict.UNKNOWN, str(error))]
-    return [name, *plan.findings]
+    sys.exit(output.findings(examine(reference, image, revision, provenance), as_json))
 
 
 @app.command(epilog="Example: megalotron-images status backend")
-def status(
-    stack: OneOrAll = "",
-    releases: Annotated[
-        bool, typer.Option("--releases", help="List every release instead, the newest first.")
-    ] = False,
-    digests: Digests = False,
-    as_json: AsJson = False,
-) -> None:
+@one_or_all_argument
+@click.option("--releases", is_flag=True, help="List every release instead, the newest first.")
+@click.option("--digests", is_flag=True, help="Print whole digests to terminals too.")
+@json_option
+def status(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
     """Show each stack's newest release, and what main and dev are."""
     from megalotron_images.status import read_days, read_line
 
@@ -190,7 +149,9 @@ def status(
 
 
 @app.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
-def digest(reference: ImageReference, as_json: AsJson = False) -> None:
+@reference_argument
+@json_option
+def digest(reference: str, as_json: bool) -> None:
     """Print the digest that a reference names, or `nothing`."""
     state = connect().state(*split_reference(reference))
     if isinstance(state, Unknown):
@@ -202,18 +163,15 @@ def digest(reference: ImageReference, as_json: AsJson = False) -> None:
 
 
 @app.command("next", epilog="Example: megalotron-images next backend --minor")
-def next_version(
-    stack: StackName,
-    patch: Annotated[
-        bool, typer.Option("--patch", help="Raise Z of vX.Y.Z (the default).")
-    ] = False,
-    minor: Annotated[bool, typer.Option("--minor", help="Raise Y.")] = False,
-    major: Annotated[bool, typer.Option("--major", help="Raise X.")] = False,
-    as_json: AsJson = False,
-) -> None:
+@stack_argument
+@click.option("--patch", is_flag=True, help="Raise Z of vX.Y.Z (the default).")
+@click.option("--minor", is_flag=True, help="Raise Y.")
+@click.option("--major", is_flag=True, help="Raise X.")
+@json_option
+def next_version(stack: str, patch: bool, minor: bool, major: bool, as_json: bool) -> None:
     """Print the next version of a stack, alone on its line."""
     if patch + minor + major > 1:
-        raise typer.BadParameter("Give one of --patch, --minor and --major.")
+        raise click.BadParameter("Give one of --patch, --minor and --major.")
     bump = Bump.MAJOR if major else Bump.MINOR if minor else Bump.PATCH
     one = parse_stack(stack)
     newest = next(releases_among(connect().tags(one.image)), None)
@@ -223,20 +181,27 @@ def next_version(
 
 
 @app.command(epilog="Example: megalotron-images publish backend v1.4.0 --image backend")
+@stack_argument
+@click.argument("tag", metavar="VERSION|main|dev", help="The tag to write.")
+@click.option(
+    "--image", default="", metavar="LOCAL", help="An image in your engine; that name if not given."
+)
+@dry_run_option
+@yes_option
+@click.option("--backport", is_flag=True, help="Publish an older version than the newest.")
+@fewer_platforms_option
+@revision_option
+@json_option
 def publish(
-    stack: StackName,
-    tag: Annotated[str, typer.Argument(metavar="VERSION|main|dev", help="The tag to write.")],
-    image: Annotated[
-        str, typer.Option(metavar="LOCAL", help="An image in your engine; that name if not given.")
-    ] = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    backport: Annotated[
-        bool, typer.Option("--backport", help="Publish an older version than the newest.")
-    ] = False,
-    fewer_platforms: FewerPlatforms = False,
-    revision: Revision = "",
-    as_json: AsJson = False,
+    stack: str,
+    tag: str,
+    image: str,
+    dry_run: bool,
+    yes: bool,
+    backport: bool,
+    fewer_platforms: bool,
+    revision: str,
+    as_json: bool,
 ) -> None:
     """Push a local image to a tag, and read it back.
 
@@ -244,12 +209,13 @@ def publish(
     """
     from megalotron_images import release
     from megalotron_images.engine import Engine
+    from megalotron_images.plan import Overrides
 
     reference = Reference(parse_stack(stack), parse_tag(tag))
     engine, credentials = Engine(), find_credentials(REGISTRY)
     local, registry = engine.image(image or str(reference)), connect(writes=not dry_run)
     asked = Overrides(backport=backport, fewer_platforms=fewer_platforms, revision=revision)
-    plan = publish_plan(registry, reference, local, asked)
+    plan = release.publish_plan(registry, reference, local, asked)
     if _may_write(plan, dry_run, yes, as_json):
         with output.progress() as progress:
             push = partial(engine.push, credentials=credentials, progress=progress, say=output.step)
@@ -258,29 +224,41 @@ def publish(
 
 
 @app.command(epilog="Example: megalotron-images promote backend v1.4.0 --to main")
+@stack_argument
+@click.argument("version", help="A release of that stack.")
+@click.option(
+    "--to", default="main", show_default=True, metavar="main|dev", help="The tag to move."
+)
+@click.option(
+    "--expect", default="", metavar="DIGEST", help="Go on only if the tag names this now."
+)
+@click.option("--prerelease", is_flag=True, help="Let a pre-release become main.")
+@fewer_platforms_option
+@dry_run_option
+@yes_option
+@json_option
 def promote(
-    stack: StackName,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="A release of that stack.")],
-    to: Annotated[str, typer.Option(metavar="main|dev", help="The tag to move.")] = "main",
-    expect: Annotated[
-        str, typer.Option(metavar="DIGEST", help="Go on only if the tag names this now.")
-    ] = "",
-    prerelease: Prerelease = False,
-    fewer_platforms: FewerPlatforms = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
+    stack: str,
+    version: str,
+    to: str,
+    expect: str,
+    prerelease: bool,
+    fewer_platforms: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Move main or dev to a release, forward or back.
 
     It happens inside the registry: nothing is pulled or pushed.
     """
     from megalotron_images import release
+    from megalotron_images.plan import Overrides
 
     if to not in [*MovingTag]:
-        raise typer.BadParameter(f"--to {to}: only {' and '.join(MovingTag)} can be moved.")
+        raise click.BadParameter(f"--to {to}: only {' and '.join(MovingTag)} can be moved.")
     if expect and not DIGEST.fullmatch(expect):
-        raise typer.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
+        raise click.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
     asked = Overrides(prerelease=prerelease, expect=expect, fewer_platforms=fewer_platforms)
     registry, one = connect(writes=not dry_run), parse_stack(stack)
     promotion = release.promote_plan(registry, one, parse_release(version), MovingTag(to), asked)
@@ -289,7 +267,7 @@ def promote(
         output.answer(done, done.data, as_json)
 
 
-def _may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
+def _may_write(plan: "Plan", dry_run: bool, yes: bool, as_json: bool) -> bool:
     """Show a plan and ask for confirmation; return whether to write.
 
     Raises Refused or CannotTell where the plan must not be carried out.
@@ -305,16 +283,11 @@ def _may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
 
 
 @app.command("tags-for", epilog="Example: megalotron-images tags-for refs/heads/main")
-def tag_of(
-    ref: Annotated[
-        str, typer.Argument(metavar="REF", help="A full git reference, such as refs/heads/main.")
-    ],
-    event: Annotated[str, typer.Option(metavar="NAME", help="GitHub's event.")] = "push",
-    github_output: Annotated[
-        bool, typer.Option("--github-output", help="Print `tag=…` for a workflow.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+@click.argument("ref", help="A full git reference, such as refs/heads/main.")
+@click.option("--event", default="push", show_default=True, metavar="NAME", help="GitHub's event.")
+@click.option("--github-output", is_flag=True, help="Print `tag=…` for a workflow.")
+@json_option
+def tag_of(ref: str, event: str, github_output: bool, as_json: bool) -> None:
     """Print the tag that a git reference writes, or `none`.
 
     A git tag that is no release is refused.
@@ -328,7 +301,9 @@ def tag_of(
 
 
 @app.command(epilog="Example: megalotron-images doctor")
-def doctor(stack: OneOrAll = "", as_json: AsJson = False) -> None:
+@one_or_all_argument
+@json_option
+def doctor(stack: str, as_json: bool) -> None:
     """Check this machine's engine, login, token and network.
 
     Each line that is not well says what to do next.
@@ -336,31 +311,31 @@ def doctor(stack: OneOrAll = "", as_json: AsJson = False) -> None:
     from megalotron_images.doctor import examine
 
     found = examine(_stacks(stack))
-    raise typer.Exit(output.findings(found, as_json))
+    sys.exit(output.findings(found, as_json))
 
 
 @app.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
-def audit(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A repository's folder.")],
-    repository: Annotated[
-        str, typer.Option(metavar="OWNER/NAME", help="What ${{ github.repository }} stands for.")
-    ] = "",
-    github: Annotated[
-        bool, typer.Option("--github", help="Print annotations for a workflow's log.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+@click.argument("folder", help="A repository's folder.")
+@click.option(
+    "--repository",
+    default="",
+    metavar="OWNER/NAME",
+    help="What ${{ github.repository }} stands for.",
+)
+@click.option("--github", is_flag=True, help="Print annotations for a workflow's log.")
+@json_option
+def audit(folder: str, repository: str, github: bool, as_json: bool) -> None:
     """Check whether a repository follows the process.
 
     It reads workflows and deployments. What they do not show is "cannot tell", never "ok".
     """
     if repository and repository.count("/") != 1:
-        raise typer.BadParameter("--repository takes OWNER/NAME.")
+        raise click.BadParameter("--repository takes OWNER/NAME.")
     from megalotron_images.audit.verb import answer
 
     text, data, status = answer(folder, repository, github)
     output.answer(text, data, as_json)
-    raise typer.Exit(status)
+    sys.exit(status)
 
 
 def _stacks(name: str) -> Sequence[Stack]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from megalotron_images.errors import CannotTell
-from megalotron_images.plan import Finding, Plan, Verdict
 
 if TYPE_CHECKING:
     from megalotron_images.engine import Progress
+    from megalotron_images.plan import Finding, Plan
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
@@ -45,12 +45,14 @@ def table(rows: Sequence[Sequence[str]], whole: bool = True) -> str:
     return "\n".join(map("  ".join, padded))
 
 
-def findings(found: Iterable[Finding], as_json: bool) -> int:
+def findings(found: Iterable["Finding"], as_json: bool) -> int:
     """Print findings, each as it comes, or all as JSON; return the exit status.
 
     0 if all are fine, 1 if one is not, 3 if one is unknown.
     """
-    known = list[Finding]()
+    from megalotron_images.plan import Verdict
+
+    known: list[Finding] = []
     for one in found:
         known.append(one)
         if not as_json:
@@ -61,7 +63,7 @@ def findings(found: Iterable[Finding], as_json: bool) -> int:
     return 1 if Verdict.NO in verdicts else 3 if Verdict.UNKNOWN in verdicts else 0
 
 
-def dry_run(plan: Plan, as_json: bool) -> None:
+def dry_run(plan: "Plan", as_json: bool) -> None:
     """Print what a plan would write."""
     told = "already names this: there is nothing to write" if plan.done else "would be written"
     data = {"reference": str(plan.reference), "before": plan.before.digest}

@@ -3,62 +3,61 @@
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
+import click
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
 
-app = typer.Typer(
-    help="Documentation that runs: execute notebooks in sealed rooms, and check that they hold.",
-    epilog=(
-        "Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check. "
-        "With --debug before the command an error shows its traceback."
-    ),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+_EPILOG = """Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check.
+With --debug before the command an error shows its traceback.
+
+Completion in bash: eval "$(_REHEARSAL_COMPLETE=bash_source rehearsal)"
+"""
+notebooks_argument = click.argument(
+    "notebooks", nargs=-1, metavar="[NOTEBOOK]...", help="Names or paths; all if none is given."
 )
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="NOTEBOOK", help="Names or paths; all if none is given."),
-]
 
 
-def _export(option: typer.CallbackParam, value: str) -> str:
+def _export(context: click.Context, option: click.Parameter, value: str) -> str:
     """Pass an option to child processes, by its environment variable."""
     if value:
         os.environ[str(option.envvar)] = value
     return value
 
 
-def _exported(option: str, metavar: str, variable: str, what: str) -> Any:
-    return typer.Option(option, metavar=metavar, envvar=variable, callback=_export, help=what)
-
-
+_exported = partial(click.option, default="", show_envvar=True, callback=_export)
 _ENGINE = "A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given."
 _STORE = "Where that keeps images; the recorded store if not given."
-EngineName = Annotated[str, _exported("--engine", "NAME", NAME_VARIABLE, _ENGINE)]
-StoreName = Annotated[str, _exported("--store", "|".join(STORES), STORE_VARIABLE, _STORE)]
+engine_option = _exported("--engine", metavar="NAME", envvar=NAME_VARIABLE, help=_ENGINE)
+store_option = _exported("--store", metavar="|".join(STORES), envvar=STORE_VARIABLE, help=_STORE)
+
+
+class _InOrder(click.Group):
+    """Lists its verbs in the order of this file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands]
+
+
+@click.group(cls=_InOrder, epilog=_EPILOG)
+def app() -> None:
+    """Documentation that runs: execute notebooks in sealed rooms, and check that they hold."""
 
 
 @app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="Example: rehearsal room -- docker pull alpine",
 )
-def room(
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="COMMAND", help="The command and its arguments; a shell if none is given."
-        ),
-    ] = None,
-    engine: EngineName = "",
-    store: StoreName = "",
-) -> None:
+@click.argument(
+    "command", nargs=-1, help="The command and its arguments; a shell if none is given."
+)
+@engine_option
+@store_option
+def room(command: tuple[str, ...], engine: str, store: str) -> int:
     """Run a command, or a shell, in a fresh room.
 
     It ends with the command's exit status.
@@ -70,18 +69,17 @@ def room(
 
     settings = load_settings(Path.cwd())
     shell = [os.environ.get("SHELL", "/bin/bash")]
-    raise typer.Exit(open_room(settings, command or shell, files={}, in_terminal=True).wait())
+    return open_room(settings, [*command] or shell, files={}, in_terminal=True).wait()
 
 
 @app.command(epilog="Example: rehearsal verify push-an-image")
-def verify(
-    notebooks: Names = None,
-    engine: EngineName = "",
-    store: StoreName = "",
-    shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Only the I-th of N parts of the notebooks.")
-    ] = "",
-) -> None:
+@notebooks_argument
+@engine_option
+@store_option
+@click.option(
+    "--shard", default="", metavar="I/N", help="Only the I-th of N parts of the notebooks."
+)
+def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> None:
     """Run notebooks in rooms, and compare what they print.
 
     Each output must be the one recorded, but for masks. Nothing is changed.
@@ -95,7 +93,7 @@ def verify(
     gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
     strays = () if notebooks else lint.list_passed_over(settings)
-    runbooks = model.part_of(model.find_runbooks(settings, notebooks or ()), shard)
+    runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
     chosen = choose_engine(settings)
     check_machine(chosen)
     if chosen.name != (engine or settings.engine):
@@ -114,7 +112,10 @@ def verify(
 
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
-def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName = "") -> None:
+@notebooks_argument
+@engine_option
+@store_option
+def refresh(notebooks: tuple[str, ...], engine: str, store: str) -> None:
     """Execute notebooks in rooms, and write what changed.
 
     A notebook whose outputs still match is left as it is.
@@ -125,7 +126,7 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
     settings = load_settings(Path.cwd())
     for stray in () if notebooks else lint.list_passed_over(settings):
         print(stray, file=sys.stderr)
-    runbooks = model.find_runbooks(settings, notebooks or ())
+    runbooks = model.find_runbooks(settings, notebooks)
     if not engine and choose_engine(settings).name != settings.engine:
         missing = f"{settings.engine}, on which the pages are recorded, is not here"
         raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
@@ -136,15 +137,12 @@ def refresh(notebooks: Names = None, engine: EngineName = "", store: StoreName =
 
 
 @app.command(epilog="Example: rehearsal run push-an-image")
-def run(
-    notebook: Annotated[str, typer.Argument(metavar="NOTEBOOK", help="Its name or path.")],
-    production: Annotated[
-        bool, typer.Option("--production", help="On your own engine, for real.")
-    ] = False,
-    goes_on: Annotated[
-        bool, typer.Option("--continue", help="Go on with the last production run, if stopped.")
-    ] = False,
-) -> None:
+@click.argument("notebook", help="Its name or path.")
+@click.option("--production", is_flag=True, help="On your own engine, for real.")
+@click.option(
+    "--continue", "goes_on", is_flag=True, help="Go on with the last production run, if stopped."
+)
+def run(notebook: str, production: bool, goes_on: bool) -> None:
     """Go through a notebook step by step: read, then run, skip or stop.
 
     It runs in a room, or with --production on your own engine: then each write waits for its full
@@ -157,20 +155,30 @@ def run(
     settings = load_settings(Path.cwd())
     runbook = find_runbooks(settings, [notebook])[0]
     if goes_on and not production:
-        raise typer.BadParameter("--continue goes on with a production run: say --production too.")
+        raise click.BadParameter("--continue goes on with a production run: say --production too.")
     before = find_unfinished(settings.root / "runs", runbook.name) if goes_on else None
     if not walk_through(runbook, "production" if production else KERNEL, before):
         raise Wrong(f"{runbook.name} did not go through.")
 
 
 @app.command(epilog="Example: rehearsal record runs/20260101T120000.000Z-123-push-an-image.jsonl")
-def record(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The record of a production run.")],
-) -> None:
+@click.argument("file", type=click.Path(path_type=Path), help="The record of a production run.")
+def record(file: Path) -> None:
     """Print the record of a production run as a page, in Markdown."""
     from rehearsal.cell.record import read_record, to_markdown
 
     print(to_markdown(read_record(file)), end="")
+
+
+def _status() -> int:
+    """Run a verb; return the exit status."""
+    try:
+        return app.main(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130  # of Ctrl-C; click's own would say "checked and wrong"
 
 
 def main() -> None:
@@ -180,7 +188,7 @@ def main() -> None:
         sys.argv.remove("--debug")
     try:
         try:
-            app()
+            status = _status()
         finally:
             if sys.stdout:
                 sys.stdout.flush()
@@ -194,4 +202,4 @@ def main() -> None:
             said = f"it could not be checked ({said}). See where: --debug"
         print(f"rehearsal: {said}", file=sys.stderr)
         sys.stdout = None  # what cannot be written would be tried again at the end
-        sys.exit(status)
+    sys.exit(status)

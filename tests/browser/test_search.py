@@ -8,7 +8,6 @@ import tomllib
 import nbformat
 import playwright.sync_api as playwright
 import pytest
-from typer.main import get_command
 
 from conftest import ROOT
 from megalotron_images.cli import app as images_app
@@ -119,10 +118,8 @@ def test_the_table_names_each_docker_command_of_the_runbooks():
 
 
 def test_each_command_is_found_with_its_page_first(found):
-    verbs = {
-        f"megalotron-images {verb}": "/reference/" for verb in get_command(images_app).commands
-    }
-    verbs |= {f"rehearsal {verb}": "/reference/" for verb in get_command(rehearsal_app).commands}
+    verbs = {f"megalotron-images {verb}": "/reference/" for verb in images_app.commands}
+    verbs |= {f"rehearsal {verb}": "/reference/" for verb in rehearsal_app.commands}
     expected = COMMANDS | verbs
     assert {words: found(words) for words in expected} == expected
 

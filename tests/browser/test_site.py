@@ -7,7 +7,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from html5lib import HTMLParser
 from html5lib.treebuilders import getTreeBuilder
-from typer.main import get_command
 
 from conftest import PAGES, ROOT, SITE, scripts_of
 from megalotron_images.cli import app as images_app
@@ -72,7 +71,7 @@ def test_the_reference_shows_every_verb_of_both_commands(open_page):
     page = open_page("/reference/", script=False)
     heads = [head.text_content().rstrip("#") for head in page.query_selector_all("h3")]
     for program, app in (("megalotron-images", images_app), ("rehearsal", rehearsal_app)):
-        for verb in get_command(app).commands:
+        for verb in app.commands:
             assert f"{program} {verb}" in heads
 
 

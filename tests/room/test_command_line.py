@@ -372,14 +372,17 @@ def test_a_wrong_choice_is_told_in_words(cli):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_verbs_are_completed(shell, cli):
-    words = {"COMP_WORDS": "megalotron-images pro", "COMP_CWORD": "1"}
-    words |= {
-        "_TYPER_COMPLETE_ARGS": "megalotron-images pro",
-        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-    }
-    done = cli(env=os.environ | words | {"_MEGALOTRON_IMAGES_COMPLETE": f"complete_{shell}"})
+    words = {"COMP_WORDS": "megalotron-images pro", "COMP_CWORD": "pro" if shell == "fish" else "1"}
+    done = cli(env=os.environ | words | {"_MEGALOTRON_IMAGES_COMPLETE": f"{shell}_complete"})
     assert "promote" in done.stdout
     assert "publish" not in done.stdout
+
+
+def test_completion_is_switched_on_by_the_line_that_help_shows(cli):
+    line = re.search(r'eval ".*"', cli("--help").stdout)[0]
+    script = f"PATH={PROGRAM.parent}:$PATH; {line}; complete -p megalotron-images"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("megalotron-images\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--digests",)])

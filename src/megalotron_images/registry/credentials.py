@@ -7,7 +7,6 @@ a helper for the host, a helper for all hosts, a stored login.
 import base64
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +114,8 @@ def _decoded(encoded: str, source: str) -> tuple[str, str]:
 
 def _from_helper(name: str, host: str) -> Credentials | None:
     """Return the login that a credential helper knows, or None if it knows none."""
+    import subprocess
+
     program = f"docker-credential-{name}"
     try:
         with announced(program):

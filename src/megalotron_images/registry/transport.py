@@ -23,7 +23,6 @@ import truststore
 from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.registry.credentials import VARIABLES, Credentials
 from megalotron_images.registry.grammar import challenges, seconds_to_wait
-from megalotron_images.registry.hints import LOG_IN, explain
 from megalotron_images.waiting import SECONDS, announced, beside
 
 _NOT_THERE = ("manifest unknown", "name unknown")
@@ -83,6 +82,8 @@ class Answer:
 
         After a login, a 401 means that the login lacks the right.
         """
+        from megalotron_images.registry.hints import LOG_IN, explain
+
         lacking = logged_in and self.status == requests.codes.unauthorized
         why = (
             f"{self.said}: your login does not allow it. {LOG_IN}."
