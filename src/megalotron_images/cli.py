@@ -44,10 +44,6 @@ line; 3 no answer to rely on. With --debug before the command an error shows its
 Environment: REGISTRY_USERNAME and REGISTRY_TOKEN log in, before Docker's own logins;
 MEGALOTRON_IMAGES_SECONDS is how long one question may take; DOCKER_HOST and DOCKER_CONTEXT choose
 the engine; HTTPS_PROXY and NO_PROXY the proxy.
-
-\b
-Completion in bash:
-  eval "$(_MEGALOTRON_IMAGES_COMPLETE=bash_source megalotron-images)"
 """
 stack_argument = click.argument("stack", help="dashboard, backend, sniffer or go-flow-meter.")
 one_or_all_argument = click.argument("stack", default="", help="One stack; all if none is given.")
@@ -80,6 +76,16 @@ def _say_version(context: click.Context, option: click.Parameter, asked: bool) -
         context.exit()
 
 
+def _show_completion(context: click.Context, option: click.Parameter, shell: str) -> None:
+    if shell:
+        from click.shell_completion import get_completion_class
+
+        if known := get_completion_class(shell):
+            name = "_MEGALOTRON_IMAGES_COMPLETE"
+            output.write(known(context.command, {}, "megalotron-images", name).source())
+        context.exit()
+
+
 class _InOrder(click.Group):
     """Lists its verbs in the order of this file."""
 
@@ -95,6 +101,15 @@ class _InOrder(click.Group):
     expose_value=False,
     callback=_say_version,
     help="Print the version, and end.",
+)
+@click.option(
+    "--show-completion",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    metavar="SHELL",
+    is_eager=True,
+    expose_value=False,
+    callback=_show_completion,
+    help="Print what completes verbs in bash, zsh or fish: for its start-up file.",
 )
 def app() -> None:
     """Megalotron's image process: check, publish and promote images without losing a release."""
