@@ -92,12 +92,13 @@ class _Walk:
             values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
             self.console.print(f"A rehearsal, in a sealed room: nothing leaves it. {values}")
         cells: Sequence[Cell] = runbook.text.cells
+        gone = "" if self.production else " The room and all that was in it are gone: start again."
         done = Counter[str]()
         for cell in self._go_on(cells, before) if before else cells:
             outcome = self._step(cell) if cell.kind == "code" else self._read(cell)
             if outcome in _ENDS:
                 self._steer("stop")
-                self.console.print(f"{_ENDS[outcome]} after {done['run']} cells.")
+                self.console.print(f"{_ENDS[outcome]} after {done['run']} cells.{gone}")
                 return outcome == "stop"
             done[outcome] += 1
         self._steer("finish")
@@ -140,7 +141,7 @@ class _Walk:
     def _read(self, cell: Cell) -> str:
         """Show a text; return stop if what follows is an Undo and the person does not want it."""
         self.console.print(Markdown(cell.source), "")
-        undoes = _UNDO.search(cell.source)
+        undoes = self.production and _UNDO.search(cell.source)
         stops = undoes and self._ask(_BEFORE_UNDO, enter="stop") != "undo"
         return "stop" if stops else "read"
 
@@ -148,7 +149,9 @@ class _Walk:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
         shown = cell.source if cell.script is None else cell.script
         lexer = cell.language
-        self.console.print(Syntax(shown, lexer, background_color="default", word_wrap=True))
+        self.console.print(
+            Syntax(shown, lexer, theme="ansi_dark", background_color="default", word_wrap=True)
+        )
         question = _IN_PRODUCTION if self.production else _FIRST
         enter, stopped = "run", "stop"
         while (choice := self._ask(question, enter)) != "stop":
