@@ -78,18 +78,26 @@ types: setup
 unit: setup site
 	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room
 
-ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml
-IN_ROOM = $(addprefix $(CURDIR)/tests/room/test_,shell.py production.py workflow.py stores.py containerd.py)
-IN_ANOTHER = $(addprefix $(CURDIR)/tests/room/test_,release.py registry_faults.py command_line.py logins.py roll_back.py provenance.py)
-WITH_GRAPH = $(addprefix $(CURDIR)/tests/room/test_,release.py stores.py)
+ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml \
+    $(foreach name,$(2),$(CURDIR)/tests/room/test_$(name).py)
+OF_SHELL = shell workflow stores containerd
+OF_HELPER = release registry_faults command_line logins roll_back provenance
+IN_ROOMS = $(patsubst tests/room/test_%.py,%,$(wildcard tests/room/test_*.py))
 
-room: setup ## the tests that run inside a room, in two rooms at once: many of them wait; some with the other store too
-	@test "$(sort $(wildcard $(CURDIR)/tests/room/test_*.py))" = "$(sort $(IN_ROOM) $(IN_ANOTHER))"
-	@mkdir -p build
-	@$(call ROOM_TESTS) $(IN_ANOTHER) >build/room 2>&1 & other=$$!; \
-	    $(call ROOM_TESTS) $(IN_ROOM); status=$$?; \
-	    $(call ROOM_TESTS,--store graph) $(WITH_GRAPH) || status=1; \
-	    wait $$other || status=1; cat build/room; exit $$status
+room: setup ## the tests that run inside a room, in four rooms at once: most of them wait
+	@test "$(sort $(IN_ROOMS))" = "$(sort $(OF_SHELL) production $(OF_HELPER))"
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
+	    room-shell room-production room-helper room-graph
+
+.PHONY: room-shell room-production room-helper room-graph
+room-shell:
+	@$(call ROOM_TESTS,,$(OF_SHELL))
+room-production:
+	@$(call ROOM_TESTS,,production)
+room-helper:
+	@$(call ROOM_TESTS,,$(OF_HELPER))
+room-graph: ## what depends on the image store, with the other one
+	@$(call ROOM_TESTS,--store graph,release stores)
 
 browser: setup site
 	pytest -n 2 --dist worksteal tests/browser
