@@ -29,7 +29,11 @@ JOB = yaml.safe_load(WORKFLOW.read_text())["jobs"]["image"]
 STEPS = JOB["steps"]
 CALLED = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_call"]  # YAML reads `on` as true
 DEFAULTS = {name: said.get("default", "") for name, said in CALLED["inputs"].items()}
-ALWAYS = [step["name"] for step in STEPS if step["name"] not in NOT_COVERED]
+ALWAYS = [
+    step["name"]
+    for step in STEPS
+    if step["name"] not in NOT_COVERED and not step.get("if", "").startswith("inputs.")
+]
 
 
 class Runner:
@@ -139,8 +143,8 @@ class Runner:
     def _wanted(self, condition):
         if condition is None:
             return True
-        if condition.startswith("inputs."):
-            return bool(self.inputs[condition.removeprefix("inputs.").removesuffix(" != ''")])
+        if asked := re.fullmatch(r"inputs\.(\w+) (==|!=) '(\w*)'", condition):
+            return (self.inputs[asked[1]] == asked[3]) == (asked[2] == "==")
         match = re.fullmatch(r"steps\.(\w+)\.outputs\.(\w+) != ''", condition)
         return self.outputs[match[1], match[2]] != ""
 
@@ -308,6 +312,11 @@ def test_what_is_built_is_what_the_inputs_name(runner):
     ).stdout
     assert '"name":"a b"' in labels
     assert '"other":"$(touch pwned)"' in labels
+
+
+def test_no_secret_is_where_a_build_argument_could_take_it():
+    (build,) = (step for step in STEPS if step["name"] == "Build")
+    assert "secrets." not in str(build)
 
 
 def test_layers_of_main_are_used_again_where_asked_for(runner, registry):
