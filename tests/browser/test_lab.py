@@ -60,6 +60,10 @@ def test_the_text_opens_as_a_notebook_and_runs_in_a_room(lab, chromium):
     page.goto(lab.replace("/lab?", "/lab/tree/push-an-image.md?"), timeout=SECONDS * 1000)
     page.wait_for_selector(".jp-NotebookPanel", timeout=SECONDS * 1000)
     page.wait_for_selector("text=Rehearsal (sealed room)", timeout=SECONDS * 1000)
+    # The kernel's name stands there before it is connected; what runs before that is dropped.
+    page.wait_for_selector(
+        ".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=SECONDS * 1000
+    )
     page.click("text=Run >> nth=0")
     page.click(".lm-Menu >> text='Run All Cells'")
     digest = page.wait_for_selector(
