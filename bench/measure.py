@@ -43,10 +43,14 @@ class Ratio:
 
 
 def timed(command: list[str], cwd: Path = ROOT) -> float:
-    """Return the seconds that a whole process took; raise if it fails."""
+    """Return the seconds that a whole process took; if it fails, show what it printed and raise."""
     begin = time.perf_counter()
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, text=True)
+    took = time.perf_counter() - begin
+    if done.returncode:
+        print(done.stdout)
+    done.check_returncode()
+    return took
 
 
 def alternate(
