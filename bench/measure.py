@@ -45,7 +45,7 @@ class Ratio:
 def timed(command: list[str], cwd: Path = ROOT) -> float:
     """Return the seconds that a whole process took; if it fails, show what it printed and raise."""
     begin = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, cwd=cwd, stdout=subprocess.PIPE, text=True)
     took = time.perf_counter() - begin
     if done.returncode:
         print(done.stdout)

@@ -138,10 +138,13 @@ def check(reference: str, image: str, revision: str, provenance: bool, as_json: 
 @app.command(epilog="Example: megalotron-images status backend")
 @one_or_all_argument
 @click.option("--releases", is_flag=True, help="List every release instead, the newest first.")
-@click.option("--digests", is_flag=True, help="Print whole digests to terminals too.")
+@click.option("--digests", is_flag=True, help="Show each tag's digest, and whole ones anywhere.")
 @json_option
 def status(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
-    """Show each stack's newest release, and what main and dev are."""
+    """Show each stack's newest release, and what main and dev are.
+
+    One that is no release is told by the beginning of its digest.
+    """
     from megalotron_images.status import read_days, read_line
 
     registry = connect()
@@ -154,11 +157,9 @@ def status(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
         output.answer(output.table([head, *rows], digests), [one.data for one in found], as_json)
         unknown += [one.unknown for one in found if one.unknown]
     else:
-        table = [
-            ("STACK", "TAG", "RELEASE", "DIGEST"),
-            *(row for line in lines for row in line.rows),
-        ]
-        output.answer(output.table(table, digests), [line.data for line in lines], as_json)
+        head = ("STACK", "TAG", "IS", "DIGEST") if digests else ("STACK", "NEWEST", "MAIN", "DEV")
+        rows = [row for line in lines for row in (line.rows if digests else [line.row])]
+        output.answer(output.table([head, *rows], digests), [line.data for line in lines], as_json)
     if unknown:
         raise CannotTell(" ".join(unknown))
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from megalotron_images.convention import MovingTag, Release, Stack, releases_among
 from megalotron_images.errors import RegistryFailed
-from megalotron_images.registry.client import Free, Registry, State, Taken, Unknown
+from megalotron_images.registry.client import Registry, State, Taken, Unknown
 from megalotron_images.waiting import beside, together
 
 
@@ -19,7 +19,7 @@ class Moved:
     release: Release | None
 
     def __str__(self) -> str:
-        return str(self.release or "-")
+        return str(self.release or self.digest[: len("sha256:") + 12])
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,13 @@ class Line:
         return {"newest": self.newest, "main": self.main, "dev": self.dev}
 
     @property
+    def row(self) -> tuple[str, ...]:
+        """The stack, and for each tag the release that it is, or else its short digest."""
+        return (self.stack.name, *(_cells(moved)[0] for moved in self.tags.values()))
+
+    @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The rows of the board: stack, tag, release, digest."""
+        """A row for each tag: stack, tag, release or short digest, whole digest."""
         return [(self.stack.name, name, *_cells(moved)) for name, moved in self.tags.items()]
 
     @property
@@ -80,9 +85,8 @@ def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
     sought = {state.digest for state in states.values() if state.digest}
     found = {newest.digest: releases[0]} if newest and newest.digest else {}
     older = registry.releases_of(stack.image, releases[1:most], sought - set(found))
-    shown = Moved(newest.digest, releases[0]) if isinstance(newest, Taken) else newest
     main, dev = (_moved(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
-    return Line(stack, releases, shown if not isinstance(shown, Free) else None, main, dev)
+    return Line(stack, releases, _moved(newest, found), main, dev)
 
 
 def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | None:

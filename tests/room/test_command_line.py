@@ -122,13 +122,16 @@ def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli
     assert verdicts == {"name": "ok", "tag": "ok", "version": "ok", "platform": "no"}
 
 
-def test_status_shows_digests_and_releases(registry, cli):
+def test_status_has_a_row_for_each_stack_or_with_digests_for_each_tag(registry, cli):
     first, second = (put_image(registry, IMAGE, tag) for tag in ("v1.0.0", "v1.1.0"))
     registry.put(IMAGE, "main", first)
     registry.put(IMAGE, "dev", second)
-    done = cli("status", "backend")
-    assert re.search(rf"^backend +newest +v1.1.0 +{second.digest}$", done.stdout, re.MULTILINE)
-    assert re.search(rf"^backend +main +v1.0.0 +{first.digest}$", done.stdout, re.MULTILINE)
+    assert cli("status", "backend").stdout.splitlines()[1].split() == [
+        "backend", "v1.1.0", "v1.0.0", "v1.1.0",
+    ]  # fmt: skip
+    listed = cli("status", "backend", "--digests").stdout
+    assert re.search(rf"^backend +newest +v1.1.0 +{second.digest}$", listed, re.MULTILINE)
+    assert re.search(rf"^backend +main +v1.0.0 +{first.digest}$", listed, re.MULTILINE)
     assert json.loads(cli("status", "backend", "--json").stdout) == [
         {
             "stack": "backend",
@@ -137,7 +140,14 @@ def test_status_shows_digests_and_releases(registry, cli):
             "dev": {"digest": second.digest, "release": "v1.1.0"},
         }
     ]
-    assert len(cli("status").stdout.splitlines()) == 1 + 3 * len(STACKS)
+    assert len(cli("status").stdout.splitlines()) == 1 + len(STACKS)
+
+
+def test_status_tells_what_is_no_release_by_its_digest(registry, cli):
+    built = put_image(registry, IMAGE, "dev")
+    assert cli("status", "backend").stdout.splitlines()[1].split() == [
+        "backend", "-", "-", built.digest[:19],
+    ]  # fmt: skip
 
 
 def test_digest_answers_for_any_image_of_the_registry(registry, cli):
@@ -388,7 +398,8 @@ def test_completion_is_switched_on_by_the_line_that_the_readme_shows(cli):
 @pytest.mark.parametrize("arguments", [(), ("--digests",)])
 def test_a_table_fits_a_terminal_with_short_digests(arguments, registry):
     put_image(registry, IMAGE, "v1.0.0")
-    shown, command = [], [str(PROGRAM), "status", "backend", *arguments]
+    command = [str(PROGRAM), "status", "backend", "--releases", *arguments]
+    shown = []
     status = pty.spawn(command, lambda terminal: shown.append(os.read(terminal, 4096)) or shown[-1])
     assert status == 0
     lines = b"".join(shown).decode().splitlines()
