@@ -4,13 +4,10 @@ Only cells that a rehearsal has run, byte for byte, run here. Before a cell that
 the person types each full reference; without a person, or with another answer, nothing is sent.
 """
 
-import base64
 import contextlib
 import functools
-import getpass
 import json
 import os
-import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,17 +17,17 @@ from typing import Any, NoReturn
 from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.lost import Watch
-from rehearsal.cell.options import NOT_HERE, ShellCell, split_magic
-from rehearsal.cell.placeholders import Placeholder, runbooks
-from rehearsal.cell.record import HIDDEN, Record, named_by, read_whole, values_of
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.options import ShellCell, split_magic
+from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.record import Record, named_by, read_whole, values_of
+from rehearsal.cell.redact import Shown, secrets_of_person
+from rehearsal.cell.rehearsed import rehearsed
+from rehearsal.cell.values import Values, ask
 from rehearsal.errors import Wrong
-from rehearsal.settings import KERNEL, load_settings
+from rehearsal.settings import load_settings
 
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
 """Variable with the notebook's name; JupyterLab sets JPY_SESSION_NAME."""
-_SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
-_SHORTEST_SECRET = 6
 VERB = "rehearsal_run"
 """The magic by which a person steers a run: `%rehearsal_run skip`; see Production.carry_out."""
 
@@ -40,9 +37,7 @@ class Production:
 
     Attributes:
         _state: a script that makes a new shell as the last one was after its last good cell.
-        _values: what the person gave for placeholders, by name.
-        _secret: the names of those that no record may hold.
-        _before: what was given before the person asked to change values.
+        _values: what the person gave for placeholders.
         _named: what each reference named at the end of the run that goes on.
         _current: the source of the cell that runs.
         _failed: the source of the cell that must run again, or be skipped, before another.
@@ -54,12 +49,10 @@ class Production:
         self._command = project.digest
         self._shell: Shell | None = None
         self._state = ""
-        self._values: dict[str, str] = {}
-        self._secret = set[str]()
-        self._before: dict[str, str] = {}
+        self._values = Values()
         self._named: dict[str, object] = {}
         self._current, self._failed = "", ""
-        self._rehearsed = frozenset(_rehearsed(self.folder))
+        self._rehearsed = frozenset(rehearsed(self.folder))
         self._record = Record.new(project.root / "runs", _notebook())
 
     @functools.cached_property
@@ -85,28 +78,18 @@ class Production:
 
     def value(self, placeholder: Placeholder) -> str:
         """Return the person's value, asked for once a run; a secret is not echoed."""
-        if placeholder.secret:
-            self._secret.add(placeholder.name)
-        if placeholder.name not in self._values:
-            ask: Callable[[str], str] = getpass.getpass if placeholder.secret else input
-            kept = self._before.get(placeholder.name, "")
-            shown = "kept" if placeholder.secret else kept
-            default = f" [{shown}, Enter keeps it]" if kept else ""
-            prompt = f"{placeholder.what}\n<{placeholder.name}>{default}: "
-            answer = _ask(ask, prompt) or kept
-            if not answer:
-                self._refuse(f"<{placeholder.name}> was left empty, so the cell did not run.")
-            self._values[placeholder.name] = answer
-        return self._values[placeholder.name]
+        try:
+            return self._values.get(placeholder)
+        except Wrong as error:
+            self._refuse(str(error))
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return passwords and tokens of the environment and of Docker's logins."""
-        named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
-        return {one for one in named | _stored() if len(one) >= _SHORTEST_SECRET}
+        return secrets_of_person()
 
     def answer(self, question: str, text: str, cell: ShellCell) -> str:
         """Return a reference that the person types to the guard; what else is asked, ask now."""
-        return text if text in cell.writes else _ask(input, f"{question} ")
+        return text if text in cell.writes else ask(input, f"{question} ")
 
     def after_cell(self, result: Any) -> None:
         """Record a cell of Python; let no other cell run until one that failed has run again."""
@@ -128,7 +111,7 @@ class Production:
         self._record.add(
             "cell",
             command=shown.hide(cell.script),
-            values={name: self._told(name, shown) for name in self._values},
+            values=self._values.told(shown),
             writes=list(cell.writes),
             before=self._digests(cell),
         )
@@ -201,11 +184,6 @@ class Production:
         self._record.add("refused", **what, why=why)
         raise Wrong(why)
 
-    def _told(self, name: str, shown: Shown) -> str:
-        """Return a value as a record may hold it; a short secret is hidden here alone."""
-        value = self._values[name]
-        return HIDDEN if name in self._secret or shown.hide(value) != value else value
-
     def _new_shell(self) -> Shell:
         """Return a shell like the last one."""
         shell = Shell(state=self._state)
@@ -219,8 +197,7 @@ class Production:
         self._failed = ""
 
     def _ask_again(self) -> None:
-        self._before |= self._values
-        self._values.clear()
+        self._values.ask_again()
         self._failed = ""
 
     def _continue(self, file: Path) -> None:
@@ -231,7 +208,7 @@ class Production:
         Record(file).hold()
         events = read_whole(file)
         self._record.add("continue", of=file.name)
-        self._values |= values_of(events)
+        self._values.take_over(values_of(events))
         self._named = named_by(events)
 
     def _compare(self) -> None:
@@ -254,7 +231,7 @@ class Production:
         if cell.writes and os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
             raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
         for reference in cell.writes:
-            typed = _ask(input, f"This cell writes {reference}. Type it in full to go on: ")
+            typed = ask(input, f"This cell writes {reference}. Type it in full to go on: ")
             if typed != reference:
                 # what was typed is not kept: it may be a token in the wrong place
                 raise Wrong(f"that is not {reference}: nothing was sent")
@@ -275,51 +252,6 @@ class Production:
             return dict(json.loads(said))
         except (TypeError, ValueError, Wrong) as error:
             return {"unknown": said.strip() or str(error)}
-
-
-def _ask(ask: Callable[[str], str], prompt: str) -> str:
-    """Return a person's answer; raise Wrong if nobody can be asked."""
-    from IPython.core.error import StdinNotImplementedError
-
-    try:
-        return ask(prompt).strip()
-    except (StdinNotImplementedError, EOFError):
-        why = "run it in JupyterLab or a terminal; nothing was sent"
-        raise Wrong(f"nobody is there to ask: {why}") from None
-    except KeyboardInterrupt:
-        raise Wrong("you stopped it: nothing was sent") from None
-
-
-def _rehearsed(folder: Path) -> Iterator[str]:
-    """Yield the sources of a folder's cells that a rehearsal ran well, and that are in the text."""
-    import jupytext
-
-    for path in runbooks(folder):
-        with contextlib.suppress(Exception):  # what cannot be read was not rehearsed
-            notebook = json.loads(path.with_suffix(".ipynb").read_text())
-            if notebook["metadata"]["kernelspec"]["name"] == KERNEL:
-                well = filter(_ran_well, notebook["cells"])
-                ran = {"".join(cell["source"]).strip() for cell in well}
-                yield from ran & {cell.source.strip() for cell in jupytext.read(path).cells}
-
-
-def _ran_well(cell: dict[str, Any]) -> bool:
-    """Whether a code cell ran, did not fail, and was not passed over for another image store."""
-    outputs = cell.get("outputs", ())
-    failed = any(output["output_type"] == "error" for output in outputs)
-    over = any("".join(output.get("text", "")).startswith(NOT_HERE) for output in outputs)
-    ran = cell["cell_type"] == "code" and cell["execution_count"] is not None
-    return ran and not failed and not over
-
-
-def _stored() -> set[str]:
-    """Return the passwords that Docker has stored in its configuration."""
-    found = set[str]()
-    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
-        for login in json.loads(file.read_text()).get("auths", {}).values():
-            found.add(base64.b64decode(login.get("auth", "")).decode().partition(":")[2])
-    return found
 
 
 def _notebook() -> str:

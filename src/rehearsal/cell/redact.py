@@ -2,10 +2,13 @@
 
 import base64
 import codecs
+import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 _GITHUB = r"\b(?:gh[pousr]_|github_pat_)\w{16,}"
@@ -15,6 +18,8 @@ _PREFIXES = {"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}
 _LINE_END = re.compile(r"[\r\n]")
 _LONG = 16
 _SHORTEST_FORM = 4
+_SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|(^|_)PAT($|_)|API_?KEY", re.IGNORECASE)
+_SHORTEST_SECRET = 6
 
 
 class Shown:
@@ -78,3 +83,19 @@ def forms(secret: str) -> set[str]:
         text = base64.b64encode(data).decode()
         found.add(text[(0, 2, 3)[offset] : len(text) - (0, 3, 2)[len(data) % 3]])
     return {form for form in found if len(form) >= _SHORTEST_FORM}
+
+
+def secrets_of_person() -> set[str]:
+    """Return the passwords and tokens of the environment and of Docker's logins."""
+    named = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
+    return {one for one in named | _stored() if len(one) >= _SHORTEST_SECRET}
+
+
+def _stored() -> set[str]:
+    """Return the passwords that Docker has stored in its configuration."""
+    found = set[str]()
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+        for login in json.loads(file.read_text()).get("auths", {}).values():
+            found.add(base64.b64decode(login.get("auth", "")).decode().partition(":")[2])
+    return found

@@ -1,0 +1,71 @@
+"""The values that a person gives for placeholders, in production."""
+
+import getpass
+from collections.abc import Callable, Mapping
+
+from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.record import HIDDEN
+from rehearsal.cell.redact import Shown
+from rehearsal.errors import Wrong
+
+
+class Values:
+    """What the person has given in this run.
+
+    Attributes:
+        _given: by the placeholder's name.
+        _before: the same, as it was before the person asked to change it.
+        _secret: the names of those that no record may hold.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+        self._secret = set[str]()
+
+    def get(self, placeholder: Placeholder) -> str:
+        """Return the person's value, asked for once; a secret is not echoed.
+
+        Raises Wrong if it is left empty, or nobody can be asked.
+        """
+        name = placeholder.name
+        if placeholder.secret:
+            self._secret.add(name)
+        if name not in self._given:
+            kept = self._before.get(name, "")
+            shown = "kept" if placeholder.secret else kept
+            default = f" [{shown}, Enter keeps it]" if kept else ""
+            way: Callable[[str], str] = getpass.getpass if placeholder.secret else input
+            answer = ask(way, f"{placeholder.what}\n<{name}>{default}: ") or kept
+            if not answer:
+                raise Wrong(f"<{name}> was left empty, so the cell did not run.")
+            self._given[name] = answer
+        return self._given[name]
+
+    def told(self, shown: Shown) -> dict[str, str]:
+        """Return all of them as a record may hold them; a short secret is hidden here alone."""
+        secret = {name for name, value in self._given.items() if shown.hide(value) != value}
+        hidden = dict.fromkeys(self._secret | secret, HIDDEN)
+        return {name: hidden.get(name, value) for name, value in self._given.items()}
+
+    def ask_again(self) -> None:
+        """Ask for each once more; Enter then keeps it."""
+        self._before |= self._given
+        self._given.clear()
+
+    def take_over(self, given: Mapping[str, str]) -> None:
+        """Take over those of another run."""
+        self._given |= given
+
+
+def ask(way: Callable[[str], str], prompt: str) -> str:
+    """Return a person's answer; raise Wrong if nobody can be asked."""
+    from IPython.core.error import StdinNotImplementedError
+
+    try:
+        return way(prompt).strip()
+    except (StdinNotImplementedError, EOFError):
+        why = "run it in JupyterLab or a terminal; nothing was sent"
+        raise Wrong(f"nobody is there to ask: {why}") from None
+    except KeyboardInterrupt:
+        raise Wrong("you stopped it: nothing was sent") from None
