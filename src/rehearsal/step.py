@@ -93,8 +93,11 @@ class _Walk:
             self.console.print(f"A rehearsal, in a sealed room: nothing leaves it. {values}")
         cells: Sequence[Cell] = runbook.text.cells
         gone = "" if self.production else " The room and all that was in it are gone: start again."
-        done = Counter[str]()
+        commands, done = [id(cell) for cell in cells if cell.kind == "code"], Counter[str]()
         for cell in self._go_on(cells, before) if before else cells:
+            if cell.kind == "code":
+                number = commands.index(id(cell)) + 1
+                self.console.print(f"Command {number} of {len(commands)}", style="bold")
             outcome = self._step(cell) if cell.kind == "code" else self._read(cell)
             if outcome in _ENDS:
                 self._steer("stop")

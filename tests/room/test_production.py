@@ -625,6 +625,8 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     )
     assert "g go on all the same" in shown
     assert "PRODUCTION: [Enter] run" in shown
+    assert f"Command {push + 2} of " in shown
+    assert "Command 1 of " not in shown
 
 
 def test_a_secret_of_three_letters_is_not_on_record(machine):
