@@ -33,7 +33,8 @@ KINDS = (*INDEXES, *IMAGES)
 ACCEPT = ", ".join(KINDS)
 """Every kind of manifest: with fewer, a registry answers 404 for tags that exist."""
 PLATFORM = ("os", "architecture", "variant")
-_PAGE = 10_000
+_PAGE = 100_000
+"""Tags asked for at once: for each page a registry reads the names of all tags again."""
 _MOST_PAGES = 1_000
 _LOOKED_AT_TOGETHER = 4
 
