@@ -302,6 +302,14 @@ def test_only_the_registrys_own_unknown_makes_a_tag_free(reply, played):
         assert client().state(IMAGE, "v1.0.0") == Free()
 
 
+def test_a_registry_that_lists_fewer_tags_at_once_is_asked_for_as_many_as_it_likes(played):
+    def answer(asked):
+        return errors(400, "PAGINATION_NUMBER_INVALID", "too many") if "n=" in asked.path else TAGS
+
+    with in_place_of(played, with_token(answer)):
+        assert client().tags(IMAGE) == ["v1.0.0"]
+
+
 def test_tags_in_pages_are_read_to_the_last(played):
     def script(asked):
         number = int(asked.path.partition("last=")[2].partition("&")[0] or 0)

@@ -160,9 +160,13 @@ class Registry:
 
     def tags(self, repository: str) -> list[str]:
         """Return all tags of a repository, unordered; none if there is no such repository."""
-        path, found = f"/v2/{repository}/tags/list?n={_PAGE}", dict[str, None]()
+        listed, found = f"/v2/{repository}/tags/list", dict[str, None]()
+        path = first = f"{listed}?n={_PAGE}"
         for _ in range(_MOST_PAGES):
             answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
+            if answer.status == 400 and path == first:  # Distribution 3.1, for n above 1,000
+                path = listed
+                continue
             if answer.is_absence:
                 return []
             if answer.status != 200:
