@@ -29,6 +29,7 @@ LAYERS = {
         "output",
         "audit",
         "cli",
+        "start",
     ),
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
@@ -37,7 +38,7 @@ BUDGETS = {
     "src/rehearsal/cell": 1921,
     "src/rehearsal/room": 1356,
     "src/rehearsal": 455,
-    "src/megalotron_images": 2268,
+    "src/megalotron_images": 2336,
     "src/megalotron_images/audit": 2735,
     "docs/hooks": 295,
     "docs/generate": 302,

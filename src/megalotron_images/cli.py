@@ -399,5 +399,6 @@ def _stop(number: int, frame: object) -> NoReturn:
 
 
 def _end(said: str, status: int) -> NoReturn:
-    print(f"megalotron-images: {said}", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    output.step(f"megalotron-images: {said}")
     sys.exit(status)

@@ -1,6 +1,7 @@
 """Waits: none without a limit, none in silence, and as few as possible one after the other."""
 
 import contextlib
+import io
 import itertools
 import math
 import os
@@ -35,7 +36,8 @@ def announced(what: str) -> Iterator[None]:
     def say() -> None:
         if what not in _said:
             _said.add(what)
-            print(f"waiting for {what}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(f"waiting for {what}", file=sys.stderr or io.StringIO(), flush=True)
 
     timer = threading.Timer(_SECONDS_IN_SILENCE, say)
     timer.daemon = True

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -213,6 +214,23 @@ def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
     assert "Start it" in done.stdout
 
 
+@pytest.mark.parametrize("scheme", ["ssh", "SSH", "tcp", "unix"])
+def test_the_password_in_an_engines_address_is_not_shown(scheme, cli):
+    address = f"{scheme}://me:planted-p@ss@127.0.0.1:9"
+    done = cli("publish", "backend", "v1.0.0", "--yes", env=os.environ | {"DOCKER_HOST": address})
+    assert done.returncode == 3
+    assert "://127.0.0.1:9" in done.stderr
+    assert "planted-p" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_configuration_that_cannot_be_used_is_not_said_to_be_the_engines_fault(cli, tmp_path):
+    (tmp_path / "config.json").write_text('{"auths": {"x": null}}')
+    done = cli("doctor", "backend", env=os.environ | {"DOCKER_CONFIG": str(tmp_path)})
+    assert "cannot be used (Invalid configuration for registry x)" in done.stdout
+    assert "Start it" not in done.stdout
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_help_with_an_example(verb, cli):
     done = cli(verb, "--help")
@@ -401,6 +419,32 @@ def test_a_table_fits_a_terminal_with_short_digests(arguments, registry):
 def test_a_terminal_without_utf_8_is_no_error(encoding, cli):
     done = cli("promote", "--help", env=os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"})
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("where", [">&-", ">/dev/full"])
+def test_what_is_said_beside_the_answer_may_be_lost(where, registry, make_image):
+    """A status is right, and the answer alone is on stdout, where stderr is closed or full."""
+    put_image(registry, IMAGE, "v1.0.0")
+    for command, status in {"digest nowhere": 1, "promote backend v1.0.0 --yes": 0}.items():
+        environment = {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
+        done = subprocess.run(
+            ["sh", "-c", f'"$0" {command} 2{where}', str(PROGRAM)],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, command
+        assert len(done.stdout.splitlines()) == (status == 0), done.stdout
+
+
+@pytest.mark.parametrize("milliseconds", [80, 120, 160, 200, 250])
+def test_ctrl_c_before_anything_is_asked_is_one_line(milliseconds):
+    with subprocess.Popen([PROGRAM, "doctor"], stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.communicate(timeout=10)[1]
+        assert process.returncode == 3
 
 
 @pytest.mark.parametrize("step", ["at the question", "while it pushes"])
