@@ -75,9 +75,9 @@ def dry_run(plan: "Plan", as_json: bool) -> None:
 def step(text: str) -> None:
     """Announce a step on stderr; what cannot be written there is no reason to stop."""
     try:
-        print(text, file=sys.stderr or io.StringIO(), flush=True)
+        print(text, file=sys.stderr, flush=True)
     except OSError:
-        sys.stderr = None  # what cannot be written would be tried again at the end
+        sys.stderr = io.StringIO()  # what cannot be written would be tried again at the end
 
 
 @contextlib.contextmanager

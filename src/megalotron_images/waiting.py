@@ -1,7 +1,6 @@
 """Waits: none without a limit, none in silence, and as few as possible one after the other."""
 
 import contextlib
-import io
 import itertools
 import math
 import os
@@ -37,7 +36,7 @@ def announced(what: str) -> Iterator[None]:
         if what not in _said:
             _said.add(what)
             with contextlib.suppress(OSError):
-                print(f"waiting for {what}", file=sys.stderr or io.StringIO(), flush=True)
+                print(f"waiting for {what}", file=sys.stderr, flush=True)
 
     timer = threading.Timer(_SECONDS_IN_SILENCE, say)
     timer.daemon = True

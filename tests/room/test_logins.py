@@ -189,10 +189,16 @@ def test_a_helper_that_hangs_is_waited_for_within_the_limit(run):
 
 def test_an_answer_that_cannot_be_written_is_no_answer(run, registry):
     put_image(registry, "megalotron/backend", "v1.0.0")
-    for target in ("/dev/full", "closed"):
-        command = f'"$0" digest {REFERENCE} ' + (">&-" if target == "closed" else f"> {target}")
+    for command, target in (
+        (f"digest {REFERENCE}", "> /dev/full"),
+        (f"digest {REFERENCE}", ">&-"),
+        ("--help", "> /dev/full"),
+    ):
         done = subprocess.run(
-            ["sh", "-c", command, str(PROGRAM)], capture_output=True, text=True, check=False
+            ["sh", "-c", f'"$0" {command} {target}', str(PROGRAM)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 3, (target, done.stderr)
         assert len(done.stderr.splitlines()) == 1
