@@ -29,6 +29,7 @@ LAYERS = {
         "output",
         "audit",
         "cli",
+        "start",
     ),
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
@@ -37,7 +38,7 @@ BUDGETS = {
     "src/rehearsal/cell": 1952,
     "src/rehearsal/room": 1356,
     "src/rehearsal": 458,
-    "src/megalotron_images": 2272,
+    "src/megalotron_images": 2342,
     "src/megalotron_images/audit": 2735,
     "docs/hooks": 295,
     "docs/generate": 302,

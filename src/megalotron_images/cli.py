@@ -3,6 +3,7 @@
 Answers go to stdout, all else to stderr.
 """
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -382,6 +383,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _stop)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="replace")  # not every terminal writes UTF-8
+    sys.stderr = sys.stderr or io.StringIO()  # else what belongs there is printed on stdout
     try:
         app()
     except ImageError as error:
@@ -400,5 +402,7 @@ def _stop(number: int, frame: object) -> NoReturn:
 
 
 def _end(said: str, status: int) -> NoReturn:
-    print(f"megalotron-images: {said}", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = None  # what could not be written would be tried again at the end
+    output.step(f"megalotron-images: {said}")
     sys.exit(status)

@@ -6,6 +6,7 @@ The SDK's push returns text and never raises, so its lines are read here.
 import contextlib
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import PLATFORM, platform_in
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
+from megalotron_images.registry.transport import without
 from megalotron_images.waiting import announced, seconds
 
 Progress = Callable[[str, int, int], None]
@@ -84,7 +86,7 @@ class Engine:
         engine's remarks. Raises EngineFailed, with the registry's words.
         """
         login = (
-            {"username": credentials.username, "password": credentials.password}
+            {"username": credentials.username, credentials.kind: credentials.password}
             if credentials
             else None
         )
@@ -96,6 +98,9 @@ class Engine:
                     repository, tag, stream=True, decode=True, auth_config=login
                 )
                 _follow(stream, progress, say)
+            except EngineFailed as error:
+                secrets = credentials.secrets if credentials else ()
+                raise type(error)(without(secrets, str(error))) from None
             finally:
                 self._forget(image, f"{repository}:{tag}")
 
@@ -128,11 +133,16 @@ def _client() -> docker.DockerClient:
 
 
 def _check_address(address: str) -> None:
-    if address.startswith("ssh:"):
+    if address.lower().startswith("ssh:"):
         raise EngineFailed(
-            f"The engine at {address} is reached by ssh, which this cannot. Run it where the"
-            " engine is."
+            f"The engine at {_without_user(address)} is reached by ssh, which this cannot. Run it"
+            " where the engine is."
         )
+
+
+def _without_user(text: str) -> str:
+    """Return an address, or a text with one, without the name and password in it."""
+    return re.sub(r"//\S*@", "//", text)
 
 
 def _lower(found: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +155,8 @@ def _follow(
     """Read a push to its end; raise EngineFailed for an error."""
     for line in stream:
         if "error" in line or "errorDetail" in line:
-            raise _push_failed(str(line.get("errorDetail", {}).get("message") or line.get("error")))
+            said = line.get("errorDetail", {}).get("message") or line.get("error")
+            raise _push_failed(str(said or "the engine does not say why"))
         if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
             pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
             say(
@@ -177,7 +188,7 @@ def _failures() -> Iterator[None]:
         inner: BaseException = error
         while (deeper := inner.__cause__ or inner.__context__) is not None:
             inner = deeper
-        raise EngineFailed(_unreachable(inner)) from None
+        raise EngineFailed(_without_user(" ".join(_unreachable(inner).split()))) from None
 
 
 def _unreachable(error: BaseException) -> str:
@@ -188,4 +199,6 @@ def _unreachable(error: BaseException) -> str:
         return f"You may not talk to the Docker engine at {where} ({said}). {step}"
     if "timed out" in said:
         return f"The Docker engine at {where} does not answer in time. Look at it: docker version"
+    if getattr(error, "errno", None) is None:
+        return f"The Docker engine at {where} cannot be used ({said}). Look at it: docker version"
     return f"No Docker engine answers at {where} ({said}). Start it, and try: docker version"

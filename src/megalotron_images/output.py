@@ -1,6 +1,7 @@
 """How answers look: text or JSON on stdout; progress on stderr."""
 
 import contextlib
+import io
 import json
 import re
 import sys
@@ -72,8 +73,11 @@ def dry_run(plan: "Plan", as_json: bool) -> None:
 
 
 def step(text: str) -> None:
-    """Announce a step on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Announce a step on stderr; what cannot be written there is no reason to stop."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = io.StringIO()  # what cannot be written would be tried again at the end
 
 
 @contextlib.contextmanager

@@ -35,7 +35,8 @@ def announced(what: str) -> Iterator[None]:
     def say() -> None:
         if what not in _said:
             _said.add(what)
-            print(f"waiting for {what}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(f"waiting for {what}", file=sys.stderr, flush=True)
 
     timer = threading.Timer(_SECONDS_IN_SILENCE, say)
     timer.daemon = True

@@ -26,6 +26,18 @@ IMAGE = "megalotron/backend"
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
 VERBS = ("check", "status", "digest", "next", "publish", "promote", "tags-for", "doctor", "audit")
 
+STOPPED_WHILE_IT_LOADS = """
+import os, signal, sys
+from megalotron_images import start
+
+class Stops:
+    def find_spec(self, name, *rest):
+        if name == "requests":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Stops())
+start.main()
+"""
 HISTORY = [("v1.9.0", "2025-01-14"), ("v1.10.0", "2025-02-25")]
 
 
@@ -223,6 +235,23 @@ def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
     assert "Start it" in done.stdout
 
 
+@pytest.mark.parametrize("scheme", ["ssh", "SSH", "tcp", "unix"])
+def test_the_password_in_an_engines_address_is_not_shown(scheme, cli):
+    address = f"{scheme}://me:planted-p@ss@127.0.0.1:9"
+    done = cli("publish", "backend", "v1.0.0", "--yes", env=os.environ | {"DOCKER_HOST": address})
+    assert done.returncode == 3
+    assert "://127.0.0.1:9" in done.stderr
+    assert "planted-p" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_configuration_that_cannot_be_used_is_not_said_to_be_the_engines_fault(cli, tmp_path):
+    (tmp_path / "config.json").write_text('{"auths": {"x": null}}')
+    done = cli("doctor", "backend", env=os.environ | {"DOCKER_CONFIG": str(tmp_path)})
+    assert "cannot be used (Invalid configuration for registry x)" in done.stdout
+    assert "Start it" not in done.stdout
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_help_with_an_example(verb, cli):
     done = cli(verb, "--help")
@@ -412,6 +441,32 @@ def test_a_table_fits_a_terminal_with_short_digests(arguments, registry):
 def test_a_terminal_without_utf_8_is_no_error(encoding, cli):
     done = cli("promote", "--help", env=os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"})
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("where", [">&-", ">/dev/full"])
+def test_what_is_said_beside_the_answer_may_be_lost(where, registry, make_image):
+    """A status is right, and the answer alone is on stdout, where stderr is closed or full."""
+    put_image(registry, IMAGE, "v1.0.0")
+    commands = {"digest nowhere": 1, "nowhere": 2, "promote backend v1.0.0 --yes": 0}
+    for command, status in commands.items():
+        environment = {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
+        done = subprocess.run(
+            ["sh", "-c", f'"$0" {command} 2{where}', str(PROGRAM)],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status or (where, status) == (">/dev/full", 2), command
+        assert len(done.stdout.splitlines()) == (status == 0), done.stdout
+
+
+def test_ctrl_c_while_the_command_is_loaded_is_one_line():
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_WHILE_IT_LOADS], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "megalotron-images: Stopped: nothing was written.\n"
+    assert done.returncode == 3
 
 
 @pytest.mark.parametrize("step", ["at the question", "while it pushes"])

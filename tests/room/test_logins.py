@@ -65,6 +65,25 @@ LOGINS = {
     ),
     "stored": ({"auths": {"ghcr.io": {"auth": ENCODED}}}, (), {}),
     "stored by address": ({"auths": {"https://ghcr.io/v2/": {"auth": ENCODED}}}, (), {}),
+    "stored by name and by address": (
+        {"auths": {"https://ghcr.io/v1/": {"auth": "eDp5"}, "ghcr.io": {"auth": ENCODED}}},
+        (),
+        {},
+    ),
+    "beside what is no address": (
+        {"auths": {"https://[": {"auth": ENCODED}, "ghcr.io": {"auth": ENCODED}}},
+        (),
+        {},
+    ),
+    "stored, as no helper is for the host": (
+        {
+            "credHelpers": {"ghcr.io": ""},
+            "credsStore": "bad",
+            "auths": {"ghcr.io": {"auth": ENCODED}},
+        },
+        {"bad": "exit 1"},
+        {},
+    ),
     "helper that knows none, then stored": (
         {"credsStore": "empty", "auths": {"ghcr.io": {"auth": ENCODED}}},
         {"empty": "echo credentials not found in native keychain; exit 1"},
@@ -109,7 +128,35 @@ def test_an_identity_token_is_exchanged(store, run, played):
     assert bodies == ["POST"]
 
 
+@pytest.mark.parametrize(
+    "config", ["", "\n", {"auths": {"https://ghcr.io:5000": {"auth": ENCODED}}}]
+)
+def test_what_is_nobodys_login_here_makes_an_anonymous_reader(config, run, registry):
+    assert "You are not logged in to ghcr.io" in run("doctor", "backend", config=config).stdout
+
+
+def test_a_registry_token_is_sent_as_it_is(run, played):
+    def script(request):
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return challenge()
+        return errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+
+    config = {"auths": {"ghcr.io": {"registrytoken": TOKEN}}}
+    with in_place_of(played, script) as asked:
+        done = run("digest", REFERENCE, config=config)
+    assert (done.returncode, done.stdout) == (0, "nothing\n"), done.stderr
+    assert not [one for one in asked if one.path.startswith("/token")]
+
+
 BROKEN = {
+    "deep": ("[" * 100_000, (), "config.json is no JSON"),
+    "helper's name in two lines": ({"credsStore": "a\nb"}, (), "cannot be run"),
+    "helper's name with a zero": ({"credsStore": "a\0b"}, (), "cannot be run"),
+    "helper without a secret": (
+        {"credsStore": "bad"},
+        {"bad": """echo '{"Username": "octocat", "Secret": null}'"""},
+        "gives no login",
+    ),
     "missing helper": ({"credsStore": "absent"}, (), "docker-credential-absent"),
     "failing helper": (
         {"credsStore": "bad"},
@@ -142,10 +189,16 @@ def test_a_helper_that_hangs_is_waited_for_within_the_limit(run):
 
 def test_an_answer_that_cannot_be_written_is_no_answer(run, registry):
     put_image(registry, "megalotron/backend", "v1.0.0")
-    for target in ("/dev/full", "closed"):
-        command = f'"$0" digest {REFERENCE} ' + (">&-" if target == "closed" else f"> {target}")
+    for command, target in (
+        (f"digest {REFERENCE}", "> /dev/full"),
+        (f"digest {REFERENCE}", ">&-"),
+        ("--help", "> /dev/full"),
+    ):
         done = subprocess.run(
-            ["sh", "-c", command, str(PROGRAM)], capture_output=True, text=True, check=False
+            ["sh", "-c", f'"$0" {command} {target}', str(PROGRAM)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 3, (target, done.stderr)
         assert len(done.stderr.splitlines()) == 1
@@ -159,19 +212,55 @@ def test_a_proxy_that_refuses_is_named_without_its_password(run):
     assert "proxy-secret" not in done.stderr
 
 
-def test_a_socks_proxy_is_said_not_to_be_supported(run):
-    done = run("digest", REFERENCE, HTTPS_PROXY="socks5://127.0.0.1:9")
+@pytest.mark.parametrize("proxy", ["127.0.0.1:9", "somebody:proxy-secret@127.0.0.1:9"])
+def test_a_proxy_without_a_scheme_is_one_of_http(proxy, run):
+    done = run("digest", REFERENCE, HTTPS_PROXY=proxy, MEGALOTRON_IMAGES_SECONDS="3")
+    assert "Connection refused, through the proxy 127.0.0.1:9" in done.stderr
+    assert "proxy-secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://a:proxy-secret#@127.0.0.1:9", "http://127.0.0.1:x", "ftp://127.0.0.1:9"]
+)
+def test_an_address_that_is_no_proxys_is_said_with_its_variable(proxy, run):
+    done = run("digest", REFERENCE, HTTPS_PROXY=proxy, MEGALOTRON_IMAGES_SECONDS="3")
+    assert done.returncode == 3
+    assert "HTTPS_PROXY" in done.stderr
+    assert "proxy-secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "no", ["ghcr.io:443,ghcr.io:8443", "localhost,*", "*.io", "x.example, .io", "GHCR.IO"]
+)
+def test_no_proxy_is_read_as_docker_reads_it(no, run, registry):
+    done = run("digest", REFERENCE, HTTPS_PROXY="http://127.0.0.1:9", NO_PROXY=no)
+    assert (done.returncode, done.stdout) == (0, "nothing\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_are_not_there_are_said_with_their_variable(name, run):
+    none = {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", "MEGALOTRON_IMAGES_SECONDS": "3"}
+    done = run("digest", REFERENCE, **(none | {name: "/nowhere.pem"}))
+    assert done.returncode == 3
+    assert f"set {name} to" in done.stderr
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "SOCKS5h"])
+def test_a_socks_proxy_is_said_not_to_be_supported(scheme, run):
+    done = run("digest", REFERENCE, HTTPS_PROXY=f"{scheme}://127.0.0.1:9")
     assert done.returncode == 3
     assert "SOCKS proxies are not supported" in done.stderr
 
 
-def test_a_refusal_that_repeats_the_token_is_shown_without_it(run, played):
+@pytest.mark.parametrize("written", [TOKEN, "".join(f"\\u{ord(one):04x}" for one in TOKEN)])
+def test_a_refusal_that_repeats_the_token_is_shown_without_it(written, run, played):
     def script(request):
         if request.path.startswith("/token"):
             return as_json(200, {"token": "practice"})
         if "Bearer" not in request.headers.get("Authorization", ""):
             return challenge()
-        return errors(403, "DENIED", f"{TOKEN} may not")
+        body = f'{{"errors": [{{"code": "DENIED", "message": "{written} may not"}}]}}'
+        return Reply(403, body.encode())
 
     config = {"auths": {"ghcr.io": {"auth": ENCODED}}}
     with in_place_of(played, script):

@@ -150,6 +150,16 @@ FAULTS = {
         ),
         "does not end",
     ),
+    "pages that go round": (
+        with_token(
+            lambda asked: (
+                Reply(200, b'{"tags": []}', {"Link": f"<{asked.path}>; rel=next"})
+                if "tags" in asked.path
+                else Reply(200, MANIFEST, SAYS)
+            )
+        ),
+        "does not end",
+    ),
     "no JSON": (with_token(lambda asked: Reply(200, b"<html>")), "no list of tags"),
     "token that is none": (
         lambda asked: Reply(200, b"{}") if "token" in asked.path else challenge(),
@@ -308,6 +318,98 @@ def test_a_registry_that_lists_fewer_tags_at_once_is_asked_for_as_many_as_it_lik
 
     with in_place_of(played, with_token(answer)):
         assert client().tags(IMAGE) == ["v1.0.0"]
+
+
+@pytest.mark.parametrize("tags", [{}, "v1.0.0", False, [{"name": "v1.0.0"}], [None]])
+def test_what_is_no_list_of_tags_is_never_an_empty_one(tags, played):
+    reply = Reply(200, json.dumps({"tags": tags}).encode())
+    with (
+        in_place_of(played, with_token(lambda asked: reply)),
+        pytest.raises(RegistryFailed, match="no list of tags"),
+    ):
+        client().tags(IMAGE)
+
+
+def test_a_page_without_tags_is_not_the_last(played):
+    pages = [b'{"tags": ["v1.0.0"]}', b'{"tags": null}', b'{"tags": []}', b'{"tags": ["v2.0.0"]}']
+
+    def script(asked):
+        number = int(asked.path.partition("last=")[2] or 0)
+        link = {"Link": f"<list?last={number + 1}>; rel=next"} if number < 3 else {}
+        return Reply(200, pages[number], link)
+
+    with in_place_of(played, with_token(script)):
+        assert client().tags(IMAGE) == ["v1.0.0", "v2.0.0"]
+
+
+REALMS = {
+    "https://ghcr.io/token?account=x": "account=x&scope=",
+    "HTTPS://GHCR.IO/token": "/token?scope=",
+}
+
+
+@pytest.mark.parametrize("realm", REALMS)
+def test_a_token_is_asked_for_where_the_registry_says(realm, played):
+    def script(asked):
+        if asked.path.startswith("/token"):
+            return Reply(200, b'{"token": "practice"}')
+        says = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+        return UNKNOWN if "Authorization" in asked.headers else Reply(401, b"", says)
+
+    with in_place_of(played, script) as asked:
+        assert client().state(IMAGE, "v1.0.0") == Free()
+    (token,) = [one.path for one in asked if one.path.startswith("/token")]
+    assert REALMS[realm] in token
+    assert "service" not in token
+
+
+@pytest.mark.parametrize(
+    "place", ["https://ghcr.io:443/v2/m", "HTTPS://GHCR.IO/v2/m", "m", "//ghcr.io/m"]
+)
+def test_a_redirect_to_the_same_host_keeps_the_login(place, played):
+    def script(asked):
+        if asked.path.endswith("/m"):
+            return Reply(200, MANIFEST, SAYS)
+        return Reply(307, b"", {"Location": place})
+
+    with in_place_of(played, with_token(script)):
+        assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_write_is_redirected_with_its_body_on_the_same_host_alone(status, played, registry):
+    manifest, there = put_image(registry, IMAGE, "v1.0.0"), "/moved"
+
+    def script(asked):
+        return Reply(201 if "moved" in asked.path else status, b"", {"Location": there})
+
+    with in_place_of(played, with_token(script)) as asked:
+        client().put(IMAGE, "main", manifest)
+        assert [one.path for one in written(asked)][1:] == ["/moved"]
+        there = "https://blobs.example/moved"
+        with pytest.raises(RegistryFailed, match="another host"):
+            client().put(IMAGE, "main", manifest)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<" * 200_000, b"<script>" * 50_000, b"[" * 100_000, b"\x1b[31mred"]
+)
+def test_a_page_that_cannot_be_quoted_costs_no_time(body, played):
+    with in_place_of(played, with_token(lambda asked: Reply(404, body))):
+        begin = time.monotonic()
+        assert "status 404" in client().state(IMAGE, "v1.0.0").reason
+        assert time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "DENIED"), (401, "UNAUTHORIZED")])
+def test_a_registrys_words_are_one_short_line_without_control_characters(status, code, played):
+    says = {"WWW-Authenticate": 'Bearer realm="https://ghcr.io/token"'}
+    refusal = errors(status, code, "a\nb\x1b[31mc" + "d " * 50_000, **says)
+    with in_place_of(played, with_token(lambda asked: refusal)):
+        reason = client().state(IMAGE, "v1.0.0").reason
+    assert reason.isprintable()
+    assert "a b [31mc" in reason
+    assert len(reason) < 1000
 
 
 def test_tags_in_pages_are_read_to_the_last(played):

@@ -10,7 +10,7 @@ from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
 from megalotron_images.errors import EngineFailed, NotThere
 from megalotron_images.plan import Overrides
-from megalotron_images.registry.client import Manifest, Taken
+from megalotron_images.registry.client import Manifest, Taken, platform_name
 from rehearsal.room.engine import CONTAINERD, read_engine
 from rehearsal.room.paths import ENGINE
 
@@ -101,6 +101,16 @@ def test_a_tag_that_takes_a_moment_to_be_readable_is_waited_for(registry, cli, b
     written = release.publish(plan, image, registry, push, say=print, settle=0)
     assert registry.state(IMAGE, "v1.0.0") == Taken(written.digest)
     assert len(pushes) == 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "variants"),
+    [("arm", ("", "v7")), ("arm64", ("", "v8")), ("amd64", ("", "v1"))],
+)
+def test_variants_that_containerd_takes_for_one_are_one(architecture, variants):
+    names = {platform_name("linux", architecture, variant) for variant in variants}
+    assert len(names) == 1
+    assert platform_name("linux", architecture, "v6") not in names
 
 
 def test_platforms_are_read_from_an_index_in_an_index_and_beside_attestations(registry):

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from megalotron_images.convention import DIGEST, REGISTRY, Release
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.registry.grammar import media_type, next_link
+from megalotron_images.registry.grammar import media_type, next_link, parsed
 from megalotron_images.registry.transport import Answer, Transport
 from megalotron_images.waiting import seconds, together
 
@@ -33,9 +33,10 @@ KINDS = (*INDEXES, *IMAGES)
 ACCEPT = ", ".join(KINDS)
 """Every kind of manifest: with fewer, a registry answers 404 for tags that exist."""
 PLATFORM = ("os", "architecture", "variant")
+_SAME_VARIANT = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
 _PAGE = 100_000
 """Tags asked for at once: for each page a registry reads the names of all tags again."""
-_MOST_PAGES = 1_000
+_MOST_PAGES, _MOST_EMPTY_PAGES = 1_000, 10
 _LOOKED_AT_TOGETHER = 4
 
 
@@ -99,9 +100,9 @@ class Manifest:
 
 
 def platform_name(system: str, architecture: str, variant: str = "") -> str:
-    """Return a platform as docker writes it; arm64's variant v8 is its only one, and left out."""
-    plain = (architecture, variant) == ("arm64", "v8") or not variant
-    return f"{system}/{architecture}" if plain else f"{system}/{architecture}/{variant}"
+    """Return a platform as docker writes it, with what containerd takes for the same variant."""
+    variant = _SAME_VARIANT.get((architecture, variant), variant)
+    return "/".join(filter(None, (system, architecture, variant)))
 
 
 def platform_in(said: object) -> Iterator[str]:
@@ -160,7 +161,7 @@ class Registry:
 
     def tags(self, repository: str) -> list[str]:
         """Return all tags of a repository, unordered; none if there is no such repository."""
-        listed, found = f"/v2/{repository}/tags/list", dict[str, None]()
+        listed, found, empty = f"/v2/{repository}/tags/list", dict[str, None](), 0
         path = first = f"{listed}?n={_PAGE}"
         for _ in range(_MOST_PAGES):
             answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
@@ -171,15 +172,15 @@ class Registry:
                 return []
             if answer.status != 200:
                 raise answer.failure()
-            page, before = _tags(answer), len(found)
-            found.update(dict.fromkeys(page))
-            following = _next_page(answer)
+            before = len(found)
+            found.update(dict.fromkeys(_tags(answer)))
+            empty = empty + 1 if len(found) == before else 0
+            following = _next_page(answer, path)
             if following is None:
                 return list(found)
-            if len(found) == before:
+            if empty == _MOST_EMPTY_PAGES:
                 break
-            place = urlsplit(urljoin(f"https://x{path}", following))
-            path = f"{place.path}?{place.query}"
+            path = following
         raise RegistryFailed(
             f"{answer.question}: the list of tags does not end. Nothing was read from it."
         )
@@ -246,8 +247,10 @@ class Registry:
         """
         if manifest.parts:
             manifest = self.manifest(repository, manifest.parts[0]["digest"])
-        labels = (self._config(repository, manifest).get("config") or {}).get("Labels") or {}
-        return str(labels.get("org.opencontainers.image.revision", ""))
+        with contextlib.suppress(LookupError, TypeError):
+            labels = self._config(repository, manifest)["config"]["Labels"]
+            return str(labels["org.opencontainers.image.revision"])
+        return ""
 
     def check_push(self, repository: str) -> None:
         """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
@@ -268,7 +271,7 @@ class Registry:
     def json_blob(self, repository: str, digest: str) -> dict[str, Any]:
         """Return a blob that is a JSON object; empty for any other."""
         with contextlib.suppress(ValueError):
-            found = json.loads(self._blob(repository, digest))
+            found = parsed(self._blob(repository, digest))
             return found if isinstance(found, dict) else {}
         return {}
 
@@ -306,12 +309,12 @@ def _manifest(answer: Answer) -> Manifest:
             f"{answer.question}: says the digest {said}, and sends {digest}. Trust none of it."
         )
     try:
-        document = json.loads(answer.body)
+        document = parsed(answer.body)
         kind = _kind(document, answer.headers.get("Content-Type", ""))
         parts = document["manifests"] if kind in INDEXES else [document["config"]]
         if not all(DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise RegistryFailed(
             f"{answer.question}: the answer is no manifest. Run it again later."
         ) from None
@@ -326,9 +329,12 @@ def _kind(document: dict[str, Any], header: str) -> str:
     return INDEXES[0] if "manifests" in document else IMAGES[0]
 
 
-def _next_page(answer: Answer) -> str | None:
+def _next_page(answer: Answer, path: str) -> str | None:
+    """Return the path and query of the page after the one at `path`: its host does not count."""
     try:
-        return next_link(answer.headers.get("Link", ""))
+        following = next_link(answer.headers.get("Link", ""))
+        place = urlsplit(urljoin(f"https://x{path}", following or ""))
+        return f"{place.path}?{place.query}" if following else None
     except ValueError:
         raise RegistryFailed(
             f"{answer.question}: the list of tags goes on in a way that is not understood. Nothing"
@@ -337,9 +343,9 @@ def _next_page(answer: Answer) -> str | None:
 
 
 def _tags(answer: Answer) -> list[str]:
-    try:
-        return [str(tag) for tag in json.loads(answer.body)["tags"] or ()]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise RegistryFailed(
-            f"{answer.question}: the answer is no list of tags. Run it again later."
-        ) from None
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        tags = parsed(answer.body)["tags"]
+        tags = [] if tags is None else tags
+        if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+            return tags
+    raise RegistryFailed(f"{answer.question}: the answer is no list of tags. Run it again later.")

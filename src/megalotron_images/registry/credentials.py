@@ -5,22 +5,21 @@ a helper for the host, a helper for all hosts, a stored login.
 """
 
 import base64
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from megalotron_images.errors import CannotTell
+from megalotron_images.registry.grammar import parsed
 from megalotron_images.waiting import announced, seconds
 
 USERNAME, TOKEN = "REGISTRY_USERNAME", "REGISTRY_TOKEN"
 VARIABLES = f"{USERNAME} and {TOKEN}"
 AUTH_CONFIG = "DOCKER_AUTH_CONFIG"
-_IDENTITY = "<token>"
-"""In place of a user name: the password is an identity token."""
+_TOKENS = {"<token>": "identitytoken", "<registry token>": "registrytoken"}
+"""What stands for a user name where the password is a token, and Docker's key for that."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,25 @@ class Credentials:
     @property
     def name(self) -> str:
         """Who this is, for people."""
-        return "an identity token" if self.is_identity_token else self.username
+        return self.username if self.kind == "password" else f"your {self.kind}"
 
     @property
-    def is_identity_token(self) -> bool:
-        """Whether the password is to be exchanged for the registry's tokens."""
-        return self.username == _IDENTITY
+    def kind(self) -> str:
+        """Docker's key for the password.
+
+        An identitytoken is exchanged for the registry's tokens; a registrytoken is one.
+        """
+        return _TOKENS.get(self.username, "password")
+
+    @property
+    def encoded(self) -> str:
+        """User name and password as HTTP's Basic has them."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    @property
+    def secrets(self) -> tuple[str, str]:
+        """What no message may show."""
+        return self.password, self.encoded
 
 
 def find_credentials(host: str) -> Credentials | None:
@@ -62,24 +74,24 @@ def _from_file(host: str) -> Credentials | None:
     folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
     file = folder / "config.json"
     try:
-        config = _parsed(file.read_text(), str(file))
+        config = _parsed(file.read_text("utf-8").strip() or "{}", str(file))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise CannotTell(f"Docker's configuration {file} cannot be read: {why}.") from None
-    helpers = config.get("credHelpers") or {}
-    helper = helpers.get(host) if isinstance(helpers, dict) else None
-    name = helper or config.get("credsStore")
+    helpers = config.get("credHelpers")
+    own = helpers.get(host) if isinstance(helpers, dict) else None
+    name = config.get("credsStore") if own is None else own  # an empty name: no helper
     found = _from_helper(str(name), host) if name else None
     return found or _stored(config, host, f"Docker's login ({file})")
 
 
 def _parsed(text: str, source: str) -> dict[str, Any]:
     try:
-        config = json.loads(text)
+        config = parsed(text)
     except ValueError as error:
-        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "it"
+        where = f"line {getattr(error, 'lineno', 1)}"  # not its words: they may hold the secret
         raise CannotTell(f"{source} is no JSON ({where}): mend it, or log in again.") from None
     if not isinstance(config, dict):
         raise CannotTell(f"{source} is no table of logins: mend it, or log in again.")
@@ -87,13 +99,19 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
 
 
 def _stored(config: Mapping[str, Any], host: str, source: str) -> Credentials | None:
-    """Return a login that a configuration holds itself: its keys are hosts or addresses."""
+    """Return a login that a configuration holds itself: its keys are hosts or addresses.
+
+    The host itself comes first; with another port it is another registry.
+    """
     logins = config.get("auths")
-    for key, login in logins.items() if isinstance(logins, dict) else ():
-        if (urlsplit(key).hostname or key.partition("/")[0]) != host or not isinstance(login, dict):
+    logins = logins if isinstance(logins, dict) else {}
+    for key in sorted(logins, key=lambda key: key != host):
+        login, place = logins[key], key.removeprefix("https://").removeprefix("http://")
+        if place.partition("/")[0] != host or not isinstance(login, dict):
             continue
-        if token := login.get("identitytoken"):
-            return Credentials(_IDENTITY, str(token), source)
+        for marker, kind in _TOKENS.items():
+            if token := login.get(kind):
+                return Credentials(marker, str(token), source)
         username, password = login.get("username"), login.get("password")
         if encoded := login.get("auth"):
             username, password = _decoded(str(encoded), source)
@@ -123,7 +141,7 @@ def _from_helper(name: str, host: str) -> Credentials | None:
                 [program, "get"],
                 input=host,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=seconds(),
                 check=False,
@@ -133,16 +151,18 @@ def _from_helper(name: str, host: str) -> Credentials | None:
             f"{program} does not answer: it may wait for you to unlock its store. Unlock it, or set"
             f" {VARIABLES}."
         ) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CannotTell(
-            f"Docker's configuration names the helper {program}, which cannot be run"
-            f" ({error.strerror}). Install it, or set {VARIABLES}."
+            f"Docker's configuration names the helper {program!r}, which cannot be run"
+            f" ({getattr(error, 'strerror', None) or error}). Install it, or set {VARIABLES}."
         ) from None
     if "credentials not found" in done.stdout.lower():
         return None
     try:
-        found = json.loads(done.stdout if done.returncode == 0 else "")
-        username, password = str(found["Username"]), str(found["Secret"])
+        found = parsed(done.stdout if done.returncode == 0 else "")
+        username, password = found["Username"], found["Secret"]
+        if not (isinstance(username, str) and isinstance(password, str)):
+            raise TypeError
     except (ValueError, LookupError, TypeError):
         # not its words: they may hold the secret
         raise CannotTell(

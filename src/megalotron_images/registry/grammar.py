@@ -1,18 +1,21 @@
-"""The grammar of HTTP headers that registries send, read by libraries where there are good ones.
+"""The grammar of what registries send, read by libraries where there are good ones.
 
 Sources: RFC 8288 (Link), RFC 9110 (challenges, media types, dates).
 """
 
+import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from email.message import Message
-from email.utils import parsedate_to_datetime
+from email.utils import collapse_rfc2231_value, parsedate_to_datetime
+from typing import Any
 from urllib.request import parse_http_list, parse_keqv_list
 
-from requests.utils import parse_header_links
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:\s+(?=\S)|\s*$)(?!\s*=)")
+_LINK = re.compile(r'<([^>]*)>((?:[^",<]|"(?:\\.|[^"\\])*")*)')
+"""An address, and its parameters up to a comma outside of quotes."""
+_SCHEME = re.compile(r"([\w!#$%&'*+.^`|~-]+)(?:\s+(?=\S)|\s*$)(?!\s*=)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _UNITS |= {"h": 3600.0}
@@ -23,15 +26,17 @@ def next_link(header: str) -> str | None:
 
     Raises ValueError for a header that says nothing understood.
     """
-    if not header.strip():
-        return None
-    links = [
-        {key.lower(): value for key, value in one.items()} for one in parse_header_links(header)
-    ]
-    if not all(link.get("url") and link.get("rel") for link in links):
+    links = [(address, _relations(parameters)) for address, parameters in _LINK.findall(header)]
+    if _LINK.sub("", header).strip(" \t,") or not all(one and two for one, two in links):
         raise ValueError(header)
-    following = [link["url"] for link in links if "next" in link["rel"].lower().split()]
-    return following[0] if following else None
+    return next((address for address, relations in links if "next" in relations), None)
+
+
+def _relations(parameters: str) -> list[str]:
+    message = Message()
+    message["Link"] = f"link{parameters}"
+    said = collapse_rfc2231_value(message.get_param("rel", "", header="Link"))
+    return said.strip("'").lower().split()
 
 
 def challenges(header: str) -> dict[str, dict[str, str]]:
@@ -61,6 +66,14 @@ def _parameters(items: list[str]) -> dict[str, str]:
     return parse_keqv_list([f"{name}={value}" for name, value in pairs if value])
 
 
+def parsed(text: str | bytes) -> Any:
+    """Return what JSON says; raise ValueError for what is none, or is too deep to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+
+
 def media_type(header: str) -> str:
     """Return the media type of a `Content-Type`, in lower case and without parameters."""
     message = Message()
@@ -77,8 +90,9 @@ def seconds_to_wait(header: str, said: str) -> float:
     if header.isascii() and header.isdigit():
         return float(header)
     try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, TypeError):
+        date = parsedate_to_datetime(header)  # one without a zone is in GMT (RFC 9110, 5.6.7)
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         _, found, rest = said.lower().partition("retry-after:")
         span = rest.strip().partition(",")[0] if found else ""
         return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(span))

@@ -4,15 +4,13 @@ No secret gets into a message. Sources: OCI distribution specification 1.1; Dist
 authentication specification; GHCR's own messages.
 """
 
-import base64
 import contextlib
-import json
 import os
 import re
 import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -22,7 +20,7 @@ import truststore
 
 from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.registry.credentials import VARIABLES, Credentials
-from megalotron_images.registry.grammar import challenges, seconds_to_wait
+from megalotron_images.registry.grammar import challenges, parsed, seconds_to_wait
 from megalotron_images.waiting import SECONDS, announced, beside
 
 _NOT_THERE = ("manifest unknown", "name unknown")
@@ -37,22 +35,32 @@ _TOO_MANY = 429
 _TRIES = 6
 _FIRST_WAIT = 0.1
 _REDIRECTS = (301, 302, 303, 307, 308)
+_SAME_METHOD = (307, 308)
 _SHORTEST_LIFE = 60
 _SHORTEST_SECRET = 6
-_MARKUP = re.compile(r"<(script|style).*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_MOST_WORDS = 80
+_MARKUP = re.compile(r"<(script|style).*?(?:</\1>|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
+_MOST_OF_A_MESSAGE, _MOST_WORDS = 400, 80
 _NOISE = re.compile(r"<[^>]*object at 0x[0-9a-f]+>:? ?|\[Errno -?\d+\] ")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
+def without(secrets: Iterable[str], text: str) -> str:
+    """Return a registry's words without what logs in, which it may repeat."""
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
+        if len(secret) >= _SHORTEST_SECRET:
+            text = re.sub(re.escape(secret), "*****", text, flags=re.IGNORECASE)
+    return text
+
+
 @dataclass(frozen=True)
 class Answer:
-    """A registry's answer, and its question without the query."""
+    """A registry's answer, its question without the query, and what its words must not show."""
 
     question: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def said(self) -> str:
@@ -61,12 +69,14 @@ class Answer:
         A page of HTML, such as a proxy's, is quoted in its first words.
         """
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
-            first = json.loads(self.body)["errors"][0]
+            first = parsed(self.body)["errors"][0]
             code = str(first["code"]).lower().replace("_", " ")
-            return f"{code}: {first.get('message') or first['code']}"
-        text = " ".join(_MARKUP.sub(" ", self.body.decode(errors="replace")).split())
-        quoted = f" ({text[:_MOST_WORDS]})" if text.isprintable() and text else ""
-        return f"status {self.status}{quoted}"
+            said = without(self.secrets, f"{code}: {first.get('message') or first['code']}")
+            printable = "".join(one if one.isprintable() else " " for one in said)
+            return " ".join(printable.split())[:_MOST_OF_A_MESSAGE]
+        text = without(self.secrets, _MARKUP.sub(" ", self.body.decode(errors="replace")))
+        quoted = " ".join(text.split())[:_MOST_WORDS]
+        return f"status {self.status}" + (f" ({quoted})" if quoted.isprintable() and quoted else "")
 
     @property
     def is_absence(self) -> bool:
@@ -103,9 +113,9 @@ class Transport:
     ) -> None:
         self._host = host
         self._credentials = credentials
+        self._secrets = credentials.secrets if credentials else ()
         self._seconds = seconds
-        self._session = _session(host)
-        self._proxy = self._session.proxies.get("https", "")
+        self._session = _session()
         self._session.headers["User-Agent"] = _CLIENT
         self._challenge: tuple[str, dict[str, str]] | None = None
         self._tokens: dict[str, tuple[str, float]] = {}
@@ -169,9 +179,11 @@ class Transport:
             return self._patiently(method, url, headers, body, end)
 
     def _authorization(self, scope: str, end: float) -> str:
-        scheme, parameters = self._challenge or ("", {})
+        login, (scheme, parameters) = self._credentials, self._challenge or ("", {})
         if scheme == "basic":
-            return _basic(self._credentials)
+            return f"Basic {login.encoded}" if login else ""
+        if login and login.kind == "registrytoken":
+            return f"Bearer {login.password}"
         token, expires = self._tokens.get(scope, ("", 0.0))
         if time.monotonic() >= expires:
             token, life = self._fetch_token(parameters, scope, end)
@@ -184,21 +196,24 @@ class Transport:
         The scope is built here: GHCR's challenge has none.
         """
         realm = parameters.get("realm", "")
-        if not realm.startswith("https://"):
+        if not realm.lower().startswith("https://"):
             raise RegistryFailed(
-                f"{self._host} sends you to {realm!r} for a token: only an https address is safe."
+                f"{self._host} sends you to {realm[:_MOST_WORDS]!r} for a token: only an https"
+                " address is safe."
             )
-        asked = {"service": parameters.get("service", ""), "scope": scope}
+        service = parameters.get("service")
+        asked = {"scope": scope} | ({"service": service} if service else {})
         login = self._credentials
-        if login and login.is_identity_token:
+        if login and login.kind == "identitytoken":
             answer = self._exchange(realm, asked, login.password, end)
         else:
-            headers = {"Authorization": _basic(login)} if login else {}
-            answer = self._patiently("GET", f"{realm}?{urlencode(asked)}", headers, None, end)
+            headers = {"Authorization": f"Basic {login.encoded}"} if login else {}
+            url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(asked)}"
+            answer = self._patiently("GET", url, headers, None, end)
         if answer.status != requests.codes.ok:
             raise self._refused(answer)
         with contextlib.suppress(ValueError, TypeError, AttributeError):
-            said = json.loads(answer.body)
+            said = parsed(answer.body)
             token = str(said.get("token") or said.get("access_token") or "")
             if _TOKEN.fullmatch(token):
                 return token, max(float(said.get("expires_in") or 0), _SHORTEST_LIFE) - 10
@@ -229,7 +244,7 @@ class Transport:
                     max(0.1, end - time.monotonic())
                 )
             except (requests.RequestException, OSError, ValueError) as error:
-                failure = RegistryFailed(_unreachable(method, url, error, self._proxy))
+                failure = RegistryFailed(_unreachable(method, url, error))
             else:
                 if answer.status not in (_TOO_MANY, *_AGAIN):
                     return answer
@@ -253,39 +268,25 @@ class Transport:
                 url,
                 headers=headers,
                 data=body,
+                proxies=_proxies(url),
                 timeout=left,
                 stream=True,
                 allow_redirects=False,
             ) as reply:
                 content = _read(reply, end)
-            if reply.status_code not in _REDIRECTS or method not in _READS:
-                if reply.status_code >= requests.codes.bad_request:
-                    content = self._without_secrets(content, headers)
-                return Answer(_question(method, url), reply.status_code, reply.headers, content)
-            url, headers = _redirected(url, reply.headers.get("Location", ""), headers)
+            if reply.status_code not in (_REDIRECTS if method in _READS else _SAME_METHOD):
+                secrets = (*headers.get("Authorization", "").split()[1:], *self._secrets)
+                question = _question(method, url)
+                return Answer(question, reply.status_code, reply.headers, content, secrets)
+            there = urljoin(url, location := reply.headers.get("Location", ""))
+            if not location or not there.lower().startswith("https://"):
+                raise requests.exceptions.InvalidURL(there)
+            if self._session.should_strip_auth(url, there):  # type: ignore[no-untyped-call]  # theirs
+                headers = {name: headers[name] for name in headers if name != "Authorization"}
+                if body:
+                    raise requests.TooManyRedirects("what you write may not go to another host")
+            url = there
         raise requests.TooManyRedirects(f"more than {_TRIES} redirections")
-
-    def _without_secrets(self, content: bytes, headers: Mapping[str, str]) -> bytes:
-        """Return a refusal, whose words are quoted, without what logs in."""
-        secrets = headers.get("Authorization", "").split()[1:]
-        secrets += [self._credentials.password] if self._credentials else []
-        for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
-            if len(secret) >= _SHORTEST_SECRET:
-                content = content.replace(secret.encode(), b"*****")
-        return content
-
-
-def _redirected(
-    url: str, location: str, headers: Mapping[str, str]
-) -> tuple[str, Mapping[str, str]]:
-    """Return where a redirect leads, and the headers for there: no login for another host."""
-    there = urljoin(url, location)
-    if not location or not there.startswith("https://"):
-        raise requests.exceptions.InvalidURL(there)
-    kept = dict(headers)
-    if urlsplit(there).netloc != urlsplit(url).netloc:
-        kept.pop("Authorization", None)
-    return there, kept
 
 
 class _SystemTrust(requests.adapters.HTTPAdapter):
@@ -300,8 +301,8 @@ class _SystemTrust(requests.adapters.HTTPAdapter):
         return super().proxy_manager_for(proxy, **options)
 
 
-def _session(host: str) -> requests.Session:
-    """Return a session that reads certificates and proxies from the environment once.
+def _session() -> requests.Session:
+    """Return a session that reads certificates from the environment once.
 
     It never reads a ~/.netrc, whose password requests would use instead of the token.
     """
@@ -312,8 +313,28 @@ def _session(host: str) -> requests.Session:
         session.verify = bundle
     else:
         session.mount("https://", _SystemTrust())
-    session.proxies = dict(requests.utils.get_environ_proxies(f"https://{host}"))
     return session
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """Return the proxy for an address, with its scheme, as `https`; none if NO_PROXY excepts it.
+
+    NO_PROXY is read as Go's programs read it: with ports, `*` and `*.example` in its list.
+    """
+    place = urlsplit(url)
+    no = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").replace("*.", "")
+    if "*" in no.replace(",", " ").split():
+        return {}
+    address = f"https://{place.hostname}:{place.port or 443}"
+    found = requests.utils.get_environ_proxies(address, no_proxy=no or None)
+    proxy = found.get("https") or found.get("all")
+    if not proxy:
+        return {}
+    with contextlib.suppress(ValueError):
+        place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        if place.scheme.startswith(("http", "socks")) and place.hostname and place.port != 0:
+            return {"https": place.geturl()}
+    raise requests.exceptions.InvalidProxyURL
 
 
 def _read(reply: requests.Response, end: float) -> bytes:
@@ -327,34 +348,31 @@ def _read(reply: requests.Response, end: float) -> bytes:
     return bytes(content)
 
 
-def _basic(credentials: Credentials | None) -> str:
-    if credentials is None:
-        return ""
-    both = f"{credentials.username}:{credentials.password}".encode()
-    return f"Basic {base64.b64encode(both).decode()}"
-
-
 def _question(method: str, url: str) -> str:
     return f"{method} {url.partition('?')[0]}"
 
 
-def _unreachable(method: str, url: str, error: Exception, proxy: str) -> str:
+def _unreachable(method: str, url: str, error: Exception) -> str:
     """Return why a question has no answer: the innermost reason, without object addresses."""
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
-    if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
+    url = getattr(getattr(error, "request", None), "url", None) or url  # after a redirect
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        said = "the address of the proxy, in HTTPS_PROXY or ALL_PROXY, cannot be used"
+        advice = "Write it as http://host:port; in a password, %-encode all but letters and digits."
+    elif isinstance(error, requests.exceptions.InvalidSchema):
+        said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
+    elif isinstance(error, ValueError):  # an address, a header
         # its own words repeat it, a secret in it too
         said, advice = "a header or an address cannot be used", "Only https addresses are safe."
-    elif proxy.startswith("socks"):
-        said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
-    elif isinstance(error, requests.exceptions.SSLError):
-        names = "REQUESTS_CA_BUNDLE to your company's certificates"
+    elif isinstance(error, requests.exceptions.SSLError) or "CA certificate" in said:
+        name = next((name for name in _BUNDLES if os.environ.get(name)), _BUNDLES[0])
+        names = f"{name} to your company's certificates"
         advice = f"If your network has an authority of its own, install it, or set {names}."
-    elif proxy:
-        place = urlsplit(proxy)
-        said += f", through the proxy {place.hostname}:{place.port or 80}"
+    elif (proxy := urlsplit(_proxies(url).get("https", ""))).hostname:
+        said += f", through the proxy {proxy.hostname}:{proxy.port or 80}"
         advice = "Check HTTPS_PROXY and NO_PROXY, then run the same command again."
     return f"{_question(method, url)} has no answer ({said}). {advice}"
