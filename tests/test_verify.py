@@ -168,6 +168,29 @@ def test_a_cell_that_needs_root_says_so_to_an_ordinary_user(project):
     assert "specimen: cell «docker pull -q alpine > /dev/null»: This cell needs root" in done.stdout
 
 
+AFTER_ROOT = """```bash magic_args="--root"
+docker pull -q alpine > /dev/null
+```
+
+```bash
+docker image ls -q | wc -l
+docker image rm alpine > /dev/null
+```
+"""
+
+
+def test_what_follows_from_a_cell_that_needs_root_is_not_called_a_difference(project):
+    def record(notebook):
+        notebook.cells[1].outputs = [nbformat.v4.new_output("stream", name="stdout", text="1\n")]
+
+    write_pair(project / "notebooks", "specimen", AFTER_ROOT, change=record)
+    assert rehearsal("verify", "specimen", cwd=project).returncode == 0
+    done = rehearsal("verify", "specimen", cwd=project, before=ORDINARY_USER)
+    assert done.returncode == 3
+    assert "expected" not in done.stdout
+    assert "Cells not checked, after a failed one: 1." in done.stdout
+
+
 def test_the_runbook_holds_for_an_ordinary_user(project):
     done = rehearsal("verify", cwd=project, before=ORDINARY_USER)
     assert done.returncode == 0, done.stdout

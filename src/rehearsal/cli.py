@@ -99,6 +99,7 @@ def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> N
     if chosen.name != (engine or settings.engine):
         missing = f"{settings.engine} is not here (make setup fetches it)"
         print(f"{missing}: this machine's engine serves.", file=sys.stderr)
+    probe(settings)  # each kernel would take seconds to fail, and none could say why
     recorded = evidence.is_recorded(settings, chosen)
     masks = () if notebooks or shard else compare.masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
@@ -106,8 +107,6 @@ def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> N
     for line in outcome.lines():
         print(line)
     print(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
-    if outcome.unchecked:
-        probe(settings)  # it says why, where no room can be made here
     outcome.judge(chosen, recorded)
 
 

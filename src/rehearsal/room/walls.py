@@ -71,6 +71,8 @@ def seal(inside: Inside, containers: bool) -> None:
 
 
 def _fresh(target: str, size: str, mode: str = "755") -> None:
+    """Mount an empty file system in memory, at a folder that is made where it is missing."""
+    os.makedirs(target, exist_ok=True)
     linux.mount("tmpfs", target, "tmpfs", _FRESH, f"size={size},mode={mode}")
 
 
@@ -91,7 +93,6 @@ def _new_root(inside: Inside, trees: dict[str, int]) -> None:
     linux.pivot_root("/tmp", f"/tmp{_OLD}")
     os.chdir("/")
     for place, mode in (("/run", "755"), ("/tmp", "1777"), ("/var/tmp", "1777")):
-        os.makedirs(place, exist_ok=True)
         _fresh(place, inside.size, mode)
     for name in ("/proc", "/dev", "/root"):
         os.mkdir(name)
@@ -160,13 +161,14 @@ def _devices() -> None:
     terminals = "newinstance,ptmxmode=0666,mode=620"
     linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
     os.symlink("pts/ptmx", "/dev/ptmx")
-    os.mkdir("/dev/shm")
     _fresh("/dev/shm", "64m", "1777")
 
 
 def _containers() -> None:
     """Give the engine a cgroup tree of its own, whose root must hold no process (cgroups(7))."""
     linux.unshare(linux.CLONE_NEWCGROUP)
+    # in between, as the kernel refuses cgroup2 upon cgroup2, which is what most machines have there
+    _fresh("/sys/fs/cgroup", "4k")
     linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", _FRESH | MS_NOEXEC)
     os.mkdir("/sys/fs/cgroup/room")
     Path("/sys/fs/cgroup/room/cgroup.procs").write_text("0")

@@ -46,7 +46,7 @@ class Outcome:
     Attributes:
         held: cells that ran, with the recorded output.
         passed_over: cells that hold with another image store alone.
-        not_run: cells after one that failed.
+        not_run: cells after one that failed or could not be run, but for those that hold.
         problems: cells that end otherwise than declared, and problems of the texts.
         differences: cells whose output differs from the recorded one.
         unchecked: cells that could not be run.
@@ -84,7 +84,7 @@ class Outcome:
         """Yield the lines for a person."""
         yield from map(str, (*self.problems, *self.differences, *self.unchecked))
         if self.not_run:
-            yield f"{self.not_run} cells after a failed one were not run."
+            yield f"Cells not checked, after a failed one: {self.not_run}."
         if over := self.passed_over.total():
             alone = "hold with another image store alone: not run, and not verified here."
             yield f"{over} cells {alone}"
@@ -265,13 +265,13 @@ class _Collector:
             self._add(found.get("kind", "unchecked"), problem)
 
     def _add(self, kind: str, problem: Problem) -> None:
-        """Record a failure; after a notebook's first error only count, as its shell is gone."""
+        """Record a failure; after a notebook's first error only count, as it may follow from it."""
         outcome = self.outcome
         gone = {one.notebook for one in outcome.unchecked}
-        if kind == "differences":
-            outcome.differences.append(problem)
-        elif kind == "not_run" or problem.notebook in gone:
+        if kind == "not_run" or problem.notebook in gone:
             outcome.not_run += 1
+        elif kind == "differences":
+            outcome.differences.append(problem)
         elif kind == "unchecked":
             outcome.unchecked.append(problem)
         else:
