@@ -34,7 +34,7 @@ LAYERS = {
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
     "src/rehearsal/runbook": 968,
-    "src/rehearsal/cell": 1921,
+    "src/rehearsal/cell": 1963,
     "src/rehearsal/room": 1356,
     "src/rehearsal": 455,
     "src/megalotron_images": 2268,

@@ -96,7 +96,7 @@ class Rehearsal:
     def _items(self, shell: Shell) -> set[str]:
         """Return what can be left behind: in the engine, in files, in the shell."""
         names = {*shell.ask("compgen -e").split()} - _OF_THE_SHELL
-        return items() | {f"variable {name}" for name in names}
+        return items() | {f"variable {one}" for one in names if not one.startswith("rehearsal_")}
 
     def close(self) -> None:
         """End the shell."""
