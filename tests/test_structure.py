@@ -33,7 +33,7 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 968,
+    "src/rehearsal/runbook": 1001,
     "src/rehearsal/cell": 1963,
     "src/rehearsal/room": 1356,
     "src/rehearsal": 455,
