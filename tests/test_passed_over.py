@@ -4,7 +4,6 @@ place.
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 from markdown import markdown
@@ -125,17 +124,17 @@ def test_a_notebook_that_is_none(project, change):
         problems(Runbook(path.with_suffix(".md")), load_settings(project))
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("none")])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("none")])
 def test_what_has_a_text_s_name_and_is_no_file(project, make):
     make(project / "notebooks" / "page.md")
     (problem,) = list_passed_over(load_settings(project))
-    assert "is no file but a folder" in problem.what
+    assert "is no file but a pipe" in problem.what
 
 
 def test_a_link_to_a_folder(project):
     (project / "notebooks" / "more").symlink_to(project)
     (problem,) = list_passed_over(load_settings(project))
-    assert "is no file but a folder" in problem.what
+    assert "is no file but a pipe" in problem.what
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 1001,
-    "src/rehearsal/cell": 1963,
-    "src/rehearsal/room": 1356,
+    "src/rehearsal/runbook": 1000,
+    "src/rehearsal/cell": 1964,
+    "src/rehearsal/room": 1380,
     "src/rehearsal": 455,
     "src/megalotron_images": 2268,
     "src/megalotron_images/audit": 2735,

@@ -34,12 +34,11 @@ def passed_over(folder: Path) -> Iterator[tuple[str, str]]:
     texts = {path.stem for path in runbooks(folder)}
     for path in sorted(folder.rglob("*")):
         name, kind = path.relative_to(folder), path.suffix.lower()
-        linked = path.is_symlink() and path.is_dir()
-        known = kind in (*_TEXTS, ".ipynb") or linked
+        known = path.is_symlink() if path.is_dir() else kind in (*_TEXTS, ".ipynb")
         if not known or any(part.startswith(".") for part in name.parts):
             continue
         if not path.is_file():
-            yield str(name), "is no file but a folder, a pipe or a link: move it out of this folder"
+            yield str(name), "is no file but a pipe, or a link to none: move it out of this folder"
         elif len(name.parts) > 1:
             yield str(name), "lies in a sub-folder, where nobody runs it: move it up, or away"
         elif path.suffix not in (".md", ".ipynb"):
