@@ -2,16 +2,21 @@
 place.
 """
 
+import json
+import os
+
 import pytest
 from markdown import markdown
 from mkdocs.config import load_config
 
 from conftest import ROOT, rehearsal
 from rehearsal.cell.record import fence
+from rehearsal.errors import CannotCheck
 from rehearsal.runbook.lint import list_passed_over, problems
 from rehearsal.runbook.model import Cell, Runbook
 from rehearsal.runbook.passed_over import blocks_passed_over, outputs_passed_over
 from rehearsal.settings import load_settings
+from test_verify import write_pair
 
 HEADER = (
     "---\njupyter:\n  kernelspec: {display_name: R, language: python, name: rehearsal}\n---\n\n"
@@ -47,10 +52,28 @@ def test_a_fence_that_looks_like_commands_and_is_no_cell(tmp_path, language):
         ("<pre><code>docker ps</code></pre>\n", "line 6: a block of HTML"),
         ("```bash\necho a\x01b\n```\n", "line 7: holds a control character"),
         (f"```bash\n: {'x' * 400_000}\n```\n", "line 7: has 400002 characters"),
+        ("```\ndocker ps\n```\n", "line 6: this unnamed block"),
+        ("```{.bash .copy}\ndocker ps\n```\n", "line 6: this {.bash block"),
+        ("```bash,ignore\ndocker ps\n```\n", "line 6: this bash,ignore block"),
+        ("```PowerShell\ndocker ps\n```\n", "line 6: this powershell block"),
+        ("```pwsh\ndocker ps\n```\n", "line 6: this pwsh block"),
+        ("```py\n1 + 1\n```\n", "line 6: this py block"),
+        ("```python .noeval\n1 + 1\n```\n", "line 6: this python block"),
+        ('??? note "x"\n    ```bash\n    docker ps\n    ```\n', "line 6: a block within a paragr"),
+        ("Run <pre>docker ps</pre>\n", "line 6: a block within a paragraph"),
+        ("<PRE>docker ps</PRE>\n", "line 6: a block of HTML"),
+        ("<code>\ndocker ps\n</code>\n", "line 6: a block of HTML"),
+        (f"{'> ' * 50}```bash\n{'> ' * 50}docker ps\n", "line 6: this bash block"),
+        ("```bash\necho \u202eb\n```\n", "line 7: holds a control character"),
+        ("a\u200bb\n", "line 6: holds a control character"),
+        ("<!-- #raw -->\ndocker ps\n<!-- #endraw -->\n", "«docker ps» is a raw cell"),
+        ("```bash magic_args=--fails 1\nfalse\n```\n", "«magic_args=--fails 1» behind a fence"),
+        ("```bash --fails 1\nfalse\n```\n", "«--fails 1» behind a fence"),
+        ("```bash fails=1\nfalse\n```\n", "«fails» behind a fence"),
     ],
 )
 def test_a_block_that_is_no_cell(tmp_path, body, word):
-    (said,) = told(tmp_path, body)
+    (said,) = told(tmp_path, f"{body}\n```bash\ntrue\n```\n")
     assert said.startswith(word)
 
 
@@ -64,10 +87,54 @@ def test_a_block_that_is_no_cell(tmp_path, body, word):
         "```yaml\na: 1\n```\n\n- a list\n\n  with a second paragraph\n",
         "```bash\ncat <<-EOF\n\tx\n\tEOF\n```\n",
         "```python\nprint(1)\n```\n",
+        "```text title=sh\n$ x\n```\n\nThe `sh` and `` `a` `` of <code>b</code>.\n",
+        "````bash\ncat <<'E'\n```sh\nx\n```\nE\n````\n",
     ],
 )
 def test_a_block_that_runs_or_is_no_command(tmp_path, body):
-    assert told(tmp_path, body) == []
+    assert told(tmp_path, f"{body}\n{CELL}") == []
+
+
+def test_a_page_without_a_cell(tmp_path):
+    (said,) = told(tmp_path, "# Only text\n")
+    assert said.startswith("has no cell, so nothing of it is run")
+
+
+def test_a_page_without_a_cell_is_no_breakdown(project):
+    write_pair(project / "notebooks", "specimen", "# Only text\n")
+    done = rehearsal("verify", "specimen", cwd=project)
+    assert done.returncode == 1
+    assert "specimen: has no cell" in done.stdout
+
+
+def test_a_key_of_the_header_that_nothing_reads(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(HEADER.replace("\n---\n\n", "\n  rehearsal: {leves: [x]}\n---\n\n") + CELL)
+    (said,) = blocks_passed_over(Runbook(path))
+    assert said.startswith("the header declares `rehearsal: leves:`, which is not read")
+
+
+@pytest.mark.parametrize("change", [{"source": None}, {"source": 3}, {"execution_count": "a"}])
+def test_a_notebook_that_is_none(project, change):
+    path = project / "notebooks" / "push-an-image.ipynb"
+    content = json.loads(path.read_text())
+    next(cell for cell in content["cells"] if cell["cell_type"] == "code").update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(CannotCheck, match=r"push-an-image.ipynb cannot be read as a notebook"):
+        problems(Runbook(path.with_suffix(".md")), load_settings(project))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("none")])
+def test_what_has_a_text_s_name_and_is_no_file(project, make):
+    make(project / "notebooks" / "page.md")
+    (problem,) = list_passed_over(load_settings(project))
+    assert "is no file but a pipe" in problem.what
+
+
+def test_a_link_to_a_folder(project):
+    (project / "notebooks" / "more").symlink_to(project)
+    (problem,) = list_passed_over(load_settings(project))
+    assert "is no file but a pipe" in problem.what
 
 
 @pytest.mark.parametrize(
@@ -83,6 +150,10 @@ def test_a_block_that_runs_or_is_no_command(tmp_path, body):
         ("my page.md", (HEADER + CELL).encode(), "letters, digits, - and _"),
         ("page[1].md", (HEADER + CELL).encode(), "letters, digits, - and _"),
         ("a:b.md", (HEADER + CELL).encode(), "letters, digits, - and _"),
+        ("page.markdown", (HEADER + CELL).encode(), "end it with .md or .ipynb"),
+        ("page.MD", (HEADER + CELL).encode(), "end it with .md or .ipynb"),
+        ("page.Rmd", (HEADER + CELL).encode(), "end it with .md or .ipynb"),
+        ("page.IPYNB", b"{}", "end it with .md or .ipynb"),
     ],
 )
 def test_a_file_that_nobody_would_run(project, name, content, word):
@@ -123,6 +194,13 @@ def test_a_broken_header_is_named(project):
     [
         ({"data": {"text/plain": "<IPython.core.display.HTML object>", "text/html": "x"}}, "HTML"),
         ({"text": "x" * 400_000}, "400000 characters"),
+        ({"data": {"text/html": "<b>x</b>"}}, "HTML"),
+        ({"data": {"application/json": {"a": 1}}}, "HTML"),
+        ({"data": {"text/plain": "<IPython.lib.display.IFrame at 0x1>"}}, "HTML"),
+        (
+            {"data": {"text/plain": "Button()", "application/vnd.jupyter.widget-view+json": {}}},
+            "HTM",
+        ),
     ],
 )
 def test_an_output_that_no_page_shows(output, word):

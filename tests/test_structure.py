@@ -34,13 +34,13 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 968,
-    "src/rehearsal/cell": 1952,
-    "src/rehearsal/room": 1356,
-    "src/rehearsal": 458,
-    "src/megalotron_images": 2342,
+    "src/rehearsal/runbook": 1000,
+    "src/rehearsal/cell": 1995,
+    "src/rehearsal/room": 1380,
+    "src/rehearsal": 457,
+    "src/megalotron_images": 2341,
     "src/megalotron_images/audit": 2735,
-    "docs/hooks": 295,
+    "docs/hooks": 290,
     "docs/generate": 302,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

@@ -113,7 +113,8 @@ class Shell:
             self._questions.expect(answers)
             self._ran.append(filled)
             nonce = self._send(values, fails is not None)
-            self._judge(self._answer(nonce, write), fails)
+            status = self._answer(nonce, write)
+            self._judge(status, fails, write)
             self._questions.check()
         except KeyboardInterrupt:
             self.fail("the shell was interrupted.")
@@ -158,13 +159,14 @@ class Shell:
         os.close(self._answers)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _judge(self, status: int | None, fails: int | None) -> None:
+    def _judge(self, status: int | None, fails: int | None, write: Write) -> None:
         """Raise Ended unless a cell has ended as declared; `status` is None if the shell ended."""
         if fails != _NO_COMMAND and "missing" in self._told():
             raise self._ended("missing", _NO_COMMAND)
         if status is None:
             raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
+        self._pass_on(write)  # what a process substitution has said late
         told = self._told()  # again, as a process substitution may have failed late
         early = fails is not None and "last" not in told
         if self._bash.poll() is not None or ("failed" in told and not early):
@@ -253,10 +255,8 @@ class Shell:
 
     def _end_leftovers(self) -> None:
         """Kill what the cell left running; raise Wrong if there was anything."""
+        psutil.wait_procs(self._descendants(), timeout=_SECONDS_TO_NOTE)
         left = self._descendants()
-        if parts := [process for process in left if _command(process) == _PART]:
-            psutil.wait_procs(parts, timeout=_SECONDS_TO_NOTE)
-            left = self._descendants()
         running = [words for process in left if (words := _command(process))]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -64,6 +64,7 @@ diff() { rehearsal_ask command diff "$@"; }
 # Bash's own `wait` returns the status of its last argument, and without one always 0.
 wait() {
   local -i rehearsal_status=0 rehearsal_one=0
+  case ${1-} in -f | --) shift ;; esac
   if [[ $# -gt 0 && $1 == -* ]]; then
     builtin wait "$@" || return
   elif (($#)); then
@@ -157,14 +158,17 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_request; do
   else
     rehearsal_shell=$BASHPID
     {
+      rehearsal_done=0
       for ((rehearsal_n = 1; rehearsal_n <= rehearsal_count; rehearsal_n++)); do
         rehearsal_arm "$rehearsal_n"
         builtin source "$rehearsal_cell.$rehearsal_n"
+        rehearsal_done=$((rehearsal_done + 1))
       done
-      ((rehearsal_n > rehearsal_count)) # no `break` has left the loop
+      ((rehearsal_done == rehearsal_count)) # no `break` or `continue` went for this loop
       rehearsal_over
     } >&5 2>&6 3<&- 4>&- 5>&- 6>&- 7<&-
     rehearsal_status=0
   fi
+  builtin set +a # the values of the next request are for no program
   builtin printf '%s %s\n' "$rehearsal_nonce" "$rehearsal_status" >&4
 done

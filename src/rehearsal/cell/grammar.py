@@ -9,13 +9,17 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tree_sitter import Node
+
 from rehearsal.cell.rules import IN_A_WORD, refuse
-from rehearsal.cell.syntax import Script, child_of, line_of, places, text, walk
+from rehearsal.cell.syntax import Script, child_of, inside, line_of, places, text, walk, words
 from rehearsal.errors import Wrong
 
 OTHER_SHELLS: tuple[str, ...] = ("sh", "script", "system", "sx", "!", "perl", "ruby")
 OTHER_SHELLS += ("python", "python2", "python3", "pypy")
 """IPython's magics that start another program, which nothing would check."""
+_SETTING = {"read", "mapfile", "readarray", "printf", "getopts"}
+"""Commands that set variables whose names they are given."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +38,31 @@ class Refused(Wrong):
         self.findings = tuple(findings)
 
 
-def functions_of(script: Script) -> frozenset[str]:
-    """Return the names of the functions that a script defines."""
-    defined = (node for node in walk(script.tree) if node.type == "function_definition")
-    return frozenset(text(child_of(node, "word")) for node in defined)
+def names_of(script: Script) -> frozenset[str]:
+    """Return the functions that a script defines, and, with a =, the variables that it sets."""
+    return frozenset(name for node in walk(script.tree) for name in _names_of(node))
 
 
-def check(script: Script, functions: frozenset[str] = frozenset()) -> None:
+def _names_of(node: Node) -> Iterator[str]:
+    if node.type == "function_definition":
+        yield text(child_of(node, "word"))
+    elif node.type == "variable_name" and not inside(node, "expansion", "simple_expansion"):
+        yield f"{text(node)}="
+    elif node.type == "command" and words(node)[0] in _SETTING:
+        yield from (f"{word}=" for word in words(node)[1:])
+
+
+def check(script: Script, names: frozenset[str] = frozenset()) -> None:
     """Raise Refused if bash would overlook a failure of a script; nothing of it is executed.
 
-    functions: those that earlier cells define.
+    names: those of earlier cells.
     """
     syntax = subprocess.run(
         ["bash", "-n"], input=script.text, capture_output=True, text=True, check=False
     )
     if syntax.returncode or syntax.stderr:
         raise Refused([_syntax_error(syntax.stderr)])
-    known = functions | functions_of(script)
+    known = names | names_of(script)
     nodes = [(node, refuse(node, known)) for node in walk(script.tree)]
     found = {Finding(node.start_point.row + 1, why) for node, why in nodes if why}
     for match in re.finditer(r"\brehearsal_\w", script.text):

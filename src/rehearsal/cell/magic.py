@@ -17,7 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import NotRun, Shell
-from rehearsal.cell.grammar import OTHER_SHELLS, Refused, check, functions_of
+from rehearsal.cell.grammar import OTHER_SHELLS, Refused, check, names_of
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
 from rehearsal.cell.production import VERB, Production
@@ -55,7 +55,7 @@ class Bash:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._secrets: set[str] = set()
-        self._functions: frozenset[str] = frozenset()
+        self._names: frozenset[str] = frozenset()
 
     def __call__(self, line: str, script: str) -> None:
         """Run one shell cell.
@@ -121,11 +121,11 @@ class Bash:
     def _read(self, cell: ShellCell, shell: Shell) -> Filled:
         try:
             filled = fill(cell.parsed, self._placeholders)
-            check(cell.parsed, self._functions)
+            check(cell.parsed, self._names)
         except Refused as refused:
             shell.fail(f"an earlier cell was refused (line {refused.findings[0].line}).")
             raise
-        self._functions |= functions_of(cell.parsed)
+        self._names |= names_of(cell.parsed)
         return filled
 
 

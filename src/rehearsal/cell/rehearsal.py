@@ -19,7 +19,6 @@ from rehearsal.settings import Registry, load_settings
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
 _PATIENCE = 30.0
 """Seconds of silence: in a room nothing that a page asks for takes long."""
-_OF_THE_SHELL = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 
 class Rehearsal:
@@ -31,7 +30,7 @@ class Rehearsal:
         self._shell: Shell | None = None
         self._watch: Watch | None = None
         self._registries: tuple[Registry, ...] = ()
-        self._before = set[str]()
+        self._before = dict[str, str]()
 
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
@@ -43,7 +42,7 @@ class Rehearsal:
             self._registries = load_settings(PROJECT.resolve()).registries
             self._watch = Watch(self._registries)
             self._shell = Shell(ROOM / "shell", patience=_PATIENCE)
-            self._before = self._items(self._shell)
+            self._before = items(self._shell.state())
         return self._shell
 
     def value(self, placeholder: Placeholder) -> str:
@@ -89,14 +88,14 @@ class Rehearsal:
         """
         if (shell := self.shell()).broken:
             return []
-        now = self._items(shell)
-        made, removed = without_parts(now - self._before), without_parts(self._before - now)
-        return [*sorted(made), *(f"no {one}" for one in sorted(removed))]
-
-    def _items(self, shell: Shell) -> set[str]:
-        """Return what can be left behind: in the engine, in files, in the shell."""
-        names = {*shell.ask("compgen -e").split()} - _OF_THE_SHELL
-        return items() | {f"variable {name}" for name in names}
+        now, before = items(shell.state()), self._before
+        made, removed = now.keys() - before.keys(), before.keys() - now.keys()
+        changed = (one for one in now.keys() & before.keys() if now[one] != before[one])
+        lost = (
+            *(f"no {one}" for one in without_parts(removed)),
+            *(f"changed {one}" for one in changed),
+        )
+        return [*sorted(without_parts(made)), *sorted(lost)]
 
     def close(self) -> None:
         """End the shell."""

@@ -41,8 +41,16 @@ test times trap true type typeset ulimit umask unalias unset wait
 BUILTINS = frozenset(_BUILTINS.split())
 _TELL = {"echo", "false", "printf", "pwd", "test", "true", "["}
 """Builtins that only answer: their failure in a substitution is seen."""
-_SURE = {"arch", "date", "echo", "hostname", "id", "nproc", "printf", "pwd", "uname", "whoami"}
-"""Programs whose failure need not be looked at: where bash looks at none, only they may stand."""
+_SURE = re.compile(
+    r"(arch|hostname|nproc|pwd|whoami|(date|id|uname)( -\w{1,2}| [\"']?\+[^<>]*)*"
+    r"|(echo|printf)( ([^<>%]|%[s%])*)?)( 2> ?/dev/null)?"
+)
+"""Programs that cannot fail when called so: where bash looks at no failure, only they may stand."""
+_GIVEN = re.compile(
+    r"\$\{?(?!\{)(\W|\d|P{2,}|\w+(\[[^]]*\])?:?[-+=]|(BASH\w*|DOCKER_\w+|E?UID|HOME|HOSTNAME|PATH"
+    r"|PWD|RANDOM|SECONDS|SHELL|TMPDIR|_)\b)"
+)
+"""Expansions that do not fail: of what is set in each cell, and with a default."""
 _QUESTIONS = {"test", "[", "grep", "egrep", "fgrep", "zgrep", "cmp", "diff"}
 """What driver.bash asks in a way that a question that could not be asked is no "no"."""
 _LOOPS = ("for_statement", "c_style_for_statement", "while_statement")
@@ -51,7 +59,7 @@ _APART = ("subshell", "command_substitution", "process_substitution", "pipeline"
 """Where bash runs another process: the cell's shell does not know its jobs."""
 _WORKED_OUT = {"simple_expansion", "expansion", "arithmetic_expansion", "command_substitution"}
 _WORKED_OUT |= {"process_substitution"}
-_SHELLS = ("sh", "bash", "dash", "zsh", "ash", "ksh", "mksh")
+_SHELLS = {"sh", "bash", "dash", "zsh", "ash", "ksh", "mksh", "fish", "csh", "$SHELL", "$BASH"}
 _LIKE_SHELLS = ("su", "runuser", "flock", "script")
 """Programs that give what stands behind -c to a shell."""
 _PLAIN_NODES = """
@@ -62,9 +70,10 @@ redirected_statement file_redirect file_descriptor
 _PLAIN = frozenset(_PLAIN_NODES.split())
 """Nodes of a script for another shell in which a failure cannot be skipped."""
 _TRAPS = {"EXIT", "0", "ERR", "DEBUG", "RETURN"}
-_STRICT = re.compile(r"-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
+_STRICT = re.compile(r"[-+]a|-[euE]+|-[euE]*o|errexit|nounset|pipefail|errtrace")
 _LAX_OPTION = re.compile(r"inherit_errexit$|\$|-.*o", re.DOTALL)
-_SCRIPT_OPTION = re.compile(r"-(?!exec)[a-z]*c|--command")
+_SCRIPT_OPTION = re.compile(r"-(?!exec)[A-Za-z]*c[A-Za-z]*|--command(=.*)?", re.DOTALL)
+_FED_FILE = re.compile(r"<\(|/dev/(stdin|fd)")
 _COMPARES = re.compile(r"\s-(eq|ne|lt|le|gt|ge)\s")
 _OVERLOOKED = (
     "in a condition, and left of || or &&, bash overlooks failures inside this; run it before, and"
@@ -78,10 +87,13 @@ _LAX_SHELL = (
     "a shell in here goes on after a failure; give it one command, or -e and plain commands, or"
     " write it into the cell"
 )
+_LAX_TRAP = "a failure in this trap could be lost; give it plain commands, or a function"
+_LAX_FIND = "find passes whatever its -exec … ; ends with; end it with +"
 _OUTLIVES = "what this starts would outlive the cell, or fail unseen; run it in the cell itself"
 _UNREAD = "what this runs is not read for failures that it hides; write it into the cell"
 _ALWAYS_REFUSED = {
     **dict.fromkeys(("eval", "alias"), _UNREAD),
+    "enable": "the cell would no longer notice failures",
     **dict.fromkeys(("disown", "coproc", "setsid", "nohup"), _OUTLIVES),
 }
 _WORKED_OUT_NAME = "the name of this command would be worked out; write it as it is"
@@ -96,31 +108,29 @@ def _substitution(node: Node) -> str | None:
     """Part of a word: one program with plain words. Alone in an assignment: anything."""
     assignment = assignment_of(node)
     if is_overlooked(node):
-        names = _SURE if assignment is None else None
         lax = assignment is not None and not is_question(assignment)
-        return None if _is_simple(node, names, lax) else _OVERLOOKED
-    return None if assignment is not None or _is_simple(node, None) else IN_A_WORD
+        return None if _is_simple(node, sure=assignment is None, lax=lax) else _OVERLOOKED
+    return None if assignment is not None or _is_simple(node) else IN_A_WORD
 
 
-def _is_simple(node: Node, names: set[str] | None, lax: bool = False) -> bool:
+def _is_simple(node: Node, *, sure: bool = False, lax: bool = False) -> bool:
     """Whether a substitution holds one program, or a pipe of programs, with plain words.
 
-    names: the only programs allowed. lax: variables may stand in the words.
+    sure: only what cannot fail. lax: variables may stand in the words.
     """
     inner = content(node)
     if len(inner) != 1 or not (lax or not any(map(_is_worked_out, walk(inner[0])))):
         return False
     pipe = inner[0].named_children if inner[0].type == "pipeline" else inner
-    return all(_is_program(one, names) for one in pipe)
+    return all(_SURE.fullmatch(text(one)) if sure else _is_program(one) for one in pipe)
 
 
-def _is_program(node: Node, names: set[str] | None) -> bool:
+def _is_program(node: Node) -> bool:
     if node.type == "redirected_statement":
-        return _is_program(node.children[0], names)
-    if node.type == "file_redirect":  # $(< file)
-        return names is None
+        return _is_program(node.children[0])
     name = words(node)[0] if node.type == "command" else ""
-    return bool(name) and (name in names if names else name not in BUILTINS - _TELL)
+    alone = node.type == "file_redirect" and is_in(node, "command_substitution")  # $(< file)
+    return alone or (bool(name) and name not in BUILTINS - _TELL)
 
 
 def _is_worked_out(node: Node) -> bool:
@@ -173,6 +183,21 @@ def _is_test(node: Node) -> bool:
     return node.type == "test_command" or (node.type == "command" and words(node)[0] == "test")
 
 
+def _pipeline(node: Node, known: frozenset[str]) -> str | None:
+    """What cannot be worked out ends a part of a pipe with the status of a no."""
+    if is_overlooked(node.children[-1]) and any(_may_miss(one, known) for one in walk(node)):
+        return _NO_ANSWER.format(what="value", instead="set it in a line before (x=…)")
+    return None
+
+
+def _may_miss(node: Node, known: frozenset[str]) -> bool:
+    """Whether a node could fail to be worked out: arithmetic, or a variable that nothing sets."""
+    if node.type not in ("simple_expansion", "expansion"):
+        return node.type == "arithmetic_expansion"
+    name = re.sub(r"^\W+|\b\W.*", "", text(node), flags=re.DOTALL)
+    return not (_GIVEN.match(text(node)) or f"{name}=" in known)
+
+
 def _heredoc(node: Node) -> str | None:
     start = child_of(node, "heredoc_start")
     if start is None or any(child.is_missing for child in node.children):
@@ -220,7 +245,7 @@ def _redirect(node: Node) -> str | None:
 
 
 def _expansion(node: Node) -> str | None:
-    if re.fullmatch(r"\$\{!?\w+(\[[^]]*\])?@P\}", text(node)):
+    if re.fullmatch(r"\$\{!?[\w@*]+(\[[^]]*\])?@P\}", text(node)):
         return "what this works out is not read for failures; write it into the cell"
     return None
 
@@ -256,7 +281,7 @@ def _command(node: Node) -> str | None:
         return why
     if before in ("command", "builtin") and name in _QUESTIONS | {"wait"}:
         return f"this is not looked at as {name} alone is; leave out {before}"
-    why = _own_command(node, name, arguments)
+    why = _own_command(node, name, arguments) or _lax_find(name, arguments)
     return why or (_LAX_SHELL if _runs_lax_shell(node, name, arguments) else None)
 
 
@@ -280,7 +305,6 @@ def _no_answer(name: str) -> str | None:
 def _own_command(node: Node, name: str, arguments: list[str]) -> str | None:
     """Refuse what would end the shell, blind it, or outlive the cell."""
     options = takewhile(lambda argument: argument != "--", arguments)
-    traps = {one.upper().removeprefix("SIG") for one in arguments[1:] or arguments} & _TRAPS
     why = _ALWAYS_REFUSED.get(name)
     match name:
         case "return" if not inside(node, "function_definition"):
@@ -291,21 +315,30 @@ def _own_command(node: Node, name: str, arguments: list[str]) -> str | None:
             why = f"the cell might no longer notice failures; declare an expected one ({_FAILS})"
         case "shopt" if any(map(_LAX_OPTION.match, arguments)):
             why = "the cell would no longer notice failures"
-        case "trap" if traps:
-            why = f"the trap {', '.join(sorted(traps))} belongs to the shell that runs the cells"
+        case "trap":
+            why = _trap(node, arguments)
+        case "jobs" if not any(re.match("-[prs]", argument) for argument in arguments):
+            why = "bash forgets the status of a job that it has shown; use jobs -p, or wait"
         case "exec" if arguments or is_overlooked(node):
             why = "this would end the shell; run the program without exec"
         case "source" | "." if is_in(_redirected(node), "list", "negated_command", *_APART):
             why = "source the file in a statement of its own"
-        case "find" if _ignores_statuses(arguments):
-            why = "find passes whatever its -exec … ; ends with; end it with +"
         case "!":
             why = _negation(node)
     return why
 
 
-def _ignores_statuses(arguments: list[str]) -> bool:
-    return _finds_and_runs(arguments) and (";" in arguments or "+" not in arguments)
+def _trap(node: Node, arguments: list[str]) -> str | None:
+    traps = {one.upper().removeprefix("SIG") for one in arguments[1:] or arguments} & _TRAPS
+    if traps:
+        return f"the trap {', '.join(sorted(traps))} belongs to the shell that runs the cells"
+    plain = all(_is_plain(one) for one in node.children[1:] if one.type != "number")
+    return None if plain else _LAX_TRAP
+
+
+def _lax_find(name: str, arguments: list[str]) -> str | None:
+    found = "find" in (name.rpartition("/")[2], *arguments) and _finds_and_runs(arguments)
+    return _LAX_FIND if found and (";" in arguments or "+" not in arguments) else None
 
 
 def _finds_and_runs(arguments: list[str]) -> bool:
@@ -323,18 +356,16 @@ def _runs_lax_shell(node: Node, name: str, arguments: list[str]) -> bool:
 
     Such as `sh -c …`, and `docker run alpine sh -c …`.
     """
-    program = name.rpartition("/")[2]
-    has_script = any(map(_SCRIPT_OPTION.fullmatch, arguments))
-    if program in _SHELLS or (program in _LIKE_SHELLS and has_script):
-        return _goes_on(node, arguments)
     if name in BUILTINS | _QUESTIONS or (name == "find" and not _finds_and_runs(arguments)):
         return False  # what they are given is no command
-    for n, word in enumerate(arguments, 1):
-        if re.split("[/=]", word)[-1] in _SHELLS:
-            given = any(map(_SCRIPT_OPTION.fullmatch, arguments[n:]))
-            fed = n == len(arguments) and _is_fed(node)
-            if fed or (given and _goes_on(node, arguments[n:])):
-                return True
+    for n, word in enumerate((name, *arguments)):
+        program, rest = re.split("[/=]", re.sub("[{}]", "", word))[-1], arguments[n:]
+        scripted = any(map(_SCRIPT_OPTION.fullmatch, rest))
+        shell = program in _SHELLS and (n == 0 or scripted or _is_fed(node))
+        by_variable = n == 0 and "$" in program and any(map(_SCRIPT_OPTION.fullmatch, rest[:1]))
+        like = by_variable or (program in _LIKE_SHELLS and scripted)
+        if (shell or like) and _goes_on(node, rest):
+            return True
     return False
 
 
@@ -352,32 +383,38 @@ def _goes_on(node: Node, arguments: list[str]) -> bool:
     Not with a file, with one plain command, or with several and -e.
     """
     flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
-    lax = any(flag.startswith("+") for flag in flags)
-    pairs = pairwise(node.children)
-    scripts = [one for flag, one in pairs if _SCRIPT_OPTION.fullmatch(text(flag))]
+    nodes = [one for one in node.children if "redirect" not in one.type][-len(arguments) :]
+    options = [option for option in arguments if _SCRIPT_OPTION.fullmatch(option)]
+    scripts = [one for option, one in zip(arguments, nodes[1:], strict=False) if option in options]
+    if any(flag.startswith("+") for flag in flags) or any("=" in option for option in options):
+        return True
     if not scripts:
         reads = any("s" in flag for flag in flags if not flag.startswith("--"))
-        return lax or reads or len(flags) == len(arguments)
-    strict = not lax and any(re.fullmatch("-[a-z]*e[a-z]*", flag) for flag in flags)
-    return not all(_is_plain(script, strict) for script in scripts)
+        return reads or len(flags) == len(arguments) or bool(_FED_FILE.match(arguments[len(flags)]))
+    strict = any(re.fullmatch("-[A-Za-z]*e[A-Za-z]*", flag) for flag in flags)
+    several = _PLAIN | {"pipeline"} if "pipefail" in arguments else _PLAIN
+    return not all(
+        _is_plain(one, several if strict else None) and not text(one).startswith(("-", "+"))
+        for one in scripts
+    )
 
 
-def _is_plain(word: Node, strict: bool) -> bool:
+def _is_plain(word: Node, several: frozenset[str] | None = _PLAIN) -> bool:
     """Whether a script for another shell is one plain command, or `a && b`.
 
-    Where it is strict, it may hold several.
+    several: nodes of which it may be made if it holds more; None where it goes on after a failure.
     """
     if word.type not in ("word", "string", "raw_string"):
         return False
     root = parse(text(word) if word.type == "word" else text(word)[1:-1])
     single = len(root.named_children) == 1
-    kinds = {*_PLAIN, "list"} if single else _PLAIN
+    kinds = (several or _PLAIN) | ({"list"} if single else set())
     for node in walk(root):
         if node.type not in kinds if node.is_named else node.type in ("&", "||"):
             return False
         if node.type == "command" and (_command(node) or "$" in words(node)[0]):
             return False
-    return strict or single
+    return single or several is not None
 
 
 _RULES: dict[str, Callable[[Node], str | None]] = {
@@ -398,12 +435,15 @@ _RULES: dict[str, Callable[[Node], str | None]] = {
 }
 
 
-def refuse(node: Node, functions: frozenset[str]) -> str | None:
+def refuse(node: Node, known: frozenset[str]) -> str | None:
     """Return why a node is refused, or None.
 
-    functions: those that the script may call; where bash overlooks what fails in them, it must not.
+    known: the functions that the script may call, and, with a =, the variables that are set. Where
+    bash overlooks what fails in a function, it must not be called.
     """
-    if node.type == "command" and words(node)[0] in functions:
+    if node.type == "pipeline":
+        return _pipeline(node, known)
+    if node.type == "command" and words(node)[0] in known:
         if is_overlooked(node):
             return _OVERLOOKED
         if is_part_of_a_word(node):

@@ -260,13 +260,14 @@ def may_fail(node: Node) -> bool:
     """Whether the right side of || ends the cell, or tests for a certain status."""
     if node.type == "redirected_statement":
         return may_fail(node.children[0])
-    if node.type == "compound_statement":
+    if node.type in ("compound_statement", "subshell"):
         *before, last = content(node)
         return may_fail(last) and all(map(_says, before))
     if node.type == "test_command":
         return bool(_STATUS.fullmatch(text(node).strip("[ ]")))
     name, *arguments = words(node) if node.type == "command" else [""]
-    if name in ("exit", "return") and not arguments:  # with the status of what failed before it
+    # with the status of what failed before it
+    if name in ("exit", "return") and arguments in ([], ["$?"]):
         return is_in(node, "list")
     said = " ".join(arguments)
     if name in ("exit", "return"):

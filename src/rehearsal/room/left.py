@@ -4,9 +4,11 @@ Registries do not count: nobody can take a release back.
 """
 
 import base64
+import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,15 @@ from typing import Any
 from rehearsal.room.paths import DOCKER_SOCKET, WORK
 
 _BUILT_IN = ("bridge", "host", "none")
+_NOT_OF_A_PAGE = {".ipynb_checkpoints", ".cache", ".docker", ".ipython", ".jupyter", ".local"}
+"""Folders in which the kernel and Docker keep what they like."""
+_OF_A_SHELL = re.compile(
+    r"declare -(?!\w*f)\w*x\w* (?!(?:_|OLDPWD|PWD|SHLVL|rehearsal_\w+)\b)(?P<variable>\w+)"
+    r"|(?P<function>\S+) \(\) ?$|(?:shopt|set) [-+]\w+ (?P<option>\w+)$"
+    r"|trap -- .* (?P<trap>\w+)$|cd -- (?P<working_folder>)|(?P<umask>)umask ",
+    re.MULTILINE,
+)
+"""Lines of a shell's state, as driver.bash prints it."""
 
 
 class _Engine(http.client.HTTPConnection):
@@ -30,9 +41,13 @@ class _Engine(http.client.HTTPConnection):
         return json.loads(self.getresponse().read())
 
 
-def items() -> set[str]:
-    """Return what is there now, such as `image alpine:latest` and `login ghcr.io`."""
-    return {*_in_engine(), *_logins(), *_files()}
+def items(state: str) -> dict[str, str]:
+    """Return what is there now, such as `image alpine:latest`, with what tells a change of it.
+
+    state: of the shell.
+    """
+    named = dict.fromkeys((*_in_engine(), *_of_client()), "")
+    return named | dict(_in_shell(state)) | dict(_files(WORK, "")) | dict(_files(Path.home(), "~/"))
 
 
 def _in_engine() -> Iterator[str]:
@@ -49,21 +64,39 @@ def _in_engine() -> Iterator[str]:
     engine.close()
 
 
-def _logins() -> Iterator[str]:
-    """Yield the registries for which Docker has stored a password or a token."""
-    file = Path(os.environ["DOCKER_CONFIG"], "config.json")
-    stored = json.loads(file.read_text()).get("auths", {}) if file.exists() else {}
-    for host, login in stored.items():
+def _of_client() -> Iterator[str]:
+    """Yield logins, that is passwords and tokens that Docker has stored; contexts; builders."""
+    folder = Path(os.environ["DOCKER_CONFIG"])
+    file = folder / "config.json"
+    stored = json.loads(file.read_text()) if file.exists() else {}
+    for host, login in stored.get("auths", {}).items():
         if base64.b64decode(login.get("auth", "")) or login.get("identitytoken"):
             yield f"login {host}"
+    if "currentContext" in stored:
+        yield f"context {stored['currentContext']} in use"
+    for described in folder.glob("contexts/meta/*/meta.json"):
+        yield f"context {json.loads(described.read_text())['Name']}"
+    yield from (f"builder {path.name}" for path in folder.glob("buildx/instances/*"))
 
 
-def _files() -> Iterator[str]:
-    for folder, folders, names in os.walk(WORK):
-        folders[:] = [name for name in folders if name != ".ipynb_checkpoints"]
-        below = Path(folder).relative_to(WORK)
-        yield from (f"file {below / name}" for name in names)
-        yield from (f"folder {below / name}" for name in folders)
+def _in_shell(state: str) -> Iterator[tuple[str, str]]:
+    """Yield exported variables, functions, options and traps; the folder and the mask."""
+    for match in _OF_A_SHELL.finditer(state):
+        kind = match.lastgroup or ""
+        line = state[match.start() :].partition("\n")[0]
+        yield f"{kind.replace('_', ' ')} {match[kind]}".strip(), line
+
+
+def _files(top: Path, before: str) -> Iterator[tuple[str, str]]:
+    """Yield files with mode and content, and folders."""
+    for folder, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if name not in _NOT_OF_A_PAGE]
+        for path in (Path(folder, name) for name in (*folders, *names)):
+            kind = "folder" if path.name in folders else "file"
+            readable = path.is_file() and os.access(path, os.R_OK)
+            content = path.read_bytes() if readable else b""
+            seen = f"{path.lstat().st_mode} {hashlib.sha256(content).hexdigest()}"
+            yield f"{kind} {before}{path.relative_to(top)}", seen
 
 
 def without_parts(found: set[str]) -> set[str]:

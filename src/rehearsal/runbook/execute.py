@@ -292,5 +292,6 @@ def _run_nbval(paths: Sequence[Path], collector: _Collector) -> None:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         status = pytest.main([*arguments, *map(str, paths)], plugins=[collector])
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    ran = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if status not in ran:
         raise CannotCheck(f"nbval could not run: {output.getvalue().strip().splitlines()[-1]}")

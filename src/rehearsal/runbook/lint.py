@@ -10,7 +10,7 @@ from typing import Any
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
-from rehearsal.cell.grammar import Refused, check, functions_of
+from rehearsal.cell.grammar import Refused, check, names_of
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, fill
 from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, python_tree, walk, words
@@ -82,7 +82,7 @@ def _of_cells(
 ) -> Iterator[Found]:
     """Find problems of single cells."""
     scripts = [shell.parsed for _, shell in _shells(text)]
-    functions = frozenset(name for script in scripts for name in functions_of(script))
+    names = frozenset(name for script in scripts for name in names_of(script))
     for cell in text.code:
         yield from ((cell, what) for what in _would_hide(cell))
         try:
@@ -90,7 +90,7 @@ def _of_cells(
                 yield from ((cell, what) for what in _of_python(cell.source, modules))
             else:
                 fill(cell.shell.parsed, known)
-                check(cell.shell.parsed, functions)
+                check(cell.shell.parsed, names)
         except Refused as refused:
             yield from ((cell, f"line {one.line}: {one.why}") for one in refused.findings)
         except Wrong as error:

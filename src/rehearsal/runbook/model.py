@@ -124,7 +124,9 @@ class Runbook:
             _readable(name, f"Run {again}, or restore it."),
             warnings.catch_warnings(action="ignore"),  # of cell ids, which nbformat mends
         ):
-            return _notebook(nbformat.read(self.executed_path, as_version=4))
+            read = nbformat.read(self.executed_path, as_version=4)
+            nbformat.validate(read)
+            return _notebook(read)
 
     @functools.cached_property
     def placeholders(self) -> dict[str, Placeholder]:

@@ -9,12 +9,21 @@ from markdown_it import MarkdownIt
 
 from rehearsal.cell.placeholders import runbooks
 from rehearsal.runbook.model import Cell, Runbook
+from rehearsal.runbook.undo import LEAVES, MAY_LEAVE
 
-_SHELLS = {"bash", "sh", "shell", "zsh", "ksh", "dash", "fish", "terminal", "powershell"}
-_SHELLS |= {"console", "shell-session", "sh-session", "shellsession", "bash-session"}
+_LANGUAGES = """
+ash bash bat batch cli cmd command commands console csh dash dos fish ipython ksh nu nushell ps1
+powershell pwsh py pycon python python3 sh shell shellscript shellsession tcsh term terminal tty zsh
+"""
+_COMMANDS = frozenset(_LANGUAGES.split())
+_TEXTS = {".md", ".markdown", ".mdx", ".rmd", ".qmd", ".myst"}
+_KEYS = {"placeholders", LEAVES, MAY_LEAVE}
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_OBJECT = "<IPython.core.display."
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+_IN_A_PARAGRAPH = re.compile(r"^\s*(`{3,}|~{3,})[^`\n]*$|<pre\b", re.IGNORECASE | re.MULTILINE)
+_INSTEAD = "write ```bash at the beginning of a line, or ```text for what nobody types"
 _SHOWN = {"image/svg+xml", "image/png", "text/markdown"}
 _LONGEST = 100_000
 """Characters of a line: a longer one neither runs nor can be read on a page."""
@@ -23,18 +32,22 @@ _LONGEST = 100_000
 def passed_over(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield each file of a folder of runbooks that is none, with the reason."""
     texts = {path.stem for path in runbooks(folder)}
-    files = (path for kind in ("*.md", "*.ipynb") for path in folder.rglob(kind))
-    for path in sorted(files):
-        name = path.relative_to(folder)
-        if any(part.startswith(".") for part in name.parts) or not path.is_file():
+    for path in sorted(folder.rglob("*")):
+        name, kind = path.relative_to(folder), path.suffix.lower()
+        known = path.is_symlink() if path.is_dir() else kind in (*_TEXTS, ".ipynb")
+        if not known or any(part.startswith(".") for part in name.parts):
             continue
-        if len(name.parts) > 1:
+        if not path.is_file():
+            yield str(name), "is no file but a pipe, or a link to none: move it out of this folder"
+        elif len(name.parts) > 1:
             yield str(name), "lies in a sub-folder, where nobody runs it: move it up, or away"
+        elif path.suffix not in (".md", ".ipynb"):
+            yield str(name), "is not read, as its name ends otherwise: end it with .md or .ipynb"
         elif not _NAME.fullmatch(path.stem):
             yield str(name), "has a name that no address can hold: use letters, digits, - and _"
-        elif path.suffix == ".ipynb" and path.stem not in texts:
+        elif kind == ".ipynb" and path.stem not in texts:
             yield str(name), "has no text beside it, so nobody verifies it: write one, or remove it"
-        elif path.suffix == ".md" and path.stem not in texts:
+        elif kind == ".md" and path.stem not in texts:
             yield str(name), _why_no_runbook(path)
 
 
@@ -50,35 +63,54 @@ def _why_no_runbook(path: Path) -> str:
 def blocks_passed_over(runbook: Runbook) -> Iterator[str]:
     """Yield what is wrong with each block of a text that looks like commands, and is no cell."""
     text = runbook.source
+    yield from _cells_passed_over(runbook)
     code = (cell.source if cell.script is None else cell.script for cell in runbook.text.code)
     scripts = Counter(script.strip() for script in code)
-    for token in MarkdownIt().parse(_without_header(text)):
+    for token in MarkdownIt("commonmark", {"maxNesting": 500}).parse(_without_header(text)):
         line = token.map[0] + 1 if token.map else 0
-        language = (token.info.split() or [""])[0].lower() if token.type == "fence" else ""
+        named = re.findall(r"[a-z]\w*", token.info.partition("=")[0].lower())
+        commands = token.type == "fence" and (not token.info.strip() or _COMMANDS & {*named})
         if token.type == "code_block":
-            yield f"line {line}: an indented block is not run: write ```bash, or ```text"
-        elif token.type == "html_block" and "<pre" in token.content:
-            yield f"line {line}: a block of HTML is not run: write ```bash, or ```text"
-        elif scripts[token.content.strip()] and language in ("bash", "python"):
+            yield f"line {line}: an indented block is not run: {_INSTEAD}"
+        elif token.type == "html_block" and re.search(r"<(pre|code)\b", token.content.lower()):
+            yield f"line {line}: a block of HTML is not run: {_INSTEAD}"
+        elif token.type == "inline" and _IN_A_PARAGRAPH.search(token.content):
+            yield f"line {line}: a block within a paragraph is not run: {_INSTEAD}"
+        elif commands and scripts[token.content.strip()]:
             scripts[token.content.strip()] -= 1
-        elif language in _SHELLS or token.info.strip() == "python":
-            instead = "write ```bash at the beginning of a line, or ```text for what nobody types"
-            yield f"line {line}: this {language} block is not run: {instead}"
-    for number, content in enumerate(text.splitlines(), 1):
+        elif commands:
+            language = token.info.lower().split(maxsplit=1)[0] if named else "unnamed"
+            yield f"line {line}: this {language} block is not run: {_INSTEAD}"
+    for number, content in enumerate(text.split("\n"), 1):
         if _CONTROL.search(content):
             yield f"line {number}: holds a control character, which no page shows: write it as $'…'"
         if len(content) > _LONGEST:
             yield f"line {number}: has {len(content)} characters: put such data into a file"
 
 
+def _cells_passed_over(runbook: Runbook) -> Iterator[str]:
+    """Yield what is declared in the header or at a block, and read by nothing."""
+    for key in sorted(runbook.text.declares.keys() - _KEYS):
+        yield f"the header declares `rehearsal: {key}:`, which is not read: see CONTRIBUTING"
+    if not runbook.text.code:
+        yield "has no cell, so nothing of it is run: give it one, or move it out of this folder"
+    for cell in runbook.text.node.cells:
+        if cell.cell_type == "raw":
+            yield f"«{cell.source[:40]}» is a raw cell, which no page shows: {_INSTEAD}"
+        elif cell.cell_type == "code" and (unread := sorted(cell.metadata.keys() - {"tags"})):
+            said = cell.metadata.get("incorrectly_encoded_metadata", ", ".join(unread))
+            yield f"«{said}» behind a fence's language is not read: put options into magic_args"
+
+
 def outputs_passed_over(cell: Cell) -> Iterator[str]:
     """Yield what is wrong with outputs of a cell that no page can show."""
     for output in cell.outputs:
-        data = output.get("data", {})
-        if data.get("text/plain", "").startswith(_OBJECT) and not {*data} & _SHOWN:
+        data = output.get("data", {"text/plain": "-"})
+        plain = data.get("text/plain", "")
+        objects = not plain or plain.startswith("<IPython.") or "application/" in " ".join(data)
+        if objects and not {*data} & _SHOWN:
             yield "shows HTML or a widget, which the page does not: print text, or draw a picture"
-        printed = output.get("text", data.get("text/plain", ""))
-        longest = max(map(len, printed.splitlines()), default=0)
+        longest = max(map(len, output.get("text", plain).splitlines()), default=0)
         if longest > _LONGEST:
             yield f"prints a line of {longest} characters, which no page can show: print a part"
 
