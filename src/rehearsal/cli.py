@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
+from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, check_plugins, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
 
 _EPILOG = """Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check.
@@ -100,6 +100,7 @@ def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> N
         missing = f"{settings.engine} is not here (make setup fetches it)"
         print(f"{missing}: this machine's engine serves.", file=sys.stderr)
     probe(settings)  # each kernel would take seconds to fail, and none could say why
+    check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
     recorded = evidence.is_recorded(settings, chosen)
     masks = () if notebooks or shard else compare.masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)

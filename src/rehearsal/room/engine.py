@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
 """Environment variables that pass the choice on to kernels."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OLDEST_OF_MACHINE = 24
+_PLUGINS = {"build": "buildx", "buildx": "buildx", "compose": "compose"}
 _INSTALL = "https://docs.docker.com/engine/install/"
 
 
@@ -89,6 +91,21 @@ def choose_engine(settings: Settings) -> Engine:
         fetch = "or fetch one for this project: make setup"
         raise CannotCheck(f"{old}. Install that ({_INSTALL}), {fetch}")
     return Engine(MACHINE, _store(settings, version), version)
+
+
+def check_plugins(engine: Engine, scripts: Iterable[str]) -> None:
+    """Raise CannotCheck if shell cells need a plugin of a machine's docker that is not installed.
+
+    Only one for all users counts: a room has a home of its own.
+    """
+    said = "\n".join(scripts) if engine.name == MACHINE else ""
+    needed = {_PLUGINS[verb] for verb in re.findall(r"\bdocker (build|buildx|compose)\b", said)}
+    environment = os.environ | {"DOCKER_CONFIG": os.devnull}
+    for plugin in sorted(needed):
+        command = ["docker", plugin, "version"]
+        if subprocess.run(command, env=environment, capture_output=True, check=False).returncode:
+            lacks = f"This machine's docker lacks the plugin {plugin}, which the cells need"
+            raise CannotCheck(f"{lacks}. Install it for all users: {_INSTALL}")
 
 
 def _version_of_set(folder: Path) -> str:

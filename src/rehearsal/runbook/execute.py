@@ -119,6 +119,7 @@ def verify(
     """
     begin = time.monotonic()
     executed = {one.executed_path: one.executed for one in runbooks if one.executed_path.exists()}
+    _check_kernels(executed)  # first: it imports IPython, which two threads cannot do at once
     with ThreadPoolExecutor(1) as beside:
         linting = beside.submit(_lint, settings, runbooks, masks)
         outcome = _run(executed)
@@ -157,7 +158,9 @@ def refresh(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bool]]:
     try:
         for path, one in paths.items():
             _write(path, drafts[one])
-        outcome = _run({path: one.text for path, one in paths.items()})
+        texts = {path: one.text for path, one in paths.items()}
+        _check_kernels(texts)
+        outcome = _run(texts)
     finally:
         for path in paths:
             with contextlib.suppress(OSError):  # one that could not be written
@@ -227,10 +230,13 @@ def _write(path: Path, notebook: NotebookNode) -> None:
         raise CannotCheck(f"{unwritable}; it is as it was before.") from error
 
 
-def _run(notebooks: Mapping[Path, Notebook]) -> Outcome:
-    """Run notebooks in rooms, with nbval."""
+def _check_kernels(notebooks: Mapping[Path, Notebook]) -> None:
     for path, notebook in notebooks.items():
         check_kernel(notebook.kernel, _name(path))
+
+
+def _run(notebooks: Mapping[Path, Notebook]) -> Outcome:
+    """Run notebooks in rooms, with nbval."""
     collector = _Collector({_name(path): notebook for path, notebook in notebooks.items()})
     if notebooks:
         _run_nbval([*notebooks], collector)
