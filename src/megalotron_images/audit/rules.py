@@ -4,6 +4,7 @@ Source: the page "Image process" and `megalotron_images.convention`; of referenc
 distribution's grammar, and Docker's rule that a name without a host is Docker Hub's.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -152,7 +153,8 @@ def _push(push: Push, known: list[Fact]) -> Iterator[Finding]:
 
 def _without_login(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
     """Yield findings about a push in a job in which no login is seen."""
-    if not any(isinstance(one, Login) and one.job == fact.job for one in known):
+    before = itertools.takewhile(lambda one: one != fact, known)
+    if not any(isinstance(one, Login) and one.job == fact.job for one in before):
         yield from _doubts(fact, (Rule.CREDENTIALS, Rule.LOGIN), "no login is seen before it")
 
 

@@ -165,9 +165,6 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
     if target.startswith("./"):
         return _call_here(run, target[2:], inputs, secrets)
     if target.lower().startswith(_OURS):
-        stack = as_text(inputs.get("stack", ""))
-        decided = unknown("the tag that the helper decides", ("main",))
-        run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
         names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
         if secrets == "inherit":
             username, token = map(expressions.secret, names)
@@ -175,6 +172,10 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
             run.place = Place(run.place.file, secrets.lines.get(names[1], line))
             username, token = (render(secrets.get(one, ""), run.contexts) for one in names)
         run.login("ghcr.io", username, token)
+        run.place = Place(run.place.file, line)
+        stack = as_text(inputs.get("stack", ""))
+        decided = unknown("the tag that the helper decides", ("main",))
+        run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
     elif given or not _HARMLESS.search(target):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
     return {}
