@@ -72,20 +72,17 @@ class Folder:
         """Return a file's text; raise Unreadable where it is large, foreign or no text."""
         try:
             path = Path(self.root, name).resolve()
-        except (OSError, RuntimeError):
-            raise Unreadable("it is a link to itself") from None
-        if not path.is_relative_to(self.root):
-            raise Unreadable("it leads out of the folder")
-        if not path.is_file():
-            raise Unreadable("it is not there")
-        try:
+            if not path.is_relative_to(self.root):
+                raise Unreadable("it leads out of the folder")
+            if not path.is_file():
+                raise Unreadable("it is not there")
             if path.stat().st_size > _LARGEST:
                 raise Unreadable(f"it is larger than {_LARGEST // 1000} kB")
             return clean(path.read_bytes().decode().replace("\r\n", "\n"))
         except UnicodeDecodeError:
             raise Unreadable("it is not UTF-8") from None
-        except OSError as error:
-            raise Unreadable(f"it cannot be read ({error.strerror})") from None
+        except (OSError, RuntimeError) as error:  # as for a link to itself
+            raise Unreadable(f"it cannot be read ({type(error).__name__})") from None
 
     def document(self, name: str) -> Map:
         """Return the first of a file's documents; raise Unreadable where it is no YAML."""
