@@ -14,6 +14,7 @@ from megalotron_images.audit.yaml_files import Map, items
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _BAKE = ("docker-bake.json", "docker-bake.hcl", "docker-bake.override.hcl", *COMPOSE)
+_KEYS = ("tags", "output", "cache-to")
 _GORELEASER = (".goreleaser.yml", ".goreleaser.yaml", "goreleaser.yml", "goreleaser.yaml")
 _STRING = r'"((?:\\.|\$\{[^}]*\}|[^"\\])*)"'
 _PIECE = re.compile(rf'{_STRING}|[][(){{}},\n]|[^][(){{}},"\n]+|"')
@@ -117,10 +118,7 @@ def bake(shell: Shell, words: list[str], stdin: str) -> None:
     if any(one.startswith("$") for one in files):  # a bake file of the metadata action
         tags = shell.env.get("DOCKER_METADATA_OUTPUT_TAGS", "").splitlines()
         given += [f"*.tags={one}" for one in tags]
-    chosen = {
-        key: [one.partition(f"{key}=")[2] for one in given if f".{key}=" in one]
-        for key in ("tags", "output", "cache-to")
-    }
+    chosen = {k: [one.partition(f"{k}=")[2] for one in given if f".{k}=" in one] for k in _KEYS}
     pushes = flag(words, "--push") or any(one.endswith(".push=true") for one in given)
     files = [shell.find(one) for one in files if not one.startswith(("http", "$"))]
     files = files or shell.usual(_BAKE)
@@ -145,10 +143,12 @@ def _bake_tags(shell: Shell, name: str, pushes: bool) -> list[str]:
         written = [(image, place) for _, image, place in _services(run, name, values, True)]
     else:
         text = shell.read(name)
-        defaults = re.findall(r'variable\s+"(\w+)"\s*\{[^}]*?default\s*=\s*"([^"]*)"', text)
+        text = _COMMENT.sub("", text)
+        defaults = re.findall(r'variable\s+"?(\w+)"?\s*\{[^}]*?default\s*=\s*"([^"]*)"', text)
+        functions = re.findall(r'function\s+"?(\w+)"?\s*\{[^}]*?result\s*=([\s\S]*?)\n\}', text)
+        values = dict(defaults) | {f"{key}(": body for key, body in functions} | shell.env
         lists = {
-            key: list(_list(_COMMENT.sub("", text), key, name, dict(defaults) | shell.env))
-            for key in ("tags", "output", "cache-to")
+            key: list(_list(text, key, name, values)) for key in ("tags", "output", "cache-to")
         }
         written = lists["tags"]
         outputs(run, [one for one, _ in lists["output"]], [one for one, _ in written])
@@ -190,9 +190,14 @@ def _written(item: str, variables: dict[str, str]) -> list[str]:
         return [",".join(map("=".join, fields))]
     if item in variables:
         return [variables[item]]
-    texts = re.findall(_STRING, item)
+    body = variables.get(f"{item.partition('(')[0]}(", "")
+    texts = re.findall(_STRING, body or item)
     is_plain = item in ("", "null") or (texts and f'"{texts[0]}"' == item)
-    whole = [interpolated(one, variables) for one in texts if is_plain or "/" in one]
+    whole = [
+        interpolated(one, variables)
+        for one in texts
+        if is_plain or "/" in one or (body and ":" in one)
+    ]
     whole = [re.sub(r"\$\{.*?\}", lambda one: unknown(one[0]), one) for one in whole]
     return whole if whole or is_plain else [unknown(item[:80])]
 
