@@ -214,7 +214,7 @@ def _build(
             recipe = recipe.replace("$*", stem).replace("$@", target).replace("\0", "$")
             line = match.string[: match.start(3)].count("\n") + 1
             _follow(shell, recipe, Place(name, line), [])
-        elif target in asked and not _is_harmless(target):
+        elif (target in asked or "\0" in target) and not _is_harmless(target):
             shell.run.doubt(f"{name} has no rule for {show(target)}")
 
 
@@ -222,9 +222,6 @@ def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None
     """Return the rule of a target, with what its `%` stands for."""
     for match in rules:
         for name in match[1].split():
-            before, sign, after = name.partition("%")
-            if name == target:
-                return match, ""
-            if sign and target.startswith(before) and target.endswith(after):
-                return match, target[len(before) : len(target) - len(after)]
+            if found := re.fullmatch(re.escape(name).replace("%", "(.*)"), target):
+                return match, "".join(found.groups())
     return None, ""
