@@ -80,7 +80,8 @@ def _step(run: Run, step: Map, defaults: Mapping[str, str]) -> dict[str, Any]:
         inputs, given = Map(), step.below("with")
         for name, text in given.items():
             key = name.lower()  # GitHub's inputs have no case
-            inputs[key], inputs.lines[key] = render(text, run.contexts), given.lines[name]
+            whole = "\n".join(map(as_text, text)) if isinstance(text, list) else text
+            inputs[key], inputs.lines[key] = render(whole, run.contexts), given.lines[name]
             inputs.is_block[key] = given.is_block.get(name, False)
         outputs = _action(run, render(step["uses"], run.contexts), inputs)
     run.place = Place(file, 1)
@@ -105,7 +106,7 @@ def _variables(run: Run) -> dict[str, str]:
     context = run.contexts["github"]
     env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
     env |= {name: f"${name}" for name in _FILES}
-    env.setdefault("GITHUB_ACTION_PATH", ".")
+    env = {"GITHUB_ACTION_PATH": ".", "RANDOM": known("a number", "42")} | env
     return {**env, "HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", **run.contexts["env"]}
 
 
@@ -202,11 +203,8 @@ def _looks(name: str, inputs: Mapping[str, Any]) -> bool:
     if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
         return True
     values = (show(as_text(one)) for one in inputs.values())
-    return (
-        bool(PATTERNS["image_actions"].search(name))
-        or any(map(PATTERNS["image_inputs"].search, inputs))
-        or any(map(PATTERNS["image_values"].search, values))
-    )
+    asked = {"image_actions": [name], "image_inputs": inputs, "image_values": values}
+    return any(PATTERNS[key].search(one) for key, found in asked.items() for one in found)
 
 
 def _metadata(run: Run, inputs: Map) -> dict[str, Any]:
