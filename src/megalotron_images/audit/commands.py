@@ -8,7 +8,7 @@ import re
 from functools import partial, reduce
 from itertools import dropwhile
 
-from megalotron_images.audit import build_files, filters, scripts, texts
+from megalotron_images.audit import build_files, filters, scripts
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
 from megalotron_images.audit.shell import Handler, Shell, parameters
@@ -93,9 +93,8 @@ def _bare(words: list[str]) -> list[str]:
     """Return a command without what only runs it."""
     while words and (words[0] in _PREFIXES or re.match(r"(-[a-zA-Z]+|[A-Za-z_]\w*=.*)$", words[0])):
         words = words[1:]
-    if words[:1] == ["timeout"] or words[:1] == ["env"]:
-        rest = [w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)]
-        return _bare(rest)
+    if words[:1] in (["timeout"], ["env"]):
+        return _bare([w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)])
     return words
 
 
@@ -189,6 +188,16 @@ def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
     return text.replace("\\n", "\n") + ends
 
 
+def _read_words(shell: Shell, words: list[str], stdin: str, sign: str = "") -> None:
+    """Set what `read` and `mapfile` read: a variable for each word, or an array of all."""
+    is_array = bool(sign) or any(re.fullmatch(r"-\w*a", one) for one in words)
+    parts = re.split(rf"[{re.escape(sign or shell.env.get('IFS') or ' ')}\n]+", stdin.strip())
+    names = [one for one in words if one.isidentifier()]
+    rest = [" ".join(parts)] if is_array else [*parts, *[""] * len(names)]
+    rest = rest if stdin else [unknown("a line read")] * len(names)
+    shell.env |= dict(zip(names, rest, strict=False))
+
+
 def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Return what `printf` prints: its form is used again until all words are in it."""
     form, *given = [one.replace("\\n", "\n") for one in words if one != "--"] or [""]
@@ -252,11 +261,12 @@ _HANDLERS: dict[str, Handler] = {
     "echo": _echo,
     "printf": _printf,
     **dict.fromkeys(("xargs", "parallel"), _each),
+    **dict.fromkeys(("mapfile", "readarray"), partial(_read_words, sign="\n")),
+    "read": _read_words,
     "pwd": lambda shell, words, stdin: shell.env.get("\0folder") or ".",
     "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
     "tee": _tee,
     **dict.fromkeys(("cd", "pushd"), lambda shell, words, stdin: shell.enter(*operands(words)[:1])),
-    "date": lambda shell, words, stdin: texts.known("a date", "20260131"),
     "judged": _judged,
     "deployed": lambda shell, words, stdin: shell.run.deploy(words[0]),
     "written-login": written_login,

@@ -171,7 +171,6 @@ def _jq(words: list[str], text: str) -> str | None:
         return " ".join(f"{match[1]}{gap}{tag}" for tag in data.get("tags", []))
     if re.fullmatch(r"\.tags\s*(\|\s*)?(\[\]|\.\[\])|\.tags\[\]", program):
         return "\n".join(data.get("tags", []))
-    if match := re.fullmatch(r"\.(\w+)", program):
-        held = data.get(match[1])
-        return held if isinstance(held, str) else None
-    return None
+    match = re.fullmatch(r"\.(\w+)", program)
+    held = data.get(match[1]) if match else None
+    return held if isinstance(held, str) else None

@@ -18,16 +18,7 @@ from tree_sitter import Language, Node, Parser
 from megalotron_images.audit import filters
 from megalotron_images.audit.expressions import is_own_name
 from megalotron_images.audit.model import Place, Run
-from megalotron_images.audit.texts import (
-    asked,
-    either,
-    known,
-    merged,
-    same,
-    show,
-    unknown,
-    variants,
-)
+from megalotron_images.audit.texts import asked, either, merged, same, show, unknown, variants
 from megalotron_images.audit.yaml_files import Unreadable
 
 _parsed = cache(Parser(Language(tree_sitter_bash.language())).parse)
@@ -122,6 +113,10 @@ class Shell:
             self.assign(variable, text, node)
         return True, ""
 
+    def _follow_unset_command(self, node: Node, stdin: str) -> Result:
+        self.env |= dict.fromkeys(map(_text, node.named_children), "")
+        return True, ""
+
     def _follow_function_definition(self, node: Node, stdin: str) -> Result:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
@@ -145,8 +140,10 @@ class Shell:
                 words += self.words(child)
         with self.run.at(self.place(node)):
             result = self._called(words, stdin)
-        if words and node.named_children[0].type == "variable_assignment":
-            self.env = before
+        if words and (own := [c for c in node.named_children if c.type == "variable_assignment"]):
+            names = {_text(one.child_by_field_name("name")) for one in own}
+            self.env = {key: value for key, value in self.env.items() if key not in names}
+            self.env |= {key: value for key, value in before.items() if key in names}
         return result
 
     def _called(self, words: list[str], stdin: str) -> Result:
@@ -469,8 +466,6 @@ class Shell:
         """Return a variable's value."""
         if name in self.env:
             return self.env[name]
-        if name in ("RANDOM", "SECONDS"):
-            return known("a number", "42")
         return self.unset(name)
 
     def expansion(self, text: str) -> str:
@@ -493,9 +488,10 @@ class Shell:
 
     def element(self, value: str, at: str) -> str:
         """Return an element of an array, by its number or its key."""
+        at = self.fill(at)
         if at.isdigit():
             return [*value.split()[int(at) :], ""][0]
-        key = f"[{self.fill(at)}]="
+        key = f"[{at}]="
         keyed = (one.removeprefix(key) for one in value.split() if one.startswith(key))
         return next(keyed, unknown(f"the element {at}"))
 

@@ -99,12 +99,11 @@ def parse(text: str) -> list[Any]:
     """Return the documents of a text, all scalars as text; raise Unreadable where it is no YAML."""
     try:
         with warnings.catch_warnings(action="ignore"):  # as of an anchor that is used twice
-            found = _documents(text)
+            return _documents(text)
     except (YAMLError, ValueError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         problem = getattr(error, "problem", None) or type(error).__name__
         raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
-    return found
 
 
 def _documents(text: str) -> list[Any]:
@@ -142,8 +141,7 @@ def _convert(node: Any, done: dict[int, Any]) -> Any:
             items.lines.append(_line(one))
         return items
     done[id(node)] = pairs = Map()
-    ordered = sorted(node.value, key=lambda pair: pair[0].value != _MERGE)
-    for key, value in ordered:
+    for key, value in sorted(node.value, key=lambda pair: pair[0].value != _MERGE):
         if key.value == _MERGE:
             _merge(pairs, _convert(value, done))
         else:
