@@ -144,8 +144,7 @@ def written_login(shell: Shell, words: list[str], stdin: str) -> None:
     secrets = [one for one in text if has_holes(one) and show(one).startswith("<secrets.")]
     username = secrets[0] if secrets[1:] else unknown("a user name in a file")
     password = secrets[-1] if secrets else unknown("a password in a file")
-    registry = host[1] if host else unknown("a registry in a file")
-    shell.run.login(registry, username, password, How.WRITTEN)
+    shell.run.login(host[1] if host else unknown("a registry"), username, password, How.WRITTEN)
 
 
 def _build(shell: Shell, words: list[str], stdin: str) -> None:

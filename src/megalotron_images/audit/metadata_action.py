@@ -110,12 +110,12 @@ def _tag(kind: str, fields: dict[str, str], github: Context) -> str:
     """Return what a row writes for an event without prefix and suffix; empty for nothing."""
     on, name = github["ref"].split("/")[1], github["ref_name"]
     value = fields.get("value", name if on == "tags" else "")
-    is_long = fields.get("format") == "long"
+    size = None if fields.get("format") == "long" else 7
     pattern, nightly = fields.get("pattern", "{{version}}"), fields.get("pattern", "nightly")
     kinds: dict[str, Callable[[], str]] = {
         "ref": lambda: _ref(fields.get("event", ""), on, github),
         "semver": lambda: apply(lambda one: _version(one, pattern), value, "a version"),
-        "sha": lambda: apply(lambda one: one if is_long else one[:7], github["sha"]),
+        "sha": lambda: apply(lambda one: one[:size], github["sha"]),
         "edge": lambda: "edge" if on == "heads" and name == fields.get("branch", "main") else "",
         "schedule": lambda: nightly if github["event_name"] == "schedule" else "",
     }

@@ -26,8 +26,11 @@ _EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
 _WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
-_ASKS = re.compile(r"\b(test|e?grep|diff|cmp|which|command -v)\b")
-"""Commands whose success is an answer."""
+_ASKS = re.compile(r"\b(test|e?grep|diff|cmp|which|command -v|exit|return|break|continue)\b")
+"""Commands whose success is an answer, and those that end what is being followed."""
+_LOCAL = re.compile(r"\blocal\b([^;\n]*)")
+_NAMES = re.compile(r"(?<![\w$\"'={-])([A-Za-z_]\w*)(?=[=\s]|$)")
+"""Variables that a function has for itself."""
 _MOST_ITEMS = 50
 Handler = Callable[["Shell", list[str], str], str | None]
 Branch = tuple[bool | None, list[Node]]
@@ -47,7 +50,7 @@ class Shell:
         unset: what a variable is that is set nowhere.
         has_lines: whether the script stands in the repository, line by line.
         functions: those that it has defined.
-        ended: whether it has come to an `exit`.
+        ended: the `exit`, `return`, `break` or `continue` that it has come to.
         exits: the files at each `exit` that is no failure.
         matched: the last pattern of `=~`, and the text that was asked.
     """
@@ -58,7 +61,7 @@ class Shell:
     unset: Callable[[str], str] = lambda name: unknown(f"${name}")
     has_lines: bool = True
     functions: dict[str, Node] = field(default_factory=dict)
-    ended: bool = False
+    ended: str = ""
     exits: list[dict[str, str]] = field(default_factory=list)
     matched: tuple[str, str] = "", ""
 
@@ -109,7 +112,8 @@ class Shell:
             text = self.word(value) if value is not None else ""
             variable = _text(name).partition("[")[0]
             if b"+=" in (node.text or b"").partition(b"\n")[0][: len(variable) + 2]:
-                text = f"{self.env.get(variable, '')}{' ' * (_is_array(value))}{text}"
+                gap = " " if value is not None and value.type == "array" else ""
+                text = f"{self.env.get(variable, '')}{gap}{text}"
             self.assign(variable, text, node)
         return True, ""
 
@@ -151,9 +155,9 @@ class Shell:
             return True, ""
         if words[0] in self.functions and self.run.depth < _MOST_ITEMS:
             return None, self.call(self.functions[words[0]], words[1:], stdin)
-        if words[0] == "exit":
-            self.ended = True
-            if words[1:] in ([], ["0"]):
+        if words[0] in ("exit", "return", "break", "continue"):
+            self.ended = words[0]
+            if words[0] == "exit" and words[1:] in ([], ["0"]):
                 self.exits.append(dict(self.run.files))
         if words[0] == "shift":
             count = int(words[1]) if words[1:] and words[1].isdigit() else 1
@@ -170,15 +174,24 @@ class Shell:
         before, self.run.depth = dict(self.env), self.run.depth + 1
         self.env |= parameters(given)
         printed = self.statements(body.named_children, stdin)
-        self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
+        own = {name for one in _LOCAL.findall(_text(body)) for name in _NAMES.findall(one)}
+        held = {key: value for key, value in self.env.items() if key not in own}
+        self.env = held | {k: v for k, v in before.items() if not k.isidentifier() or k in own}
+        self.ended = "" if self.ended == "return" else self.ended
         self.run.depth -= 1
         return printed
 
     def _follow_pipeline(self, node: Node, stdin: str) -> Result:
-        status: bool | None = None
+        status, before = None, dict(self.env)
         for child in node.named_children:
             status, stdin = self.statement(child, stdin)
+        self.env = before  # each of its commands is a shell of its own
         return status, stdin
+
+    def _follow_do_group(self, node: Node, stdin: str) -> Result:
+        printed = self.statements(node.named_children, stdin)
+        self.ended = "" if self.ended in ("break", "continue") else self.ended
+        return None, printed
 
     def _follow_list(self, node: Node, stdin: str) -> Result:
         left, right = node.named_children[0], node.named_children[-1]
@@ -189,7 +202,7 @@ class Shell:
         if status is not None and status is not (sign == "&&"):
             return status, printed
         is_test = left.type in ("test_command", "list", "negated_command")
-        if status is None and (sign == "||" or is_test or _ASKS.search(_text(left))):
+        if status is None and (sign == "||" or is_test or _ASKS.search(_text(node))):
             return None, printed + self.perhaps([[right]], stdin)[1]
         status, more = self.statement(right, stdin)
         return status, printed + more
@@ -244,10 +257,8 @@ class Shell:
         def branches() -> Iterator[Branch]:
             for clause in (node, *others):
                 parts = [one for one in clause.named_children if one not in others]
-                if clause.type == "else_clause":
-                    yield True, parts
-                else:
-                    yield self.statement(parts[0], stdin)[0], parts[1:]
+                is_else = clause.type == "else_clause"
+                yield (True, parts) if is_else else (self.statement(parts[0], stdin)[0], parts[1:])
 
         return self.one_of(branches(), stdin)
 
@@ -277,7 +288,7 @@ class Shell:
     def perhaps(self, bodies: Iterable[list[Node]], stdin: str, none: bool = True) -> Result:
         """Follow branches of which nobody can tell which is taken; merge what they assign."""
         before, files, printed = self.env, self.run.files, list[str]()
-        start = dict(files)
+        start, how = dict(files), ""
         ends, written = ([dict(before)], [start]) if none else ([], [])
         for body in bodies:
             self.env = dict(before)
@@ -286,10 +297,10 @@ class Shell:
             if not self.ended:
                 ends.append(self.env)
                 written.append(dict(files))
-            self.ended = False
+            how, self.ended = self.ended or how, ""
         self.env = replaced({}, ends) if ends else before
         replaced(files, written)
-        self.ended = not ends
+        self.ended = "" if ends else how
         return None, either([*printed, *[""] * none]) if any(printed) else ""
 
     def _follow_for_statement(self, node: Node, stdin: str) -> Result:
@@ -345,7 +356,8 @@ class Shell:
             elif child.type == "heredoc_redirect":
                 stdin = self._heredoc(child)
             elif child.type == "file_redirect":
-                sign, path = _sign(child), self.word(child.named_children[-1])
+                sign = next((one.type for one in child.children if not one.is_named), ">")
+                path = self.word(child.named_children[-1])
                 if sign == "<":
                     stdin = self.read(path)
                 elif sign in (">", ">>", "&>", "&>>", ">|"):
@@ -369,9 +381,8 @@ class Shell:
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
         self.run.files[path] = (self.run.files.get(path, "") if appended else "") + text
-        self.bind(text.strip(), self.run.place)
-        for line in text.splitlines():
-            self.bind(line.partition("=")[2], self.run.place)
+        for one in (text.strip(), *(line.partition("=")[2] for line in text.splitlines())):
+            self.bind(one, self.run.place)
         if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
             self.handler(self, ["written-login", text], "")
 
@@ -429,13 +440,11 @@ class Shell:
             "arithmetic_expansion": lambda: unknown(text),
             "process_substitution": lambda: self._process(node, text),
             "array": lambda: " ".join(self.words_of(node)),
-            **dict.fromkeys(("command_name", "concatenation"), lambda: self._joined(node)),
+            "command_name": lambda: "".join(map(self.word, node.children)) or text,
+            "concatenation": lambda: "".join(map(self.word, node.children)),
             "string": lambda: self._string(node),
         }
         return kinds.get(node.type, lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text))()
-
-    def _joined(self, node: Node) -> str:
-        return "".join(map(self.word, node.children)) if node.children else _text(node)
 
     def _substituted(self, node: Node) -> str:
         """Return what the commands in `$(…)` print; their assignments are lost."""
@@ -499,9 +508,8 @@ class Shell:
         filled = self.fill(text) if text and sign != "?" else ""
         if sign == "?":
             return value
-        is_empty = same(value, "")
-        if name not in self.env and "steps" in self.run.contexts:
-            is_empty = True  # a job's variables are all in its workflow
+        is_job = name not in self.env and "steps" in self.run.contexts
+        is_empty = is_job or same(value, "")  # a job's variables are all in its workflow
         full, empty = (value, filled) if sign != "+" else (filled, "")
         return either([full, empty]) if is_empty is None else empty if is_empty else full
 
@@ -525,20 +533,10 @@ def _text(node: Node | None) -> str:
     return (node.text or b"").decode() if node is not None else ""
 
 
-def _is_array(node: Node | None) -> bool:
-    return node is not None and node.type == "array"
-
-
-def _sign(node: Node) -> str:
-    return next((c.type for c in node.children if not c.is_named), ">")
-
-
 def _compared(value: str, sign: str, pattern: str, quoted: bool) -> bool | None:
     """Whether a comparison of `[[ … ]]` or `case` holds; None if nobody can tell."""
     if quoted or not re.search(r"[*?\[]", pattern):
         answer = same(value, pattern)
-    elif pattern == "*":
-        answer = True
     else:
         answer = asked(lambda one: fnmatch.fnmatchcase(one, pattern), value)
     return answer if answer is None or sign != "!=" else not answer

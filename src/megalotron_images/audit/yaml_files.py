@@ -17,7 +17,6 @@ _LARGEST, _LARGEST_YAML = 3_000_000, 300_000
 """Bytes of a file that is read; a larger one is told as one that cannot be."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
-_MERGE = "<<"
 
 
 class Unreadable(Exception):
@@ -141,8 +140,8 @@ def _convert(node: Any, done: dict[int, Any]) -> Any:
             items.lines.append(_line(one))
         return items
     done[id(node)] = pairs = Map()
-    for key, value in sorted(node.value, key=lambda pair: pair[0].value != _MERGE):
-        if key.value == _MERGE:
+    for key, value in sorted(node.value, key=lambda pair: pair[0].value != "<<"):
+        if key.value == "<<":
             _merge(pairs, _convert(value, done))
         else:
             pairs[str(key.value)] = _convert(value, done)
