@@ -38,7 +38,7 @@ BUDGETS = {
     "src/rehearsal/room": 1356,
     "src/rehearsal": 455,
     "src/megalotron_images": 2268,
-    "src/megalotron_images/audit": 2755,
+    "src/megalotron_images/audit": 2754,
     "docs/hooks": 295,
     "docs/generate": 302,
 }

@@ -25,7 +25,7 @@ MACHINES: Mapping[str, str] = _TABLES["machines"]
 CONTEXT: Mapping[str, Any] = _TABLES["context"]
 """GitHub's context `github`, with names in braces, and what is `known` of some of these."""
 GITLAB: Mapping[str, list[str]] = _TABLES["gitlab"]
-"""Variables that GitLab sets: what each is, and examples."""
+"""Variables that GitLab sets: how each begins, what the rest is, and examples of it."""
 FIELDS: Mapping[str, list[str]] = _TABLES["fields"]
 """Fields of GoReleaser's templates: what each is, and an example."""
 _SPEAKING = {k: f"pattern='{one}'\nspeaks $all" for k, one in _TABLES["speaking"].items()}

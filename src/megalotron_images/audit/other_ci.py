@@ -49,7 +49,8 @@ def _variables(folder: Folder, name: str) -> dict[str, str]:
     """Return the variables of a machine: GitLab sets some, and its files more for all jobs."""
     if kind(name) != "GitLab":
         return {"HOME": "~"}
-    found = {name: known(*given) for name, given in GITLAB.items()}
+    table = GITLAB.items()
+    found = {name: start + (known(*rest) if rest else "") for name, (start, *rest) in table}
     with contextlib.suppress(Unreadable):
         for key, text in folder.document(name).below("variables").items():
             found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")
