@@ -5,15 +5,16 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from megalotron_images.audit.knowledge import PATTERNS, RELEASERC
+from megalotron_images.audit.knowledge import FIELDS, PATTERNS, RELEASERC
 from megalotron_images.audit.model import WRITES, Place, Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import apply, either, known, unknown
+from megalotron_images.audit.texts import apply, either, expand, has_holes, known, unknown
 from megalotron_images.audit.words import flag, operands, options
 from megalotron_images.audit.yaml_files import Map, items
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _BAKE = ("docker-bake.json", "docker-bake.hcl", "docker-bake.override.hcl", *COMPOSE)
+_KEYS = ("tags", "output", "cache-to")
 _GORELEASER = (".goreleaser.yml", ".goreleaser.yaml", "goreleaser.yml", "goreleaser.yaml")
 _STRING = r'"((?:\\.|\$\{[^}]*\}|[^"\\])*)"'
 _PIECE = re.compile(rf'{_STRING}|[][(){{}},\n]|[^][(){{}},"\n]+|"')
@@ -21,19 +22,16 @@ _INTERPOLATION = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}|\$(\w+)")
 _COMMENT = re.compile(r"(^|[ \t])(#|//)[^\n\"]*$|^[ \t]*(#|//).*$", re.MULTILINE)
 _TARGET = re.compile(r"\bto\s*\{[^}]*?image\s*=\s*['\"]([^'\"]+)|<to>\s*<image>([^<]+)", re.DOTALL)
 """Where jib pushes to, in the files of Gradle and Maven."""
-_FIELDS = {
-    **{name: known("a number", "1") for name in ("Major", "Minor", "Patch")},
-    **dict.fromkeys(("Commit", "FullCommit"), known("the commit's hash", "4f3c2b1a" * 5)),
-    "ShortCommit": known("the commit's hash", "4f3c2b1"),
-    "Date": known("a date", "20260131"),
-}
+_FIELDS = {name: known(*given) for name, given in FIELDS.items()}
 """Fields of GoReleaser's templates."""
 
 
 def outputs(run: Run, texts: Iterable[str], tags: Sequence[str]) -> None:
     """Note the outputs of a build: `type=registry`, or `push=true`."""
-    for fields in map(_fields, texts):
-        if fields.get("type") == "registry" or fields.get("push", "false") not in ("false", "0"):
+    for text, fields in _variants(texts):
+        if has_holes(fields.get("type", text)):
+            run.doubt("where the output of a build goes is not known", WRITES)
+        elif fields.get("type") == "registry" or fields.get("push", "false") not in ("false", "0"):
             by_digest = fields.get("push-by-digest") == "true"
             for name in fields["name"].split(",") if fields.get("name") else tags:
                 run.push(name, by_digest=by_digest)
@@ -41,12 +39,18 @@ def outputs(run: Run, texts: Iterable[str], tags: Sequence[str]) -> None:
 
 def caches(run: Run, texts: Iterable[str]) -> None:
     """Note caches that are exported to a registry."""
-    for text in filter(None, texts):
-        fields = _fields(text)
+    for text, fields in _variants(filter(None, texts)):
         if fields.get("type") == "registry":
             run.push(fields.get("ref", unknown("where the cache goes")))
-        elif "type" not in fields and text.strip() != "inline":
+        elif "type" not in fields and text.strip() not in ("", "inline"):
             run.push(text.strip())
+
+
+def _variants(texts: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield options that are made of fields, each that it may be where its type is not known."""
+    for one in texts:
+        is_unknown = has_holes(_fields(one).get("type", one))
+        yield from ((text, _fields(text)) for text in (expand(one, False) if is_unknown else [one]))
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -89,11 +93,13 @@ def compose(shell: Shell, words: list[str], stdin: str) -> None:
                 shell.run.push(image)
 
 
-def _services(
-    run: Run, name: str, variables: dict[str, str], is_build: bool
-) -> Iterator[tuple[str, str, Place]]:
+Service = tuple[str, str, Place]
+"""A service of a compose file, its image, and where this stands."""
+
+
+def _services(run: Run, name: str, env: dict[str, str], is_build: bool) -> Iterator[Service]:
     """Yield services of a compose file with their images, and all tags that a build gives them."""
-    values = dotenv(run, posixpath.dirname(name)) | variables
+    values = dotenv(run, posixpath.dirname(name)) | env
     for document in run.documents(name, "the file"):
         for service in document.below("services"):
             given = document.below("services").below(service)
@@ -112,48 +118,44 @@ def bake(shell: Shell, words: list[str], stdin: str) -> None:
     if any(one.startswith("$") for one in files):  # a bake file of the metadata action
         tags = shell.env.get("DOCKER_METADATA_OUTPUT_TAGS", "").splitlines()
         given += [f"*.tags={one}" for one in tags]
-    chosen = {
-        key: [one.partition(f"{key}=")[2] for one in given if f".{key}=" in one]
-        for key in ("tags", "output", "cache-to")
-    }
+    chosen = {k: [one.partition(f"{k}=")[2] for one in given if f".{k}=" in one] for k in _KEYS}
     pushes = flag(words, "--push") or any(one.endswith(".push=true") for one in given)
     files = [shell.find(one) for one in files if not one.startswith(("http", "$"))]
     files = files or shell.usual(_BAKE)
     if flag(words, "--print"):
         return
-    before, tags = len(run.facts), list[str]()
-    for name in files:
-        tags += _bake_tags(shell, name, pushes)
+    before = len(run.facts)
+    tags = [tag for name in files for tag in _bake_tags(shell, name, pushes)]
     tags = list(filter(None, chosen["tags"])) if chosen["tags"] else tags
     outputs(run, chosen["output"], tags)
     caches(run, chosen["cache-to"])
     for tag in dict.fromkeys(tags) if pushes else ():
         run.push(tag)
     if pushes and len(run.facts) == before:
-        where = ", ".join(files) or "its file is not there"
-        run.doubt(f"what bake pushes is not seen: {where}", WRITES)
+        run.doubt(f"what bake pushes is not seen: {files or 'its file is not there'}", WRITES)
 
 
 def _bake_tags(shell: Shell, name: str, pushes: bool) -> list[str]:
     """Return the tags in a bake file, and note the outputs and caches in it."""
-    run, tags = shell.run, list[str]()
+    run = shell.run
     if name.endswith((".yml", ".yaml")):
         values = dotenv(run) | shell.env
         written = [(image, place) for _, image, place in _services(run, name, values, True)]
     else:
         text = shell.read(name)
-        defaults = re.findall(r'variable\s+"(\w+)"\s*\{[^}]*?default\s*=\s*"([^"]*)"', text)
+        text = _COMMENT.sub("", text)
+        defaults = re.findall(r'variable\s+"?(\w+)"?\s*\{[^}]*?default\s*=\s*"([^"]*)"', text)
+        functions = re.findall(r'function\s+"?(\w+)"?\s*\{[^}]*?result\s*=([\s\S]*?)\n\}', text)
+        values = dict(defaults) | {f"{key}(": body for key, body in functions} | shell.env
         lists = {
-            key: list(_list(_COMMENT.sub("", text), key, name, dict(defaults) | shell.env))
-            for key in ("tags", "output", "cache-to")
+            key: list(_list(text, key, name, values)) for key in ("tags", "output", "cache-to")
         }
         written = lists["tags"]
         outputs(run, [one for one, _ in lists["output"]], [one for one, _ in written])
         caches(run, [one for one, _ in lists["cache-to"]] if pushes else [])
     for reference, place in written:
         run.bind(reference, place)
-        tags.append(reference)
-    return tags
+    return [reference for reference, _ in written]
 
 
 def _list(text: str, key: str, name: str, variables: dict[str, str]) -> Iterator[tuple[str, Place]]:
@@ -188,9 +190,14 @@ def _written(item: str, variables: dict[str, str]) -> list[str]:
         return [",".join(map("=".join, fields))]
     if item in variables:
         return [variables[item]]
-    texts = re.findall(_STRING, item)
+    body = variables.get(f"{item.partition('(')[0]}(", "")
+    texts = re.findall(_STRING, body or item)
     is_plain = item in ("", "null") or (texts and f'"{texts[0]}"' == item)
-    whole = [interpolated(one, variables) for one in texts if is_plain or "/" in one]
+    whole = [
+        interpolated(one, variables)
+        for one in texts
+        if is_plain or "/" in one or (body and ":" in one)
+    ]
     whole = [re.sub(r"\$\{.*?\}", lambda one: unknown(one[0]), one) for one in whole]
     return whole if whole or is_plain else [unknown(item[:80])]
 
@@ -208,8 +215,10 @@ def goreleaser(shell: Shell, words: list[str], stdin: str) -> None:
     for document in run.documents(names[0], "its configuration", WRITES) if names else ():
         if "includes" in document:
             run.doubt(f"{names[0]} includes others, which may push images", WRITES)
-        for template, line in _templates(document, shell.env):
-            reference = _filled(run, template, shell.env)
+        own = (one.partition("=")[::2] for one in document.get("env", []) if "{{" not in one)
+        env = dict(own) | shell.env
+        for template, line in _templates(document, env):
+            reference = _filled(run, template, env)
             run.bind(reference, Place(names[0], line))
             if reference:  # GoReleaser skips an empty one
                 run.push(reference)

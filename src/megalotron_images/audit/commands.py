@@ -4,16 +4,15 @@ Each function takes a command's words, notes the facts, and returns what the com
 where that is unknown.
 """
 
-import posixpath
 import re
 from functools import partial, reduce
 from itertools import dropwhile
 
 from megalotron_images.audit import build_files, filters, scripts
-from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PROGRAMS, QUIET, SPEAKING, VALUED
+from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
 from megalotron_images.audit.shell import Handler, Shell, parameters
-from megalotron_images.audit.texts import expand, has_holes, holes, known, show, unknown
+from megalotron_images.audit.texts import either, expand, has_holes, holes, show, unknown, variants
 from megalotron_images.audit.words import flag, operands, options
 
 _PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
@@ -28,17 +27,22 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     words = _bare(words)
     if not words:
         return None
+    for at, word in enumerate(words):
+        if len(parts := variants(word) if not word[1:] else ()) > 1:
+            chosen = ([one] if at and one[:1] not in ("", "-") else one.split() for one in parts)
+            rows = ([*words[:at], *one, *words[at + 1 :]] for one in chosen)
+            printed = [handle(shell, row, stdin) for row in rows]
+            return either(filter(None, printed)) if any(printed) else None
     name = _name(words)
     stdin = stdin or _read(shell, name, words[1:])
-    printed = filters.filtered([name, *words[1:]], stdin) if stdin else None
-    if printed is not None and name not in _HANDLERS:
-        return printed
+    filtered = filters.filtered([name, *words[1:]], stdin) if stdin else None
+    if filtered is not None and name not in _HANDLERS:
+        return filtered
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)
-    scripts.called(shell, words, stdin)
-    return None
+    return scripts.called(shell, words, stdin)
 
 
 def _inner(name: str, words: list[str]) -> list[str] | None:
@@ -58,9 +62,8 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
 def _name(words: list[str]) -> str:
     """Return a program's name without its folder; a variable with an engine's verb is an engine."""
     name = words[0].rpartition("/")[2]
-    if has_holes(name) and (ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)):
-        return "docker"
-    return name
+    is_engine = ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)
+    return "docker" if has_holes(name) and is_engine else name
 
 
 def _read(shell: Shell, name: str, words: list[str]) -> str:
@@ -79,28 +82,24 @@ def _tee(shell: Shell, words: list[str], stdin: str) -> str | None:
 def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Follow what `xargs` runs, for each word that it reads or for all; alone it prints them."""
     rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
-    printed = None if rest else stdin.strip()
     is_single = any(one[:2] in ("-n", "-I", "-i", "-L") for one in words) or ":::" in words
     for items in [[one] for one in stdin.split()] if is_single else [stdin.split()]:
         held = [one.replace("{}", " ".join(items)) for one in rest]
         handle(shell, held if held != rest else [*rest, *items], "") if rest else None
-    return printed
+    return None if rest else stdin.strip()
 
 
 def _bare(words: list[str]) -> list[str]:
     """Return a command without what only runs it."""
     while words and (words[0] in _PREFIXES or re.match(r"(-[a-zA-Z]+|[A-Za-z_]\w*=.*)$", words[0])):
         words = words[1:]
-    if words[:1] == ["timeout"] or words[:1] == ["env"]:
-        rest = [w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)]
-        return _bare(rest)
+    if words[:1] in (["timeout"], ["env"]):
+        return _bare([w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)])
     return words
 
 
-def _engine(shell: Shell, words: list[str], stdin: str, name: str = "docker") -> str | None:
+def _engine(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Note what docker, podman, buildah and the like do."""
-    if name.endswith("-compose"):
-        words = ["compose", *words]
     while words and words[0][:1] == "-":
         words = words[2 if words[0] in VALUED else 1 :]
     verb, rest = (words[0], words[1:]) if words else ("", [])
@@ -142,12 +141,10 @@ def written_login(shell: Shell, words: list[str], stdin: str) -> None:
     if "auth" not in text and not holes(text):
         return
     host = re.search(r'"auths?"\s*:\s*\{\s*"([^"]+)"', text)
-    found = [hole.what for hole in holes(text) if hole.what.startswith("secrets.")]
-    secrets = [one for one in text if has_holes(one) and show(one)[1:-1] in found]
+    secrets = [one for one in text if has_holes(one) and show(one).startswith("<secrets.")]
     username = secrets[0] if secrets[1:] else unknown("a user name in a file")
     password = secrets[-1] if secrets else unknown("a password in a file")
-    registry = host[1] if host else unknown("a registry in a file")
-    shell.run.login(registry, username, password, How.WRITTEN)
+    shell.run.login(host[1] if host else unknown("a registry"), username, password, How.WRITTEN)
 
 
 def _build(shell: Shell, words: list[str], stdin: str) -> None:
@@ -156,8 +153,7 @@ def _build(shell: Shell, words: list[str], stdin: str) -> None:
     shell.run.tagged += tags
     for argument in options(words, "--build-arg"):
         if _SECRET.search(show(argument)):
-            password = argument.partition("=")[2]
-            shell.run.login("ghcr.io", unknown("a user name"), password, How.BUILD)
+            shell.run.login("ghcr.io", unknown("a name"), argument.partition("=")[2], How.BUILD)
     if flag(words, "--push", "--publish"):
         for tag in tags or operands(words)[:1]:
             shell.run.push(tag)
@@ -171,9 +167,7 @@ def container(shell: Shell, words: list[str], stdin: str) -> None:
     rest = list(words)
     while rest and rest[0][:1] == "-":
         rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
-    tool = re.search(
-        r"kaniko|skopeo|crane|regctl|buildah|goreleaser|docker|oras", "".join(rest[:1])
-    )
+    tool = PATTERNS["containers"].search("".join(rest[:1]))
     if rest[1:2] and (rest[1] in ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
         handle(shell, rest[1:], stdin)
     elif tool:
@@ -193,23 +187,24 @@ def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
     return text.replace("\\n", "\n") + ends
 
 
+def _read_words(shell: Shell, words: list[str], stdin: str, sign: str = "") -> None:
+    """Set what `read` and `mapfile` read: a variable for each word, or an array of all."""
+    is_array = bool(sign) or any(re.fullmatch(r"-\w*a", one) for one in words)
+    parts = re.split(rf"[{re.escape(sign or shell.env.get('IFS') or ' ')}\n]+", stdin.strip())
+    names = [one for one in words if one.isidentifier()]
+    rest = [" ".join(parts)] if is_array else [*parts, *[""] * len(names)]
+    rest = rest if stdin else [unknown("a line read")] * len(names)
+    shell.env |= dict(zip(names, rest, strict=False))
+
+
 def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Return what `printf` prints: its form is used again until all words are in it."""
     form, *given = [one.replace("\\n", "\n") for one in words if one != "--"] or [""]
-    count, printed = form.count("%s"), ""
-    if not count:
-        return form
-    while given or not printed:
-        row, given = [*given[:count], *[""] * count], given[count:]
-        printed += reduce(lambda text, one: text.replace("%s", one, 1), row[:count], form)
-    return printed
-
-
-def _cd(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Change the folder in which scripts are looked for."""
-    below = (operands(words) or [""])[0]
-    shell.env["\0folder"] = posixpath.join(shell.env.get("\0folder", ""), below)
-    return ""
+    form = re.sub("%[qbd]", "%s", form)
+    count = form.count("%s") or len(given) or 1
+    rows = [given[at : at + count] for at in range(0, len(given) or 1, count)]
+    fields = ([*row, *[""] * form.count("%s")] for row in rows)
+    return "".join(reduce(lambda text, one: text.replace("%s", one, 1), r, form) for r in fields)
 
 
 def _judged(shell: Shell, words: list[str], stdin: str) -> None:
@@ -219,23 +214,11 @@ def _judged(shell: Shell, words: list[str], stdin: str) -> None:
     shell.run.push(f"{name}:{held}", judged=True)
 
 
-def _doubt(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note a doubt in the commands that stand for an action: its reason, and which rules."""
-    shell.run.doubt(show(words[0]), tuple(map(Rule, words[1:])) or PUSHES)
-
-
-def _speaking(shell: Shell, words: list[str], stdin: str, pattern: str) -> None:
-    """Note a program whose words say that it pushes, and no more."""
-    if "login" in words[:2]:
-        login(shell, words[words.index("login") + 1 :], stdin)
-    elif re.search(pattern, show(" ".join(words))):
-        shell.run.doubt(f"a program of its own pushes here: {show(' '.join(words))[:80]}")
-
-
 def _program(shell: Shell, words: list[str], stdin: str, name: str) -> str | None:
     """Follow the commands that do the same as a program; return what they print."""
     run, found = shell.run.deeper(shell.run.place), operands(words)
     values = {"all": " ".join(words), "list": ",".join(found), "last": "".join(found[-1:])}
+    values["hidden"] = " ".join(one for one in words if has_holes(one[:1]))
     for word, after in zip(words, [*words[1:], "-"], strict=False):
         key, sign, value = word.partition("=")
         if key[:1] == "-":
@@ -265,26 +248,30 @@ _VERBS: dict[str, Handler] = {
     **dict.fromkeys(("build", "bud", "b"), _build),
     "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
     "compose": build_files.compose,
-    **{one: partial(_program, name=one) for one in ("manifest", "imagetools")},
+    **{one: partial(_program, name=one) for one in ("manifest", "imagetools", "service")},
     "bake": build_files.bake,
     **dict.fromkeys(("run", "exec"), container),
     "--": _engine,
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
-    **{one: partial(_engine, name=one) for one in ENGINES},
+    **dict.fromkeys(ENGINES, _engine),
     **{one: partial(_program, name=one) for one in PROGRAMS},
-    **{name: partial(_speaking, pattern=one) for name, one in SPEAKING.items()},
     "echo": _echo,
     "printf": _printf,
     **dict.fromkeys(("xargs", "parallel"), _each),
+    **dict.fromkeys(("mapfile", "readarray"), partial(_read_words, sign="\n")),
+    "read": _read_words,
+    "pwd": lambda shell, words, stdin: shell.env.get("\0folder") or ".",
     "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
     "tee": _tee,
-    **dict.fromkeys(("cd", "pushd"), _cd),
-    "date": lambda shell, words, stdin: known("a date", "20260131"),
+    **dict.fromkeys(("cd", "pushd"), lambda shell, words, stdin: shell.enter(*operands(words)[:1])),
     "judged": _judged,
+    "deployed": lambda shell, words, stdin: shell.run.deploy(words[0]),
     "written-login": written_login,
-    "doubt": _doubt,
+    "doubt": lambda shell, words, stdin: shell.run.doubt(
+        show(words[0]), tuple(map(Rule, words[1:])) or PUSHES
+    ),
     "jib-image": build_files.jib_image,
     "goreleaser": build_files.goreleaser,
 }

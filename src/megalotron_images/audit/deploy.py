@@ -16,9 +16,7 @@ _LINE = PATTERNS["image_line"]
 _LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
 _YAML = (".yml", ".yaml")
 _OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
-_APART = re.compile(
-    r"(^|/)(\.github/(workflows|actions)/|\.?goreleaser|docker-bake|(package|composer)\.json|[^/]*-lock\.)"
-)
+_APART = PATTERNS["apart"]
 """Files that speak of images and run none."""
 
 

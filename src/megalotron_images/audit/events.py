@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from megalotron_images.audit.knowledge import CONTEXT
 from megalotron_images.audit.texts import PERSON, Hole, known, put, unknown
 from megalotron_images.audit.yaml_files import Map
 
-_SHA = "4f3c2b1a" * 5
 _NAMED = re.compile(r"refs/(heads|tags)/([\w./-]+\w)'|ref(?:_name)?\s*[!=]=\s*'([\w.-]+)'")
 _TAGS = ("v1.2.3", "1.2.3", "v1", "v1.2", "release-1", "release/1", "backend-v1.2.3", "nightly")
 """Examples of git tags, to see which of them a filter lets through."""
@@ -32,10 +32,8 @@ class Scenario:
 def triggers(workflow: Map) -> dict[str, Any]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    if isinstance(events, str):
-        return {events: {}}
-    if isinstance(events, list):
-        return {name: {} for name in events}
+    if isinstance(events, str | list):
+        return {name: {} for name in ([events] if isinstance(events, str) else events)}
     return {name: given or {} for name, given in events.items()}
 
 
@@ -125,8 +123,7 @@ def _matches(name: str, pattern: str) -> bool:
     """Whether a name matches a filter (GitHub's documentation, "Filter pattern cheat sheet")."""
     parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern)
     signs = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
-    kept = (signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
-    regex = "".join(kept)
+    regex = "".join(signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
     try:
         return bool(re.fullmatch(regex, name))
     except re.error:
@@ -138,33 +135,28 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     owner, _, thing = repository.partition("/")
     _, kind, name = scenario.ref.split("/", 2)
     is_pull = scenario.event.startswith("pull_request")
-    head = unknown("the pull request's branch", ("topic",)) if is_pull else ""
-    number = known("the number of the pull request", "7")
-    whole = repository or put(Hole("github.repository", ("megalotron/backend", "A/B")))
-    bare = thing or put(Hole("the repository's name", ("backend", "thing")))
-    repository_ = {"name": bare, "full_name": whole, "default_branch": put(DEFAULT_BRANCH)}
-    return {
+    values = {key: known(*given) for key, given in CONTEXT["known"].items()} | {
         "ref": scenario.ref,
         "ref_name": name,
         "ref_type": "tag" if kind == "tags" else "branch",
         "event_name": scenario.event,
-        "sha": known("the commit's hash", _SHA),
-        "repository": whole,
-        "repository_owner": owner or put(Hole("github.repository_owner", PERSON)),
-        **dict.fromkeys(("actor", "triggering_actor"), unknown("github.actor", PERSON)),
+        "repository": repository or put(Hole("github.repository", ("megalotron/backend", "A/B"))),
+        "owner": owner or put(Hole("github.repository_owner", PERSON)),
+        "bare": thing or put(Hole("the repository's name", ("backend", "thing"))),
+        "actor": unknown("github.actor", PERSON),
         "token": unknown("secrets.GITHUB_TOKEN"),
-        "run_number": known("the number of the run", "42"),
-        "run_id": known("the number of the run", "1042"),
-        "run_attempt": known("the number of the attempt", "1"),
-        "head_ref": head,
+        "title": unknown("the release's title"),
+        "default_branch": put(DEFAULT_BRANCH),
+        "head_ref": unknown("the pull request's branch", ("topic",)) if is_pull else "",
         "base_ref": "main" if is_pull else "",
-        "server_url": "https://github.com",
-        "event": {
-            "ref": scenario.ref,
-            "number": number,
-            "pull_request": {"number": number, "head": {"ref": head}} if is_pull else "",
-            "release": {"tag_name": name, "name": unknown("the release's title")},
-            "repository": repository_,
-            "inputs": {},
-        },
     }
+    context: dict[str, Any] = _filled(CONTEXT["github"], values)
+    context["event"] |= {} if is_pull else {"pull_request": ""}
+    return context
+
+
+def _filled(node: Any, values: dict[str, str]) -> Any:
+    """Return texts with the names in braces filled in, those in tables too."""
+    if isinstance(node, str):
+        return node.format_map(values)
+    return {key: _filled(one, values) for key, one in node.items()}

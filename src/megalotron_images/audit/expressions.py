@@ -158,12 +158,17 @@ def _compared(left: Any, sign: ast.cmpop, right: Any, contexts: Mapping[str, Any
     if not isinstance(sign, ast.Eq | ast.NotEq):
         return MAYBE
     sides = {as_text(left).lower(), as_text(right).lower()}
-    github = contexts.get("github", {})
-    named = {str(github.get(one, "\0")).lower() for one in ("repository", "repository_owner")}
     equal = same(min(sides), max(sides))
-    if equal is None or (not equal and sides & named):
-        return MAYBE  # a copy of a workflow keeps the name of the repository it was written for
+    if equal is None or (not equal and is_own_name(sides, contexts)):
+        return MAYBE
     return equal is isinstance(sign, ast.Eq)
+
+
+def is_own_name(sides: set[str], contexts: Mapping[str, Any]) -> bool:
+    """Whether what differs is the repository's name: a copy of a workflow keeps the first one's."""
+    github = contexts.get("github", {})
+    named = (str(github.get(one, "\0")) for one in ("repository", "repository_owner"))
+    return not sides.isdisjoint(map(str.lower, named))
 
 
 def _member(value: Any, name: str, path: list[str]) -> Any:
@@ -209,11 +214,7 @@ def _from_json(text: str) -> Any:
     return json.loads(text, parse_int=str, parse_float=str)
 
 
-_SEARCHES: dict[str, Callable[[str, str], bool]] = {
-    "contains": str.__contains__,
-    "startswith": str.startswith,
-    "endswith": str.endswith,
-}
+_SEARCHES = {"contains": str.__contains__, "startswith": str.startswith, "endswith": str.endswith}
 
 
 def _search(name: str, place: Any, part: str) -> Any:

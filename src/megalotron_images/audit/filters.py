@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import reduce
 
-from megalotron_images.audit.texts import apply, unknown
+from megalotron_images.audit.texts import apply, has_holes, unknown
 from megalotron_images.audit.words import options
 
 _SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
@@ -24,6 +24,11 @@ def search(pattern: str, text: str) -> re.Match[str] | None:
         return None
 
 
+def group(pattern: str, text: str, number: int) -> str:
+    """Return a group of the match of a POSIX pattern."""
+    return apply(lambda one: ((m := search(pattern, one)) and m[number]) or "", text)
+
+
 def expanded(value: str, rest: str) -> str:
     """Return a shell's expansion `${NAME<rest>}` of a value."""
     if part := re.fullmatch(r":\s*(\d*)(?::\s*(\d+))?", rest):
@@ -32,16 +37,25 @@ def expanded(value: str, rest: str) -> str:
         return apply(lambda text: text[start:end], value)
     if rest in (",,", "^^", "@L", "@U"):
         return apply(str.lower if rest in (",,", "@L") else str.upper, value)
-    if cut := re.fullmatch(r"(##?|%%?)(.*)", rest, re.DOTALL):
-        sign, pattern = cut.groups()
-        if sign[0] == "#" and value.startswith(pattern) and not re.search(r"[*?\[\\]", pattern):
-            return value[len(pattern) :]
-        return apply(lambda text: _stripped(text, sign, pattern), value)
+    if cut := re.fullmatch(r"(##?|%%?)(.+)", rest, re.DOTALL):
+        return _cut_off(value, *cut.groups())
     if change := re.fullmatch(r"/(/?)((?:\\.|\[[^\]]*\]|[^/\\\[])+)(?:/(.*))?", rest, re.DOTALL):
         regex = _glob(change[2].replace("\\/", "/"))
         new, count = (change[3] or "").replace("\\/", "/"), 0 if change[1] else 1
         return apply(lambda text: re.sub(regex, lambda _: new, text, count=count), value)
     return unknown(f"${{…{rest}}}")
+
+
+def _cut_off(value: str, sign: str, pattern: str) -> str:
+    """Return a value without the start or end that matches a glob; it may have unknown parts."""
+    literal = pattern.strip("*")
+    before, found, after = value.partition(literal or "*")
+    if found and not has_holes(before) and not re.search(r"[*?\[\\]", literal):
+        certain = {("%%", f"{literal}*"): before, ("#", f"*{literal}"): after}
+        certain |= {} if before else dict.fromkeys([("#", literal), ("##", literal)], after)
+        if (sign, pattern) in certain:
+            return certain[sign, pattern]
+    return apply(lambda text: _stripped(text, sign, pattern), value)
 
 
 def _glob(pattern: str) -> str:
@@ -157,7 +171,6 @@ def _jq(words: list[str], text: str) -> str | None:
         return " ".join(f"{match[1]}{gap}{tag}" for tag in data.get("tags", []))
     if re.fullmatch(r"\.tags\s*(\|\s*)?(\[\]|\.\[\])|\.tags\[\]", program):
         return "\n".join(data.get("tags", []))
-    if match := re.fullmatch(r"\.(\w+)", program):
-        held = data.get(match[1])
-        return held if isinstance(held, str) else None
-    return None
+    match = re.fullmatch(r"\.(\w+)", program)
+    held = data.get(match[1]) if match else None
+    return held if isinstance(held, str) else None

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 _TABLES = tomllib.loads(files(__package__).joinpath("knowledge.toml").read_text())
 ENGINES, VALUED, SCRIPTS, QUIET, RELEASERC = (
@@ -21,9 +22,14 @@ MEND: Mapping[str, str] = _TABLES["mend"]
 """How to mend what violates a rule."""
 MACHINES: Mapping[str, str] = _TABLES["machines"]
 """Patterns of files, and which machine runs them."""
-SPEAKING: Mapping[str, str] = _TABLES["speaking"]
-"""Programs that are not followed, and how their words say that they push."""
-PROGRAMS: Mapping[str, str] = _TABLES["programs"]
+CONTEXT: Mapping[str, Any] = _TABLES["context"]
+"""GitHub's context `github`, with names in braces, and what is `known` of some of these."""
+GITLAB: Mapping[str, list[str]] = _TABLES["gitlab"]
+"""Variables that GitLab sets: how each begins, what the rest is, and examples of it."""
+FIELDS: Mapping[str, list[str]] = _TABLES["fields"]
+"""Fields of GoReleaser's templates: what each is, and an example."""
+_SPEAKING = {k: f"pattern='{one}'\nspeaks $all" for k, one in _TABLES["speaking"].items()}
+PROGRAMS: Mapping[str, str] = _SPEAKING | _TABLES["programs"]
 """Programs, and the shell commands that do the same."""
 ACTIONS: Mapping[str, str] = _TABLES["actions"]
 """Patterns of actions, and the shell commands that do the same."""

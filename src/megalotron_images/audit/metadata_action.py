@@ -20,6 +20,10 @@ _HANDLEBARS = re.compile(r"\{\{\s*([\w#./]+)[^}]*\}\}")
 _DATE = known("a date", "20260131")
 
 
+Context = Mapping[str, Any]
+"""GitHub's context `github`."""
+
+
 @dataclass(frozen=True)
 class Tagged:
     """A reference that the action writes.
@@ -32,7 +36,7 @@ class Tagged:
     line: int
 
 
-def references(inputs: Mapping[str, str], github: Mapping[str, Any]) -> list[Tagged]:
+def references(inputs: Mapping[str, str], github: Context) -> list[Tagged]:
     """Return what the output `tags` holds, the output `version` first."""
     flavor = _pairs(",".join(_rows(inputs.get("flavor", "")).values()))
     tags = list(_tags(inputs.get("tags", "").strip() or _DEFAULTS, flavor, github))
@@ -60,9 +64,7 @@ def _pairs(row: str, bare: str = "value") -> dict[str, str]:
     return found
 
 
-def _tags(
-    text: str, flavor: dict[str, str], github: Mapping[str, Any]
-) -> Iterator[tuple[str, int]]:
+def _tags(text: str, flavor: dict[str, str], github: Context) -> Iterator[tuple[str, int]]:
     """Yield tags with their lines, by priority; `latest` where the flavor adds it."""
     found, latest = [], flavor.get("latest", "auto")
     added = truth(latest) is not False and latest != "auto"
@@ -104,16 +106,16 @@ def _adds_latest(kind: str, fields: dict[str, str], tag: str) -> bool:
     return kind in ("match", "pep440") or fields.get("event") == "tag"
 
 
-def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
+def _tag(kind: str, fields: dict[str, str], github: Context) -> str:
     """Return what a row writes for an event without prefix and suffix; empty for nothing."""
     on, name = github["ref"].split("/")[1], github["ref_name"]
     value = fields.get("value", name if on == "tags" else "")
-    is_long = fields.get("format") == "long"
+    size = None if fields.get("format") == "long" else 7
     pattern, nightly = fields.get("pattern", "{{version}}"), fields.get("pattern", "nightly")
     kinds: dict[str, Callable[[], str]] = {
         "ref": lambda: _ref(fields.get("event", ""), on, github),
         "semver": lambda: apply(lambda one: _version(one, pattern), value, "a version"),
-        "sha": lambda: apply(lambda one: one if is_long else one[:7], github["sha"]),
+        "sha": lambda: apply(lambda one: one[:size], github["sha"]),
         "edge": lambda: "edge" if on == "heads" and name == fields.get("branch", "main") else "",
         "schedule": lambda: nightly if github["event_name"] == "schedule" else "",
     }
@@ -122,7 +124,7 @@ def _tag(kind: str, fields: dict[str, str], github: Mapping[str, Any]) -> str:
     return kinds.get(kind, lambda: fields.get("value", ""))()
 
 
-def _ref(event: str, on: str, github: Mapping[str, Any]) -> str:
+def _ref(event: str, on: str, github: Context) -> str:
     wanted = {"branch": "heads", "tag": "tags", "pr": "pull"}.get(event)
     number = github["event"]["number"] if on == "pull" else github["ref_name"]
     return str(number) if on == wanted else ""
@@ -150,7 +152,7 @@ def _is_default(on: str, name: str) -> str:
     return known("the default branch?", "true", "false")
 
 
-def _filled(text: str, github: Mapping[str, Any]) -> str:
+def _filled(text: str, github: Context) -> str:
     """Return a text with the action's global expressions filled in."""
     on, name = github["ref"].split("/")[1], github["ref_name"]
     values = {

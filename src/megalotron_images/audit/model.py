@@ -118,7 +118,7 @@ class Deployed(Fact):
 
     Attributes:
         reference: which one, a text that may have holes.
-        kind: `kustomize`, which stands for others of its name, `kubernetes`, or empty.
+        kind: `kustomize`, which stands for others of its name, `kubernetes`, `command`, or empty.
     """
 
     reference: str
@@ -200,8 +200,10 @@ class Run:
 
     def push(self, reference: str, by_digest: bool = False, judged: bool = False) -> None:
         """Note a push."""
-        where = (self._written(reference), self.job, self.origins)
-        self.facts.append(Push(*where, reference, by_digest, judged))
+        self._note(Push, self._written(reference), reference, by_digest, judged)
+
+    def _note(self, kind: type[Fact], place: Place, *values: Any) -> None:
+        self.facts.append(kind(place, self.job, self.origins, *values))
 
     def _written(self, text: str) -> Place:
         """Return where the step's inputs have a text, or else its tag, or else a part of it."""
@@ -213,16 +215,19 @@ class Run:
 
     def login(self, registry: str, username: str, password: str, how: How = How.SAFE) -> None:
         """Note a login."""
-        where = (self._written(password), self.job, self.origins)
-        self.facts.append(Login(*where, registry, username, password, how))
+        self._note(Login, self._written(password), registry, username, password, how)
+
+    def deploy(self, reference: str) -> None:
+        """Note an image that a command runs from now on."""
+        self._note(Deployed, self.place, reference, "command")
 
     def read(self) -> None:
         """Note that images are pulled."""
-        self.facts.append(Read(self.place, self.job, self.origins))
+        self._note(Read, self.place)
 
     def doubt(self, reason: str, rules: tuple[Rule, ...] = PUSHES) -> None:
         """Note something that may push, and cannot be followed."""
-        self.facts.append(Doubt(self.place, self.job, self.origins, reason, rules))
+        self._note(Doubt, self.place, reason, rules)
 
     def documents(self, name: str, what: str, rules: tuple[Rule, ...] = PUSHES) -> list[Map]:
         """Return the mappings in a file of YAML; note a doubt where it cannot be read."""

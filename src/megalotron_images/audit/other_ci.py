@@ -9,7 +9,7 @@ from typing import Any
 from megalotron_images.audit import commands
 from megalotron_images.audit.build_files import interpolated
 from megalotron_images.audit.expressions import secret
-from megalotron_images.audit.knowledge import MACHINES, PATTERNS, SCRIPTS
+from megalotron_images.audit.knowledge import GITLAB, MACHINES, PATTERNS, SCRIPTS
 from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
@@ -49,10 +49,8 @@ def _variables(folder: Folder, name: str) -> dict[str, str]:
     """Return the variables of a machine: GitLab sets some, and its files more for all jobs."""
     if kind(name) != "GitLab":
         return {"HOME": "~"}
-    commit = known("the commit's hash", "4f3c2b1a" * 5)
-    found = {"CI_REGISTRY": "registry.gitlab.com", "CI_COMMIT_SHA": commit}
-    found["CI_COMMIT_SHORT_SHA"] = known("the commit's hash", "4f3c2b1a")
-    found["CI_REGISTRY_IMAGE"] = f"registry.gitlab.com/{unknown('the project', ('a/b', 'a/b/c'))}"
+    table = GITLAB.items()
+    found = {name: start + (known(*rest) if rest else "") for name, (start, *rest) in table}
     with contextlib.suppress(Unreadable):
         for key, text in folder.document(name).below("variables").items():
             found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verdict_of
 
-_COMMENT = re.compile(r"(^.*?)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
+_COMMENT = re.compile(r"(^|^.*?\s)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
 
 Excuse = tuple[list[str], set[int], str]
@@ -110,6 +110,5 @@ def annotations(findings: list[Finding]) -> str:
 
 
 def _escaped(text: str, is_property: bool = False) -> str:
-    for sign, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
-        text = text.replace(sign, code)
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if is_property else text

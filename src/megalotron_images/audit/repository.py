@@ -38,12 +38,11 @@ def _note(folder: Folder, name: str, repository: str, facts: list[Fact]) -> None
             other_ci.follow(folder, name, facts)
         elif deploy.is_candidate(name):
             facts += deploy.follow(folder, name)
-    except Unreadable as error:
-        told = PUSHES if is_workflow or machine else (Rule.DEPLOY,)
-        facts.append(Doubt(Place(name, 1), name, {}, f"{name}: {error}", told))
     except Exception as error:  # a file of any form at all; the others are still judged
-        why = f"{name} is of a form that is not understood ({type(error).__name__}: {error})"
-        facts.append(Doubt(Place(name, 1), name, {}, why))
+        is_told = isinstance(error, Unreadable)
+        form = "" if is_told else f"its form is not understood: {type(error).__name__}: "
+        told = PUSHES if is_workflow or machine or not is_told else (Rule.DEPLOY,)
+        facts.append(Doubt(Place(name, 1), name, {}, f"{name}: {form}{error}", told))
 
 
 def _is_called(folder: Folder, name: str) -> bool:

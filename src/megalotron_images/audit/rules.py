@@ -4,6 +4,7 @@ Source: the page "Image process" and `megalotron_images.convention`; of referenc
 distribution's grammar, and Docker's rule that a name without a host is Docker Hub's.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from megalotron_images import convention
 from megalotron_images.audit import model
-from megalotron_images.audit.knowledge import MEND
+from megalotron_images.audit.knowledge import MEND, PATTERNS
 from megalotron_images.audit.model import Fact, Finding, Login, Push, Rule, Verdict
 from megalotron_images.audit.texts import expand, holes, show
 from megalotron_images.errors import RuleBroken
@@ -40,20 +41,14 @@ def _split(reference: str) -> _Parts:
     has_host = bool(slash) and (bool(re.search(r"[.:]", first)) or first == "localhost")
     registry, path = (first, rest) if has_host else (_HUB, text)
     name, colon, tag = path.partition(":")
-    return _Parts(
-        _HUB if registry in _HUBS else registry,
-        name,
-        tag if colon else "" if digest else "latest",
-        digest,
-    )
+    tag = tag if colon else "" if digest else "latest"
+    return _Parts(_HUB if registry in _HUBS else registry, name, tag, digest)
 
 
 Answer = tuple[Verdict, str]
 _OK: Answer = (Verdict.OK, "")
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-_STOLEN = re.compile(
-    r"secrets\.|github\.(actor|token|repository_owner)|\$CI_|\$GITHUB_|a (password|user)"
-)
+_STOLEN = PATTERNS["stolen"]
 """What a login uses instead of the secrets that are wanted."""
 _PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
 _STACK_NAMES = {stack.name for stack in convention.STACKS}
@@ -152,7 +147,8 @@ def _push(push: Push, known: list[Fact]) -> Iterator[Finding]:
 
 def _without_login(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
     """Yield findings about a push in a job in which no login is seen."""
-    if not any(isinstance(one, Login) and one.job == fact.job for one in known):
+    before = itertools.takewhile(lambda one: one != fact, known)
+    if not any(isinstance(one, Login) and one.job == fact.job for one in before):
         yield from _doubts(fact, (Rule.CREDENTIALS, Rule.LOGIN), "no login is seen before it")
 
 
@@ -258,7 +254,8 @@ def _is_judged(image: model.Deployed, known: list[Fact]) -> bool:
     names = (_split(one).name.lower() for one in expand(image.reference, opened=False))
     if any(re.search(rf"(^|\W){convention.ORGANISATION}/", one) for one in names):
         return True
-    return name in {_split(one.reference)[:2] for one in known if isinstance(one, Push)}
+    pushed = {_split(one.reference)[:2] for one in known if isinstance(one, Push)}
+    return image.kind != "command" and name in pushed
 
 
 def _deployed(reference: str) -> Answer:

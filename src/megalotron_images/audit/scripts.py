@@ -23,38 +23,37 @@ _RULE = PATTERNS["make_rule"]
 INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", "."}
 
 
-def called(shell: Shell, words: list[str], stdin: str) -> None:
-    """Follow what a command runs that is a file of the repository."""
+def called(shell: Shell, words: list[str], stdin: str) -> str | None:
+    """Follow what a command runs that is a file of the repository; return what it prints."""
     name, base = words[0], words[0].rpartition("/")[2]
     if base in INTERPRETERS:
-        _interpreted(shell, words, stdin)
-    elif base in _RUNNERS:
+        return _interpreted(shell, words, stdin)
+    if base in _RUNNERS:
         _named(shell, base, words[1:])
     elif base == "make":
         make(shell, words[1:])
     elif base in ("eval", "ssh", "trap"):
         parts = {"eval": words[1:], "ssh": words[-1:], "trap": words[1:2]}[base]
-        _follow(shell, " ".join(parts), shell.run.place, [], base != "eval")
+        return _follow(shell, " ".join(parts), shell.run.place, [], base != "eval")
     elif re.fullmatch(r"python[\d.]*|node|ruby|perl|pwsh|go", base):
         _other(shell, words, stdin)
     elif (
         "/" in name and ":" not in name and (name.endswith((".sh", ".bash")) or not has_holes(name))
     ):
-        _script(shell, name, words[1:])  # with a colon it is a reference
+        return _script(shell, name, words[1:])  # with a colon it is a reference
     elif has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
+    return None
 
 
-def _interpreted(shell: Shell, words: list[str], stdin: str) -> None:
+def _interpreted(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Follow a script that is given to a shell: as an argument, a file or its standard input."""
     is_own, words = words[0] not in ("source", "."), words[1:]
-    given = next((at for at, one in enumerate(words) if re.fullmatch(r"-[a-z]*c", one)), None)
-    operands = [one for one in words if one[:1] not in ("-", "+")]
-    if given is not None or not operands:
-        text = stdin if given is None else "".join(words[given + 1 : given + 2])
-        _follow(shell, text, shell.run.place, [])
-    else:
-        _script(shell, operands[0], operands[1:], is_own)
+    own = re.findall(r"^(?:(?:[-+]\S*o \S+|[-+]\S+)(?: |$))*", " ".join(words))[0].split()
+    words = words[len(own) :]
+    if not words or any(re.fullmatch("-[a-z]*c", one) for one in own):
+        return _follow(shell, words[0] if words else stdin, shell.run.place, words[1:])
+    return _script(shell, words[0], words[1:], is_own)
 
 
 def _is_harmless(name: str) -> bool:
@@ -62,10 +61,10 @@ def _is_harmless(name: str) -> bool:
     return bool(_HARMLESS.search(name)) and not _SPEAKS.search(name)
 
 
-def _script(shell: Shell, name: str, arguments: list[str], is_own: bool = True) -> None:
+def _script(shell: Shell, name: str, arguments: list[str], is_own: bool = True) -> str | None:
     """Follow a script of the repository; one that is not there is a doubt."""
     if name.startswith(("/", "~")):
-        return  # a program of the machine's
+        return None  # a program of the machine's
     path = shell.find(name)
     try:
         text = shell.run.files.get(name.removeprefix("./")) or shell.run.folder.text(path)
@@ -73,25 +72,26 @@ def _script(shell: Shell, name: str, arguments: list[str], is_own: bool = True) 
         speaks = name.endswith((".sh", ".bash")) or _SPEAKS.search(name) or "scripts/" in name
         if speaks and not _is_harmless(name):
             shell.run.doubt(f"the script {show(name)}: {error}")
-        return
+        return None
     if re.match(r"#!.*(python|node|ruby|perl)", text):
         _judge_text(shell, path, text)
-    else:
-        _follow(shell, text, Place(path, 1), arguments, is_own)
+        return None
+    return _follow(shell, text, Place(path, 1), arguments, is_own)
 
 
 def _follow(
     shell: Shell, text: str, place: Place, arguments: list[str], is_own: bool = True
-) -> None:
+) -> str | None:
     """Follow a text of shell commands with arguments, with variables of its own or those here."""
     if run := shell.run.deeper(place):
-        inner = type(shell)(
-            run, dict(shell.env) if is_own else shell.env, shell.handler, shell.unset
-        )
+        env = dict(shell.env) if is_own else shell.env
+        inner = type(shell)(run, env, shell.handler, shell.unset)
         inner.functions = shell.functions
+        inner.env |= {"0": place.file, "BASH_SOURCE": place.file}
         if is_own or arguments:
             inner.env |= parameters(arguments)
-        inner.follow(text)
+        return inner.follow(text)
+    return None
 
 
 def _judge_text(shell: Shell, name: str, text: str) -> None:
@@ -102,6 +102,7 @@ def _judge_text(shell: Shell, name: str, text: str) -> None:
 def _other(shell: Shell, words: list[str], stdin: str) -> None:
     """Judge a program in another language by what its file holds, or by its name."""
     name = next((one for one in words[1:] if one[:1] != "-" and re.search(r"[./]", one)), "")
+    name = f"{name.replace('.', '/')}.py" if "-m" in words else name
     if "-c" in words or "-e" in words or not name:
         _judge_text(shell, "a program in the command line", " ".join([*words, stdin]))
     elif shell.run.folder.has(file := shell.find(name)):
@@ -128,9 +129,7 @@ def _named(shell: Shell, program: str, words: list[str]) -> None:
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
 
 
-_ASSIGNMENT = re.compile(
-    r"^[ ]*(?:export\s+|override\s+)*([\w.-]+)\s*([:?]*)=[ \t]*(.*?)(?: #.*)?$", re.MULTILINE
-)
+_ASSIGNMENT = PATTERNS["make_assignment"]
 _IF = re.compile(r"^[ ]*(ifn?eq|ifn?def|else|endif)\b.*$", re.MULTILINE)
 
 
@@ -140,6 +139,7 @@ def make(shell: Shell, words: list[str]) -> None:
     named = options(words, "-f", "--file", "--makefile")
     given = {k: v for k, s, v in (one.partition("=") for one in words) if s and k.isidentifier()}
     targets = [w for w in words if w[:1] != "-" and "=" not in w and w not in (folder, *named)]
+    given["MAKECMDGOALS"] = " ".join(targets)
     usual = named or ["Makefile", "makefile", "GNUmakefile"]
     name = next(iter(shell.usual([posixpath.join(folder, one) for one in usual])), "")
     if name:
@@ -174,28 +174,25 @@ def _filled(shell: Shell, name: str, text: str, given: dict[str, str]) -> str:
     text, is_conditional = _IF.subn("", text)
     values, chosen = shell.env | {"MAKE": "make"}, dict[str, list[str]]()
     for match in _ASSIGNMENT.finditer(text):
-        if match[2] != "?" or match[1] not in values or match[1] in chosen:
-            chosen.setdefault(match[1], []).append(match[3].strip())
-            shell.run.bind(match[3].strip(), Place(name, text[: match.start()].count("\n") + 1))
+        _, key, sign, value = match.groups()
+        if sign != "?" or key not in values or key in chosen:
+            is_conditional += bool(match["target"])
+            chosen.setdefault(key, []).append(value.strip())
+            shell.run.bind(value.strip(), Place(name, text[: match.start()].count("\n") + 1))
     defined = re.findall(r"^define (\w+)\b.*\n((?:.*\n)*?)endef", text, re.MULTILINE)
-    calls = {
-        key: "; ".join(one.strip("\t @+-") for one in body.splitlines()) for key, body in defined
-    }
+    calls = {key: re.sub(r"\n[\t @+-]*", "; ", body.strip("\n\t @+-")) for key, body in defined}
 
     def put_in(line: str, depth: int = 0) -> str:
         line = re.sub(r"\$\((info|warning) [^()]*\)", "", line.replace("$$", "\0"))
         line = re.sub(r"\$[({]call (\w+).*?[)}]", lambda m: calls.get(m[1], m[0]), line)
         line = re.sub(r"\$\(shell\s+([^()]*(?:\([^()]*\)[^()]*)*)\)", "\0(\\1)", line)
-        missing = "$({})" if depth < 8 else "a variable of the Makefile that holds itself: {}"
-        return re.sub(
-            r"\$[({]([\w.-]+)[)}]",
-            lambda m: (
-                put_in(values[m[1]], depth + 1)
-                if m[1] in values and depth < 8
-                else unknown(missing.format(m[1]))
-            ),
-            line,
-        )
+
+        def value(one: re.Match[str]) -> str:
+            if depth < 8:
+                return put_in(values[one[1]], depth + 1) if one[1] in values else unknown(one[0])
+            return unknown(f"a variable of the Makefile that holds itself: {one[1]}")
+
+        return re.sub(r"\$[({]([\w.-]+)[)}]", value, line)
 
     for key, texts in chosen.items():  # which branch of a condition is taken is not known
         values[key] = either(map(put_in, texts)) if is_conditional and texts[1:] else texts[-1]
@@ -217,7 +214,7 @@ def _build(
             recipe = recipe.replace("$*", stem).replace("$@", target).replace("\0", "$")
             line = match.string[: match.start(3)].count("\n") + 1
             _follow(shell, recipe, Place(name, line), [])
-        elif target in asked and not _is_harmless(target):
+        elif (target in asked or "\0" in target) and not _is_harmless(target):
             shell.run.doubt(f"{name} has no rule for {show(target)}")
 
 
@@ -225,9 +222,6 @@ def _rule(rules: list[re.Match[str]], target: str) -> tuple[re.Match[str] | None
     """Return the rule of a target, with what its `%` stands for."""
     for match in rules:
         for name in match[1].split():
-            before, sign, after = name.partition("%")
-            if name == target:
-                return match, ""
-            if sign and target.startswith(before) and target.endswith(after):
-                return match, target[len(before) : len(target) - len(after)]
+            if found := re.fullmatch(re.escape(name).replace("%", "(.*)"), target):
+                return match, "".join(found.groups())
     return None, ""

@@ -9,14 +9,16 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 from megalotron_images.audit import filters
+from megalotron_images.audit.expressions import is_own_name
 from megalotron_images.audit.model import Place, Run
-from megalotron_images.audit.texts import asked, either, known, same, show, unknown
+from megalotron_images.audit.texts import asked, either, merged, same, show, unknown, variants
 from megalotron_images.audit.yaml_files import Unreadable
 
 _parsed = cache(Parser(Language(tree_sitter_bash.language())).parse)
@@ -24,6 +26,11 @@ _EXPANSION = re.compile(r"(!?)(#?)(\w+|[@*?#])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TEST = re.compile(r"(.*?)\s+(==|=|!=|=~)\s+(.*)", re.DOTALL)
 _WRITES = re.compile(r"\b(docker|podman|buildah)\b.*\b(push|login)\b|--push\b")
+_ASKS = re.compile(r"\b(test|e?grep|diff|cmp|which|command -v|exit|return|break|continue)\b")
+"""Commands whose success is an answer, and those that end what is being followed."""
+_LOCAL = re.compile(r"\blocal\b([^;\n]*)")
+_NAMES = re.compile(r"(?<![\w$\"'={-])([A-Za-z_]\w*)(?=[=\s]|$)")
+"""Variables that a function has for itself."""
 _MOST_ITEMS = 50
 Handler = Callable[["Shell", list[str], str], str | None]
 Branch = tuple[bool | None, list[Node]]
@@ -32,6 +39,7 @@ Result = tuple[bool | None, str]
 """Whether a statement succeeds, None if nobody can tell, and what it prints."""
 
 
+@dataclass
 class Shell:
     """A script being followed.
 
@@ -41,29 +49,30 @@ class Shell:
         handler: what commands do; returns what they print, None where that is unknown.
         unset: what a variable is that is set nowhere.
         has_lines: whether the script stands in the repository, line by line.
+        functions: those that it has defined.
+        ended: the `exit`, `return`, `break` or `continue` that it has come to.
+        exits: the files at each `exit` that is no failure.
+        matched: the last pattern of `=~`, and the text that was asked.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        env: dict[str, str],
-        handler: Handler,
-        unset: Callable[[str], str] = lambda name: unknown(f"${name}"),
-        has_lines: bool = True,
-    ) -> None:
-        self.run = run
-        self.env = env
-        self.handler = handler
-        self.unset = unset
-        self.has_lines = has_lines
-        self.functions: dict[str, Node] = {}
-        self.first_line = run.place.line
-        self.ended = False
+    run: Run
+    env: dict[str, str]
+    handler: Handler
+    unset: Callable[[str], str] = lambda name: unknown(f"${name}")
+    has_lines: bool = True
+    functions: dict[str, Node] = field(default_factory=dict)
+    ended: str = ""
+    exits: list[dict[str, str]] = field(default_factory=list)
+    matched: tuple[str, str] = "", ""
+
+    def __post_init__(self) -> None:
+        self.first_line = self.run.place.line
 
     def follow(self, script: str, stdin: str = "") -> str:
         """Follow a script from its first statement to its last; return what it prints."""
         tree, before = _parsed(script.encode()), len(self.run.facts)
         printed = self.statements(tree.root_node.named_children, stdin)
+        replaced(self.run.files, [*self.exits, *[dict(self.run.files)] * (not self.ended)])
         if tree.root_node.has_error and _WRITES.search(script) and len(self.run.facts) == before:
             self.run.doubt("a script that speaks of pushing is not understood")
         return printed
@@ -79,9 +88,9 @@ class Shell:
     def statement(self, node: Node, stdin: str) -> Result:
         """Follow a statement; return whether it succeeds, None if unknown, and what it prints."""
         method: Callable[[Node, str], Result] | None = getattr(self, f"_follow_{node.type}", None)
-        return (
-            method(node, stdin) if method else (None, self.statements(node.named_children, stdin))
-        )
+        if method:
+            return method(node, stdin)
+        return None, self.statements(node.named_children, stdin)
 
     def place(self, node: Node) -> Place:
         """Return where a node stands in its file."""
@@ -103,8 +112,13 @@ class Shell:
             text = self.word(value) if value is not None else ""
             variable = _text(name).partition("[")[0]
             if b"+=" in (node.text or b"").partition(b"\n")[0][: len(variable) + 2]:
-                text = f"{self.env.get(variable, '')}{' ' * (_is_array(value))}{text}"
+                gap = " " if value is not None and value.type == "array" else ""
+                text = f"{self.env.get(variable, '')}{gap}{text}"
             self.assign(variable, text, node)
+        return True, ""
+
+    def _follow_unset_command(self, node: Node, stdin: str) -> Result:
+        self.env |= dict.fromkeys(map(_text, node.named_children), "")
         return True, ""
 
     def _follow_function_definition(self, node: Node, stdin: str) -> Result:
@@ -130,8 +144,10 @@ class Shell:
                 words += self.words(child)
         with self.run.at(self.place(node)):
             result = self._called(words, stdin)
-        if words and node.named_children[0].type == "variable_assignment":
-            self.env = before
+        if words and (own := [c for c in node.named_children if c.type == "variable_assignment"]):
+            names = {_text(one.child_by_field_name("name")) for one in own}
+            self.env = {key: value for key, value in self.env.items() if key not in names}
+            self.env |= {key: value for key, value in before.items() if key in names}
         return result
 
     def _called(self, words: list[str], stdin: str) -> Result:
@@ -139,8 +155,13 @@ class Shell:
             return True, ""
         if words[0] in self.functions and self.run.depth < _MOST_ITEMS:
             return None, self.call(self.functions[words[0]], words[1:], stdin)
-        if words[0] == "exit":
-            self.ended = True
+        if words[0] in ("exit", "return", "break", "continue"):
+            self.ended = words[0]
+            if words[0] == "exit" and words[1:] in ([], ["0"]):
+                self.exits.append(dict(self.run.files))
+        if words[0] == "shift":
+            count = int(words[1]) if words[1:] and words[1].isdigit() else 1
+            self.env |= parameters(self.env.get("@", "").split()[count:])
         if words[0] in ("true", ":", "false"):
             return words[0] != "false", ""
         if words[0] in ("test", "["):
@@ -153,26 +174,35 @@ class Shell:
         before, self.run.depth = dict(self.env), self.run.depth + 1
         self.env |= parameters(given)
         printed = self.statements(body.named_children, stdin)
-        self.env |= {k: v for k, v in before.items() if not k.isalnum() or k.isdigit()}
+        own = {name for one in _LOCAL.findall(_text(body)) for name in _NAMES.findall(one)}
+        held = {key: value for key, value in self.env.items() if key not in own}
+        self.env = held | {k: v for k, v in before.items() if not k.isidentifier() or k in own}
+        self.ended = "" if self.ended == "return" else self.ended
         self.run.depth -= 1
         return printed
 
     def _follow_pipeline(self, node: Node, stdin: str) -> Result:
-        status: bool | None = None
+        status, before = None, dict(self.env)
         for child in node.named_children:
             status, stdin = self.statement(child, stdin)
+        self.env = before  # each of its commands is a shell of its own
         return status, stdin
+
+    def _follow_do_group(self, node: Node, stdin: str) -> Result:
+        printed = self.statements(node.named_children, stdin)
+        self.ended = "" if self.ended in ("break", "continue") else self.ended
+        return None, printed
 
     def _follow_list(self, node: Node, stdin: str) -> Result:
         left, right = node.named_children[0], node.named_children[-1]
         sign = next((c.type for c in node.children if c.type in ("&&", "||")), "&&")
         status, printed = self.statement(left, stdin)
+        if node.parent and node.parent.type == "redirected_statement":
+            printed = ""  # the grammar gives the list what bash gives its last command
         if status is not None and status is not (sign == "&&"):
             return status, printed
-        if status is None and sign == "||":
-            _, more = self.perhaps([[right]], stdin)
-            return None, printed + more
-        if status is None and left.type in ("test_command", "list", "negated_command"):
+        is_test = left.type in ("test_command", "list", "negated_command")
+        if status is None and (sign == "||" or is_test or _ASKS.search(_text(node))):
             return None, printed + self.perhaps([[right]], stdin)[1]
         status, more = self.statement(right, stdin)
         return status, printed + more
@@ -207,9 +237,13 @@ class Shell:
         """Whether a comparison of two words holds; None if nobody can tell."""
         if match[2] == "=~":
             pattern = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), match[3].strip("\"'"))
-            return asked(lambda one: bool(filters.search(pattern, one)), fill(match[1]))
+            self.matched = pattern, fill(match[1])
+            return asked(lambda one: bool(filters.search(pattern, one)), self.matched[1])
         value, pattern = fill(match[1]), fill(match[3])
-        return _compared(value, match[2], pattern, '"' in match[3])
+        is_quoted = bool(re.fullmatch(r"\"[^\"]*\"|'[^']*'", match[3]))
+        answer = _compared(value, match[2], pattern, is_quoted)
+        is_own = is_own_name({value.lower(), pattern.lower()}, self.run.contexts)
+        return None if answer is (match[2] == "!=") and is_own else answer
 
     def fill(self, text: str) -> str:
         """Return a word of a text with its variables put in."""
@@ -223,10 +257,8 @@ class Shell:
         def branches() -> Iterator[Branch]:
             for clause in (node, *others):
                 parts = [one for one in clause.named_children if one not in others]
-                if clause.type == "else_clause":
-                    yield True, parts
-                else:
-                    yield self.statement(parts[0], stdin)[0], parts[1:]
+                is_else = clause.type == "else_clause"
+                yield (True, parts) if is_else else (self.statement(parts[0], stdin)[0], parts[1:])
 
         return self.one_of(branches(), stdin)
 
@@ -255,33 +287,54 @@ class Shell:
 
     def perhaps(self, bodies: Iterable[list[Node]], stdin: str, none: bool = True) -> Result:
         """Follow branches of which nobody can tell which is taken; merge what they assign."""
-        before, ends, printed = self.env, [dict(self.env)] if none else [], []
+        before, files, printed = self.env, self.run.files, list[str]()
+        start, how = dict(files), ""
+        ends, written = ([dict(before)], [start]) if none else ([], [])
         for body in bodies:
             self.env = dict(before)
+            replaced(files, [start])
             printed.append(self.statements(body, stdin))
             if not self.ended:
                 ends.append(self.env)
-            self.ended = False
-        names = {name for one in ends for name in one}
-        merged = {name: either(one.get(name, "") for one in ends) for name in sorted(names)}
-        self.env = merged if ends else before
-        self.ended = not ends
+                written.append(dict(files))
+            how, self.ended = self.ended or how, ""
+        self.env = replaced({}, ends) if ends else before
+        replaced(files, written)
+        self.ended = "" if ends else how
         return None, either([*printed, *[""] * none]) if any(printed) else ""
 
     def _follow_for_statement(self, node: Node, stdin: str) -> Result:
         values = node.children_by_field_name("value")
-        items = [word for one in values for word in self.words(one)]
+        words = [part for one in values for word in self.words(one) for part in variants(word)]
+        items = [item for word in words for item in word.split()]
         return self.each(_text(node.child_by_field_name("variable")), items, node, stdin)
 
     def _follow_while_statement(self, node: Node, stdin: str) -> Result:
         """Follow `while read` once for each line; another loop once."""
         head = node.named_children[0]
         match = re.search(r"\bread\s+(?:-\w+\s+)*(\w+)$", _text(head).strip())
+        if letters := re.search(r"\bgetopts\s+[\"']?([\w:]+)[\"']?\s+(\w+)", _text(head)):
+            return self.options(letters[1], letters[2], node.named_children[-1:])
+        if re.search(r"\bshift\b", _text(node)):
+            before = ""
+            while (given := self.env.get("@", "")) != before:
+                before = given
+                self.statements(node.named_children[-1:], stdin)
+            return None, ""
         if not match:
             self.statement(head, stdin)
             return self.perhaps([node.named_children[-1:]], stdin)
         lines = [one.strip() for one in stdin.splitlines() if one.strip()]
         return self.each(match[1], lines if stdin else [unknown("a line read")], node, "")
+
+    def options(self, letters: str, name: str, body: list[Node]) -> Result:
+        """Follow the body of `while getopts` for each option that is given."""
+        given = iter(self.env.get("@", "").split())
+        for one in given:
+            has_value = f"{one[1:2]}:" in letters
+            self.env |= {name: one[1:2], "OPTARG": one[2:] or (has_value and next(given, "")) or ""}
+            self.statements(body)
+        return None, ""
 
     def each(self, name: str, items: list[str], loop: Node, stdin: str) -> Result:
         """Follow the body of a loop for each item."""
@@ -303,7 +356,8 @@ class Shell:
             elif child.type == "heredoc_redirect":
                 stdin = self._heredoc(child)
             elif child.type == "file_redirect":
-                sign, path = _sign(child), self.word(child.named_children[-1])
+                sign = next((one.type for one in child.children if not one.is_named), ">")
+                path = self.word(child.named_children[-1])
                 if sign == "<":
                     stdin = self.read(path)
                 elif sign in (">", ">>", "&>", "&>>", ">|"):
@@ -327,9 +381,8 @@ class Shell:
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
         self.run.files[path] = (self.run.files.get(path, "") if appended else "") + text
-        self.bind(text.strip(), self.run.place)
-        for line in text.splitlines():
-            self.bind(line.partition("=")[2], self.run.place)
+        for one in (text.strip(), *(line.partition("=")[2] for line in text.splitlines())):
+            self.bind(one, self.run.place)
         if re.search(r"(\.docker/config\.json|\.dockercfg|auth\.json|config\.json)$", path):
             self.handler(self, ["written-login", text], "")
 
@@ -340,6 +393,11 @@ class Shell:
             if found := [one for one in paths if self.run.folder.has(one)]:
                 return found
         return []
+
+    def enter(self, below: str = "") -> str:
+        """Change the folder in which files are looked for; return what that prints."""
+        self.env["\0folder"] = posixpath.join(self.env.get("\0folder", ""), below)
+        return ""
 
     def find(self, name: str) -> str:
         """Return a file's name below the repository's folder; as given where it is not there."""
@@ -382,20 +440,17 @@ class Shell:
             "arithmetic_expansion": lambda: unknown(text),
             "process_substitution": lambda: self._process(node, text),
             "array": lambda: " ".join(self.words_of(node)),
-            "command_name": lambda: self._joined(node),
-            "concatenation": lambda: self._joined(node),
+            "command_name": lambda: "".join(map(self.word, node.children)) or text,
+            "concatenation": lambda: "".join(map(self.word, node.children)),
             "string": lambda: self._string(node),
         }
         return kinds.get(node.type, lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text))()
 
-    def _joined(self, node: Node) -> str:
-        return "".join(map(self.word, node.children)) if node.children else _text(node)
-
     def _substituted(self, node: Node) -> str:
         """Return what the commands in `$(…)` print; their assignments are lost."""
-        before, self.run.depth = dict(self.env), self.run.depth + 1
-        printed = self.statements(node.named_children) if self.run.depth < _MOST_ITEMS else ""
-        self.env, self.run.depth = before, self.run.depth - 1
+        self.run.depth += 1
+        printed = self._follow_subshell(node, "")[1] if self.run.depth < _MOST_ITEMS else ""
+        self.run.depth -= 1
         return printed.rstrip("\n")
 
     def _process(self, node: Node, text: str) -> str:
@@ -420,8 +475,6 @@ class Shell:
         """Return a variable's value."""
         if name in self.env:
             return self.env[name]
-        if name in ("RANDOM", "SECONDS"):
-            return known("a number", "42")
         return self.unset(name)
 
     def expansion(self, text: str) -> str:
@@ -430,6 +483,8 @@ class Shell:
         if not match or match[2]:
             return unknown(f"${{{text}}}")
         name, at, sign = match[3], match[4] or "", match[5]
+        if name == "BASH_REMATCH" and at.isdigit():
+            return filters.group(*self.matched, int(at))
         value = self.variable(self.env.get(name, name) if match[1] else name)
         if at not in ("", "@", "*"):
             value = self.element(value, at)
@@ -442,9 +497,10 @@ class Shell:
 
     def element(self, value: str, at: str) -> str:
         """Return an element of an array, by its number or its key."""
+        at = self.fill(at)
         if at.isdigit():
             return [*value.split()[int(at) :], ""][0]
-        key = f"[{self.fill(at)}]="
+        key = f"[{at}]="
         keyed = (one.removeprefix(key) for one in value.split() if one.startswith(key))
         return next(keyed, unknown(f"the element {at}"))
 
@@ -452,11 +508,19 @@ class Shell:
         filled = self.fill(text) if text and sign != "?" else ""
         if sign == "?":
             return value
-        is_empty = same(value, "")
-        if name not in self.env and "steps" in self.run.contexts:
-            is_empty = True  # a job's variables are all in its workflow
+        is_job = name not in self.env and "steps" in self.run.contexts
+        is_empty = is_job or same(value, "")  # a job's variables are all in its workflow
         full, empty = (value, filled) if sign != "+" else (filled, "")
         return either([full, empty]) if is_empty is None else empty if is_empty else full
+
+
+def replaced(held: dict[str, str], ends: list[dict[str, str]]) -> dict[str, str]:
+    """Return texts by their names, replaced by what they are after either of several branches."""
+    if ends:
+        found = merged(ends)
+        held.clear()
+        held |= found
+    return held
 
 
 def parameters(given: Iterable[str]) -> dict[str, str]:
@@ -469,20 +533,10 @@ def _text(node: Node | None) -> str:
     return (node.text or b"").decode() if node is not None else ""
 
 
-def _is_array(node: Node | None) -> bool:
-    return node is not None and node.type == "array"
-
-
-def _sign(node: Node) -> str:
-    return next((c.type for c in node.children if not c.is_named), ">")
-
-
 def _compared(value: str, sign: str, pattern: str, quoted: bool) -> bool | None:
     """Whether a comparison of `[[ … ]]` or `case` holds; None if nobody can tell."""
     if quoted or not re.search(r"[*?\[]", pattern):
         answer = same(value, pattern)
-    elif pattern == "*":
-        answer = True
     else:
         answer = asked(lambda one: fnmatch.fnmatchcase(one, pattern), value)
     return answer if answer is None or sign != "!=" else not answer

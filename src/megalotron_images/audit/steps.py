@@ -16,7 +16,7 @@ from megalotron_images.audit.expressions import Empty, as_text, condition, rende
 from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import known, show
+from megalotron_images.audit.texts import known, merged, show, variants
 from megalotron_images.audit.yaml_files import Map, Seq, as_map, parse
 
 _FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
@@ -31,7 +31,8 @@ def follow(run: Run, steps: Any, defaults: Mapping[str, str]) -> None:
         if not isinstance(step, Map):
             continue
         name = step.get("id", f"\0{at}")
-        if condition(step.get("if", ""), run.contexts) is False:
+        holds = condition(step.get("if", ""), run.contexts)
+        if holds is False:
             run.contexts["steps"][name] = Empty()
             continue
         before = run.contexts["env"]
@@ -39,6 +40,9 @@ def follow(run: Run, steps: Any, defaults: Mapping[str, str]) -> None:
         given = dict(run.contexts["env"])
         outputs = _step(run, step, defaults)
         written = {k: v for k, v in run.contexts["env"].items() if given.get(k) != v}
+        if holds is None:
+            written = merged([written, {}], before)
+            outputs = merged([{key: as_text(value) for key, value in outputs.items()}, {}])
         run.contexts["env"] = before | written
         end = known("how it ended", "success", "failure")
         run.contexts["steps"][name] = {"outputs": outputs, "outcome": end, "conclusion": end}
@@ -68,16 +72,16 @@ def _step(run: Run, step: Map, defaults: Mapping[str, str]) -> dict[str, Any]:
     if "run" in step:
         run.place = Place(file, step.lines["run"])
         settings: dict[str, Any] = {"shell": "bash", "working-directory": "", **defaults, **step}
-        text, folder, language = (
-            render(settings[key], run.contexts) for key in ("run", "working-directory", "shell")
-        )
+        keys = ("run", "working-directory", "shell")
+        text, folder, language = (render(settings[one], run.contexts) for one in keys)
         outputs = _script(run, text, folder, language)
     elif "uses" in step:
         run.place = Place(file, step.lines["uses"])
         inputs, given = Map(), step.below("with")
         for name, text in given.items():
             key = name.lower()  # GitHub's inputs have no case
-            inputs[key], inputs.lines[key] = render(text, run.contexts), given.lines[name]
+            whole = "\n".join(map(as_text, text)) if isinstance(text, list) else text
+            inputs[key], inputs.lines[key] = render(whole, run.contexts), given.lines[name]
             inputs.is_block[key] = given.is_block.get(name, False)
         outputs = _action(run, render(step["uses"], run.contexts), inputs)
     run.place = Place(file, 1)
@@ -102,23 +106,25 @@ def _variables(run: Run) -> dict[str, str]:
     context = run.contexts["github"]
     env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
     env |= {name: f"${name}" for name in _FILES}
-    env.setdefault("GITHUB_ACTION_PATH", ".")
+    env = {"GITHUB_ACTION_PATH": ".", "RANDOM": known("a number", "42")} | env
     return {**env, "HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", **run.contexts["env"]}
 
 
 @contextmanager
 def _outputs(run: Run) -> Iterator[dict[str, Any]]:
     """Yield the outputs that a script will have written; what it writes to `env` is kept there."""
-    outputs = dict[str, Any]()
-    for path in ("$GITHUB_ENV", "$GITHUB_OUTPUT"):
+    outputs, paths = dict[str, Any](), ("$GITHUB_ENV", "$GITHUB_OUTPUT")
+    for path in paths:
         run.files.pop(path, None)
     yield outputs
-    run.contexts["env"] = run.contexts["env"] | _pairs(run.files.get("$GITHUB_ENV", ""))
-    outputs |= _pairs(run.files.get("$GITHUB_OUTPUT", ""))
+    env = run.contexts["env"]
+    rows = [list(map(_pairs, variants(run.files.get(one, "")))) for one in paths]
+    run.contexts["env"] = env | merged(rows[0], env)
+    outputs |= merged(rows[1])
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """Return what a text for `GITHUB_ENV` or `GITHUB_OUTPUT` sets, in either of its forms."""
+    """Return what the lines of a text set, in either of their forms."""
     found, lines = dict[str, str](), iter(text.splitlines())
     for line in lines:
         if match := re.match(r"([\w-]+)<<(\S+)$", line):
@@ -175,7 +181,8 @@ def _rows(text: str, place: Place, is_block: bool) -> list[tuple[str, Place]]:
     return [
         (one.strip(), Place(place.file, place.line + number * is_block))
         for number, row in enumerate(text.splitlines())
-        for one in row.split(",")
+        for part in row.split(",")
+        for one in ",".join(variants(part)).replace("\n", ",").split(",")
         if one.strip() and row.strip()[0] != "#"
     ]
 
@@ -196,11 +203,8 @@ def _looks(name: str, inputs: Mapping[str, Any]) -> bool:
     if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
         return True
     values = (show(as_text(one)) for one in inputs.values())
-    return (
-        bool(PATTERNS["image_actions"].search(name))
-        or any(map(PATTERNS["image_inputs"].search, inputs))
-        or any(map(PATTERNS["image_values"].search, values))
-    )
+    asked = {"image_actions": [name], "image_inputs": inputs, "image_values": values}
+    return any(PATTERNS[key].search(one) for key, found in asked.items() for one in found)
 
 
 def _metadata(run: Run, inputs: Map) -> dict[str, Any]:
@@ -219,11 +223,8 @@ def _metadata(run: Run, inputs: Map) -> dict[str, Any]:
     version = names[0].rpartition(":")[2] if names else ""
     held = json.dumps({"tags": names, "version": version}, ensure_ascii=False)
     joined = inputs.get("sep-tags", "\n").join(names)
-    run.contexts["env"] |= {
-        "DOCKER_METADATA_OUTPUT_JSON": held,
-        "DOCKER_METADATA_OUTPUT_TAGS": joined,
-        "DOCKER_METADATA_OUTPUT_VERSION": version,
-    }
+    for key, value in (("JSON", held), ("TAGS", joined), ("VERSION", version)):
+        run.contexts["env"] |= {f"DOCKER_METADATA_OUTPUT_{key}": value}
     empty, files = dict.fromkeys(("labels", "annotations"), ""), ("bake-file", "bake-file-tags")
     outputs = {"tags": joined, "version": version, "json": held, "tag-names": version}
     return outputs | empty | dict.fromkeys(files, "$bake-file")
@@ -244,9 +245,8 @@ def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     if inner is None:
         return {}
     asked = document.below("inputs")
-    defaults = {
-        key.lower(): render(asked.below(key).get("default", ""), run.contexts) for key in asked
-    }
+    plain = {key.lower(): asked.below(key).get("default", "") for key in asked}
+    defaults = {key: render(text, run.contexts) for key, text in plain.items()}
     github = run.contexts["github"] | {"action_path": base}
     inner.contexts = run.contexts | {"github": github, "inputs": defaults | inputs, "steps": {}}
     for key, text in inputs.items():

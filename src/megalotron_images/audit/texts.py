@@ -8,7 +8,8 @@ with each hole's examples put in.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -76,6 +77,12 @@ def either(texts: Iterable[str]) -> str:
     return known(" or ".join(map(show, distinct))[:200] or "nothing", *distinct)
 
 
+def merged(rows: Sequence[Mapping[str, str]], before: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return texts by their names, each as either of the rows has it, or else as it was before."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: either(row.get(name, before.get(name, "")) for row in rows) for name in names}
+
+
 def clean(text: str) -> str:
     """Return a file's text without characters that would be taken for holes."""
     return "".join(one if ord(one) < _FIRST else "?" for one in text)
@@ -101,9 +108,7 @@ def is_open(text: str) -> bool:
 
 def show(text: str) -> str:
     """Return a text for people, with `<what>` for each hole."""
-    return "".join(
-        f"<{_HOLES[ord(one) - _FIRST].what}>" if ord(one) >= _FIRST else one for one in text
-    )
+    return "".join(f"<{_HOLES[ord(one) - _FIRST].what}>" if has_holes(one) else one for one in text)
 
 
 @cache
@@ -121,6 +126,18 @@ def expand(text: str, opened: bool = True) -> tuple[str, ...]:
     keys = list(map(ord, held))
     rows = itertools.islice(itertools.product(*choices), _LIMIT)
     return tuple(dict.fromkeys(text.translate(dict(zip(keys, row, strict=True))) for row in rows))
+
+
+@cache
+def variants(text: str) -> tuple[str, ...]:
+    """Return what a text may be, where that decides about its lines, its words or its list."""
+    for one in text:
+        examples = _HOLES[ord(one) - _FIRST].examples if ord(one) >= _FIRST else ()
+        if any(re.search(r"^-|[\s,]", part) for example in examples for part in variants(example)):
+            rows = (row for example in examples for row in variants(text.replace(one, example)))
+            found, half = tuple(dict.fromkeys(rows)), _MOST // 2
+            return found[:half] + found[half:][-half:]
+    return (text,)
 
 
 def apply(function: Callable[[str], str], text: str, what: str = "") -> str:

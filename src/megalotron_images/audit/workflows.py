@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from megalotron_images.audit import expressions, steps
-from megalotron_images.audit.events import Scenario, github, scenarios, triggers
+from megalotron_images.audit.events import github, scenarios, triggers
 from megalotron_images.audit.expressions import MAYBE, Empty, as_text, render, value_of
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place, Run
-from megalotron_images.audit.texts import PROBES, Hole, either, known, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, texts_of
+from megalotron_images.audit.texts import PROBES, Hole, known, merged, put, unknown
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, parse, texts_of
 
 _MOST_ROWS = 60
+_CALLER = parse("on: [workflow_dispatch, release]")[0]
+"""How a caller that nobody sees may start a workflow."""
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
 _HARMLESS = PATTERNS["harmless_workflows"]
@@ -32,7 +34,8 @@ def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: l
     if set(triggers(document)) <= {"workflow_call"}:
         if is_called:
             return
-        starts = _any_start(folder.text(name))
+        event = unknown("the event of the caller")
+        starts = [replace(one, event=event) for one in scenarios(_CALLER, folder.text(name))]
     for scenario in starts:
         run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
         run.contexts = {"github": github(scenario, repository), "env": {}}
@@ -40,13 +43,6 @@ def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: l
         run.contexts["inputs"] = _chosen(as_map(given))
         run.contexts["github"]["event"]["inputs"] = run.contexts["inputs"]
         _workflow(run, document)
-
-
-def _any_start(text: str) -> list[Scenario]:
-    """Return how a caller that nobody sees may start a workflow."""
-    event, caller = unknown("the event of the caller"), Map()
-    caller["on"] = {"workflow_dispatch": {}, "release": {}}
-    return [Scenario(event, one.ref) for one in scenarios(caller, text)]
 
 
 def _chosen(given: Map) -> dict[str, str]:
@@ -89,19 +85,16 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
     if skipped and not re.search(r"always\(\)|cancelled\(\)|failure\(\)", asked):
         return
     contexts = run.contexts | {"needs": {one: done.get(one, {}) for one in needs}}
-    if expressions.condition(asked, contexts) is False:
+    holds = expressions.condition(asked, contexts)
+    if holds is False:
         return
     rows = _matrix(job, contexts)
     if len(rows) > _MOST_ROWS:
         run.doubt(f"the job {name} has a matrix of {len(rows)} rows: {_MOST_ROWS} are looked at")
-    results = [
-        _job(run, job, name, contexts | {"matrix": row, "strategy": {"job-index": str(at)}}, at)
-        for at, row in enumerate(rows[:_MOST_ROWS])
-    ]
-    outputs = {
-        key: either([as_text(one[key]) for one in results if key in one])
-        for key in dict.fromkeys(key for one in results for key in one)
-    }
+    rows = rows[:_MOST_ROWS]
+    results = [_job(run, job, name, contexts | {"matrix": one}, at) for at, one in enumerate(rows)]
+    ends = [{key: as_text(value) for key, value in one.items()} for one in results]
+    outputs = merged([*ends, *[{}] * (holds is None)])
     done[name] = {"outputs": outputs, "result": known("how it ended", "success", "failure")}
 
 
@@ -138,11 +131,10 @@ def _within(part: dict[str, Any], row: dict[str, Any]) -> bool:
 
 def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> dict[str, Any]:
     """Follow one row of a job; return its outputs."""
-    inner = replace(
-        run, job=f"{run.job} {name} {row}", contexts=dict(contexts), files={}, tagged=[]
-    )
+    strategy = {"job-index": str(row)}
+    contexts = contexts | {"env": dict(contexts["env"]), "steps": {}, "strategy": strategy}
+    inner = replace(run, job=f"{run.job} {name} {row}", contexts=contexts, files={}, tagged=[])
     inner.origins = dict(run.origins)
-    inner.contexts |= {"env": dict(contexts["env"]), "steps": {}}
     for value, line in texts_of(job.get("strategy")):
         inner.bind(value, Place(inner.place.file, line))
     if "uses" in job:
@@ -150,9 +142,8 @@ def _job(run: Run, job: Map, name: str, contexts: dict[str, Any], row: int) -> d
     steps.set_env(inner, job.get("env"))
     windows = {"shell": "pwsh"} if "windows" in render(job.get("runs-on"), inner.contexts) else {}
     given = windows | contexts["defaults"] | _defaults(job)
-    steps.follow(
-        inner, job.get("steps"), {key: render(one, inner.contexts) for key, one in given.items()}
-    )
+    settings = {key: render(one, inner.contexts) for key, one in given.items()}
+    steps.follow(inner, job.get("steps"), settings)
     return steps.outputs_of(inner, job.below("outputs"))
 
 
@@ -165,16 +156,16 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
     if target.startswith("./"):
         return _call_here(run, target[2:], inputs, secrets)
     if target.lower().startswith(_OURS):
+        names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+        own = {one: f"${{{{secrets.{one}}}}}" for one in names}
+        held = own if secrets == "inherit" else secrets
+        run.place = Place(run.place.file, as_map(secrets).lines.get(names[1], line))
+        username, token = (render(held.get(one, ""), run.contexts) for one in names)
+        run.login("ghcr.io", username, token)
+        run.place = Place(run.place.file, line)
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
-        names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-        if secrets == "inherit":
-            username, token = map(expressions.secret, names)
-        else:
-            run.place = Place(run.place.file, secrets.lines.get(names[1], line))
-            username, token = (render(secrets.get(one, ""), run.contexts) for one in names)
-        run.login("ghcr.io", username, token)
     elif given or not _HARMLESS.search(target):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
     return {}

@@ -17,7 +17,6 @@ _LARGEST, _LARGEST_YAML = 3_000_000, 300_000
 """Bytes of a file that is read; a larger one is told as one that cannot be."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
-_MERGE = "<<"
 
 
 class Unreadable(Exception):
@@ -72,20 +71,17 @@ class Folder:
         """Return a file's text; raise Unreadable where it is large, foreign or no text."""
         try:
             path = Path(self.root, name).resolve()
-        except (OSError, RuntimeError):
-            raise Unreadable("it is a link to itself") from None
-        if not path.is_relative_to(self.root):
-            raise Unreadable("it leads out of the folder")
-        if not path.is_file():
-            raise Unreadable("it is not there")
-        try:
+            if not path.is_relative_to(self.root):
+                raise Unreadable("it leads out of the folder")
+            if not path.is_file():
+                raise Unreadable("it is not there")
             if path.stat().st_size > _LARGEST:
                 raise Unreadable(f"it is larger than {_LARGEST // 1000} kB")
             return clean(path.read_bytes().decode().replace("\r\n", "\n"))
         except UnicodeDecodeError:
             raise Unreadable("it is not UTF-8") from None
-        except OSError as error:
-            raise Unreadable(f"it cannot be read ({error.strerror})") from None
+        except (OSError, RuntimeError) as error:  # as for a link to itself
+            raise Unreadable(f"it cannot be read ({type(error).__name__})") from None
 
     def document(self, name: str) -> Map:
         """Return the first of a file's documents; raise Unreadable where it is no YAML."""
@@ -102,12 +98,11 @@ def parse(text: str) -> list[Any]:
     """Return the documents of a text, all scalars as text; raise Unreadable where it is no YAML."""
     try:
         with warnings.catch_warnings(action="ignore"):  # as of an anchor that is used twice
-            found = _documents(text)
+            return _documents(text)
     except (YAMLError, ValueError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         problem = getattr(error, "problem", None) or type(error).__name__
         raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
-    return found
 
 
 def _documents(text: str) -> list[Any]:
@@ -145,9 +140,8 @@ def _convert(node: Any, done: dict[int, Any]) -> Any:
             items.lines.append(_line(one))
         return items
     done[id(node)] = pairs = Map()
-    ordered = sorted(node.value, key=lambda pair: pair[0].value != _MERGE)
-    for key, value in ordered:
-        if key.value == _MERGE:
+    for key, value in sorted(node.value, key=lambda pair: pair[0].value != "<<"):
+        if key.value == "<<":
             _merge(pairs, _convert(value, done))
         else:
             pairs[str(key.value)] = _convert(value, done)
