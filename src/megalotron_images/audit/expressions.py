@@ -180,6 +180,8 @@ def _member(value: Any, name: str, path: list[str]) -> Any:
         for key, held in value.items():
             if key.lower() == name.lower():
                 return held
+        if path[0] == "secrets" and path[1:]:
+            return unknown(f"what its caller does not pass as {path[1]}")
         return "" if path[0] in _EMPTY else _missing(path)
     return _missing(path)
 
