@@ -3,7 +3,7 @@ import pytest
 import drift
 from rehearsal.runbook.compare import masks_of
 
-SAMPLE = 24
+SAMPLE = 12
 
 
 @pytest.mark.parametrize("seed", [20261124])

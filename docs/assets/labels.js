@@ -8,11 +8,15 @@ document.addEventListener("DOMContentLoaded", () => {
     if (nav) nav.setAttribute("aria-label", `${kind} ${index + 1}: ${first}`);
   });
 });
-// A wide table scrolls in a frame that the theme puts around it: the keyboard must reach it too.
+// A wide table scrolls in a frame that the theme puts around it: the keyboard must reach it too, also once a phone is turned.
 window.addEventListener("load", () => {
-  document.querySelectorAll(".md-typeset__scrollwrap").forEach((frame) => {
-    if (frame.scrollWidth > frame.clientWidth) frame.tabIndex = 0;
+  const sizes = new ResizeObserver((changes) => {
+    for (const { target: frame } of changes) {
+      if (frame.scrollWidth > frame.clientWidth) frame.tabIndex = 0;
+      else frame.removeAttribute("tabindex");
+    }
   });
+  document.querySelectorAll(".md-typeset__scrollwrap").forEach((frame) => sizes.observe(frame));
 });
 // What differs at the reader's says why; a whole digest can be copied with a click, or with Enter.
 const WHY = { time: "The moment of the run: yours differs", size: "The size of this build: yours may differ" };
