@@ -46,8 +46,13 @@ MOST_OF_BARE = 4.0
 
 
 def run(*command: str) -> None:
-    """Run a command, quietly; raise if it fails."""
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Run a command, quietly; if it fails, show what it said and raise."""
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+    done.check_returncode()
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -77,7 +82,8 @@ def build(name: str, megabytes: int, layers: int = 1) -> None:
     (folder / "Dockerfile").write_text(
         "FROM scratch\n" + "".join(f"COPY content-{n} /\n" for n in range(layers))
     )
-    run("docker", "build", "-q", "-t", name, str(folder))
+    # with an attestation, an image that was pulled could not be pushed under another name
+    run("docker", "build", "-q", "--provenance=false", "-t", name, str(folder))
     shutil.rmtree(folder)
 
 
