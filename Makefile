@@ -53,6 +53,7 @@ engines-verify: setup ## verify on three engines
 
 evidence-engines: engines setup ## verify on every engine, and write bench/engines.json
 	python -m bench.engines
+	python -m docs.generate
 
 packages:
 	@PYTHON=$(PYTHON) scripts/packages $(ROOM_PACKAGES)
