@@ -333,8 +333,13 @@ def test_layers_of_main_are_used_again_where_asked_for(runner, registry):
         assert run.run() is None, run.said
         return run.said
 
-    assert not re.search(r"extracting|CACHED", build("one"))
-    assert re.search(r"COPY kept /\n#\d+ (sha256:.*\n#\d+ extracting|CACHED)", build("two"))
+    # the builder may tell of other steps between
+    used_again = re.compile(
+        r"^#(\d+) .*COPY kept /$.*^#\1 (sha256:|extracting|CACHED)", re.M | re.S
+    )
+    assert not used_again.search(build("one"))
+    said = build("two")
+    assert used_again.search(said), said
     assert "ghcr.io" not in (Path.home() / ".docker" / "config.json").read_text()
     fork = runner("refs/pull/1/merge", "pull_request", secrets={}, cache="true")
     assert fork.run() is None, fork.said
