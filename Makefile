@@ -9,7 +9,7 @@ export NO_MKDOCS_2_WARNING := 1
 ENGINE := debian-13
 ROOM_PACKAGES := runc=runc docker-registry=docker-registry ip=iproute2 iptables=iptables \
     busybox=busybox-static ensurepip=python3-venv /etc/ssl/certs/ca-certificates.crt=ca-certificates
-TEST_PACKAGES := $(ROOM_PACKAGES) chromium=chromium curl=curl skopeo=skopeo \
+TEST_PACKAGES := $(ROOM_PACKAGES) chromium-headless-shell=chromium-headless-shell curl=curl skopeo=skopeo \
     /usr/lib/*/libatomic.so.1=libatomic1 \
     /usr/lib/*/libdevmapper.so.1.02.1=libdevmapper1.02.1
 

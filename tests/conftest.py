@@ -49,7 +49,7 @@ images = ["library/alpine:latest"]
 """
 
 
-def rehearsal(*arguments, cwd=ROOT, before=(), **environment):
+def rehearsal(*arguments, cwd=ROOT, before=(), seconds=120, **environment):
     """Run `rehearsal` as a person would, in a process of its own; return what it said and its
     status.
     """
@@ -60,7 +60,7 @@ def rehearsal(*arguments, cwd=ROOT, before=(), **environment):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
     )
 

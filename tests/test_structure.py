@@ -40,7 +40,7 @@ BUDGETS = {
     "src/rehearsal": 458,
     "src/megalotron_images": 2341,
     "src/megalotron_images/audit": 2756,
-    "docs/hooks": 290,
+    "docs/hooks": 294,
     "docs/generate": 302,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

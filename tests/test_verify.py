@@ -60,16 +60,31 @@ def test_the_runbook_holds(project):
     )
 
 
-@pytest.mark.parametrize("path", sorted(SPECIMENS.glob("*.md")), ids=lambda path: path.stem)
-def test_a_specimen_fails_or_passes_as_its_name_says(path, project):
-    body = path.read_text()
-    write_pair(project / "notebooks", "specimen", body, header=header_of(body))
-    done = verified(project, "specimen")
-    if path.stem.endswith(".passes"):
-        assert done.returncode == 0, done.stdout
-    else:
-        assert done.returncode == 1
-        assert re.search(r"<!-- because: (.*) -->", body)[1] in done.stdout
+def verified_specimens(project, pattern):
+    """Verify specimens in one run, each in a room of its own; return the run and their texts."""
+    bodies = {path.stem.partition(".")[0]: path.read_text() for path in SPECIMENS.glob(pattern)}
+    for name, body in bodies.items():
+        write_pair(project / "notebooks", name, body, header=header_of(body))
+    return rehearsal("verify", *bodies, cwd=project, seconds=300), bodies
+
+
+def test_specimens_that_pass(project):
+    done, bodies = verified_specimens(project, "*.passes.md")
+    assert done.returncode == 0, done.stdout
+    assert f": {len(bodies)} notebooks," in done.stdout
+
+
+def test_each_specimen_that_fails_is_told_for_its_reason(project):
+    done, bodies = verified_specimens(project, "*.fails.md")
+    assert done.returncode == 1
+    reasons = {name: re.search("<!-- because: (.*) -->", body)[1] for name, body in bodies.items()}
+    lines = done.stdout.splitlines()
+    missed = {
+        name: why
+        for name, why in reasons.items()
+        if not any(line.startswith(f"{name}: ") and why in line for line in lines)
+    }
+    assert missed == {}, done.stdout
 
 
 def test_a_cell_that_was_never_executed(project):
@@ -124,22 +139,19 @@ def test_a_digest_that_is_not_the_images_shows_though_digests_are_masked(project
     assert verified(project).returncode == 1
 
 
-@pytest.mark.parametrize(
-    "tag", ["nbval-skip", "nbval-ignore-output", "raises-exception", "skip-execution"]
-)
-def test_a_tag_that_would_switch_the_check_off(tag, project):
-    def change(notebook):
-        notebook.cells[0].metadata["tags"] = [tag]
+def test_a_tag_that_would_switch_the_check_off(project):
+    tags = ("nbval-skip", "nbval-ignore-output", "raises-exception", "skip-execution")
 
-    write_pair(
-        project / "notebooks",
-        "specimen",
-        f'```bash tags=["{tag}"]\ntest 1 = 1\n```\n',
-        change=change,
-    )
+    def change(notebook):
+        for cell, tag in zip(notebook.cells, tags, strict=True):
+            cell.metadata["tags"] = [tag]
+
+    cells = (f'```bash tags=["{tag}"]\ntest {tag} != other\n```\n' for tag in tags)
+    write_pair(project / "notebooks", "specimen", "\n".join(cells), change=change)
     done = verified(project, "specimen")
     assert done.returncode == 1
-    assert f"has the tag {tag}" in done.stdout
+    for tag in tags:
+        assert f"has the tag {tag}" in done.stdout
 
 
 def test_a_declared_placeholder_that_no_cell_uses(project):

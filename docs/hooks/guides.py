@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import CombinedEvent, event_priority
+from mkdocs.plugins import CombinedEvent, event_priority, get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
@@ -27,6 +27,7 @@ from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.undo import LEAVES, MAY_LEAVE, declared_items
 from rehearsal.settings import load_settings
 
+_LOG = get_plugin_logger("guides")
 DOCS = Path(__file__).parents[1]
 NOTEBOOKS = DOCS.parent / "notebooks"
 _UNSHOWN = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -213,10 +214,13 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         return _PART.sub(link, file.content_string.strip()) if file else match[0]
 
     def link(match: re.Match[str]) -> str:
-        """Return the link of a drawing's part as one of this page; an unknown page is an error."""
+        """Return the link of a drawing's part as one of this page; warn of an unknown page."""
         path, anchor = match[2].partition("#")[::2]
         uri = path.replace("../../notebooks/", "guide/").removeprefix("../")
-        target = files.src_uris[uri].url_relative_to(page.file)
-        return f"{match[1]}{target}{anchor and f'#{anchor}'}"
+        if (target := files.src_uris.get(uri)) is None:
+            where = f"Doc file '{page.file.src_uri}' shows a drawing with a link"
+            _LOG.warning(f"{where} '{match[2]}', but the target is not found.")
+            return match[0]
+        return f"{match[1]}{target.url_relative_to(page.file)}{anchor and f'#{anchor}'}"
 
     return _DRAWING.sub(inline, html)

@@ -41,7 +41,9 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="session")
 def chromium():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=OPTIONS)
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium-headless-shell", args=OPTIONS
+        )
         yield browser
         browser.close()
 
@@ -73,7 +75,7 @@ def open_page(chromium, site):
         )
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.set_default_timeout(15_000)
-        page.goto(site + path, wait_until="networkidle")
+        page.goto(site + path, wait_until="networkidle" if script else "load")
         return page
 
     yield open_page
