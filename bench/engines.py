@@ -14,8 +14,8 @@ from bench.measure import ROOT
 from bench.stamp import stamp
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, Engine, choose_engine
 from rehearsal.runbook import execute
-from rehearsal.runbook.compare import masks_for
 from rehearsal.runbook.evidence import Row, load_rows, write_rows
+from rehearsal.runbook.masks import masks_for
 from rehearsal.runbook.model import Runbook, find_runbooks
 from rehearsal.settings import Settings, load_settings
 

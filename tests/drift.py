@@ -25,8 +25,9 @@ from pathlib import Path
 import nbformat
 
 from rehearsal.room.engine import choose_engine
-from rehearsal.runbook.compare import as_text, masks_for
+from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.lint import problems
+from rehearsal.runbook.masks import masks_for
 from rehearsal.runbook.model import Runbook, find_runbooks
 from rehearsal.settings import load_settings
 

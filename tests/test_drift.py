@@ -1,7 +1,7 @@
 import pytest
 
 import drift
-from rehearsal.runbook.compare import masks_of
+from rehearsal.runbook.masks import load_masks
 
 SAMPLE = 12
 
@@ -17,4 +17,4 @@ def test_a_stale_edit_is_noticed(seed):
 def test_every_notebook_has_enough_changes_to_try():
     settings = drift.load_settings(drift.ROOT)
     for runbook in drift.find_runbooks(settings, ()):
-        assert len(drift.changes(runbook, masks_of(settings))) >= 30
+        assert len(drift.changes(runbook, load_masks(settings.masks))) >= 30

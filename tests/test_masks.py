@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from rehearsal.errors import CannotCheck
-from rehearsal.runbook.compare import (
-    Mask,
-    Masked,
-    as_text,
-    first_difference,
-    hidden,
-    load_masks,
-    needed,
-)
+from rehearsal.runbook.compare import as_text, first_difference
+from rehearsal.runbook.masks import Mask, Masked, hidden, load_masks, needed
 
 MASKS = [mask for mask in load_masks(ROOT / "notebooks" / "masks.toml") if not mask.on]
 ONE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -23,7 +16,7 @@ ONE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 def same(left, right):
     ours, theirs = Masked(MASKS), Masked(MASKS)
     return all(
-        first_difference(ours.text(a), theirs.text(b)) is None
+        first_difference(ours.mask(a), theirs.mask(b)) is None
         for a, b in zip(left, right, strict=True)
     )
 
@@ -94,7 +87,7 @@ def test_with_another_store_one_digest_may_be_two_and_two_never_one():
         left = Masked(MASKS)
         right = Masked(MASKS, left)
         pairs = zip(expected, came, strict=True)
-        return all(first_difference(left.text(a), right.text(b)) is None for a, b in pairs)
+        return all(first_difference(left.mask(a), right.mask(b)) is None for a, b in pairs)
 
     third = "sha256:" + "c" * 64
     assert agree([ONE, ONE], [OTHER, third])
@@ -112,7 +105,7 @@ def test_runs_agree_when_their_values_are_renamed_one_to_one(values, names):
     mask = Mask("letter", "named", re.compile("[abcxyz]"), "a", "a test")
     renamed = [names["abc".index(value)] for value in values]
     ours, theirs = Masked([mask]), Masked([mask])
-    assert [ours.text(value) for value in values] == [theirs.text(value) for value in renamed]
+    assert [ours.mask(value) for value in values] == [theirs.mask(value) for value in renamed]
 
 
 def test_the_first_difference_says_where_and_what():

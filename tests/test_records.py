@@ -14,9 +14,9 @@ from rehearsal.cell.record import (
     named_by,
     read_record,
     read_whole,
-    to_markdown,
     values_of,
 )
+from rehearsal.cell.record_page import to_markdown
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.model import Cell
@@ -178,14 +178,14 @@ def test_a_record_names_the_commit_of_the_text_and_whether_it_was_changed(tmp_pa
         subprocess.run(["git", *identity, "-C", tmp_path, *words], check=True, capture_output=True)
 
     (tmp_path / "page.md").write_text("one")
-    assert about.run(tmp_path)["commit"] is None
+    assert about.surroundings(tmp_path)["commit"] is None
     git("init", "--quiet")
     git("add", ".")
     git("commit", "--message", "one")
-    said = about.run(tmp_path)
+    said = about.surroundings(tmp_path)
     assert (len(said["commit"]), said["clean"]) == (40, True)
     (tmp_path / "page.md").write_text("two")
-    assert about.run(tmp_path)["clean"] is False
+    assert about.surroundings(tmp_path)["clean"] is False
 
 
 def test_a_page_shows_a_cell_of_python_and_how_it_ended():
@@ -193,7 +193,7 @@ def test_a_page_shows_a_cell_of_python_and_how_it_ended():
     assert "```python\ndraw()\n```\n\nFailed\n" in to_markdown([ran])
 
 
-def test_an_engines_address_is_told_without_its_password(monkeypatch):
+def test_an_engines_address_is_told_without_its_password(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://somebody:planted-p@ss@127.0.0.1:1")
     monkeypatch.setattr(about, "_SECONDS", 5)
-    assert about.engine()["address"] == "tcp://somebody@127.0.0.1:1"
+    assert about.surroundings(tmp_path)["engine"]["address"] == "tcp://somebody@127.0.0.1:1"

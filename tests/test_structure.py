@@ -34,10 +34,10 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 1004,
-    "src/rehearsal/cell": 1995,
-    "src/rehearsal/room": 1391,
-    "src/rehearsal": 458,
+    "src/rehearsal/runbook": 1027,
+    "src/rehearsal/cell": 2020,
+    "src/rehearsal/room": 1396,
+    "src/rehearsal": 462,
     "src/megalotron_images": 2341,
     "src/megalotron_images/audit": 2756,
     "docs/hooks": 294,

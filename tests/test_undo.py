@@ -8,7 +8,7 @@ from conftest import ROOT, rehearsal
 from rehearsal.errors import Wrong
 from rehearsal.room.left import without_parts
 from rehearsal.runbook.model import find_runbooks
-from rehearsal.runbook.undo import disagreement
+from rehearsal.runbook.undo import undeclared_leftovers
 from rehearsal.settings import load_settings
 from test_verify import HEADER, verified, write_pair
 
@@ -78,7 +78,7 @@ def test_what_is_declared_and_left_is_right(project):
 
 
 def test_what_is_declared_must_be_there():
-    said = disagreement(
+    said = undeclared_leftovers(
         ["file a"], {"leaves": ["file a", "login ghcr.io"], "may-leave": ["file b"]}
     )
     assert said == "the header declares to leave login ghcr.io, and it is not there"
@@ -87,13 +87,28 @@ def test_what_is_declared_must_be_there():
 def test_a_placeholder_stands_for_its_value():
     declares = {"placeholders": {"stack": {"what": "x", "rehearsal": "backend"}}}
     assert (
-        disagreement(["image backend:local"], declares | {"leaves": ["image <stack>:local"]}) == ""
+        undeclared_leftovers(
+            ["image backend:local"], declares | {"leaves": ["image <stack>:local"]}
+        )
+        == ""
     )
+
+
+def test_a_placeholder_that_nobody_declares():
+    with pytest.raises(Wrong, match="names <stack>, which is not declared"):
+        undeclared_leftovers([], {"leaves": ["image <stack>:local"]})
+
+
+def test_what_a_function_would_do_is_not_what_was_left(project):
+    body = "```bash\nkept() { cd /; umask 077; }\ntest -n word\n```\n"
+    write_pair(project / "notebooks", "specimen", body)
+    done = verified(project, "specimen")
+    assert done.stdout.partition("before the first: ")[2].startswith("function kept. Undo it")
 
 
 def test_a_declaration_that_is_no_list():
     with pytest.raises(Wrong, match="is no list of items"):
-        disagreement([], {"leaves": "file a"})
+        undeclared_leftovers([], {"leaves": "file a"})
 
 
 def test_only_the_whole_is_named():

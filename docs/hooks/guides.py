@@ -20,9 +20,9 @@ from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 from mkdocs.utils.templates import TemplateContext
 
-from rehearsal.cell.record import fence
-from rehearsal.runbook.compare import Mask, load_masks
+from rehearsal.cell.record_page import fence
 from rehearsal.runbook.evidence import load_rows
+from rehearsal.runbook.masks import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.undo import LEAVES, MAY_LEAVE, declared_items
 from rehearsal.settings import load_settings

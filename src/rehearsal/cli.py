@@ -29,7 +29,9 @@ def _export(context: click.Context, option: click.Parameter, value: str) -> str:
     return value
 
 
-_exported = partial(click.option, default="", show_envvar=True, callback=_export)
+_exported = partial(
+    click.option, default="", show_envvar=True, expose_value=False, callback=_export
+)
 _ENGINE = "A Docker of engines/, or `machine` for the one in PATH; the recorded one if not given."
 _STORE = "Where that keeps images; the recorded store if not given."
 engine_option = _exported("--engine", metavar="NAME", envvar=NAME_VARIABLE, help=_ENGINE)
@@ -57,7 +59,7 @@ def app() -> None:
 )
 @engine_option
 @store_option
-def room(command: tuple[str, ...], engine: str, store: str) -> int:
+def room(command: tuple[str, ...]) -> int:
     """Run a command, or a shell, in a fresh room.
 
     It ends with the command's exit status.
@@ -79,7 +81,7 @@ def room(command: tuple[str, ...], engine: str, store: str) -> int:
 @click.option(
     "--shard", default="", metavar="I/N", help="Only the I-th of N parts of the notebooks."
 )
-def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> None:
+def verify(notebooks: tuple[str, ...], shard: str) -> None:
     """Run notebooks in rooms, and compare what they print.
 
     Each output must be the one recorded, but for masks. Nothing is changed.
@@ -87,22 +89,22 @@ def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> N
     On an engine on which the pages were never recorded, outputs that differ are listed, and the
     status is 3.
     """
-    from rehearsal.room.sandbox import check_machine, probe
-    from rehearsal.runbook import compare, evidence, execute, lint, model
+    from rehearsal.room.sandbox import probe
+    from rehearsal.runbook import evidence, execute, lint, model
+    from rehearsal.runbook.masks import masks_for
 
     gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
-    strays = () if notebooks else lint.list_passed_over(settings)
+    strays = () if notebooks else lint.list_strays(settings)
     runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
     chosen = choose_engine(settings)
-    check_machine(chosen)
-    if chosen.name != (engine or settings.engine):
+    if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
         missing = f"{settings.engine} is not here (make setup fetches it)"
         print(f"{missing}: this machine's engine serves.", file=sys.stderr)
     probe(settings)  # each kernel would take seconds to fail, and none could say why
     check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
     recorded = evidence.is_recorded(settings, chosen)
-    masks = () if notebooks or shard else compare.masks_for(settings, chosen)
+    masks = () if notebooks or shard else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
     outcome.problems[:0] = strays
     for line in outcome.lines():
@@ -115,23 +117,24 @@ def verify(notebooks: tuple[str, ...], engine: str, store: str, shard: str) -> N
 @notebooks_argument
 @engine_option
 @store_option
-def refresh(notebooks: tuple[str, ...], engine: str, store: str) -> None:
+def refresh(notebooks: tuple[str, ...]) -> None:
     """Execute notebooks in rooms, and write what changed.
 
     A notebook whose outputs still match is left as it is.
     """
     from rehearsal.room.sandbox import probe
-    from rehearsal.runbook import execute, lint, model
+    from rehearsal.runbook import lint, model
+    from rehearsal.runbook.refresh import refresh_notebooks
 
     settings = load_settings(Path.cwd())
-    for stray in () if notebooks else lint.list_passed_over(settings):
+    for stray in () if notebooks else lint.list_strays(settings):
         print(stray, file=sys.stderr)
     runbooks = model.find_runbooks(settings, notebooks)
-    if not engine and choose_engine(settings).name != settings.engine:
+    if not os.environ.get(NAME_VARIABLE) and choose_engine(settings).name != settings.engine:
         missing = f"{settings.engine}, on which the pages are recorded, is not here"
         raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
     probe(settings)
-    for runbook, written in execute.refresh(runbooks):
+    for runbook, written in refresh_notebooks(runbooks):
         said = "written" if written else "still matches, left as it is"
         print(f"{runbook.executed_path.name}: {said}")
 
@@ -165,7 +168,8 @@ def run(notebook: str, production: bool, goes_on: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path), help="The record of a production run.")
 def record(file: Path) -> None:
     """Print the record of a production run as a page, in Markdown."""
-    from rehearsal.cell.record import read_record, to_markdown
+    from rehearsal.cell.record import read_record
+    from rehearsal.cell.record_page import to_markdown
 
     print(to_markdown(read_record(file)), end="")
 

@@ -3,16 +3,15 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from rehearsal.errors import CannotCheck
 
 Right = Literal["push", "pull", "expired"]
 RIGHTS = get_args(Right)
-_WORKED_OUT = frozenset({"root", "address"})
+_NOT_FROM_A_TABLE = frozenset({"root", "address"})
 """Attributes that no key of a table gives."""
 _PATHS = ("notebooks", "masks", "engines", "evidence")
 _TEXTS = ("digest", "engine", "store")
@@ -45,10 +44,10 @@ class Registry:
     name: str
     address: str
     hosts: tuple[str, ...]
-    tokens: Mapping[str, Right] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    images: tuple[str, ...] = ()
-    history: str = ""
-    user: str = ""
+    tokens: Mapping[str, Right]
+    images: tuple[str, ...]
+    history: str
+    user: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def keys_of(kind: type) -> set[str]:
     """Return the keys of the table from which a Registry or Settings is made."""
-    return {one.name for one in fields(kind)} - _WORKED_OUT
+    return {one.name for one in fields(kind)} - _NOT_FROM_A_TABLE
 
 
 def _settings(root: Path, table: Mapping[str, Any]) -> Settings:

@@ -151,9 +151,10 @@ class _Walk:
     def _step(self, cell: Cell) -> str:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
         shown = cell.source if cell.script is None else cell.script
-        lexer = cell.language
         self.console.print(
-            Syntax(shown, lexer, theme="ansi_dark", background_color="default", word_wrap=True)
+            Syntax(
+                shown, cell.language, theme="ansi_dark", background_color="default", word_wrap=True
+            )
         )
         question = _IN_PRODUCTION if self.production else _FIRST
         enter, stopped = "run", "stop"

@@ -6,22 +6,24 @@ import pwd
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 _SECONDS = 90
 
 
-def run(folder: Path) -> dict[str, object]:
-    """Return the Unix user, the commit of the runbooks and whether it was clean, the tools."""
+def surroundings(folder: Path) -> dict[str, Any]:
+    """Return the Unix user, the commit of the runbooks and whether it was clean, tools, engine."""
     changed = _said("git", "-C", str(folder), "status", "--porcelain", "--", ".")
     return {
         "person": _person(),
         "commit": _said("git", "-C", str(folder), "rev-parse", "HEAD"),
         "clean": changed == "",
         "tools": {"docker": _said("docker", "--version"), "bash": _said("bash", "--version")},
+        "engine": _engine(),
     }
 
 
-def engine() -> dict[str, str]:
+def _engine() -> dict[str, str]:
     """Return the engine's address and context, and its name and version if it answers."""
     context = _said("docker", "context", "show") or "default"
     address = os.environ.get("DOCKER_HOST") or _said(

@@ -1,13 +1,18 @@
-# The one shell of a kernel: driver.bash ANSWERS REPORT TERMINAL, descriptors but for a file. No
-# program finds the terminal as /dev/tty, where nobody would see what it asks. A request, on the
-# input, is a script that ends with NUL. It sets rehearsal_nonce, rehearsal_cell, the path of a cell,
-# rehearsal_count, the number of its statements, rehearsal_fails, which is "yes" if the last is
-# expected to fail, and rehearsal_asked, "yes" if somebody answers on descriptor 7, a terminal.
-# Statement N is the file CELL.N, on its line of the cell; an answer is the nonce and a status. A
-# cell that fails ends this shell. REPORT gets a line, with tabs, for each statement that is run
-# (`at`), for the last one if it is expected to fail (`last`), for what failed, with status, line
-# and file (`failed`), and where there was no such command, which bash lets pass in a condition
-# (`missing`).
+# The one shell of a kernel: driver.bash ANSWERS REPORT TERMINAL, descriptors but for REPORT, a file.
+# No program finds the terminal as /dev/tty, where nobody would see what it asks.
+#
+# A request, on the input (3), is a script that ends with NUL. It sets:
+#   rehearsal_nonce   what begins the answer
+#   rehearsal_cell    a path: statement N is the file CELL.N, on its line of the cell
+#   rehearsal_count   how many statements
+#   rehearsal_fails   yes: the last one is expected to fail
+#   rehearsal_asked   yes: somebody answers on 7, the terminal
+# An answer (4) is the nonce and a status. A cell that fails ends this shell.
+# REPORT gets lines, with tabs:
+#   at N                        a statement is run
+#   last                        it is the last, and expected to fail
+#   failed STATUS LINE FILE     what failed
+#   missing STATUS LINE FILE    there was no such command, which bash lets pass in a condition
 readonly rehearsal_report=$2 rehearsal_driver=${BASH_SOURCE[0]}
 exec 3<&0 4>&"$1" 5>&1 6>&2 7<&"$3" < /dev/null
 set --

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from rehearsal.cell.rules import IN_A_WORD, refuse
+from rehearsal.cell.rules import refuse
+from rehearsal.cell.statuses import IN_A_WORD
 from rehearsal.cell.syntax import Script, child_of, inside, line_of, places, text, walk, words
 from rehearsal.errors import Wrong
 
 OTHER_SHELLS: tuple[str, ...] = ("sh", "script", "system", "sx", "!", "perl", "ruby")
 OTHER_SHELLS += ("python", "python2", "python3", "pypy")
 """IPython's magics that start another program, which nothing would check."""
-_SETTING = {"read", "mapfile", "readarray", "printf", "getopts"}
+_SETS_VARIABLES = {"read", "mapfile", "readarray", "printf", "getopts"}
 """Commands that set variables whose names they are given."""
 
 
@@ -48,7 +49,7 @@ def _names_of(node: Node) -> Iterator[str]:
         yield text(child_of(node, "word"))
     elif node.type == "variable_name" and not inside(node, "expansion", "simple_expansion"):
         yield f"{text(node)}="
-    elif node.type == "command" and words(node)[0] in _SETTING:
+    elif node.type == "command" and words(node)[0] in _SETS_VARIABLES:
         yield from (f"{word}=" for word in words(node)[1:])
 
 

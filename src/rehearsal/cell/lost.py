@@ -31,8 +31,8 @@ _WHY = (
 )
 
 
-class Watch:
-    """The kernel's end of the pipe."""
+class Lifeline:
+    """The kernel's end of the pipe: it tells the process that outlives the kernel."""
 
     def __init__(self, record: Path, digest: str) -> None:
         self._process = subprocess.Popen(
@@ -45,7 +45,7 @@ class Watch:
         assert self._process.stdin
         self._words = self._process.stdin
 
-    def over(self, shell: int, writes: Sequence[str]) -> None:
+    def tell(self, shell: int, writes: Sequence[str]) -> None:
         """Say which process is the shell, and which references its cell writes."""
         self._say({"shell": shell, "writes": list(writes)})
 

@@ -33,13 +33,13 @@ class Placeholder:
     secret: bool = False
 
 
-def declared(metadata: Mapping[str, Any]) -> dict[str, Placeholder]:
-    """Return the placeholders that a notebook's metadata declares, by name.
+def declared(table: Mapping[str, Any]) -> dict[str, Placeholder]:
+    """Return the placeholders that a header's table `rehearsal` declares, by name.
 
     Raises Wrong for an incomplete declaration.
     """
     try:
-        entries = dict(metadata.get("rehearsal", {}).get("placeholders", {}))
+        entries = dict(table.get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
         why = "is no table of placeholders."
         raise Wrong(f"What the header declares under `rehearsal: placeholders:` {why}") from error
@@ -88,7 +88,7 @@ def declared_in(folder: Path) -> dict[str, Placeholder]:
     """Return the placeholders of all texts of a folder: a kernel is not told which one it runs."""
     found: dict[str, Placeholder] = {}
     for path, metadata in runbooks(folder).items():
-        for name, placeholder in declared(metadata).items():
+        for name, placeholder in declared(metadata.get("rehearsal", {})).items():
             if found.setdefault(name, placeholder) != placeholder:
                 why = "differently from another notebook: let them agree."
                 raise Wrong(f"{path.name} declares <{name}> {why}")

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
-from rehearsal.cell.lost import Watch
+from rehearsal.cell.lost import Lifeline
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.record import Record, named_by, read_whole, values_of
@@ -46,7 +46,7 @@ class Production:
     def __init__(self) -> None:
         self.folder = Path.cwd()
         project = load_settings(self.folder)
-        self._command = project.digest
+        self._digest_command = project.digest
         self._shell: Shell | None = None
         self._state = ""
         self._values = Values()
@@ -56,8 +56,8 @@ class Production:
         self._record = Record.new(project.root / "runs", _notebook())
 
     @functools.cached_property
-    def _watch(self) -> Watch:
-        return Watch(self._record.file, self._command)
+    def _lifeline(self) -> Lifeline:
+        return Lifeline(self._record.file, self._digest_command)
 
     def shell(self) -> Shell:
         """Return the shell, in the person's own environment.
@@ -65,11 +65,11 @@ class Production:
         After a failed cell it is a new one, as the old was before that cell.
         """
         if self._shell is None:
-            engine = about.engine()
-            self._record.add("start", notebook=_notebook(), **about.run(self.folder), engine=engine)
+            about_run = about.surroundings(self.folder)
+            self._record.add("start", notebook=_notebook(), **about_run)
             self._record.hold()
             self._shell = self._new_shell()
-            said = ", ".join(engine.values())
+            said = ", ".join(about_run["engine"].values())
             print(f"PRODUCTION: your own engine ({said}). Record: {self._record.file}", flush=True)
         elif self._shell.broken:
             self._shell.close()
@@ -115,7 +115,7 @@ class Production:
             writes=list(cell.writes),
             before=self._digests(cell),
         )
-        self._watch.over(self.shell().process, cell.writes)
+        self._lifeline.tell(self.shell().process, cell.writes)
         begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
@@ -130,7 +130,7 @@ class Production:
             self._record.add("end", **ended, seconds=took, output=shown.text)
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
-            self._watch.over(self.shell().process, ())
+            self._lifeline.tell(self.shell().process, ())
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return nothing: the cell itself says what this engine cannot do."""
@@ -178,7 +178,7 @@ class Production:
         if self._shell:
             self._shell.close()
             self._record.add("closed")
-            self._watch.close()
+            self._lifeline.close()
 
     def _refuse(self, why: str, **what: object) -> NoReturn:
         self._record.add("refused", **what, why=why)
@@ -187,7 +187,7 @@ class Production:
     def _new_shell(self) -> Shell:
         """Return a shell like the last one."""
         shell = Shell(state=self._state)
-        self._watch.over(shell.process, ())
+        self._lifeline.tell(shell.process, ())
         return shell
 
     def _skip(self, source: str) -> None:
@@ -239,12 +239,12 @@ class Production:
 
     def _digests(self, cell: ShellCell) -> dict[str, dict[str, Any]]:
         """Return what the project's digest command says of each reference."""
-        return {one: self._digest(one) for one in cell.writes if self._command}
+        return {one: self._digest(one) for one in cell.writes if self._digest_command}
 
     def _digest(self, reference: str) -> dict[str, Any]:
         """Return what the digest command says, asked in the shell, with what it exports."""
-        program, command = self._command.split()[0], f"{self._command} {shlex.quote(reference)}"
-        asked = f"if {command} 2>&1; then :; fi"
+        program = self._digest_command.split()[0]
+        asked = f"if {self._digest_command} {shlex.quote(reference)} 2>&1; then :; fi"
         there = f"command -v {program} > /dev/null"
         said = ""
         try:

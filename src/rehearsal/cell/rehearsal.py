@@ -10,10 +10,10 @@ from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
-from rehearsal.room.init import can_run_containers, wait_until_ready
 from rehearsal.room.left import items, without_parts
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
-from rehearsal.room.writes import Seen, Watch
+from rehearsal.room.ready import can_run_containers, wait_until_ready
+from rehearsal.room.writes import Seen, WriteLog
 from rehearsal.settings import Registry, load_settings
 
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
@@ -28,7 +28,7 @@ class Rehearsal:
 
     def __init__(self) -> None:
         self._shell: Shell | None = None
-        self._watch: Watch | None = None
+        self._writes: WriteLog | None = None
         self._registries: tuple[Registry, ...] = ()
         self._before = dict[str, str]()
 
@@ -40,7 +40,7 @@ class Rehearsal:
         wait_until_ready()
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
-            self._watch = Watch(self._registries)
+            self._writes = WriteLog(self._registries)
             self._shell = Shell(ROOM / "shell", patience=_PATIENCE)
             self._before = items(self._shell.state())
         return self._shell
@@ -76,8 +76,8 @@ class Rehearsal:
             with self._answering(cell.answers):
                 yield
         finally:
-            seen = self._watch.new() if self._watch else None
-        if seen and (why := disagreement(cell, seen)):
+            seen = self._writes.since_last() if self._writes else None
+        if seen and (why := undeclared_writes(cell, seen)):
             self.shell().fail(f"an earlier cell failed ({why}).")
             raise Wrong(why)
 
@@ -113,7 +113,7 @@ class Rehearsal:
         return in_place_of(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 
 
-def disagreement(cell: ShellCell, seen: Seen) -> str | None:
+def undeclared_writes(cell: ShellCell, seen: Seen) -> str | None:
     """Return how a cell's writes differ from those it declares, or None.
 
     A cell that must fail declares what it would write if it could, so it may write less.

@@ -1,6 +1,5 @@
 """Syntax trees of shell and Python cells; where a node stands, and what becomes of its status."""
 
-import ast
 import functools
 import re
 from collections.abc import Callable, Iterator
@@ -16,8 +15,7 @@ CONDITIONS = {"if_statement", "elif_clause", "while_statement"}
 _LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _BRANCHES = {"for_statement", "c_style_for_statement", "case_statement"}
 _SETTERS = {"declaration_command", "unset_command", "function_definition"}
-_SETTING = {"cd", "pushd", "popd", "read", "mapfile", "set", "shopt", "umask", "source", "."}
-_SETTING |= {"eval"}
+_CHANGES_STATE = {"cd", "pushd", "popd", "read", "mapfile", "set", "shopt", "umask", "source", "."}
 _SAYS = ("echo", "printf")
 _STATUS = re.compile(r"\"?\$\?\"? (=|==|-eq) [1-9]\d{0,2}")
 _AROUND_A_STATUS = {"list", "negated_command", "pipeline", "redirected_statement"}
@@ -71,16 +69,6 @@ def line_of(match: re.Match[str]) -> int:
 def parse(script: str) -> Node:
     """Return the syntax tree of a bash script without placeholders."""
     return _PARSER.parse(script.encode()).root_node
-
-
-def python_tree(source: str) -> ast.Module:
-    """Return the syntax tree of a Python cell as IPython reads it, magics as calls.
-
-    Raises SyntaxError.
-    """
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return ast.parse(TransformerManager().transform_cell(source))
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -179,7 +167,7 @@ def sets_state(script: Script) -> bool:
             return True
         if node.type == "variable_assignment" and not is_in(node, "command"):
             return True
-        if node.type == "command" and words(node)[0] in _SETTING:
+        if node.type == "command" and words(node)[0] in _CHANGES_STATE:
             return True
     return False
 

@@ -22,27 +22,15 @@ from types import FrameType
 from rehearsal.errors import CannotCheck
 from rehearsal.room import linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM, STATE
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
+from rehearsal.room.ready import STARTED, can_run_containers
 from rehearsal.settings import Settings, load_settings
 
-STARTED = STATE / "started"
-"""Exists once the services have started or failed to; holds the reason if they failed."""
 _LOG = ROOM / "log"
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _SECONDS_TO_START = 30.0
 _PAUSE = 0.01
 _Service = subprocess.Popen[bytes]
-
-
-def wait_until_ready() -> None:
-    """Wait until the room's engine and registries answer.
-
-    Raises CannotCheck, with the reason, if they failed to start.
-    """
-    while not STARTED.exists():
-        time.sleep(_PAUSE)
-    if reason := STARTED.read_text():
-        raise CannotCheck(reason)
 
 
 def main(arguments: list[str]) -> int:
@@ -154,11 +142,6 @@ def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
     command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
     command += [] if can_run_containers() else ["--bridge=none"]
     return _daemon("engine", command, container="rehearsal")
-
-
-def can_run_containers() -> bool:
-    """Whether this room has a cgroup tree of its own, which containers need."""
-    return os.path.isdir("/sys/fs/cgroup/room")
 
 
 def _make_certificate(settings: Settings) -> str:

@@ -20,9 +20,9 @@ _BUILT_IN = ("bridge", "host", "none")
 _NOT_OF_A_PAGE = {".ipynb_checkpoints", ".cache", ".docker", ".ipython", ".jupyter", ".local"}
 """Folders in which the kernel and Docker keep what they like."""
 _OF_A_SHELL = re.compile(
-    r"declare -(?!\w*f)\w*x\w* (?!(?:_|OLDPWD|PWD|SHLVL|rehearsal_\w+)\b)(?P<variable>\w+)"
+    r"^(?:declare -(?!\w*f)\w*x\w* (?!(?:_|OLDPWD|PWD|SHLVL|rehearsal_\w+)\b)(?P<variable>\w+)"
     r"|(?P<function>\S+) \(\) ?$|(?:shopt|set) [-+]\w+ (?P<option>\w+)$"
-    r"|trap -- .* (?P<trap>\w+)$|cd -- (?P<working_folder>)|(?P<umask>)umask ",
+    r"|trap -- .* (?P<trap>\w+)$|cd -- (?P<working_folder>)|(?P<umask>)umask )",
     re.MULTILINE,
 )
 """Lines of a shell's state, as driver.bash prints it."""

@@ -5,7 +5,6 @@ and restarted with all its data afterwards.
 """
 
 import contextlib
-import functools
 import json
 import os
 import signal
@@ -67,16 +66,14 @@ def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Requ
     with contextlib.ExitStack() as ending:
         ending.callback(_start_again, registry)
         if script:
-            noted = functools.partial(_note, registry, asked, script)
+
+            def noted(request: Request) -> Reply:
+                asked.append(request)
+                note_refused(registry, request)
+                return script(request)
+
             ending.callback(Server((registry.address, HTTPS), noted).stop)
         yield asked
-
-
-def _note(registry: Registry, asked: list[Request], script: Script, request: Request) -> Reply:
-    """Answer a request, and note it."""
-    asked.append(request)
-    note_refused(registry, request)
-    return script(request)
 
 
 def _stop(registry: Registry) -> None:

@@ -1,6 +1,6 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, and that the room's process 1 in new namespaces, which seals
+This process forks the supervisor, which forks process 1 of the room, in new namespaces; that seals
 itself in (walls.py) and then becomes init.py, with nothing of this process but its standard
 streams.
 """
@@ -28,6 +28,8 @@ from rehearsal.settings import Settings
 
 PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
 """Programs that a room runs; an engine set may have some."""
+_FIRST_OF_OURS = 3
+"""The first descriptor behind the standard streams."""
 _LARGE = (".venv", "node_modules")
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 """Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
@@ -85,9 +87,9 @@ def open_room(
         seal(inside, containers)
         if not command:
             os._exit(0)
-        for number in os.listdir("/proc/self/fd")[3:]:
+        for number in map(int, os.listdir("/proc/self/fd")):
             with contextlib.suppress(OSError):
-                os.set_inheritable(int(number), False)
+                os.set_inheritable(number, number < _FIRST_OF_OURS)
         environment = _environment(engine)
         started = _start_beside(command, environment) if at_once else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]

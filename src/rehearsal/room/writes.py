@@ -51,16 +51,16 @@ class Seen:
     refused: frozenset[str]
 
 
-class Watch:
+class WriteLog:
     """Follows the logs of a room's registries from now on."""
 
     def __init__(self, registries: Iterable[Registry]) -> None:
         self._registries = tuple(registries)
         self._context = ssl.create_default_context(cafile=BUNDLE)
         self._read_of = dict[Path, int]()
-        self.new()
+        self.since_last()
 
-    def new(self) -> Seen:
+    def since_last(self) -> Seen:
         """Return what was done since the last call.
 
         Raises CannotCheck if a registry no longer answers.

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -13,11 +12,13 @@ from tree_sitter import Node
 from rehearsal.cell.grammar import Refused, check, names_of
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, fill
-from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, python_tree, walk, words
+from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, walk, words
 from rehearsal.errors import Wrong
-from rehearsal.runbook.compare import Mask, as_text, hidden
+from rehearsal.runbook.compare import as_text
+from rehearsal.runbook.masks import Mask, hidden
 from rehearsal.runbook.model import Cell, Notebook, Runbook
-from rehearsal.runbook.passed_over import blocks_passed_over, outputs_passed_over, passed_over
+from rehearsal.runbook.outcome import Problem
+from rehearsal.runbook.strays import stray_blocks, stray_files, unshown_outputs
 from rehearsal.settings import Settings
 
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
@@ -32,22 +33,9 @@ _READS = (
 )
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with a runbook, and with which cell, by its first line."""
-
-    notebook: str
-    cell: str | None
-    what: str
-
-    def __str__(self) -> str:
-        where = (self.notebook, f"cell «{self.cell}»" if self.cell else None, self.what)
-        return ": ".join(part for part in where if part)
-
-
-def list_passed_over(settings: Settings) -> list[Problem]:
+def list_strays(settings: Settings) -> list[Problem]:
     """Return the files among the runbooks that nobody would run."""
-    return [Problem(name, None, why) for name, why in passed_over(settings.notebooks)]
+    return [Problem(name, None, why) for name, why in stray_files(settings.notebooks)]
 
 
 def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
@@ -60,12 +48,12 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
     except Wrong as error:
         return [Problem(runbook.name, None, str(error))]
     again = f"Run `rehearsal refresh {runbook.name}`."
-    found: list[Found] = [(None, what) for what in blocks_passed_over(runbook)]
+    found: list[Found] = [(None, what) for what in stray_blocks(runbook)]
     found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
         found.append((None, f"text and executed notebook have drifted: {difference}. {again}"))
     found += [(cell, f"was never executed. {again}") for cell in executed.code if not cell.executed]
-    found += [(cell, what) for cell in executed.code for what in outputs_passed_over(cell)]
+    found += [(cell, what) for cell in executed.code for what in unshown_outputs(cell)]
     readable = [cell for cell in executed.code if _is_readable(cell)]
     found += _unchecked(readable) if len(readable) == len(executed.code) else ()
     found += _not_read_back(readable, settings.readers, known)
@@ -100,7 +88,7 @@ def _of_cells(
 def _is_readable(cell: Cell) -> bool:
     """Whether a cell parses; one that does not is reported by _of_cells."""
     try:
-        return cell.shell is not None or bool(python_tree(cell.source))
+        return cell.shell is not None or bool(_python_tree(cell.source))
     except (Wrong, SyntaxError):
         return False
 
@@ -127,7 +115,7 @@ def _of_python(source: str, modules: Sequence[str]) -> Iterator[str]:
     Parsed as IPython does, so that no spelling is missed.
     """
     try:
-        nodes: Iterator[Any] = ast.walk(python_tree(source))
+        nodes: Iterator[Any] = ast.walk(_python_tree(source))
     except SyntaxError as error:
         yield f"line {error.lineno or 1}: is no Python: {error.msg}"
         return
@@ -187,7 +175,7 @@ def _asserts(cell: Cell) -> bool:
     """Whether a cell contains an assertion."""
     shell = cell.shell
     if shell is None:
-        tree = python_tree(cell.source)
+        tree = _python_tree(cell.source)
         return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree))
     return shell.fails is not None or any(map(_is_assertion, walk(shell.parsed.tree)))
 
@@ -281,3 +269,13 @@ def count_commands(notebook: Notebook) -> int:
     """Return the number of shell commands in a notebook."""
     trees = [shell.parsed.tree for _, shell in _shells(notebook)]
     return sum(node.type == "command" for tree in trees for node in walk(tree))
+
+
+def _python_tree(source: str) -> ast.Module:
+    """Return the syntax tree of a Python cell as IPython reads it, magics as calls.
+
+    Raises SyntaxError.
+    """
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return ast.parse(TransformerManager().transform_cell(source))

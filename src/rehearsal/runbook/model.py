@@ -131,7 +131,7 @@ class Runbook:
     @functools.cached_property
     def placeholders(self) -> dict[str, Placeholder]:
         """The declared placeholders by name; raises Wrong for an incomplete declaration."""
-        return declared(self.text.node.metadata)
+        return declared(self.text.node.metadata.get("rehearsal", {}))
 
     @property
     def fingerprint(self) -> str:

@@ -21,13 +21,14 @@ from rehearsal.cell.options import NOT_HERE, shell_cell
 from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook import compare
-from rehearsal.runbook.compare import Mask, Masked, as_text
-from rehearsal.runbook.execute import RESULT
+from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.kernel import private_manager
-from rehearsal.runbook.undo import disagreement
+from rehearsal.runbook.masks import Mask, Masked, masks_for, needed
+from rehearsal.runbook.outcome import RESULT
+from rehearsal.runbook.undo import undeclared_leftovers
 from rehearsal.settings import load_settings
 
-nbval.kernel.KernelManager = private_manager
+nbval.kernel.KernelManager = private_manager  # nbval has no setting for it
 _OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
 _NOT_CHECKED = ("RoomUnavailable", "RuntimeError")
 _SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
@@ -51,13 +52,13 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     masks, left, right = notebook.stash[_SIDES]
     if shell and shell.any_order:
         came, expected = compare.in_order(came), compare.in_order(expected)
-    before = copy.deepcopy(left)
-    masked = left.text(expected)
+    before = copy.deepcopy(left)  # a line is counted as it was before `left` learned its values
+    masked = left.mask(expected)
     if shell and shell.store and came.startswith(NOT_HERE):
         found["passed_over"] = True
         return True
-    found["needed"] = compare.needed(masks, expected, came)
-    difference = compare.first_difference(masked, right.text(came))
+    found["needed"] = needed(masks, expected, came)
+    difference = compare.first_difference(masked, right.mask(came))
     if difference is None:
         return True
     line = before.line_of(expected, difference.line)
@@ -74,7 +75,7 @@ def _quoted(line: str | None) -> str:
 def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
     settings = load_settings(folder)
     engine = choose_engine(settings)
-    masks = compare.masks_for(settings, engine)
+    masks = masks_for(settings, engine)
     left = Masked(masks)
     return masks, left, Masked(masks, left if engine.store != settings.store else None)
 
@@ -101,7 +102,7 @@ def _left(notebook: Any) -> str:
         f"%{LEFT}", store_history=False, allow_stdin=False, output_hook=collect, timeout=60
     )
     declares = notebook.nb.metadata.get("rehearsal", {})
-    return disagreement(json.loads("".join(printed)), declares)
+    return undeclared_leftovers(json.loads("".join(printed)), declares)
 
 
 @pytest.hookimpl(wrapper=True)

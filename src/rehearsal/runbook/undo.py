@@ -5,6 +5,7 @@ alpine:latest`, and `may-leave` of those that stay on some engines only, such as
 another is built. Placeholders may stand in them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,13 +24,20 @@ def declared_items(declares: Mapping[str, Any], key: str) -> list[str]:
     return found
 
 
-def disagreement(left: Sequence[str], declares: Mapping[str, Any]) -> str:
-    """Return how what was left differs from what a notebook declares, or nothing."""
-    known = declared({"rehearsal": declares})
+def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> str:
+    """Return how what was left differs from what a notebook declares, or nothing.
+
+    Raises Wrong for a declaration that cannot be understood.
+    """
+    known = declared(declares)
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in known:
+            raise Wrong(f"What the header says is left names {match[0]}, which is not declared.")
+        return known[match[1]].value
 
     def items(key: str) -> set[str]:
-        named = declared_items(declares, key)
-        return {FORM.sub(lambda match: known[match[1]].value, one) for one in named}
+        return {FORM.sub(value, one) for one in declared_items(declares, key)}
 
     wrong = []
     if more := sorted({*left} - items(LEAVES) - items(MAY_LEAVE)):

@@ -29,7 +29,7 @@ _LONGEST = 100_000
 """Characters of a line: a longer one neither runs nor can be read on a page."""
 
 
-def passed_over(folder: Path) -> Iterator[tuple[str, str]]:
+def stray_files(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield each file of a folder of runbooks that is none, with the reason."""
     texts = {path.stem for path in runbooks(folder)}
     for path in sorted(folder.rglob("*")):
@@ -60,10 +60,10 @@ def _why_no_runbook(path: Path) -> str:
     return "has no header, so nobody runs it: give it one, or move it out of this folder"
 
 
-def blocks_passed_over(runbook: Runbook) -> Iterator[str]:
+def stray_blocks(runbook: Runbook) -> Iterator[str]:
     """Yield what is wrong with each block of a text that looks like commands, and is no cell."""
     text = runbook.source
-    yield from _cells_passed_over(runbook)
+    yield from _stray_cells(runbook)
     code = (cell.source if cell.script is None else cell.script for cell in runbook.text.code)
     scripts = Counter(script.strip() for script in code)
     for token in MarkdownIt("commonmark", {"maxNesting": 500}).parse(_without_header(text)):
@@ -88,7 +88,7 @@ def blocks_passed_over(runbook: Runbook) -> Iterator[str]:
             yield f"line {number}: has {len(content)} characters: put such data into a file"
 
 
-def _cells_passed_over(runbook: Runbook) -> Iterator[str]:
+def _stray_cells(runbook: Runbook) -> Iterator[str]:
     """Yield what is declared in the header or at a block, and read by nothing."""
     for key in sorted(runbook.text.declares.keys() - _KEYS):
         yield f"the header declares `rehearsal: {key}:`, which is not read: see CONTRIBUTING"
@@ -102,7 +102,7 @@ def _cells_passed_over(runbook: Runbook) -> Iterator[str]:
             yield f"«{said}» behind a fence's language is not read: put options into magic_args"
 
 
-def outputs_passed_over(cell: Cell) -> Iterator[str]:
+def unshown_outputs(cell: Cell) -> Iterator[str]:
     """Yield what is wrong with outputs of a cell that no page can show."""
     for output in cell.outputs:
         data = output.get("data", {"text/plain": "-"})

@@ -1,0 +1,93 @@
+"""The result of a run, for people and for an exit status."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.errors import CannotCheck, Wrong
+from rehearsal.room.engine import Engine
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a runbook, and with which cell, by its first line."""
+
+    notebook: str
+    cell: str | None
+    what: str
+
+    def __str__(self) -> str:
+        where = (self.notebook, f"cell «{self.cell}»" if self.cell else None, self.what)
+        return ": ".join(part for part in where if part)
+
+
+RESULT = "rehearsal-result"
+"""Key of what nbval_plugin adds to a cell's report."""
+
+
+@dataclass
+class Outcome:
+    """The result of a run; counters are by notebook.
+
+    Attributes:
+        held: cells that ran, with the recorded output.
+        passed_over: cells that hold with another image store alone.
+        not_run: cells after one that failed or could not be run, but for those that hold.
+        problems: cells that end otherwise than declared, and problems of the texts.
+        differences: cells whose output differs from the recorded one.
+        unchecked: cells that could not be run.
+        needed: engine-specific masks that these outputs needed.
+        outputs: each cell's outputs, by notebook and number.
+        notebooks: how many.
+        commands: how many shell commands their texts hold.
+        seconds: the duration.
+    """
+
+    held: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    not_run: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    differences: list[Problem] = field(default_factory=list)
+    unchecked: list[Problem] = field(default_factory=list)
+    needed: set[str] = field(default_factory=set)
+    outputs: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    notebooks: int = 0
+    commands: int = 0
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything ran and matched."""
+        return not (self.problems or self.differences or self.unchecked or self.not_run)
+
+    @property
+    def cells(self) -> int:
+        """How many cells are accounted for."""
+        found = (self.problems, self.differences, self.unchecked)
+        return self.held.total() + self.passed_over.total() + self.not_run + sum(map(len, found))
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines for a person."""
+        yield from map(str, (*self.problems, *self.differences, *self.unchecked))
+        if self.not_run:
+            yield f"Cells not checked, after a failed one: {self.not_run}."
+        if over := self.passed_over.total():
+            alone = "hold with another image store alone: not run, and not verified here."
+            yield f"{over} cells {alone}"
+
+    def judge(self, engine: Engine, recorded: bool) -> None:
+        """Raise Wrong or CannotCheck unless the runbooks hold on an engine."""
+        if left := len(self.unchecked) or (not self.problems and self.not_run):
+            raise CannotCheck(f"{left} could not be checked.")
+        if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
+            raise Wrong(f"{wrong} of what the pages show does not hold.")
+        if self.differences:
+            other = f"{len(self.differences)} print other words than the pages show"
+            unknown = f"{engine} is not a recorded engine"
+            raise CannotCheck(f"{unknown}: every cell ends as it should, and {other}.")
+
+    def __str__(self) -> str:
+        counts = {"notebook": self.notebooks, "cell": self.held.total(), "command": self.commands}
+        counted = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
+        return f"{counted}, {self.seconds:.1f} s"
