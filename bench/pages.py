@@ -28,15 +28,8 @@ from bench.measure import ROOT, RUNS, timed
 from bench.stamp import stamp
 
 SITE, NODE = ROOT / "site", ROOT / "build" / "node"
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-]
+CHROMIUM = "/usr/bin/chromium-headless-shell"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 COMPRESSED = (".html", ".css", ".js", ".json", ".svg", ".xml")
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
@@ -172,7 +165,7 @@ def first_visit(address: str) -> Score:
 
     sizes = {}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS[1:])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for page_path in sorted(SITE.glob("guide/*/index.html")):
             page, found = browser.new_context().new_page(), []
             page.on("requestfinished", lambda request, found=found: found.append(request))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 
@@ -37,7 +38,7 @@ FAILED, UNDO = "or q to stop: ", "[Enter] stop here: "
 ANSWERS = {STEP: "", WRITE: TEST, "<your GH username>: ": "octocat", "access token>: ": TOKEN}
 STORE = ROOM / "registries" / "ghcr.io" / "docker" / "registry" / "v2" / "repositories"
 LARGE = """```bash
-head -c 160000000 /dev/urandom > content
+head -c 40000000 /dev/urandom > content
 tar -c content | docker import - large > id
 docker tag large ghcr.io/megalotron/alpine:test
 echo <your generated personal access token> | \\
@@ -90,9 +91,46 @@ def terminate(pid, terminal):
     os.kill(pid, signal.SIGTERM)
 
 
-def walk(machine, notebook, answers=ANSWERS, at=None, do=interrupt, options=(), **environment):
+def in_a_push(do):
+    """Return a function that does something while a push waits for a registry that does not answer,
+    so that it has not ended before.
+    """
+
+    def act(pid, terminal):
+        (registry,) = (
+            one
+            for one in psutil.process_iter(["cmdline"])
+            if one.info["cmdline"] and one.info["cmdline"][-1].endswith("ghcr.io.json")
+        )
+        registry.suspend()
+        try:
+            do(pid, terminal)
+            end = time.monotonic() + 10
+            while pushes() and time.monotonic() < end:
+                time.sleep(0.05)
+        finally:
+            registry.resume()
+
+    return act
+
+
+def pushes():
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return [one for one in commands if b"docker\0push" in one]
+
+
+def walk(
+    machine,
+    notebook,
+    answers=ANSWERS,
+    at=None,
+    do=interrupt,
+    options=(),
+    closes=False,
+    **environment,
+):
     """Go through a notebook in production in a terminal, answering each question; return status and
-    what was shown. Where `at` is shown, `do` something.
+    what was shown. Where `at` is shown, `do` something, which `closes` the terminal or does not.
     """
     answers = answers | {FAILED: answers.get(FAILED, "q"), UNDO: answers.get(UNDO, "u")}
     command = [str(BIN / "rehearsal"), "run", notebook, "--production", *options]
@@ -120,7 +158,7 @@ def walk(machine, notebook, answers=ANSWERS, at=None, do=interrupt, options=(), 
         if at and at in shown[seen:]:
             do(pid, terminal)
             at = None
-            if do is close_terminal:
+            if closes or do is close_terminal:
                 break
     else:
         os.kill(pid, signal.SIGKILL)
@@ -288,25 +326,30 @@ def test_a_write_goes_on_where_nobody_can_say_what_the_tag_names(machine):
     )
 
 
-@pytest.mark.parametrize("change", ["error", "kernel", "never"])
-def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(change, machine):
+def failed(notebook, push):
+    push.outputs = [
+        nbformat.v4.new_output("error", ename="CellFailed", evalue="refused", traceback=[])
+    ]
+
+
+def ran_elsewhere(notebook, push):
+    notebook.metadata.kernelspec.name = "production"
+
+
+def never_ran(notebook, push):
+    push.execution_count = None
+
+
+def test_a_cell_that_failed_or_ran_elsewhere_was_not_rehearsed(machine):
     edit(machine, "docker push ghcr.io", "docker push --quiet ghcr.io")
-    notebook = rehearse(machine, "push-an-image")
-    push = next(
-        cell for cell in notebook.cells if "docker push" in cell.source and cell.cell_type == "code"
-    )
-    if change == "error":
-        push.outputs = [
-            nbformat.v4.new_output("error", ename="CellFailed", evalue="refused", traceback=[])
-        ]
-    elif change == "never":
-        push.execution_count = None
-    else:
-        notebook.metadata.kernelspec.name = "production"
-    jupytext.write(notebook, machine / "notebooks" / "push-an-image.ipynb")
     before = tags()
-    assert walk(machine, "push-an-image")[0] == 1
-    assert added(before) == []
+    for change in (failed, ran_elsewhere, never_ran):
+        notebook = rehearse(machine, "push-an-image")
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        change(notebook, next(cell for cell in code if "docker push" in cell.source))
+        jupytext.write(notebook, machine / "notebooks" / "push-an-image.ipynb")
+        assert walk(machine, "push-an-image")[0] == 1, change
+        assert added(before) == []
     rehearse(machine, "push-an-image")
     assert walk(machine, "push-an-image")[0] == 0
     assert added(before) == ["megalotron/alpine:test"]
@@ -377,7 +420,7 @@ def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(ma
     before = tags()
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
     rehearse(machine, "large")
-    status, shown = walk(machine, "large", at="refers to repository")
+    status, shown = walk(machine, "large", at="refers to repository", do=in_a_push(interrupt))
     assert status == 1
     assert "Interrupted" in shown
     assert added(before) == []
@@ -432,7 +475,7 @@ def test_the_records_are_for_their_owner_alone(machine):
 
 
 def large(machine):
-    """Write and rehearse a page that pushes 160 MB."""
+    """Write and rehearse a page that pushes 40 MB."""
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
     rehearse(machine, "large")
 
@@ -441,7 +484,7 @@ def large(machine):
 def test_what_a_lost_run_had_started_ends_and_is_recorded(do, machine):
     before = tags()
     large(machine)
-    walk(machine, "large", at="refers to repository", do=do)
+    walk(machine, "large", at="refers to repository", do=in_a_push(do), closes=do is close_terminal)
     end = time.monotonic() + 30
     while records(machine)[0][-1]["event"] != "lost" and time.monotonic() < end:
         time.sleep(0.1)

@@ -37,6 +37,7 @@ class Production:
 
     Attributes:
         _state: a script that makes a new shell as the last one was after its last good cell.
+        _rehearsed: the sources of cells that may run, of the runbooks that are not `_unread`.
         _values: what the person gave for placeholders.
         _named: what each reference named at the end of the run that goes on.
         _current: the source of the cell that runs.
@@ -52,7 +53,7 @@ class Production:
         self._values = Values()
         self._named: dict[str, object] = {}
         self._current, self._failed = "", ""
-        self._rehearsed = frozenset(rehearsed(self.folder))
+        self._rehearsed, self._unread = set[str](), rehearsed(self.folder, _notebook())
         self._record = Record.new(project.root / "runs", _notebook())
 
     @functools.cached_property
@@ -142,6 +143,8 @@ class Production:
         After a failed cell, only that one may run.
         """
         source = source.strip()
+        while source not in self._rehearsed and (more := next(self._unread, None)) is not None:
+            self._rehearsed |= more
         if source not in self._rehearsed:
             self.shell()
             # without its text, which may hold what somebody put in for a placeholder
