@@ -26,7 +26,7 @@ guide: setup ## run every runbook in a room and build the site: the main job
 serve: setup ## show the site, and follow changes
 	mkdocs serve
 
-test: test-packages setup older-engine lint types site unit room engines-verify browser ## run whatever must hold
+test: test-packages setup older-engine static unit room engines-verify browser ## run whatever must hold
 	@grep -h "^Verified" build/verified-*
 	@python -m bench.engines --stale
 	@echo "All checks passed."
@@ -69,6 +69,10 @@ $(VENV)/installed: requirements.txt pyproject.toml kernels/*/kernel.json | packa
 	@$(BIN)/pip install --quiet --quiet --no-deps --require-hashes --requirement requirements.txt
 	@$(BIN)/pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.PHONY: static
+static: setup ## what runs nothing, at once
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint types site
 
 lint: setup
 	ruff check .

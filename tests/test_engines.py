@@ -14,6 +14,7 @@ from conftest import ROOT, rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import Engine, check_plugins, choose_engine
 from rehearsal.settings import STORES, load_settings
+from test_verify import write_pair
 
 HERE = sorted(file.parent.name for file in (ROOT / "engines").glob("*/versions.json"))
 PAIRS = [
@@ -182,8 +183,10 @@ def test_an_archive_that_cannot_be_reached_leaves_nothing_and_is_told(tmp_path):
     assert [path.name for path in (tmp_path / "engines").iterdir()] == ["debian-13.log"]
 
 
-def test_a_part_of_the_notebooks_can_be_verified_alone():
-    done = rehearsal("verify", "--shard", "11/11")
+def test_a_part_of_the_notebooks_can_be_verified_alone(project):
+    for name in ("one", "other"):
+        write_pair(project / "notebooks", name, "```bash\ntest 1 = 1\n```\n")
+    done = rehearsal("verify", "--shard", "1/3", cwd=project)
     assert done.returncode == 0, done.stdout
-    assert "1 notebook," in done.stdout
-    assert rehearsal("verify", "--shard", "4/3").returncode == 3
+    assert ": 1 notebook, 1 cell," in done.stdout
+    assert rehearsal("verify", "--shard", "4/3", cwd=project).returncode == 3
