@@ -15,7 +15,6 @@ from megalotron_images.audit.shell import Handler, Shell, parameters
 from megalotron_images.audit.texts import either, expand, has_holes, holes, show, unknown, variants
 from megalotron_images.audit.words import flag, operands, options
 
-_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
 _COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
 _GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
 """Words before an engine's verb."""
@@ -24,7 +23,7 @@ _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGE
 
 def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Note what a command does; return what it prints, None where that is unknown."""
-    words = _bare(words)
+    words = list(dropwhile(PATTERNS["prefixes"].fullmatch, words))
     if not words:
         return None
     for at, word in enumerate(words):
@@ -87,15 +86,6 @@ def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
         held = [one.replace("{}", " ".join(items)) for one in rest]
         handle(shell, held if held != rest else [*rest, *items], "") if rest else None
     return None if rest else stdin.strip()
-
-
-def _bare(words: list[str]) -> list[str]:
-    """Return a command without what only runs it."""
-    while words and (words[0] in _PREFIXES or re.match(r"(-[a-zA-Z]+|[A-Za-z_]\w*=.*)$", words[0])):
-        words = words[1:]
-    if words[:1] in (["timeout"], ["env"]):
-        return _bare([w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)])
-    return words
 
 
 def _engine(shell: Shell, words: list[str], stdin: str) -> str | None:
@@ -251,7 +241,6 @@ _VERBS: dict[str, Handler] = {
     **{one: partial(_program, name=one) for one in ("manifest", "imagetools", "service")},
     "bake": build_files.bake,
     **dict.fromkeys(("run", "exec"), container),
-    "--": _engine,
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {

@@ -84,13 +84,14 @@ def _follow(
 ) -> str | None:
     """Follow a text of shell commands with arguments, with variables of its own or those here."""
     if run := shell.run.deeper(place):
-        env = dict(shell.env) if is_own else shell.env
-        inner = type(shell)(run, env, shell.handler, shell.unset)
-        inner.functions = shell.functions
+        inner = Shell(run, dict(shell.env), shell.handler, shell.unset, functions=shell.functions)
         inner.env |= {"0": place.file, "BASH_SOURCE": place.file}
         if is_own or arguments:
             inner.env |= parameters(arguments)
-        return inner.follow(text)
+        printed = inner.follow(text)
+        if not is_own:
+            shell.env = inner.env
+        return printed
     return None
 
 

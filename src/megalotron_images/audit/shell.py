@@ -5,7 +5,6 @@ to `commands`, and what they print flows through pipes and `$(…)` where it is 
 can tell which branch is taken, both are, and what they assign is either of the two.
 """
 
-import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from tree_sitter import Language, Node, Parser
 from megalotron_images.audit import filters
 from megalotron_images.audit.expressions import is_own_name
 from megalotron_images.audit.model import Place, Run
-from megalotron_images.audit.texts import asked, either, merged, same, show, unknown, variants
+from megalotron_images.audit.texts import either, merged, same, show, unknown, variants
 from megalotron_images.audit.yaml_files import Unreadable
 
 _parsed = cache(Parser(Language(tree_sitter_bash.language())).parse)
@@ -130,7 +129,7 @@ class Shell:
     def _follow_subshell(self, node: Node, stdin: str) -> Result:
         before = dict(self.env)
         printed = self.statements(node.named_children, stdin)
-        self.env = before
+        self.env, self.ended = before, ""
         return None, printed
 
     def _follow_command(self, node: Node, stdin: str) -> Result:
@@ -173,10 +172,11 @@ class Shell:
         """Follow a function's body with its arguments."""
         before, self.run.depth = dict(self.env), self.run.depth + 1
         self.env |= parameters(given)
-        printed = self.statements(body.named_children, stdin)
+        printed = self.statement(body, stdin)[1]
         own = {name for one in _LOCAL.findall(_text(body)) for name in _NAMES.findall(one)}
+        own |= parameters(()).keys()
         held = {key: value for key, value in self.env.items() if key not in own}
-        self.env = held | {k: v for k, v in before.items() if not k.isidentifier() or k in own}
+        self.env = held | {key: value for key, value in before.items() if key in own}
         self.ended = "" if self.ended == "return" else self.ended
         self.run.depth -= 1
         return printed
@@ -185,7 +185,7 @@ class Shell:
         status, before = None, dict(self.env)
         for child in node.named_children:
             status, stdin = self.statement(child, stdin)
-        self.env = before  # each of its commands is a shell of its own
+        self.env, self.ended = before, ""  # each of its commands is a shell of its own
         return status, stdin
 
     def _follow_do_group(self, node: Node, stdin: str) -> Result:
@@ -238,7 +238,7 @@ class Shell:
         if match[2] == "=~":
             pattern = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), match[3].strip("\"'"))
             self.matched = pattern, fill(match[1])
-            return asked(lambda one: bool(filters.search(pattern, one)), self.matched[1])
+            return filters.matches(*self.matched)
         value, pattern = fill(match[1]), fill(match[3])
         is_quoted = bool(re.fullmatch(r"\"[^\"]*\"|'[^']*'", match[3]))
         answer = _compared(value, match[2], pattern, is_quoted)
@@ -538,5 +538,5 @@ def _compared(value: str, sign: str, pattern: str, quoted: bool) -> bool | None:
     if quoted or not re.search(r"[*?\[]", pattern):
         answer = same(value, pattern)
     else:
-        answer = asked(lambda one: fnmatch.fnmatchcase(one, pattern), value)
+        answer = filters.fits(value, pattern)
     return answer if answer is None or sign != "!=" else not answer
