@@ -53,7 +53,7 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
         if base in _COPIERS or (base in ENGINES and verb in (*_VERBS, *_GROUPS)):
             return words[at:]
         is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
-        if is_text and scripts.PUSHES.search(show(word)):
+        if is_text and PATTERNS["pushing_text"].search(show(word)):
             return ["bash", "-c", word]
     return None
 

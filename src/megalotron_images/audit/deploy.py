@@ -11,18 +11,14 @@ from megalotron_images.audit.model import Deployed, Fact, Place, Rule, Run
 from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
-_LINE = PATTERNS["image_line"]
-"""An image in a file that is no YAML."""
 _LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
 _YAML = (".yml", ".yaml")
 _OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
-_APART = PATTERNS["apart"]
-"""Files that speak of images and run none."""
 
 
 def is_candidate(name: str) -> bool:
     """Whether a file may say what is run."""
-    return name.endswith((*_YAML, *_OTHERS)) and not _APART.search(name)
+    return name.endswith((*_YAML, *_OTHERS)) and not PATTERNS["apart"].search(name)
 
 
 def follow(folder: Folder, name: str) -> list[Fact]:
@@ -54,7 +50,7 @@ def _kind(document: Any) -> str:
 
 def _lines(run: Run, text: str) -> Iterator[Fact]:
     """Yield the images of a template, or of a program's own format; a name is one with its host."""
-    for match in _LINE.finditer(text):
+    for match in PATTERNS["image_line"].finditer(text):
         key, image = match[1].lower(), match[2]
         has_host = "." in image.partition("/")[0]
         if "megalotron/" in image and (has_host or not key.endswith("name")):

@@ -15,9 +15,6 @@ from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
-_SPEAKS = PATTERNS["machine_pushes"]
-
-
 _REGISTRY = re.compile(r"docker\.withRegistry\(\s*['\"]([^'\"$]*)['\"]")
 """A login of Jenkins' Docker plugin."""
 _STEP = re.compile(r"\b(?:sh|bat)\b[^'\"\n]*('''|\"\"\"|'|\")(.*?)\1", re.DOTALL)
@@ -40,7 +37,7 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
     for match in _REGISTRY.finditer(text):
         run.place = Place(name, text[: match.start()].count("\n") + 1)
         run.login(match[1], unknown("credentials of Jenkins"), unknown("credentials of Jenkins"))
-    if spoken := _SPEAKS.search(text):
+    if spoken := PATTERNS["machine_pushes"].search(text):
         run.place = Place(name, text[: spoken.start()].count("\n") + 1)
         run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
 

@@ -48,8 +48,6 @@ def _split(reference: str) -> _Parts:
 Answer = tuple[Verdict, str]
 _OK: Answer = (Verdict.OK, "")
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-_STOLEN = PATTERNS["stolen"]
-"""What a login uses instead of the secrets that are wanted."""
 _PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
 _STACK_NAMES = {stack.name for stack in convention.STACKS}
 
@@ -236,7 +234,7 @@ def _one_credential(text: str, wanted: str) -> Answer:
         return Verdict.VIOLATED, f"{text!r} is no secret: {wanted} is wanted"
     if inner[0].what == f"secrets.{wanted}" and len(text) == 1:
         return _OK
-    if _STOLEN.match(inner[0].what):
+    if PATTERNS["stolen"].match(inner[0].what):
         return Verdict.VIOLATED, f"{show(text)} is used, and not secrets.{wanted}"
     return Verdict.CANNOT_TELL, f"{show(text)} cannot be seen here; secrets.{wanted} is wanted"
 

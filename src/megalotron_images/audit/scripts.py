@@ -13,13 +13,9 @@ from megalotron_images.audit.texts import either, has_holes, show, unknown
 from megalotron_images.audit.words import options
 from megalotron_images.audit.yaml_files import Unreadable
 
-_HARMLESS = PATTERNS["harmless_commands"]
 _SPEAKS = PATTERNS["publishing"]
 _IMAGES = re.compile("docker|image|container|ghcr", re.IGNORECASE)
-PUSHES = PATTERNS["pushing_text"]
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
-_RULE = PATTERNS["make_rule"]
-"""A rule of a Makefile: targets, what they need, recipe."""
 INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", "."}
 
 
@@ -58,7 +54,7 @@ def _interpreted(shell: Shell, words: list[str], stdin: str) -> str | None:
 
 def _is_harmless(name: str) -> bool:
     """Whether the name of a script or target that is not there speaks of no publishing."""
-    return bool(_HARMLESS.search(name)) and not _SPEAKS.search(name)
+    return bool(PATTERNS["harmless_commands"].search(name)) and not _SPEAKS.search(name)
 
 
 def _script(shell: Shell, name: str, arguments: list[str], is_own: bool = True) -> str | None:
@@ -96,7 +92,7 @@ def _follow(
 
 
 def _judge_text(shell: Shell, name: str, text: str) -> None:
-    if PUSHES.search(text):
+    if PATTERNS["pushing_text"].search(text):
         shell.run.doubt(f"{name} pushes or logs in, in a language that is not followed")
 
 
@@ -130,7 +126,6 @@ def _named(shell: Shell, program: str, words: list[str]) -> None:
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
 
 
-_ASSIGNMENT = PATTERNS["make_assignment"]
 _IF = re.compile(r"^[ ]*(ifn?eq|ifn?def|else|endif)\b.*$", re.MULTILINE)
 
 
@@ -146,7 +141,7 @@ def make(shell: Shell, words: list[str]) -> None:
     if name:
         before, shell.env["\0folder"] = shell.env.get("\0folder", ""), posixpath.dirname(name)
         text = _filled(shell, name, _plain(shell.run, name), given)
-        rules = list(_RULE.finditer(f"{text}\n"))
+        rules = list(PATTERNS["make_rule"].finditer(f"{text}\n"))
         first = next((one[1].split()[0] for one in rules if one[1][:1] != "."), "")
         _build(shell, name, rules, targets or [first], set(targets))
         shell.env["\0folder"] = before
@@ -174,7 +169,7 @@ def _filled(shell: Shell, name: str, text: str, given: dict[str, str]) -> str:
     """Return a Makefile with make's variables put in; `$(shell …)` becomes the shell's own."""
     text, is_conditional = _IF.subn("", text)
     values, chosen = shell.env | {"MAKE": "make"}, dict[str, list[str]]()
-    for match in _ASSIGNMENT.finditer(text):
+    for match in PATTERNS["make_assignment"].finditer(text):
         _, key, sign, value = match.groups()
         if sign != "?" or key not in values or key in chosen:
             is_conditional += bool(match["target"])

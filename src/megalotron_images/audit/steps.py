@@ -11,7 +11,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
-from megalotron_images.audit import build_files, commands, metadata_action, scripts
+from megalotron_images.audit import build_files, commands, metadata_action
 from megalotron_images.audit.expressions import Empty, as_text, condition, render, value_of
 from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Run
@@ -91,7 +91,7 @@ def _step(run: Run, step: Map, defaults: Mapping[str, str]) -> dict[str, Any]:
 def _script(run: Run, text: str, folder: str, language: str) -> dict[str, Any]:
     """Follow a script; return the outputs that it writes."""
     if re.match(r"python|node", language):
-        if scripts.PUSHES.search(text):
+        if PATTERNS["pushing_text"].search(text):
             run.doubt(f"a script in {language} pushes or logs in")
         return {}
     if re.match("pwsh|powershell|cmd", language):
@@ -190,7 +190,7 @@ def _rows(text: str, place: Place, is_block: bool) -> list[tuple[str, Place]]:
 def _runs_shell(run: Run, key: str, inputs: Map) -> bool:
     """Follow the inputs that are shell commands; return whether they say what is pushed."""
     before, is_script = len(run.facts), key == "actions/github-script"
-    if is_script and scripts.PUSHES.search(inputs.get("script", "")):
+    if is_script and PATTERNS["pushing_text"].search(inputs.get("script", "")):
         run.doubt("a script in JavaScript pushes or logs in")
     for one in () if is_script else set(inputs).intersection(_SHELL):
         with run.at(Place(run.place.file, inputs.lines.get(one, run.place.line))):

@@ -18,7 +18,6 @@ _CALLER = parse("on: [workflow_dispatch, release]")[0]
 """How a caller that nobody sees may start a workflow."""
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
-_HARMLESS = PATTERNS["harmless_workflows"]
 
 
 def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: list[Fact]) -> None:
@@ -166,7 +165,7 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
-    elif given or not _HARMLESS.search(target):
+    elif given or not PATTERNS["harmless_workflows"].search(target):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
     return {}
 
