@@ -113,6 +113,8 @@ def _services(run: Run, name: str, env: dict[str, str], is_build: bool) -> Itera
 
 def bake(shell: Shell, words: list[str], stdin: str) -> None:
     """Note what `docker buildx bake` pushes: tags, where it pushes at all, outputs and caches."""
+    if flag(words, "--print"):
+        return
     run, given = shell.run, options(words, "--set")
     files = options(words, "-f", "--file")
     if any(one.startswith("$") for one in files):  # a bake file of the metadata action
@@ -122,8 +124,6 @@ def bake(shell: Shell, words: list[str], stdin: str) -> None:
     pushes = flag(words, "--push") or any(one.endswith(".push=true") for one in given)
     files = [shell.find(one) for one in files if not one.startswith(("http", "$"))]
     files = files or shell.usual(_BAKE)
-    if flag(words, "--print"):
-        return
     before = len(run.facts)
     tags = [tag for name in files for tag in _bake_tags(shell, name, pushes)]
     tags = list(filter(None, chosen["tags"])) if chosen["tags"] else tags
@@ -142,14 +142,11 @@ def _bake_tags(shell: Shell, name: str, pushes: bool) -> list[str]:
         values = dotenv(run) | shell.env
         written = [(image, place) for _, image, place in _services(run, name, values, True)]
     else:
-        text = shell.read(name)
-        text = _COMMENT.sub("", text)
+        text = _COMMENT.sub("", shell.read(name))
         defaults = re.findall(r'variable\s+"?(\w+)"?\s*\{[^}]*?default\s*=\s*"([^"]*)"', text)
         functions = re.findall(r'function\s+"?(\w+)"?\s*\{[^}]*?result\s*=([\s\S]*?)\n\}', text)
         values = dict(defaults) | {f"{key}(": body for key, body in functions} | shell.env
-        lists = {
-            key: list(_list(text, key, name, values)) for key in ("tags", "output", "cache-to")
-        }
+        lists = {key: list(_list(text, key, name, values)) for key in _KEYS}
         written = lists["tags"]
         outputs(run, [one for one, _ in lists["output"]], [one for one, _ in written])
         caches(run, [one for one, _ in lists["cache-to"]] if pushes else [])

@@ -13,7 +13,7 @@ from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROG
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
 from megalotron_images.audit.shell import Handler, Shell, parameters
 from megalotron_images.audit.texts import either, expand, has_holes, holes, show, unknown, variants
-from megalotron_images.audit.words import flag, operands, options
+from megalotron_images.audit.words import flag, operands, option, options
 
 _COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
 _GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
@@ -33,12 +33,12 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
             printed = [handle(shell, row, stdin) for row in rows]
             return either(filter(None, printed)) if any(printed) else None
     name = _name(words)
-    stdin = stdin or _read(shell, name, words[1:])
-    filtered = filters.filtered([name, *words[1:]], stdin) if stdin else None
-    if filtered is not None and name not in _HANDLERS:
-        return filtered
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
+    stdin = stdin or _read(shell, name, words[1:])
+    filtered = filters.filtered([name, *words[1:]], stdin) if stdin else None
+    if filtered is not None:
+        return filtered
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)
     return scripts.called(shell, words, stdin)
@@ -52,8 +52,7 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
         base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
         if base in _COPIERS or (base in ENGINES and verb in (*_VERBS, *_GROUPS)):
             return words[at:]
-        is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
-        if is_text and PATTERNS["pushing_text"].search(show(word)):
+        if re.fullmatch(r"-\w*c", words[at - 1]) and PATTERNS["pushing_text"].search(show(word)):
             return ["bash", "-c", word]
     return None
 
@@ -117,9 +116,8 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
 def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
-    registry = "".join([one for one in operands(words) if one not in given][:1])
-    username = "".join(options(words, "-u", "--username")[:1])
-    username = username or unknown("a user name that is not seen")
+    registry = "".join(operands(words)[:1])
+    username = option(words, "-u", "--username") or unknown("a user name that is not seen")
     password = stdin.strip() or unknown("a password that is not seen")
     how = How.ARGUMENT if given else How.SAFE
     shell.run.login(registry, username, [*given, password][0], how)
@@ -153,10 +151,9 @@ def _build(shell: Shell, words: list[str], stdin: str) -> None:
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
     """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
-    valued = {"-v", "-e", "-w", "-u", "--env", "--volume", "--name", "--network", "--mount"}
     rest = list(words)
     while rest and rest[0][:1] == "-":
-        rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
+        rest = rest[2 if PATTERNS["run_valued"].fullmatch(rest[0]) else 1 :]
     tool = PATTERNS["containers"].search("".join(rest[:1]))
     if rest[1:2] and (rest[1] in ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
         handle(shell, rest[1:], stdin)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import reduce
 
 from megalotron_images.audit.texts import apply, asked, has_holes, unknown
-from megalotron_images.audit.words import options
+from megalotron_images.audit.words import option
 
 _SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
 """sed's command `s`, with any sign between its parts."""
@@ -160,10 +160,10 @@ def _substitution(match: re.Match[str], is_extended: bool) -> Change:
 
 
 def _cut(words: list[str]) -> Change | None:
-    sign = (options(words, "-d", "--delimiter") or ["\t"])[0]
-    if characters := re.fullmatch(r"1?-?(\d+)", "".join(options(words, "-c"))):
+    sign = option(words, "-d", "--delimiter", default="\t")
+    if characters := re.fullmatch(r"1?-?(\d+)", option(words, "-c")):
         return lambda one: one[: int(characters[1])]
-    field = re.fullmatch(r"(\d+)(-?)", "".join(options(words, "-f", "--fields")))
+    field = re.fullmatch(r"(\d+)(-?)", option(words, "-f", "--fields"))
     if not field or not sign:
         return None
     start = int(field[1]) - 1
@@ -172,7 +172,7 @@ def _cut(words: list[str]) -> Change | None:
 
 
 def _head(words: list[str]) -> Change | None:
-    count = "".join(options(words, "-c"))
+    count = option(words, "-c")
     if count.isdigit():
         return lambda one: one[: int(count)]
     is_line = " ".join(words) in ("-1", "-n 1", "-n1")

@@ -10,19 +10,19 @@ from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.shell import Shell, parameters
 from megalotron_images.audit.texts import either, has_holes, show, unknown
-from megalotron_images.audit.words import options
+from megalotron_images.audit.words import option, options
 from megalotron_images.audit.yaml_files import Unreadable
 
 _SPEAKS = PATTERNS["publishing"]
 _IMAGES = re.compile("docker|image|container|ghcr", re.IGNORECASE)
 _RUNNERS = ("npm", "yarn", "pnpm", "task", "just", "rake", "npx", "poetry", "uv")
-INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", "."}
+_INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", "."}
 
 
 def called(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Follow what a command runs that is a file of the repository; return what it prints."""
     name, base = words[0], words[0].rpartition("/")[2]
-    if base in INTERPRETERS:
+    if base in _INTERPRETERS:
         return _interpreted(shell, words, stdin)
     if base in _RUNNERS:
         _named(shell, base, words[1:])
@@ -104,13 +104,13 @@ def _other(shell: Shell, words: list[str], stdin: str) -> None:
         _judge_text(shell, "a program in the command line", " ".join([*words, stdin]))
     elif shell.run.folder.has(file := shell.find(name)):
         _judge_text(shell, file, shell.run.folder.text(file))
-    elif _SPEAKS.search(name) and not _is_harmless(name):
+    elif _SPEAKS.search(name):
         shell.run.doubt(f"the program {show(name)} is not there, and its name speaks of publishing")
 
 
 def _named(shell: Shell, program: str, words: list[str]) -> None:
     """Follow a script of package.json; judge other runners' tasks by their names."""
-    below, held = (options(words, "--prefix", "-C", "--cwd") or [""])[0], dict[str, str]()
+    below, held = option(words, "--prefix", "-C", "--cwd"), dict[str, str]()
     names = [one for one in words if one[:1] != "-" and one not in ("run", below)]
     file = shell.find(posixpath.join(below, "package.json"))
     with contextlib.suppress(ValueError, AttributeError, Unreadable):
@@ -122,7 +122,7 @@ def _named(shell: Shell, program: str, words: list[str]) -> None:
     if "semantic-release" in text:
         build_files.semantic_release(shell.run)
     speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
-    if speaks.search(text) and not _is_harmless(text):
+    if speaks.search(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")
 
 
@@ -131,7 +131,7 @@ _IF = re.compile(r"^[ ]*(ifn?eq|ifn?def|else|endif)\b.*$", re.MULTILINE)
 
 def make(shell: Shell, words: list[str]) -> None:
     """Follow targets of a Makefile."""
-    folder = (options(words, "-C", "--directory") or [""])[0]
+    folder = option(words, "-C", "--directory")
     named = options(words, "-f", "--file", "--makefile")
     given = {k: v for k, s, v in (one.partition("=") for one in words) if s and k.isidentifier()}
     targets = [w for w in words if w[:1] != "-" and "=" not in w and w not in (folder, *named)]

@@ -71,10 +71,16 @@ class Shell:
         """Follow a script from its first statement to its last; return what it prints."""
         tree, before = _parsed(script.encode()), len(self.run.facts)
         printed = self.statements(tree.root_node.named_children, stdin)
-        replaced(self.run.files, [*self.exits, *[dict(self.run.files)] * (not self.ended)])
+        self._set_files([*self.exits, *[dict(self.run.files)] * (not self.ended)])
         if tree.root_node.has_error and _WRITES.search(script) and len(self.run.facts) == before:
             self.run.doubt("a script that speaks of pushing is not understood")
         return printed
+
+    def _set_files(self, ends: list[dict[str, str]]) -> None:
+        """Set the files that the job wrote to what they are after either of several branches."""
+        if ends:
+            self.run.files.clear()
+            self.run.files.update(merged(ends))
 
     def statements(self, nodes: Iterable[Node], stdin: str = "") -> str:
         """Follow statements up to an end of the script; return what they print."""
@@ -110,7 +116,7 @@ class Shell:
         if name is not None:
             text = self.word(value) if value is not None else ""
             variable = _text(name).partition("[")[0]
-            if b"+=" in (node.text or b"").partition(b"\n")[0][: len(variable) + 2]:
+            if any(one.type == "+=" for one in node.children):
                 gap = " " if value is not None and value.type == "array" else ""
                 text = f"{self.env.get(variable, '')}{gap}{text}"
             self.assign(variable, text, node)
@@ -236,8 +242,7 @@ class Shell:
     def comparison(self, match: re.Match[str], fill: Callable[[str], str]) -> bool | None:
         """Whether a comparison of two words holds; None if nobody can tell."""
         if match[2] == "=~":
-            pattern = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), match[3].strip("\"'"))
-            self.matched = pattern, fill(match[1])
+            self.matched = self._filled(match[3].strip("\"'")), fill(match[1])
             return filters.matches(*self.matched)
         value, pattern = fill(match[1]), fill(match[3])
         is_quoted = bool(re.fullmatch(r"\"[^\"]*\"|'[^']*'", match[3]))
@@ -287,19 +292,18 @@ class Shell:
 
     def perhaps(self, bodies: Iterable[list[Node]], stdin: str, none: bool = True) -> Result:
         """Follow branches of which nobody can tell which is taken; merge what they assign."""
-        before, files, printed = self.env, self.run.files, list[str]()
-        start, how = dict(files), ""
+        before, start, printed, how = self.env, dict(self.run.files), list[str](), ""
         ends, written = ([dict(before)], [start]) if none else ([], [])
         for body in bodies:
             self.env = dict(before)
-            replaced(files, [start])
+            self._set_files([start])
             printed.append(self.statements(body, stdin))
             if not self.ended:
                 ends.append(self.env)
-                written.append(dict(files))
+                written.append(dict(self.run.files))
             how, self.ended = self.ended or how, ""
-        self.env = replaced({}, ends) if ends else before
-        replaced(files, written)
+        self.env = merged(ends) if ends else before
+        self._set_files(written)
         self.ended = "" if ends else how
         return None, either([*printed, *[""] * none]) if any(printed) else ""
 
@@ -374,9 +378,7 @@ class Shell:
         """Return a here-document's text."""
         start = next((_text(c) for c in node.children if c.type == "heredoc_start"), "")
         text = _text(next((c for c in node.children if c.type == "heredoc_body"), None))
-        if start[:1] not in ("'", '"'):
-            text = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), text)
-        return text
+        return text if start[:1] in ("'", '"') else self._filled(text)
 
     def write(self, path: str, text: str, appended: bool) -> None:
         """Note what is written to a file; a registry's login among it is one."""
@@ -473,9 +475,11 @@ class Shell:
 
     def variable(self, name: str) -> str:
         """Return a variable's value."""
-        if name in self.env:
-            return self.env[name]
-        return self.unset(name)
+        return self.env[name] if name in self.env else self.unset(name)
+
+    def _filled(self, text: str) -> str:
+        """Return a text with its plain variables put in."""
+        return _SIMPLE.sub(lambda one: self.variable(one[1] or one[2]), text)
 
     def expansion(self, text: str) -> str:
         """Return what is between `${` and `}`."""
@@ -488,7 +492,7 @@ class Shell:
         value = self.variable(self.env.get(name, name) if match[1] else name)
         if at not in ("", "@", "*"):
             value = self.element(value, at)
-        rest = _SIMPLE.sub(lambda m: self.variable(m[1] or m[2]), sign)
+        rest = self._filled(sign)
         if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
             value = self._default(name, value, default[1], default[2])
             self.env |= {name: value} if default[1] == "=" else {}
@@ -512,15 +516,6 @@ class Shell:
         is_empty = is_job or same(value, "")  # a job's variables are all in its workflow
         full, empty = (value, filled) if sign != "+" else (filled, "")
         return either([full, empty]) if is_empty is None else empty if is_empty else full
-
-
-def replaced(held: dict[str, str], ends: list[dict[str, str]]) -> dict[str, str]:
-    """Return texts by their names, replaced by what they are after either of several branches."""
-    if ends:
-        found = merged(ends)
-        held.clear()
-        held |= found
-    return held
 
 
 def parameters(given: Iterable[str]) -> dict[str, str]:

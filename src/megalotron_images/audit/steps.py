@@ -192,7 +192,7 @@ def _runs_shell(run: Run, key: str, inputs: Map) -> bool:
     before, is_script = len(run.facts), key == "actions/github-script"
     if is_script and PATTERNS["pushing_text"].search(inputs.get("script", "")):
         run.doubt("a script in JavaScript pushes or logs in")
-    for one in () if is_script else set(inputs).intersection(_SHELL):
+    for one in () if is_script else [key for key in _SHELL if key in inputs]:
         with run.at(Place(run.place.file, inputs.lines.get(one, run.place.line))):
             Shell(run, dict(run.contexts["env"]), commands.handle).follow(inputs[one])
     return len(run.facts) > before
@@ -223,11 +223,11 @@ def _metadata(run: Run, inputs: Map) -> dict[str, Any]:
     version = names[0].rpartition(":")[2] if names else ""
     held = json.dumps({"tags": names, "version": version}, ensure_ascii=False)
     joined = inputs.get("sep-tags", "\n").join(names)
-    for key, value in (("JSON", held), ("TAGS", joined), ("VERSION", version)):
-        run.contexts["env"] |= {f"DOCKER_METADATA_OUTPUT_{key}": value}
-    empty, files = dict.fromkeys(("labels", "annotations"), ""), ("bake-file", "bake-file-tags")
     outputs = {"tags": joined, "version": version, "json": held, "tag-names": version}
-    return outputs | empty | dict.fromkeys(files, "$bake-file")
+    for key in ("json", "tags", "version"):
+        run.contexts["env"][f"DOCKER_METADATA_OUTPUT_{key.upper()}"] = outputs[key]
+    outputs |= dict.fromkeys(("labels", "annotations"), "")
+    return outputs | dict.fromkeys(("bake-file", "bake-file-tags"), "$bake-file")
 
 
 def _composite(run: Run, name: str, inputs: Map) -> dict[str, Any]:
