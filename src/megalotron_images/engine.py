@@ -15,7 +15,7 @@ from docker.context import ContextAPI
 from docker.errors import APIError, ImageNotFound
 
 from megalotron_images import local_index
-from megalotron_images.errors import CannotTell, EngineFailed, NameTaken
+from megalotron_images.errors import CannotTell, EngineFailed, NameTaken, innermost
 from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import PLATFORM, platform_in
 from megalotron_images.registry.credentials import Credentials
@@ -58,14 +58,12 @@ class Engine:
 
     def _image(self, name: str) -> LocalImage:
         api = self._api
-        found = api._result(
-            api._get(api._url("/images/{0}/json", name), params={"manifests": 1}), json=True
-        )
+        answer = api._get(api._url("/images/{0}/json", name), params={"manifests": 1})
+        found = api._result(answer, json=True)
         parts = found.get("Manifests")
         if parts is None and _CONTAINERD in str(api.info().get("DriverStatus")):
-            parts = local_index.read(
-                found["Id"], api._get(api._url("/images/{0}/get", name), stream=True).raw
-            )
+            export = api._get(api._url("/images/{0}/get", name), stream=True)
+            parts = local_index.read(found["Id"], export.raw)
         if not parts:
             return LocalImage(name, found["Id"], frozenset(platform_in(_lower(found))))
         return local_index.image(name, found["Id"], parts)
@@ -85,19 +83,15 @@ class Engine:
         The name is given to the image for the push, and removed again. say: called with the
         engine's remarks. Raises EngineFailed, with the registry's words.
         """
-        login = (
-            {"username": credentials.username, credentials.kind: credentials.password}
-            if credentials
-            else None
-        )
+        login = None
+        if credentials:
+            login = {"username": credentials.username, credentials.kind: credentials.password}
         with _failures():
             self._api.timeout = _SECONDS_OF_A_PUSH
             self._api.tag(image.id, repository, tag, force=True)
             try:
-                stream = self._api.push(
-                    repository, tag, stream=True, decode=True, auth_config=login
-                )
-                _follow(stream, progress, say)
+                how = {"stream": True, "decode": True, "auth_config": login}
+                _follow(self._api.push(repository, tag, **how), progress, say)
             except EngineFailed as error:
                 secrets = credentials.secrets if credentials else ()
                 raise type(error)(without(secrets, str(error))) from None
@@ -159,10 +153,8 @@ def _follow(
             raise _push_failed(str(said or "the engine does not say why"))
         if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
             pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
-            say(
-                f"the engine says that it pushes only {next(pushed, 'one platform')}: it does not"
-                " hold the others"
-            )
+            only = next(pushed, "one platform")
+            say(f"the engine says that it pushes only {only}: it does not hold the others")
         detail = line.get("progressDetail") or {}
         if total := detail.get("total"):
             progress(line.get("id", ""), min(detail.get("current", 0), total), total)
@@ -182,13 +174,10 @@ def _failures() -> Iterator[None]:
         raise _push_failed(str(error.explanation or error)) from None
     except CannotTell:
         raise
-    except (
-        Exception
-    ) as error:  # the SDK lets through what reading its configuration and its streams raises
-        inner: BaseException = error
-        while (deeper := inner.__cause__ or inner.__context__) is not None:
-            inner = deeper
-        raise EngineFailed(_without_user(" ".join(_unreachable(inner).split()))) from None
+    # the SDK lets through what reading its configuration and its streams raises
+    except Exception as error:
+        said = _unreachable(innermost(error))
+        raise EngineFailed(_without_user(" ".join(said.split()))) from None
 
 
 def _unreachable(error: BaseException) -> str:

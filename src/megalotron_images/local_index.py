@@ -27,18 +27,15 @@ def image(name: str, digest: str, parts: list[Part]) -> LocalImage:
     Raises EngineFailed if no platform is there.
     """
     images = [part for part in parts if part["Kind"] == "image"]
-    here = frozenset(
-        platform for part in images if part["Available"] for platform in _platform(part)
-    )
+    there = [part for part in images if part["Available"]]
+    here = frozenset(platform for part in there for platform in _platform(part))
     if not here:
         raise EngineFailed(
             f"Nobody can tell for which platform {name} is. Build or pull it again, with"
             " --platform."
         )
     whole = all(part["Available"] for part in parts)
-    alone = (
-        frozenset[str]() if whole else frozenset(part["ID"] for part in images if part["Available"])
-    )
+    alone = frozenset(part["ID"] for part in there if not whole)
     listed = frozenset(platform for part in images for platform in _platform(part))
     return LocalImage(name, digest, here, listed - here, alone)
 

@@ -70,11 +70,8 @@ def _data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:
     return {"unknown": moved.reason} if moved else None
 
 
-def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
-    """Return a stack's line; raise RegistryFailed if its tags cannot be listed.
-
-    most: how many of the newest releases are searched for those that `main` and `dev` are.
-    """
+def read_line(registry: Registry, stack: Stack) -> Line:
+    """Return a stack's line; raise RegistryFailed if its tags cannot be listed."""
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
     asked = {
@@ -84,7 +81,7 @@ def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
     states = {tag: wait() for tag, wait in asked.items()}
     sought = {state.digest for state in states.values() if state.digest}
     found = {newest.digest: releases[0]} if newest and newest.digest else {}
-    older = registry.releases_of(stack.image, releases[1:most], sought - set(found))
+    older = registry.releases_of(stack.image, releases[1:], sought - set(found))
     main, dev = (_moved(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
     return Line(stack, releases, _moved(newest, found), main, dev)
 

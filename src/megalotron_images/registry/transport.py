@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests
 import truststore
 
-from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
+from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused, innermost
 from megalotron_images.registry.credentials import VARIABLES, Credentials
 from megalotron_images.registry.grammar import challenges, parsed, seconds_to_wait
 from megalotron_images.waiting import SECONDS, announced, beside
@@ -94,12 +94,9 @@ class Answer:
         """
         from megalotron_images.registry.hints import LOG_IN, explain
 
-        lacking = logged_in and self.status == requests.codes.unauthorized
-        why = (
-            f"{self.said}: your login does not allow it. {LOG_IN}."
-            if lacking
-            else explain(self.said)
-        )
+        why = explain(self.said)
+        if logged_in and self.status == requests.codes.unauthorized:
+            why = f"{self.said}: your login does not allow it. {LOG_IN}."
         refused = 400 <= self.status < 500 and not self.said.startswith("status")
         kind = RegistryRefused if refused else RegistryFailed
         return (NotThere if self.is_absence else kind)(f"{self.question}: {why}", self.said)
@@ -354,9 +351,7 @@ def _question(method: str, url: str) -> str:
 
 def _unreachable(method: str, url: str, error: Exception) -> str:
     """Return why a question has no answer: the innermost reason, without object addresses."""
-    inner: BaseException = error
-    while (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
+    inner = innermost(error)
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
     url = getattr(getattr(error, "request", None), "url", None) or url  # after a redirect
