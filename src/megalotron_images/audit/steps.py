@@ -22,7 +22,6 @@ from megalotron_images.audit.yaml_files import Map, Seq, as_map, parse
 _FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
 _SHELL = ("run", "command", "commands", "cmd", "script")
 """Inputs in which actions take shell commands."""
-_METADATA = ("docker/metadata-action", "crazy-max/ghaction-docker-meta")
 
 
 def follow(run: Run, steps: Any, defaults: Mapping[str, str]) -> None:
@@ -145,7 +144,7 @@ def _action(run: Run, name: str, inputs: Map) -> dict[str, Any]:
         words = [name.removeprefix("docker://"), *shlex.split(inputs.get("args") or "''")]
         commands.container(Shell(run, env, commands.handle), words, "")
         return {}
-    if key in _METADATA:
+    if key == "docker/metadata-action":
         return _metadata(run, inputs)
     if "semantic-release" in key:
         build_files.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
