@@ -9,9 +9,10 @@ from functools import partial, reduce
 from itertools import dropwhile
 
 from megalotron_images.audit import build_files, filters, scripts
+from megalotron_images.audit.expansions import parameters
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
-from megalotron_images.audit.shell import Handler, Shell, parameters
+from megalotron_images.audit.shell import FOLDER, Handler, Shell
 from megalotron_images.audit.texts import either, expand, has_holes, holes, show, unknown, variants
 from megalotron_images.audit.words import flag, operands, option, options
 
@@ -248,8 +249,8 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("xargs", "parallel"), _each),
     **dict.fromkeys(("mapfile", "readarray"), partial(_read_words, sign="\n")),
     "read": _read_words,
-    "pwd": lambda shell, words, stdin: shell.env.get("\0folder") or ".",
-    "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
+    "pwd": lambda shell, words, stdin: shell.env.get(FOLDER) or ".",
+    "popd": lambda shell, words, stdin: shell.env.update({FOLDER: ""}),
     "tee": _tee,
     **dict.fromkeys(("cd", "pushd"), lambda shell, words, stdin: shell.enter(*operands(words)[:1])),
     "judged": _judged,

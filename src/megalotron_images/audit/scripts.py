@@ -6,9 +6,10 @@ import posixpath
 import re
 
 from megalotron_images.audit import build_files
+from megalotron_images.audit.expansions import parameters
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Place, Run
-from megalotron_images.audit.shell import Shell, parameters
+from megalotron_images.audit.shell import FOLDER, Shell
 from megalotron_images.audit.texts import either, has_holes, show, unknown
 from megalotron_images.audit.words import option, options
 from megalotron_images.audit.yaml_files import Unreadable
@@ -139,12 +140,12 @@ def make(shell: Shell, words: list[str]) -> None:
     usual = named or ["Makefile", "makefile", "GNUmakefile"]
     name = next(iter(shell.usual([posixpath.join(folder, one) for one in usual])), "")
     if name:
-        before, shell.env["\0folder"] = shell.env.get("\0folder", ""), posixpath.dirname(name)
+        before, shell.env[FOLDER] = shell.env.get(FOLDER, ""), posixpath.dirname(name)
         text = _filled(shell, name, _plain(shell.run, name), given)
         rules = list(PATTERNS["make_rule"].finditer(f"{text}\n"))
         first = next((one[1].split()[0] for one in rules if one[1][:1] != "."), "")
         _build(shell, name, rules, targets or [first], set(targets))
-        shell.env["\0folder"] = before
+        shell.env[FOLDER] = before
     elif not all(map(_is_harmless, targets)):
         shell.run.doubt(f"`make {show(' '.join(targets))}`: the Makefile is not there")
 

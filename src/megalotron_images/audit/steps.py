@@ -15,7 +15,7 @@ from megalotron_images.audit import build_files, commands, metadata_action
 from megalotron_images.audit.expressions import Empty, as_text, condition, render, value_of
 from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Run
-from megalotron_images.audit.shell import Shell
+from megalotron_images.audit.shell import FOLDER, Shell
 from megalotron_images.audit.texts import known, merged, show, variants
 from megalotron_images.audit.yaml_files import Map, Seq, as_map, parse
 
@@ -96,7 +96,7 @@ def _script(run: Run, text: str, folder: str, language: str) -> dict[str, Any]:
     if re.match("pwsh|powershell|cmd", language):
         text = re.sub(r"\$env:(\w+)|%(\w+)%", r"${\1\2}", text)
     with _outputs(run) as outputs:
-        Shell(run, _variables(run) | {"\0folder": folder}, commands.handle).follow(text)
+        Shell(run, _variables(run) | {FOLDER: folder}, commands.handle).follow(text)
     return outputs
 
 
