@@ -8,7 +8,7 @@ import re
 from functools import partial, reduce
 from itertools import dropwhile
 
-from megalotron_images.audit import build_files, filters, scripts
+from megalotron_images.audit import buildx, compose, filters, releasers, scripts
 from megalotron_images.audit.expansions import parameters
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
@@ -146,8 +146,8 @@ def _build(shell: Shell, words: list[str], stdin: str) -> None:
     if flag(words, "--push", "--publish"):
         for tag in tags or operands(words)[:1]:
             shell.run.push(tag)
-    build_files.outputs(shell.run, options(words, "-o", "--output"), tags)
-    build_files.caches(shell.run, options(words, "--cache-to"))
+    buildx.outputs(shell.run, options(words, "-o", "--output"), tags)
+    buildx.caches(shell.run, options(words, "--cache-to"))
 
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
@@ -235,9 +235,9 @@ _VERBS: dict[str, Handler] = {
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
     "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
-    "compose": build_files.compose,
+    "compose": compose.compose,
     **{one: partial(_program, name=one) for one in ("manifest", "imagetools", "service")},
-    "bake": build_files.bake,
+    "bake": buildx.bake,
     **dict.fromkeys(("run", "exec"), container),
 }
 """What an engine's commands do."""
@@ -259,6 +259,6 @@ _HANDLERS: dict[str, Handler] = {
     "doubt": lambda shell, words, stdin: shell.run.doubt(
         show(words[0]), tuple(map(Rule, words[1:])) or PUSHES
     ),
-    "jib-image": build_files.jib_image,
-    "goreleaser": build_files.goreleaser,
+    "jib-image": releasers.jib_image,
+    "goreleaser": releasers.goreleaser,
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from megalotron_images.audit.build_files import dotenv, interpolated
+from megalotron_images.audit.compose import dotenv, interpolated
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Deployed, Fact, Place, Rule, Run
 from megalotron_images.audit.texts import unknown

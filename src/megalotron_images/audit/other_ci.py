@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands
-from megalotron_images.audit.build_files import interpolated
+from megalotron_images.audit.compose import interpolated
 from megalotron_images.audit.expressions import secret
 from megalotron_images.audit.knowledge import GITLAB, MACHINES, PATTERNS, SCRIPTS
 from megalotron_images.audit.model import Fact, Place, Run

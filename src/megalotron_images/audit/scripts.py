@@ -5,7 +5,7 @@ import json
 import posixpath
 import re
 
-from megalotron_images.audit import build_files
+from megalotron_images.audit import releasers
 from megalotron_images.audit.expansions import parameters
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Place, Run
@@ -121,7 +121,7 @@ def _named(shell: Shell, program: str, words: list[str]) -> None:
         _follow(shell, held[names[0]], Place(file, 1), names[1:])
         return
     if "semantic-release" in text:
-        build_files.semantic_release(shell.run)
+        releasers.semantic_release(shell.run)
     speaks = _SPEAKS if program in ("task", "just", "rake") else _IMAGES
     if speaks.search(text):
         shell.run.doubt(f"what `{program} {show(text)[:60]}` does is not seen")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
-from megalotron_images.audit import build_files, commands, metadata_action
+from megalotron_images.audit import commands, metadata_action, releasers
 from megalotron_images.audit.expressions import Empty, as_text, condition, render, value_of
 from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Run
@@ -147,7 +147,7 @@ def _action(run: Run, name: str, inputs: Map) -> dict[str, Any]:
     if key == "docker/metadata-action":
         return _metadata(run, inputs)
     if "semantic-release" in key:
-        build_files.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
+        releasers.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
     if alike := next((ACTIONS[one] for one in ACTIONS if fnmatch(key, one)), ""):
         return _equivalent(run, alike, inputs)
     if "@" in inputs.get("action", ""):  # an action that runs another one, as for retries
