@@ -8,7 +8,7 @@ import re
 from functools import partial, reduce
 from itertools import dropwhile
 
-from megalotron_images.audit import buildx, compose, filters, releasers, scripts
+from megalotron_images.audit import buildx, compose, filters, makefiles, releasers, scripts
 from megalotron_images.audit.expansions import parameters
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
@@ -253,6 +253,7 @@ _HANDLERS: dict[str, Handler] = {
     "popd": lambda shell, words, stdin: shell.env.update({FOLDER: ""}),
     "tee": _tee,
     **dict.fromkeys(("cd", "pushd"), lambda shell, words, stdin: shell.enter(*operands(words)[:1])),
+    "make": makefiles.make,
     "judged": _judged,
     "deployed": lambda shell, words, stdin: shell.run.deploy(words[0]),
     "written-login": written_login,
