@@ -8,7 +8,7 @@ From the bottom up: `texts` (values with unknown parts), `knowledge` (the tables
 `yaml_files` (files with lines), `model` (facts, findings, and the run of a job that notes them),
 `expressions`, `events` and `metadata_action` (what GitHub and its actions make of values), `words`,
 `filters`, `expansions`, `conditions`, `branches` and `shell` (scripts), `compose`, `buildx`,
-`releasers`, `scripts`, `makefiles` and `commands` (what pushes), `steps`, `workflows`,
+`releasers`, `scripts`, `makefiles` and `commands` (what pushes), `actions`, `steps`, `workflows`,
 `other_ci` and `deploy` (where that stands), `rules` (what the process says of it), `report`,
 `repository`, `verb`.
 
