@@ -17,10 +17,10 @@ from docker.errors import APIError, ImageNotFound
 from megalotron_images import local_index
 from megalotron_images.errors import CannotTell, EngineFailed, NameTaken, innermost
 from megalotron_images.plan import LocalImage
+from megalotron_images.registry.answer import without
 from megalotron_images.registry.client import PLATFORM, platform_in
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
-from megalotron_images.registry.transport import without
 from megalotron_images.waiting import announced, seconds
 
 Progress = Callable[[str, int, int], None]

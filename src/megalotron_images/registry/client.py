@@ -16,9 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 from megalotron_images.convention import DIGEST, REGISTRY, Release
 from megalotron_images.errors import RegistryFailed
+from megalotron_images.registry.answer import Answer
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.registry.grammar import media_type, next_link, parsed
-from megalotron_images.registry.transport import Answer, Transport
+from megalotron_images.registry.transport import Transport
 from megalotron_images.waiting import seconds, together
 
 INDEXES = (
