@@ -13,6 +13,8 @@ from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_
 
 _LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
 _YAML = (".yml", ".yaml")
+_HELM = {"tag", "digest", "pullPolicy", "registry", "imageTag", "image_tag"}
+"""What Helm's values have beside a repository."""
 _OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
 
 
@@ -83,12 +85,8 @@ def _named(node: Map) -> Iterator[tuple[str, int]]:
         if re.search("image(_?name)?$", key, re.IGNORECASE) or (key == "name" and tags):
             is_whole = not tag or ":" in image.rpartition("/")[2] or "@" in image
             yield image if is_whole else f"{image}:{tag}", node.lines[key if is_whole else tags[0]]
-        if re.fullmatch("(image_?)?repository", key, re.IGNORECASE) and _RUN & set(node):
+        if re.fullmatch("(image_?)?repository", key, re.IGNORECASE) and _HELM & set(node):
             yield _helm(node, image, tag), node.lines[tags[0] if tags else key]
-
-
-_RUN = {"tag", "digest", "pullPolicy", "registry", "imageTag", "image_tag"}
-"""What Helm's values have beside a repository."""
 
 
 def _renamed(node: Map) -> Iterator[tuple[str, int]]:

@@ -149,13 +149,13 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
         "head_ref": unknown("the pull request's branch", ("topic",)) if is_pull else "",
         "base_ref": "main" if is_pull else "",
     }
-    context: dict[str, Any] = _filled(CONTEXT["github"], values)
+    context: dict[str, Any] = _with_names(CONTEXT["github"], values)
     context["event"] |= {} if is_pull else {"pull_request": ""}
     return context
 
 
-def _filled(node: Any, values: dict[str, str]) -> Any:
+def _with_names(node: Any, values: dict[str, str]) -> Any:
     """Return texts with the names in braces filled in, those in tables too."""
     if isinstance(node, str):
         return node.format_map(values)
-    return {key: _filled(one, values) for key, one in node.items()}
+    return {key: _with_names(one, values) for key, one in node.items()}

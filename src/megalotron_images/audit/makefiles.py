@@ -24,7 +24,7 @@ def make(shell: Shell, words: list[str], stdin: str) -> None:
     name = next(iter(shell.usual([posixpath.join(folder, one) for one in usual])), "")
     if name:
         before, shell.env[FOLDER] = shell.env.get(FOLDER, ""), posixpath.dirname(name)
-        text = _filled(shell, name, _plain(shell.run, name), given)
+        text = _with_variables(shell, name, _plain(shell.run, name), given)
         rules = list(PATTERNS["make_rule"].finditer(f"{text}\n"))
         first = next((one[1].split()[0] for one in rules if one[1][:1] != "."), "")
         _build(shell, name, rules, targets or [first], set(targets))
@@ -49,7 +49,7 @@ def _plain(run: Run, name: str) -> str:
     return re.sub(r"^(?!\t)(?:.*\\\n)+.*$", whole, text, flags=re.MULTILINE)
 
 
-def _filled(shell: Shell, name: str, text: str, given: dict[str, str]) -> str:
+def _with_variables(shell: Shell, name: str, text: str, given: dict[str, str]) -> str:
     """Return a Makefile with make's variables put in; `$(shell …)` becomes the shell's own."""
     text, is_conditional = _IF.subn("", text)
     values, chosen = shell.env | {"MAKE": "make"}, dict[str, list[str]]()

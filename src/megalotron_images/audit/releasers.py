@@ -32,7 +32,7 @@ def goreleaser(shell: Shell, words: list[str], stdin: str) -> None:
         own = (one.partition("=")[::2] for one in document.get("env", []) if "{{" not in one)
         env = dict(own) | shell.env
         for template, line in _templates(document, env):
-            reference = _filled(run, template, env)
+            reference = _from_template(run, template, env)
             run.bind(reference, Place(names[0], line))
             if reference:  # GoReleaser skips an empty one
                 run.push(reference)
@@ -55,7 +55,7 @@ def _templates(document: Map, variables: dict[str, str]) -> Iterator[tuple[str, 
             yield from ((f"{repository}{below}:{tag}", line) for tag in one.get("tags", ["latest"]))
 
 
-def _filled(run: Run, template: str, variables: dict[str, str]) -> str:
+def _from_template(run: Run, template: str, variables: dict[str, str]) -> str:
     """Return a Go template filled in."""
     github = run.contexts.get("github", {})
     is_tag = str(github.get("ref", "")).startswith("refs/tags/")
