@@ -37,8 +37,7 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
     stdin = stdin or _read(shell, name, words[1:])
-    filtered = filters.filtered([name, *words[1:]], stdin) if stdin else None
-    if filtered is not None:
+    if stdin and (filtered := filters.filtered([name, *words[1:]], stdin)) is not None:
         return filtered
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)

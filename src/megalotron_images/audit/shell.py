@@ -232,7 +232,8 @@ def _pipeline(shell: Shell, node: Node, stdin: str) -> Result:
     status, before = None, dict(shell.env)
     for child in node.named_children:
         status, stdin = shell.statement(child, stdin)
-    shell.env, shell.ended = before, ""  # each of its commands is a shell of its own
+        shell.ended = ""  # each of its commands is a shell of its own
+    shell.env = before
     return status, stdin
 
 

@@ -157,10 +157,9 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
         own = {one: f"${{{{secrets.{one}}}}}" for one in names}
         held = own if secrets == "inherit" else secrets
-        run.place = Place(run.place.file, job.below("secrets").lines.get(names[1], line))
         username, token = (render(held.get(one, ""), run.contexts) for one in names)
-        run.login("ghcr.io", username, token)
-        run.place = Place(run.place.file, line)
+        with run.at(Place(run.place.file, job.below("secrets").lines.get(names[1], line))):
+            run.login("ghcr.io", username, token)
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
