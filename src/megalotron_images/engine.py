@@ -65,7 +65,8 @@ class Engine:
             export = api._get(api._url("/images/{0}/get", name), stream=True)
             parts = local_index.read(found["Id"], export.raw)
         if not parts:
-            return LocalImage(name, found["Id"], frozenset(platform_in(_lower(found))))
+            own = {key: found.get(key.capitalize()) for key in PLATFORM}
+            return LocalImage(name, found["Id"], frozenset(platform_in(own)))
         return local_index.image(name, found["Id"], parts)
 
     def push(
@@ -137,10 +138,6 @@ def _check_address(address: str) -> None:
 def _without_user(text: str) -> str:
     """Return an address, or a text with one, without the name and password in it."""
     return re.sub(r"//\S*@", "//", text)
-
-
-def _lower(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found.get(key.capitalize()) for key in PLATFORM}
 
 
 def _follow(

@@ -26,13 +26,11 @@ def main() -> None:
     sys.stderr = sys.stderr or io.StringIO()  # else what belongs there is printed on stdout
     try:
         cli.app()
-    except ImageError as error:
-        if debug:
-            raise
-        _end(str(error), error.status)
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ImageError):
+            _end(str(error), error.status)
         said = f"something unexpected ({type(error).__name__}: {error}). See where: --debug"
         _end(said, CannotTell.status)
 

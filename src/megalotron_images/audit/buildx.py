@@ -128,10 +128,7 @@ def _written(item: str, variables: dict[str, str]) -> list[str]:
     body = variables.get(f"{item.partition('(')[0]}(", "")
     texts = re.findall(_STRING, body or item)
     is_plain = item in ("", "null") or (texts and f'"{texts[0]}"' == item)
-    whole = [
-        compose.interpolated(one, variables)
-        for one in texts
-        if is_plain or "/" in one or (body and ":" in one)
-    ]
+    chosen = [one for one in texts if is_plain or "/" in one or (body and ":" in one)]
+    whole = [compose.interpolated(one, variables) for one in chosen]
     whole = [re.sub(r"\$\{.*?\}", lambda one: unknown(one[0]), one) for one in whole]
     return whole if whole or is_plain else [unknown(item[:80])]

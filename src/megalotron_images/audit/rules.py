@@ -59,11 +59,15 @@ def judge(facts: Iterable[Fact]) -> list[Finding]:
     judged = {one.rule for one in found}
     nothing = (Verdict.NOTHING, "", 0, "", 0, "", "there is nothing to judge")
     order = [*Rule, *Verdict]
-    findings = sorted(
-        found,
-        key=lambda f: (order.index(f.rule), order.index(f.verdict), f.file, f.line, f.use_line),
-    )
-    return [*findings, *(Finding(rule, *nothing) for rule in Rule if rule not in judged)]
+
+    def rank(one: Finding) -> tuple[int, int, str, int, int]:
+        rule, verdict = order.index(one.rule), order.index(one.verdict)
+        return rule, verdict, one.file, one.line, one.use_line
+
+    return [
+        *sorted(found, key=rank),
+        *(Finding(rule, *nothing) for rule in Rule if rule not in judged),
+    ]
 
 
 def _findings(fact: Fact, known: list[Fact]) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ _INTERPRETERS = {"bash", "sh", "zsh", "dash", "source", "."}
 def called(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Follow what a command runs that is a file of the repository; return what it prints."""
     name, base = words[0], words[0].rpartition("/")[2]
+    is_path = "/" in name and ":" not in name  # with a colon it is a reference
     if base in _INTERPRETERS:
         return _interpreted(shell, words, stdin)
     if base in _RUNNERS:
@@ -32,10 +33,8 @@ def called(shell: Shell, words: list[str], stdin: str) -> str | None:
         return follow(shell, " ".join(parts), shell.run.place, [], base != "eval")
     elif re.fullmatch(r"python[\d.]*|node|ruby|perl|pwsh|go", base):
         _other(shell, words, stdin)
-    elif (
-        "/" in name and ":" not in name and (name.endswith((".sh", ".bash")) or not has_holes(name))
-    ):
-        return _script(shell, name, words[1:])  # with a colon it is a reference
+    elif is_path and (name.endswith((".sh", ".bash")) or not has_holes(name)):
+        return _script(shell, name, words[1:])
     elif has_holes(base) and (_SPEAKS.search(show(" ".join(words))) or not words[1:]):
         shell.run.doubt(f"a command that is not known: {show(' '.join(words))[:80]}")
     return None

@@ -44,9 +44,9 @@ class Tokens:
             raise answer.failure()
         self._challenge = scheme, offered[scheme]
 
-    def refused(self, answer: Answer, logged_in: bool = False) -> RegistryFailed:
+    def refused(self, answer: Answer, after_login: bool = False) -> RegistryFailed:
         """Return the error for a refused login, with the place where it was found."""
-        failure = answer.failure(logged_in)
+        failure = answer.failure(logged_in=after_login and self._credentials is not None)
         if self._credentials is None or self._credentials.source != VARIABLES:
             return failure
         return type(failure)(

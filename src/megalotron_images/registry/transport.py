@@ -33,7 +33,6 @@ class Transport:
         self, host: str, credentials: Credentials | None, seconds: float = SECONDS
     ) -> None:
         self._host = host
-        self._is_login = credentials is not None
         self._secrets = credentials.secrets if credentials else ()
         self._seconds = seconds
         self._session = https.session()
@@ -61,7 +60,7 @@ class Transport:
             self._tokens.challenged(answer, scope)
             answer = self._authorized(question, scope)
         if answer.status == requests.codes.unauthorized:
-            raise self._tokens.refused(answer, logged_in=self._is_login)
+            raise self._tokens.refused(answer, after_login=True)
         return answer
 
     def _authorized(self, question: https.Question, scope: str) -> Answer:
