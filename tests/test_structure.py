@@ -38,7 +38,7 @@ BUDGETS = {
     "src/rehearsal/cell": 1995,
     "src/rehearsal/room": 1391,
     "src/rehearsal": 458,
-    "src/megalotron_images": 2330,
+    "src/megalotron_images": 2324,
     "src/megalotron_images/audit": 2816,
     "docs/hooks": 290,
     "docs/generate": 302,

@@ -122,9 +122,8 @@ def _client() -> docker.DockerClient:
             " context ls"
         )
     _check_address(context.Host or "")
-    return docker.DockerClient(
-        base_url=context.Host, tls=context.TLSConfig or False, timeout=math.ceil(seconds())
-    )
+    tls, limit = context.TLSConfig or False, math.ceil(seconds())
+    return docker.DockerClient(base_url=context.Host, tls=tls, timeout=limit)
 
 
 def _check_address(address: str) -> None:

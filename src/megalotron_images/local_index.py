@@ -41,9 +41,8 @@ def image(name: str, digest: str, parts: list[Part]) -> LocalImage:
 
 
 def _platform(part: Part) -> Iterator[str]:
-    yield from platform_in(
-        (part.get("ImageData") or {}).get("Platform") or part["Descriptor"].get("platform")
-    )
+    own = (part.get("ImageData") or {}).get("Platform")
+    yield from platform_in(own or part["Descriptor"].get("platform"))
 
 
 def read(digest: str, export: IO[bytes]) -> list[Part]:
@@ -60,9 +59,8 @@ def read(digest: str, export: IO[bytes]) -> list[Part]:
 
     def part(entry: dict[str, Any]) -> Part:
         manifest = documents.get(entry["digest"], {})
-        needed = {
-            blob["digest"] for blob in (manifest.get("config"), *manifest.get("layers", ())) if blob
-        }
+        blobs = (manifest.get("config"), *manifest.get("layers", ()))
+        needed = {blob["digest"] for blob in blobs if blob}
         kind = "attestation" if is_attestation(entry) else "image"
         here = bool(needed) and needed <= names
         return {"ID": entry["digest"], "Descriptor": entry, "Kind": kind, "Available": here}

@@ -125,9 +125,8 @@ class Plan:
         if refusals := [one.text for one in self.findings if one.verdict is Verdict.NO]:
             raise Refused(" ".join(refusals))
         if isinstance(self.before, Unknown):
-            raise CannotTell(
-                f"Nobody can tell what {self.reference} names now: {self.before.reason}"
-            )
+            names = f"what {self.reference} names now"
+            raise CannotTell(f"Nobody can tell {names}: {self.before.reason}")
         if unknown := [one.text for one in self.findings if one.verdict is Verdict.UNKNOWN]:
             raise CannotTell(" ".join(unknown))
 

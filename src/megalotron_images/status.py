@@ -74,9 +74,8 @@ def read_line(registry: Registry, stack: Stack) -> Line:
     """Return a stack's line; raise RegistryFailed if its tags cannot be listed."""
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
-    asked = {
-        tag: beside(partial(registry.state, stack.image, tag)) for tag in MovingTag if tag in tags
-    }
+    moving = [tag for tag in MovingTag if tag in tags]
+    asked = {tag: beside(partial(registry.state, stack.image, tag)) for tag in moving}
     newest = registry.state(stack.image, str(releases[0])) if releases else None
     states = {tag: wait() for tag, wait in asked.items()}
     sought = {state.digest for state in states.values() if state.digest}
