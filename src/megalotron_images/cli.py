@@ -3,12 +3,10 @@
 Answers go to stdout, all else to stderr.
 """
 
-import io
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -30,7 +28,7 @@ from megalotron_images.convention import (
     split_reference,
     tags_for,
 )
-from megalotron_images.errors import CannotTell, ImageError, Refused, Stopped
+from megalotron_images.errors import CannotTell, Refused
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.waiting import together
@@ -373,36 +371,3 @@ def _confirm(reference: Reference, yes: bool) -> None:
     print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != str(reference):
         raise Refused(f"That is not {reference}: nothing was written.")
-
-
-def main() -> None:
-    """Run the command line; end with an exit status that docs and scripts may rely on."""
-    debug = "--debug" in sys.argv[1:2]
-    if debug:
-        sys.argv.remove("--debug")
-    signal.signal(signal.SIGINT, _stop)
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        stream.reconfigure(errors="replace")  # not every terminal writes UTF-8
-    sys.stderr = sys.stderr or io.StringIO()  # else what belongs there is printed on stdout
-    try:
-        app()
-    except ImageError as error:
-        if debug:
-            raise
-        _end(str(error), error.status)
-    except Exception as error:
-        if debug:
-            raise
-        said = f"something unexpected ({type(error).__name__}: {error}). See where: --debug"
-        _end(said, CannotTell.status)
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    raise Stopped("Stopped: nothing was written.")
-
-
-def _end(said: str, status: int) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdout = None  # what could not be written would be tried again at the end
-    output.step(f"megalotron-images: {said}")
-    sys.exit(status)

@@ -145,16 +145,13 @@ def parse_release(text: str) -> Release:
     Raises RuleBroken, with the nearest correct spelling, for a tag that is none.
     """
     bare = text.strip().removeprefix("v").removeprefix("V")
-    numbers = re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){0,2}", bare, re.ASCII)
-    nearest = (
-        ".".join(([str(int(part)) for part in bare.split(".")] + ["0", "0"])[:3])
-        if numbers
-        else None
-    )
     try:
         version = parse_version(bare)
     except RuleBroken:
-        hint = f"Did you mean v{nearest}?" if nearest else "Write it as v1.2.3, or v1.2.3-rc.1."
+        hint = "Write it as v1.2.3, or v1.2.3-rc.1."
+        if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){0,2}", bare):
+            parts = [str(int(part)) for part in bare.split(".")]
+            hint = f"Did you mean v{'.'.join([*parts, '0', '0'][:3])}?"
         raise RuleBroken(
             f"{text!r} is no release: a tag follows semantic versioning. {hint}"
         ) from None

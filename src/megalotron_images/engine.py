@@ -15,12 +15,12 @@ from docker.context import ContextAPI
 from docker.errors import APIError, ImageNotFound
 
 from megalotron_images import local_index
-from megalotron_images.errors import CannotTell, EngineFailed, NameTaken
+from megalotron_images.errors import CannotTell, EngineFailed, NameTaken, innermost
 from megalotron_images.plan import LocalImage
+from megalotron_images.registry.answer import without
 from megalotron_images.registry.client import PLATFORM, platform_in
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
-from megalotron_images.registry.transport import without
 from megalotron_images.waiting import announced, seconds
 
 Progress = Callable[[str, int, int], None]
@@ -58,16 +58,15 @@ class Engine:
 
     def _image(self, name: str) -> LocalImage:
         api = self._api
-        found = api._result(
-            api._get(api._url("/images/{0}/json", name), params={"manifests": 1}), json=True
-        )
+        answer = api._get(api._url("/images/{0}/json", name), params={"manifests": 1})
+        found = api._result(answer, json=True)
         parts = found.get("Manifests")
         if parts is None and _CONTAINERD in str(api.info().get("DriverStatus")):
-            parts = local_index.read(
-                found["Id"], api._get(api._url("/images/{0}/get", name), stream=True).raw
-            )
+            export = api._get(api._url("/images/{0}/get", name), stream=True)
+            parts = local_index.read(found["Id"], export.raw)
         if not parts:
-            return LocalImage(name, found["Id"], frozenset(platform_in(_lower(found))))
+            own = {key: found.get(key.capitalize()) for key in PLATFORM}
+            return LocalImage(name, found["Id"], frozenset(platform_in(own)))
         return local_index.image(name, found["Id"], parts)
 
     def push(
@@ -85,19 +84,15 @@ class Engine:
         The name is given to the image for the push, and removed again. say: called with the
         engine's remarks. Raises EngineFailed, with the registry's words.
         """
-        login = (
-            {"username": credentials.username, credentials.kind: credentials.password}
-            if credentials
-            else None
-        )
+        login = None
+        if credentials:
+            login = {"username": credentials.username, credentials.kind: credentials.password}
         with _failures():
             self._api.timeout = _SECONDS_OF_A_PUSH
             self._api.tag(image.id, repository, tag, force=True)
             try:
-                stream = self._api.push(
-                    repository, tag, stream=True, decode=True, auth_config=login
-                )
-                _follow(stream, progress, say)
+                how = {"stream": True, "decode": True, "auth_config": login}
+                _follow(self._api.push(repository, tag, **how), progress, say)
             except EngineFailed as error:
                 secrets = credentials.secrets if credentials else ()
                 raise type(error)(without(secrets, str(error))) from None
@@ -127,9 +122,8 @@ def _client() -> docker.DockerClient:
             " context ls"
         )
     _check_address(context.Host or "")
-    return docker.DockerClient(
-        base_url=context.Host, tls=context.TLSConfig or False, timeout=math.ceil(seconds())
-    )
+    tls, limit = context.TLSConfig or False, math.ceil(seconds())
+    return docker.DockerClient(base_url=context.Host, tls=tls, timeout=limit)
 
 
 def _check_address(address: str) -> None:
@@ -145,10 +139,6 @@ def _without_user(text: str) -> str:
     return re.sub(r"//\S*@", "//", text)
 
 
-def _lower(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found.get(key.capitalize()) for key in PLATFORM}
-
-
 def _follow(
     stream: Iterator[dict[str, Any]], progress: Progress, say: Callable[[str], None]
 ) -> None:
@@ -159,10 +149,8 @@ def _follow(
             raise _push_failed(str(said or "the engine does not say why"))
         if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
             pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
-            say(
-                f"the engine says that it pushes only {next(pushed, 'one platform')}: it does not"
-                " hold the others"
-            )
+            only = next(pushed, "one platform")
+            say(f"the engine says that it pushes only {only}: it does not hold the others")
         detail = line.get("progressDetail") or {}
         if total := detail.get("total"):
             progress(line.get("id", ""), min(detail.get("current", 0), total), total)
@@ -182,13 +170,10 @@ def _failures() -> Iterator[None]:
         raise _push_failed(str(error.explanation or error)) from None
     except CannotTell:
         raise
-    except (
-        Exception
-    ) as error:  # the SDK lets through what reading its configuration and its streams raises
-        inner: BaseException = error
-        while (deeper := inner.__cause__ or inner.__context__) is not None:
-            inner = deeper
-        raise EngineFailed(_without_user(" ".join(_unreachable(inner).split()))) from None
+    # the SDK lets through what reading its configuration and its streams raises
+    except Exception as error:
+        said = _unreachable(innermost(error))
+        raise EngineFailed(_without_user(" ".join(said.split()))) from None
 
 
 def _unreachable(error: BaseException) -> str:

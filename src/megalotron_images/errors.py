@@ -64,3 +64,10 @@ class EngineFailed(CannotTell):
 
 class NameTaken(EngineFailed):
     """Another push from the same engine took the name of the image being handed over."""
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the error that an error began with."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error

@@ -27,26 +27,22 @@ def image(name: str, digest: str, parts: list[Part]) -> LocalImage:
     Raises EngineFailed if no platform is there.
     """
     images = [part for part in parts if part["Kind"] == "image"]
-    here = frozenset(
-        platform for part in images if part["Available"] for platform in _platform(part)
-    )
+    there = [part for part in images if part["Available"]]
+    here = frozenset(platform for part in there for platform in _platform(part))
     if not here:
         raise EngineFailed(
             f"Nobody can tell for which platform {name} is. Build or pull it again, with"
             " --platform."
         )
     whole = all(part["Available"] for part in parts)
-    alone = (
-        frozenset[str]() if whole else frozenset(part["ID"] for part in images if part["Available"])
-    )
+    alone = frozenset(part["ID"] for part in there if not whole)
     listed = frozenset(platform for part in images for platform in _platform(part))
     return LocalImage(name, digest, here, listed - here, alone)
 
 
 def _platform(part: Part) -> Iterator[str]:
-    yield from platform_in(
-        (part.get("ImageData") or {}).get("Platform") or part["Descriptor"].get("platform")
-    )
+    own = (part.get("ImageData") or {}).get("Platform")
+    yield from platform_in(own or part["Descriptor"].get("platform"))
 
 
 def read(digest: str, export: IO[bytes]) -> list[Part]:
@@ -63,9 +59,8 @@ def read(digest: str, export: IO[bytes]) -> list[Part]:
 
     def part(entry: dict[str, Any]) -> Part:
         manifest = documents.get(entry["digest"], {})
-        needed = {
-            blob["digest"] for blob in (manifest.get("config"), *manifest.get("layers", ())) if blob
-        }
+        blobs = (manifest.get("config"), *manifest.get("layers", ()))
+        needed = {blob["digest"] for blob in blobs if blob}
         kind = "attestation" if is_attestation(entry) else "image"
         here = bool(needed) and needed <= names
         return {"ID": entry["digest"], "Descriptor": entry, "Kind": kind, "Available": here}

@@ -83,14 +83,6 @@ class Overrides:
     revision: str = ""
 
 
-@dataclass(frozen=True)
-class PromotedImage:
-    """A release in the registry: its digest, and its platforms."""
-
-    digest: str
-    platforms: frozenset[str]
-
-
 class Verdict(StrEnum):
     """The answer to a question."""
 
@@ -133,9 +125,8 @@ class Plan:
         if refusals := [one.text for one in self.findings if one.verdict is Verdict.NO]:
             raise Refused(" ".join(refusals))
         if isinstance(self.before, Unknown):
-            raise CannotTell(
-                f"Nobody can tell what {self.reference} names now: {self.before.reason}"
-            )
+            names = f"what {self.reference} names now"
+            raise CannotTell(f"Nobody can tell {names}: {self.before.reason}")
         if unknown := [one.text for one in self.findings if one.verdict is Verdict.UNKNOWN]:
             raise CannotTell(" ".join(unknown))
 
@@ -160,9 +151,8 @@ def plan_publish(
         notes += _backport(reference.tag, state, asked)
     if image:
         newest = str(state.releases[0]) if state.releases else ""
-        findings.append(
-            _platform(("your image", image.platforms), newest, state.newest_platforms, asked)
-        )
+        needed = state.newest_platforms
+        findings.append(_platform("your image", image.platforms, newest, needed, asked))
         notes += _absent(image)
     needs = frozenset() if asked.fewer_platforms else state.newest_platforms
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
@@ -183,27 +173,28 @@ def _is_done(
 def plan_promote(
     reference: Reference,
     release: Release,
-    image: PromotedImage,
+    digest: str,
+    platforms: frozenset[str],
     state: RepositoryState,
     asked: Overrides,
 ) -> Plan:
-    """Return the plan to move a tag to `release`, which is that image."""
+    """Return the plan to move a tag to `release`, which has that digest and those platforms."""
     before, findings = state.before, list[Finding]()
     known = not isinstance(before, Unknown)
     if known and asked.expect and before.digest != asked.expect:
         why = f"and not {asked.expect}, as you expect: somebody has moved it."
         findings.append(_no("tag", f"{reference} names {before}, {why}"))
-    if before == Taken(image.digest):
+    if before == Taken(digest):
         notes = [f"{reference} is {release} already."]
-        return Plan(reference, before, image.digest, tuple(findings), tuple(notes))
+        return Plan(reference, before, digest, tuple(findings), tuple(notes))
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
         why = f"and {MovingTag.MAIN} is production: ask for it (--prerelease)."
         findings.append(_no("version", f"{release} is a pre-release, {why}"))
-    if not image.platforms:
+    if not platforms:
         findings.append(_no("platform", f"{release} states no platform: nobody could run it."))
     elif isinstance(before, Taken):
         other = f"What {reference} names now"
-        findings.append(_platform((str(release), image.platforms), other, state.platforms, asked))
+        findings.append(_platform(str(release), platforms, other, state.platforms, asked))
     notes = [_was(reference, before)]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
@@ -248,10 +239,9 @@ def _version(release: Release, state: RepositoryState, asked: Overrides) -> Find
 
 
 def _platform(
-    image: tuple[str, frozenset[str]], other: str, needed: frozenset[str], asked: Overrides
+    name: str, platforms: frozenset[str], other: str, needed: frozenset[str], asked: Overrides
 ) -> Finding:
     """An image must run wherever the `other` one does; nobody knows it of one without platforms."""
-    name, platforms = image
     own, lost = ", ".join(sorted(platforms)) or "no platform", sorted(needed - platforms)
     if asked.fewer_platforms or not other:
         return _yes("platform", own if other else f"{own}, with no release to compare")

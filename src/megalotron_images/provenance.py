@@ -26,9 +26,8 @@ def find_provenance(registry: Registry, repository: str, manifest: Manifest) -> 
         return Finding("built", Verdict.NO, f"{manifest.digest} {why} (--provenance mode=max)")
     if missing := sorted(images - stated):
         return Finding("built", Verdict.NO, f"no provenance is stated for {', '.join(missing)}")
-    return Finding(
-        "built", Verdict.YES, f"provenance is stated for {len(images)} of {len(images)} images"
-    )
+    text = f"provenance is stated for {len(images)} of {len(images)} images"
+    return Finding("built", Verdict.YES, text)
 
 
 def _stated(registry: Registry, repository: str, index: Manifest) -> Iterator[str]:

@@ -5,7 +5,6 @@ checked before the tag is written, and the result is read, not assumed.
 """
 
 import contextlib
-import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +36,6 @@ from megalotron_images.plan import (
     LocalImage,
     Overrides,
     Plan,
-    PromotedImage,
     RepositoryState,
     plan_promote,
     plan_publish,
@@ -53,7 +51,6 @@ Without a pause, 30 of 200 races had two winners; with 0.05 s none.
 _SECONDS_TO_READ_BACK = 15.0
 _PAUSE = 0.2
 _TRIES_TO_PUSH = 8
-_MOST_LOOKED_AT = 100
 
 Say = Callable[[str], None]
 """Called with each step before it is taken."""
@@ -141,9 +138,9 @@ def promote_plan(
         platforms = beside(partial(_platforms_at, registry, stack, before.digest))
         current = _release_of(registry, stack, tags(), before.digest, release)
         there = platforms()
-    image = PromotedImage(manifest.digest, own())
     state = RepositoryState(before, None, (), frozenset(), before, current, there)
-    return Promotion(manifest, plan_promote(Reference(stack, to), release, image, state, asked))
+    plan = plan_promote(Reference(stack, to), release, manifest.digest, own(), state, asked)
+    return Promotion(manifest, plan)
 
 
 def _platforms_at(registry: Registry, stack: Stack, digest: str) -> frozenset[str]:
@@ -155,8 +152,7 @@ def _release_of(
 ) -> Release | None:
     """Return the newest release with a digest, or None; `other` is known not to have it."""
     others = (one for one in releases_among(tags) if one != other)
-    looked_at = itertools.islice(others, _MOST_LOOKED_AT)
-    return registry.releases_of(stack.image, looked_at, {digest}).get(digest)
+    return registry.releases_of(stack.image, others, {digest}).get(digest)
 
 
 def publish(
@@ -179,21 +175,12 @@ def publish(
         return Written(plan.reference, plan.before, plan.done)
     staging = f"{plan.reference.stack.image}:{STAGING}"
     known = f"{plan.reference} was not written; {staging} may hold what was pushed."
-    try:
-        with _stoppable(known):
-            manifest = _stage(plan.reference.stack, image, registry, push, say)
-    except Stopped:
-        raise
-    except ImageError as error:
-        error.args = (f"{error} {known}", *error.args[1:])
-        raise
-    try:
+    with _stoppable(known), _adding(known):
+        manifest = _stage(plan.reference.stack, image, registry, push, say)
+    with _adding(f"What was pushed stays at {staging}."):
         with _stoppable(f"{plan.reference} was not written."):
             _check_what_was_pushed(plan, image, registry, manifest)
         return put(plan, manifest, registry, say=say, settle=settle)
-    except ImageError as error:
-        error.args = (f"{error} What was pushed stays at {staging}.", *error.args[1:])
-        raise
 
 
 def _check_what_was_pushed(
@@ -241,6 +228,16 @@ def _stoppable(known: str) -> Iterator[None]:
         raise Stopped(f"Stopped: {known}") from None
 
 
+@contextlib.contextmanager
+def _adding(known: str) -> Iterator[None]:
+    """Say more of what is known when a step fails."""
+    try:
+        yield
+    except ImageError as error:
+        error.args = (f"{error} {known}", *error.args[1:])
+        raise
+
+
 def _still_as_planned(plan: Plan, manifest: Manifest, registry: Registry) -> bool:
     """Return whether the manifest is yet to be written; raise CannotTell or LostRace otherwise."""
     now = registry.state(plan.reference.stack.image, str(plan.reference.tag))
@@ -263,13 +260,13 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
     seen = set[str]()
     for _ in range(_TRIES_TO_PUSH):
         say(f"push {image.name} to {stack.image}:{STAGING}")
-        with contextlib.suppress(NameTaken):
+        with contextlib.suppress(NameTaken, NotThere):  # on GHCR a new tag is not yet readable
             push(image, f"{REGISTRY}/{stack.image}", STAGING)
             say("read its manifest")
-            manifest = _manifest_at(registry, stack, STAGING)
-            if manifest and image.is_in(manifest):
+            manifest = registry.manifest(stack.image, STAGING)
+            if image.is_in(manifest):
                 return manifest
-            seen |= {manifest.digest} if manifest else set()
+            seen.add(manifest.digest)
         time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - two that collide must not do so again
     if not seen:
         raise EngineFailed(
@@ -285,14 +282,6 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
     raise EngineFailed(
         f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again."
     )
-
-
-def _manifest_at(registry: Registry, stack: Stack, tag: str) -> Manifest | None:
-    """Return a tag's manifest, or None: on GHCR a new tag can take a moment to be readable."""
-    try:
-        return registry.manifest(stack.image, tag)
-    except NotThere:
-        return None
 
 
 def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:

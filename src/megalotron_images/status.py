@@ -70,21 +70,17 @@ def _data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:
     return {"unknown": moved.reason} if moved else None
 
 
-def read_line(registry: Registry, stack: Stack, most: int = 100) -> Line:
-    """Return a stack's line; raise RegistryFailed if its tags cannot be listed.
-
-    most: how many of the newest releases are searched for those that `main` and `dev` are.
-    """
+def read_line(registry: Registry, stack: Stack) -> Line:
+    """Return a stack's line; raise RegistryFailed if its tags cannot be listed."""
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
-    asked = {
-        tag: beside(partial(registry.state, stack.image, tag)) for tag in MovingTag if tag in tags
-    }
+    moving = [tag for tag in MovingTag if tag in tags]
+    asked = {tag: beside(partial(registry.state, stack.image, tag)) for tag in moving}
     newest = registry.state(stack.image, str(releases[0])) if releases else None
     states = {tag: wait() for tag, wait in asked.items()}
     sought = {state.digest for state in states.values() if state.digest}
     found = {newest.digest: releases[0]} if newest and newest.digest else {}
-    older = registry.releases_of(stack.image, releases[1:most], sought - set(found))
+    older = registry.releases_of(stack.image, releases[1:], sought - set(found))
     main, dev = (_moved(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
     return Line(stack, releases, _moved(newest, found), main, dev)
 

@@ -77,13 +77,7 @@ def beside(call: Callable[[], Result]) -> Callable[..., Result]:
 
 def together(calls: Iterable[Callable[[], Result]]) -> list[Result]:
     """Make calls, a few at once; return what each returns, or raise the first error."""
-    results = list[Result]()
-    for some in _batches(calls):
+    left, results = iter(calls), list[Result]()
+    while some := list(itertools.islice(left, _AT_ONCE)):
         results += [wait() for wait in [beside(call) for call in some]]
     return results
-
-
-def _batches(calls: Iterable[Callable[[], Result]]) -> Iterator[list[Callable[[], Result]]]:
-    left = iter(calls)
-    while some := list(itertools.islice(left, _AT_ONCE)):
-        yield some

@@ -7,9 +7,10 @@ tree-sitter (the extra `audit`), and nothing of rehearsal.
 From the bottom up: `texts` (values with unknown parts), `knowledge` (the tables of knowledge.toml),
 `yaml_files` (files with lines), `model` (facts, findings, and the run of a job that notes them),
 `expressions`, `events` and `metadata_action` (what GitHub and its actions make of values), `words`,
-`filters` and `shell` (scripts), `build_files`, `scripts` and `commands` (what pushes), `steps`,
-`workflows`, `other_ci` and `deploy` (where that stands), `rules` (what the process says of it),
-`report`, `repository`, `verb`.
+`filters`, `expansions`, `conditions`, `branches` and `shell` (scripts), `compose`, `buildx`,
+`releasers`, `scripts`, `makefiles` and `commands` (what pushes), `actions`, `steps`, `workflows`,
+`other_ci` and `deploy` (where that stands), `rules` (what the process says of it), `report`,
+`repository`, `verb`.
 
 One evaluator follows everything that pushes: the shell. Actions of others, and programs other than
 docker and its kin, stand in knowledge.toml as the shell commands that do the same; to teach the

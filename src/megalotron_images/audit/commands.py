@@ -8,14 +8,14 @@ import re
 from functools import partial, reduce
 from itertools import dropwhile
 
-from megalotron_images.audit import build_files, filters, scripts
+from megalotron_images.audit import buildx, compose, filters, makefiles, releasers, scripts
+from megalotron_images.audit.expansions import parameters
 from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
 from megalotron_images.audit.model import PUSHES, How, Rule, Run
-from megalotron_images.audit.shell import Handler, Shell, parameters
+from megalotron_images.audit.shell import FOLDER, Handler, Shell
 from megalotron_images.audit.texts import either, expand, has_holes, holes, show, unknown, variants
-from megalotron_images.audit.words import flag, operands, options
+from megalotron_images.audit.words import flag, operands, option, options
 
-_PREFIXES = {"sudo", "time", "exec", "command", "nohup", "then", "do", "retry"}
 _COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
 _GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
 """Words before an engine's verb."""
@@ -24,7 +24,7 @@ _SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGE
 
 def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Note what a command does; return what it prints, None where that is unknown."""
-    words = _bare(words)
+    words = list(dropwhile(PATTERNS["prefixes"].fullmatch, words))
     if not words:
         return None
     for at, word in enumerate(words):
@@ -34,12 +34,11 @@ def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
             printed = [handle(shell, row, stdin) for row in rows]
             return either(filter(None, printed)) if any(printed) else None
     name = _name(words)
-    stdin = stdin or _read(shell, name, words[1:])
-    filtered = filters.filtered([name, *words[1:]], stdin) if stdin else None
-    if filtered is not None and name not in _HANDLERS:
-        return filtered
     if name in _HANDLERS:
         return _HANDLERS[name](shell, words[1:], stdin)
+    stdin = stdin or _read(shell, name, words[1:])
+    if stdin and (filtered := filters.filtered([name, *words[1:]], stdin)) is not None:
+        return filtered
     if (inner := _inner(name, words)) is not None:
         return handle(shell, inner, stdin)
     return scripts.called(shell, words, stdin)
@@ -53,8 +52,7 @@ def _inner(name: str, words: list[str]) -> list[str] | None:
         base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
         if base in _COPIERS or (base in ENGINES and verb in (*_VERBS, *_GROUPS)):
             return words[at:]
-        is_text = re.fullmatch(r"-\w*c", words[at - 1]) and name not in scripts.INTERPRETERS
-        if is_text and scripts.PUSHES.search(show(word)):
+        if re.fullmatch(r"-\w*c", words[at - 1]) and PATTERNS["pushing_text"].search(show(word)):
             return ["bash", "-c", word]
     return None
 
@@ -89,15 +87,6 @@ def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
     return None if rest else stdin.strip()
 
 
-def _bare(words: list[str]) -> list[str]:
-    """Return a command without what only runs it."""
-    while words and (words[0] in _PREFIXES or re.match(r"(-[a-zA-Z]+|[A-Za-z_]\w*=.*)$", words[0])):
-        words = words[1:]
-    if words[:1] in (["timeout"], ["env"]):
-        return _bare([w for w in words[1:] if not re.match(r"-|\d+[smh]?$|\w+=", w)])
-    return words
-
-
 def _engine(shell: Shell, words: list[str], stdin: str) -> str | None:
     """Note what docker, podman, buildah and the like do."""
     while words and words[0][:1] == "-":
@@ -127,9 +116,8 @@ def _push(shell: Shell, words: list[str], stdin: str) -> None:
 def login(shell: Shell, words: list[str], stdin: str) -> None:
     """Note `login`."""
     given = options(words, "-p", "--password")
-    registry = "".join([one for one in operands(words) if one not in given][:1])
-    username = "".join(options(words, "-u", "--username")[:1])
-    username = username or unknown("a user name that is not seen")
+    registry = "".join(operands(words)[:1])
+    username = option(words, "-u", "--username") or unknown("a user name that is not seen")
     password = stdin.strip() or unknown("a password that is not seen")
     how = How.ARGUMENT if given else How.SAFE
     shell.run.login(registry, username, [*given, password][0], how)
@@ -157,16 +145,15 @@ def _build(shell: Shell, words: list[str], stdin: str) -> None:
     if flag(words, "--push", "--publish"):
         for tag in tags or operands(words)[:1]:
             shell.run.push(tag)
-    build_files.outputs(shell.run, options(words, "-o", "--output"), tags)
-    build_files.caches(shell.run, options(words, "--cache-to"))
+    buildx.outputs(shell.run, options(words, "-o", "--output"), tags)
+    buildx.caches(shell.run, options(words, "--cache-to"))
 
 
 def container(shell: Shell, words: list[str], stdin: str) -> None:
     """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
-    valued = {"-v", "-e", "-w", "-u", "--env", "--volume", "--name", "--network", "--mount"}
     rest = list(words)
     while rest and rest[0][:1] == "-":
-        rest = rest[2 if rest[0] in valued | {"--entrypoint", "--workdir", "--user"} else 1 :]
+        rest = rest[2 if PATTERNS["run_valued"].fullmatch(rest[0]) else 1 :]
     tool = PATTERNS["containers"].search("".join(rest[:1]))
     if rest[1:2] and (rest[1] in ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
         handle(shell, rest[1:], stdin)
@@ -247,11 +234,10 @@ _VERBS: dict[str, Handler] = {
     "login": login,
     **dict.fromkeys(("build", "bud", "b"), _build),
     "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
-    "compose": build_files.compose,
+    "compose": compose.compose,
     **{one: partial(_program, name=one) for one in ("manifest", "imagetools", "service")},
-    "bake": build_files.bake,
+    "bake": buildx.bake,
     **dict.fromkeys(("run", "exec"), container),
-    "--": _engine,
 }
 """What an engine's commands do."""
 _HANDLERS: dict[str, Handler] = {
@@ -262,16 +248,17 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("xargs", "parallel"), _each),
     **dict.fromkeys(("mapfile", "readarray"), partial(_read_words, sign="\n")),
     "read": _read_words,
-    "pwd": lambda shell, words, stdin: shell.env.get("\0folder") or ".",
-    "popd": lambda shell, words, stdin: shell.env.update({"\0folder": ""}),
+    "pwd": lambda shell, words, stdin: shell.env.get(FOLDER) or ".",
+    "popd": lambda shell, words, stdin: shell.env.update({FOLDER: ""}),
     "tee": _tee,
     **dict.fromkeys(("cd", "pushd"), lambda shell, words, stdin: shell.enter(*operands(words)[:1])),
+    "make": makefiles.make,
     "judged": _judged,
     "deployed": lambda shell, words, stdin: shell.run.deploy(words[0]),
     "written-login": written_login,
     "doubt": lambda shell, words, stdin: shell.run.doubt(
         show(words[0]), tuple(map(Rule, words[1:])) or PUSHES
     ),
-    "jib-image": build_files.jib_image,
-    "goreleaser": build_files.goreleaser,
+    "jib-image": releasers.jib_image,
+    "goreleaser": releasers.goreleaser,
 }

@@ -5,24 +5,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from megalotron_images.audit.build_files import dotenv, interpolated
+from megalotron_images.audit.compose import dotenv, interpolated
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Deployed, Fact, Place, Rule, Run
 from megalotron_images.audit.texts import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
 
-_LINE = PATTERNS["image_line"]
-"""An image in a file that is no YAML."""
 _LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
 _YAML = (".yml", ".yaml")
+_HELM = {"tag", "digest", "pullPolicy", "registry", "imageTag", "image_tag"}
+"""What Helm's values have beside a repository."""
 _OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
-_APART = PATTERNS["apart"]
-"""Files that speak of images and run none."""
 
 
 def is_candidate(name: str) -> bool:
     """Whether a file may say what is run."""
-    return name.endswith((*_YAML, *_OTHERS)) and not _APART.search(name)
+    return name.endswith((*_YAML, *_OTHERS)) and not PATTERNS["apart"].search(name)
 
 
 def follow(folder: Folder, name: str) -> list[Fact]:
@@ -54,7 +52,7 @@ def _kind(document: Any) -> str:
 
 def _lines(run: Run, text: str) -> Iterator[Fact]:
     """Yield the images of a template, or of a program's own format; a name is one with its host."""
-    for match in _LINE.finditer(text):
+    for match in PATTERNS["image_line"].finditer(text):
         key, image = match[1].lower(), match[2]
         has_host = "." in image.partition("/")[0]
         if "megalotron/" in image and (has_host or not key.endswith("name")):
@@ -87,12 +85,8 @@ def _named(node: Map) -> Iterator[tuple[str, int]]:
         if re.search("image(_?name)?$", key, re.IGNORECASE) or (key == "name" and tags):
             is_whole = not tag or ":" in image.rpartition("/")[2] or "@" in image
             yield image if is_whole else f"{image}:{tag}", node.lines[key if is_whole else tags[0]]
-        if re.fullmatch("(image_?)?repository", key, re.IGNORECASE) and _RUN & set(node):
+        if re.fullmatch("(image_?)?repository", key, re.IGNORECASE) and _HELM & set(node):
             yield _helm(node, image, tag), node.lines[tags[0] if tags else key]
-
-
-_RUN = {"tag", "digest", "pullPolicy", "registry", "imageTag", "image_tag"}
-"""What Helm's values have beside a repository."""
 
 
 def _renamed(node: Map) -> Iterator[tuple[str, int]]:

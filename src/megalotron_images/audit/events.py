@@ -11,7 +11,7 @@ from typing import Any
 
 from megalotron_images.audit.knowledge import CONTEXT
 from megalotron_images.audit.texts import PERSON, Hole, known, put, unknown
-from megalotron_images.audit.yaml_files import Map
+from megalotron_images.audit.yaml_files import Map, as_list, as_map
 
 _NAMED = re.compile(r"refs/(heads|tags)/([\w./-]+\w)'|ref(?:_name)?\s*[!=]=\s*'([\w.-]+)'")
 _TAGS = ("v1.2.3", "1.2.3", "v1", "v1.2", "release-1", "release/1", "backend-v1.2.3", "nightly")
@@ -29,32 +29,32 @@ class Scenario:
     ref: str
 
 
-def triggers(workflow: Map) -> dict[str, Any]:
+def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
     if isinstance(events, str | list):
-        return {name: {} for name in ([events] if isinstance(events, str) else events)}
-    return {name: given or {} for name, given in events.items()}
+        return {name: Map() for name in as_list(events)}
+    return {name: as_map(given) for name, given in events.items()}
 
 
 def scenarios(workflow: Map, text: str) -> list[Scenario]:
     """Return what can start a workflow; `text` is its source, searched for names it speaks of."""
     spoken = [match.groups() for match in _NAMED.finditer(text)]
     branches = [*_PROTECTED, *(b or c for kind, b, c in spoken if kind != "tags")]
-    pushed = triggers(workflow).get("push") or {}
-    is_main = "main" in (_patterns(pushed, "branches") or ()) if isinstance(pushed, dict) else False
+    pushed = triggers(workflow).get("push", Map())
+    is_main = "main" in (_patterns(pushed, "branches") or ())
     default = "main" if is_main else put(DEFAULT_BRANCH)
     found = [
         Scenario(event, ref)
         for event, given in triggers(workflow).items()
-        for ref in _references(event, given if isinstance(given, dict) else {}, branches, default)
+        for ref in _references(event, given, branches, default)
     ]
     if "workflow_dispatch" in triggers(workflow) and re.search("refs/tags|ref_type", text):
         found.append(Scenario("workflow_dispatch", "refs/tags/v1.2.3"))
     return list(dict.fromkeys(found))
 
 
-def _references(event: str, given: dict[str, Any], names: list[str], default: str) -> Iterator[str]:
+def _references(event: str, given: Map, names: list[str], default: str) -> Iterator[str]:
     if event == "push":
         yield from _pushed(given, names)
     elif event in ("pull_request", "pull_request_review"):
@@ -71,7 +71,7 @@ def _references(event: str, given: dict[str, Any], names: list[str], default: st
         yield f"refs/heads/{default}"
 
 
-def _pushed(given: dict[str, Any], names: list[str]) -> Iterator[str]:
+def _pushed(given: Map, names: list[str]) -> Iterator[str]:
     heads, tags = _patterns(given, "branches"), _patterns(given, "tags")
     if heads is None and tags is None:
         heads = tags = ["**"]
@@ -79,13 +79,12 @@ def _pushed(given: dict[str, Any], names: list[str]) -> Iterator[str]:
     yield from (f"refs/tags/{one}" for one in _names(tags or [], ["v1.2.3"], _TAGS, True))
 
 
-def _patterns(given: dict[str, Any], kind: str) -> list[str] | None:
+def _patterns(given: Map, kind: str) -> list[str] | None:
     """Return the filters of an event; None if it has none."""
     if kind in given:
-        return [given[kind]] if isinstance(given[kind], str) else list(given[kind])
+        return as_list(given[kind])
     if f"{kind}-ignore" in given:
-        ignored = given[f"{kind}-ignore"]
-        return ["**", *(f"!{one}" for one in ([ignored] if isinstance(ignored, str) else ignored))]
+        return ["**", *(f"!{one}" for one in as_list(given[f"{kind}-ignore"]))]
     return None
 
 
@@ -150,13 +149,13 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
         "head_ref": unknown("the pull request's branch", ("topic",)) if is_pull else "",
         "base_ref": "main" if is_pull else "",
     }
-    context: dict[str, Any] = _filled(CONTEXT["github"], values)
+    context: dict[str, Any] = _with_names(CONTEXT["github"], values)
     context["event"] |= {} if is_pull else {"pull_request": ""}
     return context
 
 
-def _filled(node: Any, values: dict[str, str]) -> Any:
+def _with_names(node: Any, values: dict[str, str]) -> Any:
     """Return texts with the names in braces filled in, those in tables too."""
     if isinstance(node, str):
         return node.format_map(values)
-    return {key: _filled(one, values) for key, one in node.items()}
+    return {key: _with_names(one, values) for key, one in node.items()}

@@ -77,8 +77,6 @@ def condition(text: str, contexts: Mapping[str, Any]) -> bool | None:
     """Whether an `if` holds; None if nobody can tell. An empty one does."""
     if not text.strip():
         return True
-    if "${{" in text and not _EXPRESSION.fullmatch(text.strip()):
-        return truth(render(text, contexts))
     return truth(value_of(text if "${{" in text else f"${{{{{text}}}}}", contexts))
 
 

@@ -4,33 +4,66 @@ import fnmatch
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import reduce
 
-from megalotron_images.audit.texts import apply, has_holes, unknown
-from megalotron_images.audit.words import options
+from megalotron_images.audit.texts import apply, asked, has_holes, unknown
+from megalotron_images.audit.words import option
 
 _SUBSTITUTION = re.compile(r"\s*s(\W)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gI]*)\s*")
 """sed's command `s`, with any sign between its parts."""
 _OPTIONS = re.compile(r"""\.tags\s*\|\s*map\("(.*?)"\s*([+,])\s*\.\)\s*\|\s*join\(" "\)""")
 """How docker/metadata-action's tags become options of a command."""
-_CLASSES = {"[:upper:]": "A-Z", "[:lower:]": "a-z"}
+_CLASSES = {"upper": "A-Z", "lower": "a-z", "alpha": "A-Za-z", "alnum": "A-Za-z0-9"}
+_CLASSES |= {"digit": "0-9", "xdigit": "0-9A-Fa-f", "space": " \t\n\r\f\v", "blank": " \t"}
+_NOT_UNDERSTOOD = (re.error, LookupError)
+"""What a pattern raises that cannot be written for Python, or that asks for too much."""
 
 
-def search(pattern: str, text: str) -> re.Match[str] | None:
-    """Return a match of a POSIX pattern; None where Python does not understand it."""
-    try:
-        return re.search(re.sub(r"\[\[:digit:\]\]", "[0-9]", pattern), text)
-    except re.error:
-        return None
+def _posix(pattern: str) -> str:
+    """Return a pattern with the signs of each class of POSIX, as `[:alpha:]`, in its place."""
+    return re.sub(r"\[:(\w+):\]", lambda one: _CLASSES[one[1]], pattern)
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    """Return a pattern for Python; raise LookupError where a part of it is not known."""
+    if has_holes(pattern):
+        raise LookupError(pattern)
+    return re.compile(pattern)
+
+
+def matches(pattern: str, text: str) -> bool | None:
+    """Whether a POSIX pattern matches in a text; None if nobody can tell."""
+    with suppress(*_NOT_UNDERSTOOD):
+        regex = _regex(_posix(pattern))
+        return asked(lambda one: bool(regex.search(one)), text)
+    return None
 
 
 def group(pattern: str, text: str, number: int) -> str:
     """Return a group of the match of a POSIX pattern."""
-    return apply(lambda one: ((m := search(pattern, one)) and m[number]) or "", text)
+    with suppress(*_NOT_UNDERSTOOD):
+        regex = _regex(_posix(pattern))
+        return apply(lambda one: ((m := regex.search(one)) and m[number]) or "", text)
+    return unknown(f"a group of {pattern}")
+
+
+def fits(text: str, pattern: str) -> bool | None:
+    """Whether a glob fits a text; None if nobody can tell."""
+    with suppress(*_NOT_UNDERSTOOD):
+        regex = _regex(_glob(pattern))
+        return asked(lambda one: bool(regex.fullmatch(one)), text)
+    return None
 
 
 def expanded(value: str, rest: str) -> str:
     """Return a shell's expansion `${NAME<rest>}` of a value."""
+    with suppress(*_NOT_UNDERSTOOD):
+        return _expanded(value, rest)
+    return unknown(f"${{…{rest}}}")
+
+
+def _expanded(value: str, rest: str) -> str:
     if part := re.fullmatch(r":\s*(\d*)(?::\s*(\d+))?", rest):
         start = int(part[1] or 0)
         end = start + int(part[2]) if part[2] else None
@@ -60,15 +93,17 @@ def _cut_off(value: str, sign: str, pattern: str) -> str:
 
 def _glob(pattern: str) -> str:
     """Return a glob as a pattern that is not anchored."""
-    return fnmatch.translate(pattern).removesuffix("\\Z").removesuffix("\\z")
+    regex = fnmatch.translate(_posix(pattern).replace("[^", "[!"))
+    return regex.removesuffix("\\Z").removesuffix("\\z")
 
 
 def _stripped(text: str, sign: str, pattern: str) -> str:
     """Return a text without the shortest or longest start or end that matches a glob."""
     lengths = range(len(text) + 1) if len(sign) == 1 else range(len(text), -1, -1)
+    glob = re.compile(_glob(pattern.replace("\\", "")))
     for length in lengths:
         part = text[:length] if sign[0] == "#" else text[len(text) - length :]
-        if fnmatch.fnmatchcase(part, pattern.replace("\\", "")):
+        if glob.fullmatch(part):
             return text[length:] if sign[0] == "#" else text[: len(text) - length]
     return text
 
@@ -86,16 +121,13 @@ def filtered(words: list[str], text: str) -> str | None:
     try:
         change = _TOOLS[words[0]](words[1:]) if words[0] in _TOOLS else None
         return apply(change, text) if change else None
-    except (re.error, IndexError):
+    except _NOT_UNDERSTOOD:
         return None
 
 
 def _tr(words: list[str]) -> Change | None:
     is_deletion = words[:1] in (["-d"], ["--delete"])
-    old, new = (
-        re.sub(r"\[:\w+:\]", lambda m: _CLASSES.get(m[0], m[0]), one).strip("[]")
-        for one in [*words[is_deletion:], "", ""][:2]
-    )
+    old, new = (_posix(one).strip("[]") for one in [*words[is_deletion:], "", ""][:2])
     if (old, new) in (("A-Z", "a-z"), ("a-z", "A-Z")):
         return str.lower if old == "A-Z" else str.upper
     if old[:1] == "-" or "-" in old[1:-1] or not (new or is_deletion):
@@ -123,15 +155,15 @@ def _substitution(match: re.Match[str], is_extended: bool) -> Change:
         old = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] or "\\" + m[2], old)
     if new in ("\\L\\g<0>", "\\L\\1"):
         return str.lower
-    pattern, count = re.compile(old), 0 if "g" in match[4] else 1
+    pattern, count = re.compile(_posix(old)), 0 if "g" in match[4] else 1
     return lambda text: pattern.sub(new, text, count=count)
 
 
 def _cut(words: list[str]) -> Change | None:
-    sign = (options(words, "-d", "--delimiter") or ["\t"])[0]
-    if characters := re.fullmatch(r"1?-?(\d+)", "".join(options(words, "-c"))):
+    sign = option(words, "-d", "--delimiter", default="\t")
+    if characters := re.fullmatch(r"1?-?(\d+)", option(words, "-c")):
         return lambda one: one[: int(characters[1])]
-    field = re.fullmatch(r"(\d+)(-?)", "".join(options(words, "-f", "--fields")))
+    field = re.fullmatch(r"(\d+)(-?)", option(words, "-f", "--fields"))
     if not field or not sign:
         return None
     start = int(field[1]) - 1
@@ -140,7 +172,7 @@ def _cut(words: list[str]) -> Change | None:
 
 
 def _head(words: list[str]) -> Change | None:
-    count = "".join(options(words, "-c"))
+    count = option(words, "-c")
     if count.isdigit():
         return lambda one: one[: int(count)]
     is_line = " ".join(words) in ("-1", "-n 1", "-n1")

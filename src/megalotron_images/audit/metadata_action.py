@@ -71,12 +71,12 @@ def _tags(text: str, flavor: dict[str, str], github: Context) -> Iterator[tuple[
     for number, row in _rows(text).items():
         fields = _pairs(row)
         kind = fields.get("type", "raw")
-        if truth(_filled(fields.get("enable", "true"), github)) is False:
+        if truth(_with_expressions(fields.get("enable", "true"), github)) is False:
             continue
         if tag := _not_empty(_tag(kind, fields, github)):
             prefix = fields.get("prefix", _prefix(kind, fields, flavor))
             whole = prefix + tag + fields.get("suffix", flavor.get("suffix", ""))
-            whole = _filled(whole, github)
+            whole = _with_expressions(whole, github)
             clean = apply(lambda one: re.sub(r"[^\w.-]+", "-", one, flags=re.ASCII), whole)
             rank = int(fields.get("priority", _PRIORITIES.get(kind, 200)))
             found.append((-rank, number, clean))
@@ -152,7 +152,7 @@ def _is_default(on: str, name: str) -> str:
     return known("the default branch?", "true", "false")
 
 
-def _filled(text: str, github: Context) -> str:
+def _with_expressions(text: str, github: Context) -> str:
     """Return a text with the action's global expressions filled in."""
     on, name = github["ref"].split("/")[1], github["ref_name"]
     values = {

@@ -31,13 +31,11 @@ class Rule(StrEnum):
 
 PUSHES = tuple(rule for rule in Rule if rule is not Rule.DEPLOY)
 """The rules about pushes and their logins."""
-
-
 WRITES = (Rule.REGISTRY, Rule.NAME, Rule.TAG)
 """The rules about what is pushed, whoever logged in."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Place:
     """A line of a file."""
 
@@ -171,7 +169,7 @@ class Run:
         files: what its steps wrote to files.
         tagged: local names given by `docker tag` and `docker build --tag`.
         place: the step or command that runs now.
-        depth: how many files call each other.
+        depth: how many files, functions and substitutions this is within.
         written: where the inputs of the step are written.
     """
 

@@ -7,16 +7,13 @@ from fnmatch import fnmatch
 from typing import Any
 
 from megalotron_images.audit import commands
-from megalotron_images.audit.build_files import interpolated
+from megalotron_images.audit.compose import interpolated
 from megalotron_images.audit.expressions import secret
 from megalotron_images.audit.knowledge import GITLAB, MACHINES, PATTERNS, SCRIPTS
 from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.shell import Shell
 from megalotron_images.audit.texts import known, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
-
-_SPEAKS = PATTERNS["machine_pushes"]
-
 
 _REGISTRY = re.compile(r"docker\.withRegistry\(\s*['\"]([^'\"$]*)['\"]")
 """A login of Jenkins' Docker plugin."""
@@ -40,7 +37,7 @@ def follow(folder: Folder, name: str, facts: list[Fact]) -> None:
     for match in _REGISTRY.finditer(text):
         run.place = Place(name, text[: match.start()].count("\n") + 1)
         run.login(match[1], unknown("credentials of Jenkins"), unknown("credentials of Jenkins"))
-    if spoken := _SPEAKS.search(text):
+    if spoken := PATTERNS["machine_pushes"].search(text):
         run.place = Place(name, text[: spoken.start()].count("\n") + 1)
         run.doubt(f"{kind(name)} runs this file: only its plain shell is judged")
 

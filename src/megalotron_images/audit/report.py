@@ -11,10 +11,6 @@ from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verd
 _COMMENT = re.compile(r"(^|^.*?\s)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
 
-Excuse = tuple[list[str], set[int], str]
-"""The rules and the lines of its file that a comment excuses, and its reason."""
-
-
 def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -> Iterator[Finding]:
     """Yield findings, those that a comment excuses with its reason.
 
@@ -33,7 +29,8 @@ def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -
         yield replace(one, ignored=reasons[0]) if is_told else one
 
 
-def _excuses(lines: list[str]) -> Iterator[Excuse]:
+def _excuses(lines: list[str]) -> Iterator[tuple[list[str], set[int], str]]:
+    """Yield the rules and the lines that each comment excuses, and its reason."""
     for at, line in enumerate(lines, 1):
         match = _COMMENT.match(line)
         if match and match[3].strip():

@@ -48,8 +48,6 @@ def _split(reference: str) -> _Parts:
 Answer = tuple[Verdict, str]
 _OK: Answer = (Verdict.OK, "")
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-_STOLEN = PATTERNS["stolen"]
-"""What a login uses instead of the secrets that are wanted."""
 _PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
 _STACK_NAMES = {stack.name for stack in convention.STACKS}
 
@@ -61,11 +59,15 @@ def judge(facts: Iterable[Fact]) -> list[Finding]:
     judged = {one.rule for one in found}
     nothing = (Verdict.NOTHING, "", 0, "", 0, "", "there is nothing to judge")
     order = [*Rule, *Verdict]
-    findings = sorted(
-        found,
-        key=lambda f: (order.index(f.rule), order.index(f.verdict), f.file, f.line, f.use_line),
-    )
-    return [*findings, *(Finding(rule, *nothing) for rule in Rule if rule not in judged)]
+
+    def rank(one: Finding) -> tuple[int, int, str, int, int]:
+        rule, verdict = order.index(one.rule), order.index(one.verdict)
+        return rule, verdict, one.file, one.line, one.use_line
+
+    return [
+        *sorted(found, key=rank),
+        *(Finding(rule, *nothing) for rule in Rule if rule not in judged),
+    ]
 
 
 def _findings(fact: Fact, known: list[Fact]) -> Iterator[Finding]:
@@ -236,7 +238,7 @@ def _one_credential(text: str, wanted: str) -> Answer:
         return Verdict.VIOLATED, f"{text!r} is no secret: {wanted} is wanted"
     if inner[0].what == f"secrets.{wanted}" and len(text) == 1:
         return _OK
-    if _STOLEN.match(inner[0].what):
+    if PATTERNS["stolen"].match(inner[0].what):
         return Verdict.VIOLATED, f"{show(text)} is used, and not secrets.{wanted}"
     return Verdict.CANNOT_TELL, f"{show(text)} cannot be seen here; secrets.{wanted} is wanted"
 

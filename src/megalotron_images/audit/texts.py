@@ -114,8 +114,7 @@ def show(text: str) -> str:
 @cache
 def expand(text: str, opened: bool = True) -> tuple[str, ...]:
     """Return what a text may be; with `opened` false, open holes stay in it."""
-    places = dict.fromkeys(one for one in text if ord(one) >= _FIRST)
-    held = {one: _HOLES[ord(one) - _FIRST] for one in places}
+    held = {one: _HOLES[ord(one) - _FIRST] for one in text if ord(one) >= _FIRST}
     held = {one: hole for one, hole in held.items() if opened or not hole.is_open}
     choices = [
         dict.fromkeys(part for example in hole.examples for part in expand(example, opened))

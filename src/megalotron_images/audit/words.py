@@ -19,6 +19,11 @@ def options(words: Sequence[str], *names: str) -> list[str]:
     return found
 
 
+def option(words: Sequence[str], *names: str, default: str = "") -> str:
+    """Return the first value of an option, however it is written."""
+    return next(iter(options(words, *names)), default)
+
+
 def operands(words: Sequence[str], valued: Collection[str] = VALUED) -> list[str]:
     """Return the words that are neither options nor values of those that have one."""
     found, skip = [], False

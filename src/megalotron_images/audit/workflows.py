@@ -11,14 +11,13 @@ from megalotron_images.audit.expressions import MAYBE, Empty, as_text, render, v
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.texts import PROBES, Hole, known, merged, put, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map, parse, texts_of
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_list, parse, texts_of
 
 _MOST_ROWS = 60
 _CALLER = parse("on: [workflow_dispatch, release]")[0]
 """How a caller that nobody sees may start a workflow."""
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
-_HARMLESS = PATTERNS["harmless_workflows"]
 
 
 def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: list[Fact]) -> None:
@@ -40,7 +39,7 @@ def follow(folder: Folder, name: str, repository: str, is_called: bool, facts: l
         run = Run(folder, f"{name} {scenario}", {}, Place(name, 1), facts)
         run.contexts = {"github": github(scenario, repository), "env": {}}
         given = triggers(document).get(scenario.event) or triggers(document).get("workflow_call")
-        run.contexts["inputs"] = _chosen(as_map(given))
+        run.contexts["inputs"] = _chosen(given or Map())
         run.contexts["github"]["event"]["inputs"] = run.contexts["inputs"]
         _workflow(run, document)
 
@@ -76,8 +75,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
     if name in done or not isinstance(job, Map):
         return
     done[name] = Empty()
-    needs = job.get("needs", [])
-    needs = [needs] if isinstance(needs, str) else needs
+    needs = as_list(job.get("needs", []))
     for one in needs:
         _needed(run, jobs, one, done)
     skipped = [one for one in needs if isinstance(done.get(one), Empty)]
@@ -106,12 +104,12 @@ def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:
     values = {key: value_of(held, contexts) for key, held in matrix.items()}
     include, exclude = (values.pop(key, []) for key in ("include", "exclude"))
     lists = {k: v if isinstance(v, list) else [unknown(f"matrix.{k}")] for k, v in values.items()}
-    rows = [dict(zip(lists, one, strict=True)) for one in itertools.product(*lists.values())]
+    combined = itertools.product(*lists.values()) if lists else ()
+    rows = [dict(zip(lists, one, strict=True)) for one in combined]
     rows = [{k: value_of(v, contexts) for k, v in row.items()} for row in rows]
     if isinstance(exclude, list):
         rows = [r for r in rows if not any(_within(one, r) for one in exclude)]
-    original = [dict(one) for one in rows] if lists else []
-    rows = rows if lists else []
+    original = [dict(one) for one in rows]
     for one in include if isinstance(include, list) else [{"": ""}]:
         if not isinstance(one, dict):
             return [unknown("matrix")]
@@ -151,7 +149,7 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
     """Follow a reusable workflow; one of another repository is a doubt, but for the process's."""
     target, line = job["uses"], job.lines["uses"]
     run.place = Place(run.place.file, line)
-    given, secrets = job.get("with") or Map(), job.get("secrets") or Map()
+    given, secrets = job.below("with"), job.get("secrets") or Map()
     inputs = {key: value_of(text, run.contexts) for key, text in given.items()}
     if target.startswith("./"):
         return _call_here(run, target[2:], inputs, secrets)
@@ -159,14 +157,13 @@ def _call(run: Run, job: Map) -> dict[str, Any]:
         names = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
         own = {one: f"${{{{secrets.{one}}}}}" for one in names}
         held = own if secrets == "inherit" else secrets
-        run.place = Place(run.place.file, as_map(secrets).lines.get(names[1], line))
         username, token = (render(held.get(one, ""), run.contexts) for one in names)
-        run.login("ghcr.io", username, token)
-        run.place = Place(run.place.file, line)
+        with run.at(Place(run.place.file, job.below("secrets").lines.get(names[1], line))):
+            run.login("ghcr.io", username, token)
         stack = as_text(inputs.get("stack", ""))
         decided = unknown("the tag that the helper decides", ("main",))
         run.push(f"ghcr.io/megalotron/{stack}:{decided}", judged=True)
-    elif given or not _HARMLESS.search(target):
+    elif given or not PATTERNS["harmless_workflows"].search(target):
         run.doubt(f"the workflow {target.partition('@')[0]} is in another repository")
     return {}
 
@@ -178,7 +175,7 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
     if inner is None or not documents:
         return {}
     document = documents[0]
-    declared = as_map(triggers(document).get("workflow_call"))
+    declared = triggers(document).get("workflow_call", Map())
     asked = declared.below("inputs")
     defaults = {key: asked.below(key).get("default", "") for key in asked}
     inner.contexts = {"github": run.contexts["github"], "env": {}, "inputs": defaults | inputs}
@@ -187,8 +184,7 @@ def _call_here(run: Run, name: str, inputs: dict[str, Any], secrets: Any) -> dic
         inner.contexts["secrets"].setdefault("GITHUB_TOKEN", expressions.secret("GITHUB_TOKEN"))
         for key, text in inner.contexts["secrets"].items():
             run.bind(text, Place(run.place.file, secrets.lines.get(key, run.place.line)))
-    jobs = _workflow(inner, document)
-    inner.contexts |= {"jobs": jobs}
+    inner.contexts["jobs"] = _workflow(inner, document)
     return steps.outputs_of(inner, declared.below("outputs"))
 
 

@@ -41,6 +41,11 @@ def as_map(node: Any) -> Map:
     return node if isinstance(node, Map) else Map()
 
 
+def as_list(node: Any) -> list[Any]:
+    """Return a node that may be a sequence, or one text alone."""
+    return [node] if isinstance(node, str) else list(node)
+
+
 class Seq(list[Any]):
     """A sequence, with the line on which each value begins."""
 
@@ -98,20 +103,12 @@ def parse(text: str) -> list[Any]:
     """Return the documents of a text, all scalars as text; raise Unreadable where it is no YAML."""
     try:
         with warnings.catch_warnings(action="ignore"):  # as of an anchor that is used twice
-            return _documents(text)
+            nodes = YAML(typ="safe", pure=True).compose_all(text)
+            return [_convert(node, {}) for node in nodes]
     except (YAMLError, ValueError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         problem = getattr(error, "problem", None) or type(error).__name__
         raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
-
-
-def _documents(text: str) -> list[Any]:
-    constructor, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
-    found = []
-    while constructor.composer.check_node():
-        found.append(_convert(constructor.composer.get_node(), {}))
-    parser.dispose()
-    return found
 
 
 def items(node: Any) -> list[tuple[Any, int]]:

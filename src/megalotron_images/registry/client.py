@@ -16,9 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 from megalotron_images.convention import DIGEST, REGISTRY, Release
 from megalotron_images.errors import RegistryFailed
+from megalotron_images.registry.answer import Answer
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.registry.grammar import media_type, next_link, parsed
-from megalotron_images.registry.transport import Answer, Transport
+from megalotron_images.registry.transport import Transport
 from megalotron_images.waiting import seconds, together
 
 INDEXES = (
@@ -37,7 +38,7 @@ _SAME_VARIANT = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
 _PAGE = 100_000
 """Tags asked for at once: for each page a registry reads the names of all tags again."""
 _MOST_PAGES, _MOST_EMPTY_PAGES = 1_000, 10
-_LOOKED_AT_TOGETHER = 4
+_MOST_LOOKED_AT, _LOOKED_AT_TOGETHER = 100, 4
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Registry:
         GET, not HEAD: that has no body, and so neither the registry's message nor bytes to check.
         """
         try:
-            answer = self._ask("GET", repository, f"manifests/{tag}")
+            answer = self._get(repository, f"manifests/{tag}")
             if answer.status == 200:
                 return Taken(_manifest(answer).digest)
         except RegistryFailed as error:
@@ -149,7 +150,7 @@ class Registry:
 
         Raises RegistryFailed if there is none.
         """
-        answer = self._ask("GET", repository, f"manifests/{reference}")
+        answer = self._get(repository, f"manifests/{reference}")
         if answer.status != 200:
             raise answer.failure()
         manifest = _manifest(answer)
@@ -190,9 +191,9 @@ class Registry:
     ) -> dict[str, Release]:
         """Return the newest release for each digest that is `sought`, if one has it.
 
-        releases: those to look at, the newest first; a few at once.
+        releases: the newest first; up to a hundred are looked at, a few at once.
         """
-        found, left = dict[str, Release](), iter(releases)
+        found, left = dict[str, Release](), islice(releases, _MOST_LOOKED_AT)
         while not sought <= found.keys() and (some := list(islice(left, _LOOKED_AT_TOGETHER))):
             states = together(partial(self.state, repository, str(one)) for one in some)
             for one, state in zip(some, states, strict=True):
@@ -234,23 +235,23 @@ class Registry:
 
     def created(self, repository: str, manifest: Manifest) -> str:
         """Return when an image, or the first part of an index, was built (ISO 8601), or nothing."""
-        if manifest.parts:
-            manifest = self.manifest(repository, manifest.parts[0]["digest"])
-        if manifest.media_type in INDEXES:
-            return ""
-        return str(self._config(repository, manifest).get("created") or "")
+        return str(self._first_config(repository, manifest).get("created") or "")
 
     def revision(self, repository: str, manifest: Manifest) -> str:
         """Return the commit in the label of an image, or of an index's first part, or nothing.
 
         The label is org.opencontainers.image.revision of the OCI image specification.
         """
-        if manifest.parts:
-            manifest = self.manifest(repository, manifest.parts[0]["digest"])
         with contextlib.suppress(LookupError, TypeError):
-            labels = self._config(repository, manifest)["config"]["Labels"]
+            labels = self._first_config(repository, manifest)["config"]["Labels"]
             return str(labels["org.opencontainers.image.revision"])
         return ""
+
+    def _first_config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
+        """Return the configuration of an image, or of an index's first part if that is one."""
+        if manifest.parts:
+            manifest = self.manifest(repository, manifest.parts[0]["digest"])
+        return {} if manifest.media_type in INDEXES else self._config(repository, manifest)
 
     def check_push(self, repository: str) -> None:
         """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
@@ -259,9 +260,8 @@ class Registry:
         if begun.status != 202:
             raise begun.failure()
         place = urlsplit(begun.headers.get("Location", ""))
-        with contextlib.suppress(
-            RegistryFailed
-        ):  # not everybody may take back an upload; it ends by itself
+        # not everybody may take back an upload; it ends by itself
+        with contextlib.suppress(RegistryFailed):
             self._transport.ask("DELETE", f"{place.path}?{place.query}", scope)
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
@@ -276,7 +276,7 @@ class Registry:
         return {}
 
     def _blob(self, repository: str, digest: str) -> bytes:
-        answer = self._ask("GET", repository, f"blobs/{digest}")
+        answer = self._get(repository, f"blobs/{digest}")
         if answer.status != 200:
             raise answer.failure()
         if _digest(answer.body) != digest:
@@ -285,11 +285,9 @@ class Registry:
             )
         return answer.body
 
-    def _ask(self, method: str, repository: str, rest: str) -> Answer:
-        scope = f"repository:{repository}:{self._reads}"
-        return self._transport.ask(
-            method, f"/v2/{repository}/{rest}", scope, headers={"Accept": ACCEPT}
-        )
+    def _get(self, repository: str, rest: str) -> Answer:
+        scope, headers = f"repository:{repository}:{self._reads}", {"Accept": ACCEPT}
+        return self._transport.ask("GET", f"/v2/{repository}/{rest}", scope, headers=headers)
 
 
 def connect(writes: bool = False) -> Registry:

@@ -7,13 +7,12 @@ Distribution.
 import re
 from dataclasses import dataclass
 
-_LOG_IN = "Log in again with a classic personal access token (docker login ghcr.io)"
-_KIND = (
+_AGAIN = "Log in again with a classic personal access token (docker login ghcr.io)"
+_WANTED = (
     "a classic personal access token with the scope write:packages, authorised for the organisation"
     " (SSO)"
 )
-
-LOG_IN = f"Log in with {_KIND}"
+LOG_IN = f"Log in with {_WANTED}"
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,12 @@ REFUSALS = (
     _refusal(
         "token provided does not match expected scopes",
         "the token lacks the scope write:packages",
-        f"Make {_KIND}, and log in with it",
+        f"Make {_WANTED}, and log in with it",
     ),
     _refusal(
         "denied: denied",
         "the token is wrong, expired or revoked, or lacks SSO authorisation",
-        _LOG_IN,
+        _AGAIN,
     ),
     _refusal(
         "requested access to the resource is denied",
@@ -77,11 +76,11 @@ REFUSALS = (
         LOG_IN,
         "requested access to the resource is denied|push access denied|insufficient_scope",
     ),
-    _refusal("no basic auth credentials", "the engine has no login for this registry", _LOG_IN),
+    _refusal("no basic auth credentials", "the engine has no login for this registry", _AGAIN),
     _refusal(
         "unauthorized: authentication required",
         "you are not logged in to this registry",
-        _LOG_IN,
+        _AGAIN,
         "unauthori[sz]ed|authentication required",
     ),
     _refusal(
@@ -112,7 +111,7 @@ REFUSALS = (
         "the disk is full",
         "Free space (docker system df shows what takes it)",
     ),
-    _refusal("denied", "the registry does not let you do this", _LOG_IN),
+    _refusal("denied", "the registry does not let you do this", _AGAIN),
 )
 """Tried in this order, the narrower before the broader."""
 
