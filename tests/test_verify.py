@@ -209,7 +209,7 @@ def test_the_runbook_holds_for_an_ordinary_user(project):
 
 
 def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold(project, monkeypatch):
-    monkeypatch.setattr(execute, "_run", lambda notebooks: execute.Outcome())
+    monkeypatch.setattr(execute, "run", lambda notebooks: execute.Outcome())
     with pytest.raises(CannotCheck, match="nbval ran 0 cells, but the notebooks hold 11"):
         execute.verify(load_settings(project), [Runbook(project / "notebooks/push-an-image.md")])
 

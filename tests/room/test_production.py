@@ -731,6 +731,15 @@ def sources(machine, notebook):
     return [cell.source for cell in Runbook(machine / "notebooks" / f"{notebook}.md").text.code]
 
 
+def test_nothing_runs_behind_a_word_about_the_run(machine, notebook):
+    before = tags()
+    behind = "open('/tmp/pwned', 'w')\nprint('ran')"
+    assert "no rehearsal has run this cell" in notebook(f"%rehearsal_run values\n{behind}")
+    assert "ran" not in notebook(f"%%rehearsal_run skip\n{behind}")
+    assert not Path("/tmp/pwned").exists()
+    assert added(before) == []
+
+
 def test_in_jupyterlab_too_a_failed_cell_comes_first_and_what_was_exported_is_kept(
     machine, notebook
 ):

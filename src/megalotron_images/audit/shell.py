@@ -203,9 +203,11 @@ def _called(shell: Shell, words: list[str], stdin: str) -> Result:
         shell.ended = words[0]
         if words[0] == "exit" and words[1:] in ([], ["0"]):
             shell.exits.append(dict(shell.run.files))
+        return None, ""
     if words[0] == "shift":
         count = int(words[1]) if words[1:] and words[1].isdigit() else 1
         shell.env |= parameters(shell.env.get("@", "").split()[count:])
+        return None, ""
     if words[0] in ("true", ":", "false"):
         return words[0] != "false", ""
     if words[0] in ("test", "["):

@@ -30,6 +30,8 @@ from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
+_OURS = re.compile(r"%rehearsal_[^\n]*|%%rehearsal_.*", re.DOTALL)
+"""A word about the run, and nothing else: what stands behind it would not be looked at."""
 LEFT = "rehearsal_left"
 """The line magic that prints what the cells have left in the room, as JSON."""
 
@@ -151,7 +153,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
         register(functools.partial(_run_verb, backend), "line_cell", VERB)
         ipython.events.register("post_run_cell", backend.after_cell)
     shell: Any = ipython
-    shell.system = shell.getoutput = _refuse
+    shell.system = shell.getoutput = _refuse  # what IPython makes of !command
     ipython.input_transformers_cleanup.append(functools.partial(_check, backend))
     atexit.register(bash.close)
 
@@ -167,7 +169,7 @@ def _run_verb(backend: Production, line: str, text: str = "") -> None:
 def _check(backend: Backend, lines: list[str]) -> list[str]:
     """Return a cell unchanged; raise CellFailed if it must not run here."""
     source = "".join(lines)
-    if not lines or source.startswith(("%rehearsal_", "%%rehearsal_")):
+    if not lines or _OURS.fullmatch(source.strip()):
         return lines
     try:
         _check_python(source)
