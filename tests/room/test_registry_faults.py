@@ -260,8 +260,12 @@ def test_a_write_is_sent_once(reply, played, registry):
 
 @pytest.mark.parametrize(
     ("reply", "told"),
-    [(Reply(504), "may still arrive"), (errors(403, "DENIED", "denied"), "was not written")],
-    ids=["lost on the way", "refused"],
+    [
+        (Reply(504), "may still arrive"),
+        (errors(403, "DENIED", "denied"), "was not written"),
+        (errors(429, "TOOMANYREQUESTS", "retry-after: 1ms"), "was not written"),
+    ],
+    ids=["lost on the way", "refused", "too many"],
 )
 def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):
     reference = parse_reference(f"ghcr.io/{IMAGE}:v9.9.9")

@@ -88,7 +88,7 @@ class Transport:
                 wait, failure = max(wait, asked), answer.failure()
             if not safe or not left or time.monotonic() + wait > question.end:
                 asks = f" It asks you to wait {asked:.0f} s." if asked > self._seconds else ""
-                raise RegistryFailed(f"{failure}{asks}", failure.said)
+                raise type(failure)(f"{failure}{asks}", failure.said)
             time.sleep(wait)
             wait *= 2
         raise AssertionError("the last try returns or raises")
