@@ -34,12 +34,12 @@ LAYERS = {
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
 BUDGETS = {
-    "src/rehearsal/runbook": 1027,
-    "src/rehearsal/cell": 2022,
+    "src/rehearsal/runbook": 1033,
+    "src/rehearsal/cell": 2024,
     "src/rehearsal/room": 1396,
     "src/rehearsal": 462,
-    "src/megalotron_images": 2324,
-    "src/megalotron_images/audit": 2816,
+    "src/megalotron_images": 2325,
+    "src/megalotron_images/audit": 2824,
     "docs/hooks": 294,
     "docs/generate": 302,
 }

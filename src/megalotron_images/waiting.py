@@ -48,9 +48,9 @@ def announced(what: str) -> Iterator[None]:
 
 
 def beside(call: Callable[[], Result]) -> Callable[..., Result]:
-    """Start a call; return what waits for it, and returns or raises what it does.
+    """Start a call in a thread; return a function that waits for its result, or raises its error.
 
-    That takes the seconds to wait, as long as need be if none are given, and raises TimeoutError.
+    Its argument is a limit in seconds, after which it raises TimeoutError; without one, no limit.
     A daemon thread, not a pool of futures: a person who stops the program must not wait for it.
     """
     results, errors = list[Result](), list[BaseException]()

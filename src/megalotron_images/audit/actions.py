@@ -15,7 +15,7 @@ from megalotron_images.audit.expressions import as_text
 from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
 from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import known, merged, show, variants
+from megalotron_images.audit.texts import merged, one_of, show, variants
 from megalotron_images.audit.yaml_files import Map, as_map, parse
 
 _FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
@@ -28,7 +28,7 @@ def variables(run: Run) -> dict[str, str]:
     context = run.contexts["github"]
     env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
     env |= {name: f"${name}" for name in _FILES}
-    env = {"GITHUB_ACTION_PATH": ".", "RANDOM": known("a number", "42")} | env
+    env = {"GITHUB_ACTION_PATH": ".", "RANDOM": one_of("a number", "42")} | env
     return {**env, "HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", **run.contexts["env"]}
 
 
@@ -40,9 +40,9 @@ def outputs(run: Run) -> Iterator[dict[str, Any]]:
         run.files.pop(path, None)
     yield written
     env = run.contexts["env"]
-    rows = [list(map(_pairs, variants(run.files.get(one, "")))) for one in paths]
-    run.contexts["env"] = env | merged(rows[0], env)
-    written |= merged(rows[1])
+    of_env, of_outputs = (list(map(_pairs, variants(run.files.get(one, "")))) for one in paths)
+    run.contexts["env"] = env | merged(of_env, env)
+    written |= merged(of_outputs)
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -112,7 +112,7 @@ def _runs_shell(run: Run, key: str, inputs: Map) -> bool:
     before, is_script = len(run.facts), key == "actions/github-script"
     if is_script and PATTERNS["pushing_text"].search(inputs.get("script", "")):
         run.doubt("a script in JavaScript pushes or logs in")
-    for one in () if is_script else [key for key in _SHELL if key in inputs]:
+    for one in () if is_script else filter(inputs.__contains__, _SHELL):
         with run.at(Place(run.place.file, inputs.lines.get(one, run.place.line))):
             Shell(run, dict(run.contexts["env"]), commands.handle).follow(inputs[one])
     return len(run.facts) > before

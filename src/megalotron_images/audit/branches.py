@@ -27,7 +27,8 @@ def follow_list(shell: "Shell", node: Node, stdin: str) -> "Result":
     status, printed = shell.statement(left, stdin)
     if node.parent and node.parent.type == "redirected_statement":
         printed = ""  # the grammar gives the list what bash gives its last command
-    if status is not None and status is not (sign == "&&"):
+    is_decided = status is not None and status is not (sign == "&&")
+    if is_decided:
         return status, printed
     is_test = left.type in ("test_command", "list", "negated_command")
     if status is None and (sign == "||" or is_test or _ASKS.search(text_of(node))):
@@ -37,14 +38,16 @@ def follow_list(shell: "Shell", node: Node, stdin: str) -> "Result":
 
 
 def follow_if(shell: "Shell", node: Node, stdin: str) -> "Result":
-    """Follow `if`."""
+    """Follow `if`; no condition behind one that certainly holds."""
     others = [one for one in node.named_children if one.type in ("elif_clause", "else_clause")]
 
     def branches() -> Iterator[Branch]:
         for clause in (node, *others):
             parts = [one for one in clause.named_children if one not in others]
-            is_else = clause.type == "else_clause"
-            yield (True, parts) if is_else else (shell.statement(parts[0], stdin)[0], parts[1:])
+            if clause.type == "else_clause":
+                yield True, parts
+            else:
+                yield shell.statement(parts[0], stdin)[0], parts[1:]
 
     return _one_of(shell, branches(), stdin)
 
@@ -72,15 +75,18 @@ def _one_of(shell: "Shell", branches: Iterable[Branch], stdin: str) -> "Result":
             break
     if is_certain and len(bodies) == 1:
         return None, shell.statements(bodies[0], stdin)
-    return _perhaps(shell, bodies, stdin, none=not is_certain) if bodies else (None, "")
+    return _perhaps(shell, bodies, stdin, maybe_none=not is_certain) if bodies else (None, "")
 
 
 def _perhaps(
-    shell: "Shell", bodies: Iterable[list[Node]], stdin: str, none: bool = True
+    shell: "Shell", bodies: Iterable[list[Node]], stdin: str, maybe_none: bool = True
 ) -> "Result":
-    """Follow branches of which nobody can tell which is taken; merge what they assign."""
+    """Follow branches of which nobody can tell which is taken; merge what they assign.
+
+    maybe_none: whether it may be none of them.
+    """
     before, start, printed, how = shell.env, dict(shell.run.files), list[str](), ""
-    ends, written = ([dict(before)], [start]) if none else ([], [])
+    ends, written = ([dict(before)], [start]) if maybe_none else ([], [])
     for body in bodies:
         shell.env = dict(before)
         shell.set_files([start])
@@ -92,7 +98,7 @@ def _perhaps(
     shell.env = merged(ends) if ends else before
     shell.set_files(written)
     shell.ended = "" if ends else how
-    return None, either([*printed, *[""] * none]) if any(printed) else ""
+    return None, either([*printed, *[""] * maybe_none]) if any(printed) else ""
 
 
 def follow_for(shell: "Shell", node: Node, stdin: str) -> "Result":

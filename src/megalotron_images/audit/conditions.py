@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tree_sitter import Node
 
 from megalotron_images.audit import filters
-from megalotron_images.audit.expansions import fill, filled, text_of
+from megalotron_images.audit.expansions import expand_word, put_in_variables, text_of
 from megalotron_images.audit.expressions import is_own_name
 from megalotron_images.audit.texts import same
 
@@ -44,7 +44,7 @@ def holds(shell: "Shell", text: str, are_words: bool = False) -> bool | None:
         return None if answer is None else not answer
 
     def value(one: str) -> str:
-        return one.strip("\"'") if are_words else fill(shell, one)
+        return one.strip("\"'") if are_words else expand_word(shell, one)
 
     if match := re.fullmatch(r"-([nz])\s+(.*)", text, re.DOTALL):
         is_empty = same(found, "") if (found := value(match[2])) else True
@@ -56,7 +56,7 @@ def _compared(shell: "Shell", match: re.Match[str], value: Callable[[str], str])
     """Whether a comparison of two words holds."""
     left, sign, right = match.groups()
     if sign == "=~":
-        shell.matched = filled(shell, right.strip("\"'")), value(left)
+        shell.matched = put_in_variables(shell, right.strip("\"'")), value(left)
         return filters.matches(*shell.matched)
     text, pattern = value(left), value(right)
     is_quoted = re.fullmatch(r"\"[^\"]*\"|'[^']*'", right)

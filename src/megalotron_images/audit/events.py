@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from megalotron_images.audit.knowledge import CONTEXT
-from megalotron_images.audit.texts import PERSON, Hole, known, put, unknown
+from megalotron_images.audit.texts import PERSON, Hole, one_of, put, unknown
 from megalotron_images.audit.yaml_files import Map, as_list, as_map
 
 _NAMED = re.compile(r"refs/(heads|tags)/([\w./-]+\w)'|ref(?:_name)?\s*[!=]=\s*'([\w.-]+)'")
@@ -58,7 +58,7 @@ def _references(event: str, given: Map, names: list[str], default: str) -> Itera
     if event == "push":
         yield from _pushed(given, names)
     elif event in ("pull_request", "pull_request_review"):
-        yield f"refs/pull/{known('the number of the pull request', '7')}/merge"
+        yield f"refs/pull/{one_of('the number of the pull request', '7')}/merge"
     elif event in ("release", "create"):
         chosen = Hole("a tag that a person chooses", _TAGS)
         yield f"refs/tags/{put(chosen)}"
@@ -134,7 +134,7 @@ def github(scenario: Scenario, repository: str) -> dict[str, Any]:
     owner, _, thing = repository.partition("/")
     _, kind, name = scenario.ref.split("/", 2)
     is_pull = scenario.event.startswith("pull_request")
-    values = {key: known(*given) for key, given in CONTEXT["known"].items()} | {
+    values = {key: one_of(*given) for key, given in CONTEXT["known"].items()} | {
         "ref": scenario.ref,
         "ref_name": name,
         "ref_type": "tag" if kind == "tags" else "branch",

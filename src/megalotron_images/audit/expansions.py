@@ -62,14 +62,14 @@ def word(shell: "Shell", node: Node) -> str:
     return kinds.get(node.type, lambda: re.sub(r"\\\n\s*|\\(.)", r"\1", text))()
 
 
-def fill(shell: "Shell", text: str) -> str:
+def expand_word(shell: "Shell", text: str) -> str:
     """Return a word of a text with its variables put in."""
     found = parsed(f"echo {text}".encode()).root_node
     command = next((one for one in found.named_children if one.type == "command"), None)
     return _words_below(shell, command, 1) if command else unknown(text)
 
 
-def filled(shell: "Shell", text: str) -> str:
+def put_in_variables(shell: "Shell", text: str) -> str:
     """Return a text with its plain variables put in."""
     return _PLAIN.sub(lambda one: _variable(shell, one[1] or one[2]), text)
 
@@ -117,7 +117,7 @@ def _expansion(shell: "Shell", text: str) -> str:
     value = _variable(shell, shell.env.get(name, name) if match[1] else name)
     if at not in ("", "@", "*"):
         value = _element(shell, value, at)
-    rest = filled(shell, sign)
+    rest = put_in_variables(shell, sign)
     if default := re.fullmatch(r":?([-=+?])(.*)", sign, re.DOTALL):
         value = _default(shell, name, value, *default.groups())
         shell.env |= {name: value} if default[1] == "=" else {}
@@ -127,9 +127,9 @@ def _expansion(shell: "Shell", text: str) -> str:
 
 def _element(shell: "Shell", value: str, at: str) -> str:
     """Return an element of an array, by its number or its key."""
-    at = fill(shell, at)
+    at = expand_word(shell, at)
     if at.isdigit():
-        return [*value.split()[int(at) :], ""][0]
+        return [*value.split()[int(at) :], ""][0]  # nothing beyond the end
     key = f"[{at}]="
     keyed = (one.removeprefix(key) for one in value.split() if one.startswith(key))
     return next(keyed, unknown(f"the element {at}"))
@@ -137,10 +137,12 @@ def _element(shell: "Shell", value: str, at: str) -> str:
 
 def _default(shell: "Shell", name: str, value: str, sign: str, text: str) -> str:
     """Return what `${NAME-text}` becomes, or `=`, `+` and `?` in place of the `-`."""
-    other = fill(shell, text) if text and sign != "?" else ""
+    other = expand_word(shell, text) if text and sign != "?" else ""
     if sign == "?":
         return value
     is_job = name not in shell.env and "steps" in shell.run.contexts
     is_empty = is_job or same(value, "")  # a job's variables are all in its workflow
-    full, empty = (value, other) if sign != "+" else (other, "")
-    return either([full, empty]) if is_empty is None else empty if is_empty else full
+    if_set, if_empty = (value, other) if sign != "+" else (other, "")
+    if is_empty is None:
+        return either([if_set, if_empty])
+    return if_empty if is_empty else if_set

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from megalotron_images.audit import texts
-from megalotron_images.audit.texts import PERSON, either, has_holes, known, same, unknown
+from megalotron_images.audit.texts import PERSON, either, has_holes, one_of, same, unknown
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _SYNTAX = re.compile(r"'((?:[^']|'')*)'|&&|\|\||!(?!=)|\.\s*([A-Za-z_*][\w-]*)|([A-Za-z_][\w-]*)")
@@ -29,7 +29,7 @@ class Empty(dict[str, Any]):
     """The outputs of a step that did not run: each is empty."""
 
 
-MAYBE = known("a condition that nobody can tell", "true", "false")
+MAYBE = one_of("a condition that nobody can tell", "true", "false")
 
 
 def secret(name: str) -> str:
@@ -190,7 +190,7 @@ def _missing(path: list[str]) -> str:
         return secret(path[1].upper())
     name = ".".join(path)
     if path[0] == "github" and path[-1] in ("sha", "head_sha"):
-        return known("the commit's hash", "4f3c2b1a" * 5)
+        return one_of("the commit's hash", "4f3c2b1a" * 5)
     return unknown(name, *([PERSON] if _PEOPLE.search(name) else []))
 
 

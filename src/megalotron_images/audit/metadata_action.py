@@ -11,13 +11,13 @@ from typing import Any
 
 from megalotron_images.audit.events import DEFAULT_BRANCH
 from megalotron_images.audit.expressions import truth
-from megalotron_images.audit.texts import apply, either, expand, has_holes, known, put, unknown
+from megalotron_images.audit.texts import apply, either, expand, has_holes, one_of, put, unknown
 
 _DEFAULTS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
 _PRIORITIES = {"schedule": 1000, "semver": 900, "edge": 700, "ref": 600, "raw": 200, "sha": 100}
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?")
 _HANDLEBARS = re.compile(r"\{\{\s*([\w#./]+)[^}]*\}\}")
-_DATE = known("a date", "20260131")
+_DATE = one_of("a date", "20260131")
 
 
 Context = Mapping[str, Any]
@@ -149,7 +149,7 @@ def _is_default(on: str, name: str) -> str:
         return "true"
     if on != "heads" or name == "dev" or has_holes(name):
         return "false"
-    return known("the default branch?", "true", "false")
+    return one_of("the default branch?", "true", "false")
 
 
 def _with_expressions(text: str, github: Context) -> str:

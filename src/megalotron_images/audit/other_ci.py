@@ -12,7 +12,7 @@ from megalotron_images.audit.expressions import secret
 from megalotron_images.audit.knowledge import GITLAB, MACHINES, PATTERNS, SCRIPTS
 from megalotron_images.audit.model import Fact, Place, Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import known, unknown
+from megalotron_images.audit.texts import one_of, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, items
 
 _REGISTRY = re.compile(r"docker\.withRegistry\(\s*['\"]([^'\"$]*)['\"]")
@@ -47,7 +47,7 @@ def _variables(folder: Folder, name: str) -> dict[str, str]:
     if kind(name) != "GitLab":
         return {"HOME": "~"}
     table = GITLAB.items()
-    found = {name: start + (known(*rest) if rest else "") for name, (start, *rest) in table}
+    found = {name: start + (one_of(*rest) if rest else "") for name, (start, *rest) in table}
     with contextlib.suppress(Unreadable):
         for key, text in folder.document(name).below("variables").items():
             found[key] = interpolated(text, found) if isinstance(text, str) else unknown(f"${key}")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from megalotron_images.audit.knowledge import FIELDS, RELEASERC
 from megalotron_images.audit.model import WRITES, Place, Run
 from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import apply, known, unknown
+from megalotron_images.audit.texts import apply, one_of, unknown
 from megalotron_images.audit.yaml_files import Map, items
 
 _GORELEASER = (".goreleaser.yml", ".goreleaser.yaml", "goreleaser.yml", "goreleaser.yaml")
 _TARGET = re.compile(r"\bto\s*\{[^}]*?image\s*=\s*['\"]([^'\"]+)|<to>\s*<image>([^<]+)", re.DOTALL)
 """Where jib pushes to, in the files of Gradle and Maven."""
-_FIELDS = {name: known(*given) for name, given in FIELDS.items()}
+_FIELDS = {name: one_of(*given) for name, given in FIELDS.items()}
 """Fields of GoReleaser's templates."""
 
 
@@ -59,7 +59,7 @@ def _from_template(run: Run, template: str, variables: dict[str, str]) -> str:
     """Return a Go template filled in."""
     github = run.contexts.get("github", {})
     is_tag = str(github.get("ref", "")).startswith("refs/tags/")
-    tag = str(github["ref_name"]) if is_tag else known("a release's tag", "v1.2.3")
+    tag = str(github["ref_name"]) if is_tag else one_of("a release's tag", "v1.2.3")
     version = apply(lambda one: one.removeprefix("v"), tag)
     values = {**_FIELDS, "Tag": tag, "Version": version, "RawVersion": version}
     values |= {f"Env.{name}": value for name, value in variables.items()}

@@ -46,7 +46,7 @@ def _note(folder: Folder, name: str, repository: str, facts: list[Fact]) -> None
 
 
 def _is_called(folder: Folder, name: str) -> bool:
-    """Whether a workflow of the folder calls another one."""
+    """Whether another workflow of the folder calls this one."""
     callers = filter(_WORKFLOW.fullmatch, folder.names())
     lines = (line.partition("#")[0] for one in callers for line in _lines(folder, one))
     return any("uses" in line and f"./{name}" in line for line in lines)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tree_sitter import Node
 
 from megalotron_images.audit import branches, conditions, expansions
-from megalotron_images.audit.expansions import filled, parameters, parsed, text_of, word
+from megalotron_images.audit.expansions import parameters, parsed, put_in_variables, text_of, word
 from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.texts import merged, show, unknown
 from megalotron_images.audit.yaml_files import Unreadable
@@ -200,15 +200,11 @@ def _called(shell: Shell, words: list[str], stdin: str) -> Result:
     if words[0] in shell.functions and shell.run.depth < _DEEPEST:
         return None, _call(shell, shell.functions[words[0]], words[1:], stdin)
     if words[0] in ("exit", "return", "break", "continue"):
-        shell.ended = words[0]
-        if words[0] == "exit" and words[1:] in ([], ["0"]):
-            shell.exits.append(dict(shell.run.files))
-        return None, ""
+        return _end(shell, words)
     if words[0] == "shift":
         count = int(words[1]) if words[1:] and words[1].isdigit() else 1
         shell.env |= parameters(shell.env.get("@", "").split()[count:])
-        return None, ""
-    if words[0] in ("true", ":", "false"):
+    if words[0] in ("true", ":", "false", "shift"):
         return words[0] != "false", ""
     if words[0] in ("test", "["):
         return conditions.holds(shell, " ".join(words[1:]).removesuffix(" ]"), True), ""
@@ -216,13 +212,21 @@ def _called(shell: Shell, words: list[str], stdin: str) -> Result:
     return None, unknown(f"what `{show(words[0])}` prints") if printed is None else printed
 
 
+def _end(shell: Shell, words: list[str]) -> Result:
+    """End the script, a function or a loop."""
+    shell.ended = words[0]
+    if words[0] == "exit" and words[1:] in ([], ["0"]):
+        shell.exits.append(dict(shell.run.files))
+    return None, ""
+
+
 def _call(shell: Shell, body: Node, given: list[str], stdin: str) -> str:
     """Follow a function's body with its arguments."""
     before, shell.run.depth = dict(shell.env), shell.run.depth + 1
     shell.env |= parameters(given)
     printed = shell.statement(body, stdin)[1]
-    own = {name for one in _LOCAL.findall(text_of(body)) for name in _NAMES.findall(one)}
-    own |= parameters(()).keys()
+    lines = _LOCAL.findall(text_of(body))
+    own = {name for line in lines for name in _NAMES.findall(line)} | parameters(()).keys()
     held = {key: value for key, value in shell.env.items() if key not in own}
     shell.env = held | {key: value for key, value in before.items() if key in own}
     shell.ended = "" if shell.ended == "return" else shell.ended
@@ -274,7 +278,7 @@ def _heredoc(shell: Shell, node: Node) -> str:
     """Return a here-document's text."""
     start = next((text_of(c) for c in node.children if c.type == "heredoc_start"), "")
     text = text_of(next((c for c in node.children if c.type == "heredoc_body"), None))
-    return text if start[:1] in ("'", '"') else filled(shell, text)
+    return text if start[:1] in ("'", '"') else put_in_variables(shell, text)
 
 
 _STATEMENTS: dict[str, Callable[[Shell, Node, str], Result]] = {

@@ -10,7 +10,7 @@ from megalotron_images.audit.expressions import Empty, as_text, condition, rende
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Place, Run
 from megalotron_images.audit.shell import FOLDER, Shell
-from megalotron_images.audit.texts import known, merged
+from megalotron_images.audit.texts import merged, one_of
 from megalotron_images.audit.yaml_files import Map, Seq, as_map
 
 
@@ -19,7 +19,7 @@ def follow(run: Run, steps: Any, defaults: Mapping[str, str]) -> None:
     for at, step in enumerate(steps if isinstance(steps, Seq) else []):
         if not isinstance(step, Map):
             continue
-        name = step.get("id", f"\0{at}")
+        name = step.get("id", f"\0{at}")  # which no expression can write
         holds = condition(step.get("if", ""), run.contexts)
         if holds is False:
             run.contexts["steps"][name] = Empty()
@@ -33,7 +33,7 @@ def follow(run: Run, steps: Any, defaults: Mapping[str, str]) -> None:
             written = merged([written, {}], before)
             outputs = merged([{key: as_text(value) for key, value in outputs.items()}, {}])
         run.contexts["env"] = before | written
-        end = known("how it ended", "success", "failure")
+        end = one_of("how it ended", "success", "failure")
         run.contexts["steps"][name] = {"outputs": outputs, "outcome": end, "conclusion": end}
 
 

@@ -64,7 +64,7 @@ def unknown(reason: str, examples: tuple[str, ...] = PROBES) -> str:
     return put(Hole(reason, examples))
 
 
-def known(what: str, *examples: str) -> str:
+def one_of(what: str, *examples: str) -> str:
     """Return a text that is not known, whose examples stand for all it can be."""
     return put(Hole(what, examples, is_open=False))
 
@@ -74,7 +74,7 @@ def either(texts: Iterable[str]) -> str:
     distinct = tuple(dict.fromkeys(texts))
     if len(distinct) == 1:
         return distinct[0]
-    return known(" or ".join(map(show, distinct))[:200] or "nothing", *distinct)
+    return one_of(" or ".join(map(show, distinct))[:200] or "nothing", *distinct)
 
 
 def merged(rows: Sequence[Mapping[str, str]], before: Mapping[str, str] = {}) -> dict[str, str]:

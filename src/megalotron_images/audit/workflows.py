@@ -10,7 +10,7 @@ from megalotron_images.audit.events import github, scenarios, triggers
 from megalotron_images.audit.expressions import MAYBE, Empty, as_text, render, value_of
 from megalotron_images.audit.knowledge import PATTERNS
 from megalotron_images.audit.model import Fact, Place, Run
-from megalotron_images.audit.texts import PROBES, Hole, known, merged, put, unknown
+from megalotron_images.audit.texts import PROBES, Hole, merged, one_of, put, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_list, parse, texts_of
 
 _MOST_ROWS = 60
@@ -93,7 +93,7 @@ def _needed(run: Run, jobs: Map, name: str, done: dict[str, Any]) -> None:
     results = [_job(run, job, name, contexts | {"matrix": one}, at) for at, one in enumerate(rows)]
     ends = [{key: as_text(value) for key, value in one.items()} for one in results]
     outputs = merged([*ends, *[{}] * (holds is None)])
-    done[name] = {"outputs": outputs, "result": known("how it ended", "success", "failure")}
+    done[name] = {"outputs": outputs, "result": one_of("how it ended", "success", "failure")}
 
 
 def _matrix(job: Map, contexts: dict[str, Any]) -> list[Any]:

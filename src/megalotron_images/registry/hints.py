@@ -21,7 +21,7 @@ class Refusal:
 
     Attributes:
         said: as registries write it.
-        pattern: that recognises it.
+        words: a pattern that recognises it.
         cause: the likely one.
         step: what to do next.
     """

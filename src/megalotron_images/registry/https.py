@@ -88,7 +88,7 @@ def _proxies(url: str) -> dict[str, str]:
     proxy = found.get("https") or found.get("all")
     if not proxy:
         return {}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError):  # of a port that is none
         place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         if place.scheme.startswith(("http", "socks")) and place.hostname and place.port != 0:
             return {"https": place.geturl()}
@@ -112,7 +112,8 @@ def once(session: requests.Session, question: Question, secrets: tuple[str, ...]
             allow_redirects=False,
         ) as reply:
             content = _read(reply, question.end)
-        if reply.status_code not in (_REDIRECTS if question.method in READS else _SAME_METHOD):
+        followed = _REDIRECTS if question.method in READS else _SAME_METHOD
+        if reply.status_code not in followed:
             used = question.headers.get("Authorization", "").split()[1:]
             told = (*used, *secrets)
             return Answer(str(question), reply.status_code, reply.headers, content, told)

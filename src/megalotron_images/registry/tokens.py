@@ -1,4 +1,4 @@
-"""What allows a question: the challenge of a registry, and a token for each scope."""
+"""Authorization: the registry's challenge, and a token for each scope, kept while it lasts."""
 
 import contextlib
 import re
@@ -14,7 +14,8 @@ from megalotron_images.registry.credentials import VARIABLES, Credentials
 from megalotron_images.registry.grammar import challenges, parsed
 from megalotron_images.registry.https import CLIENT, Question
 
-_SHORTEST_LIFE = 60
+_SHORTEST_LIFE, _MARGIN = 60, 10
+"""Seconds; the first one is the specification's."""
 _MOST_WORDS = 80
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -22,7 +23,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 class Tokens:
     """A login at one registry; each scope's token is kept until it expires.
 
-    send: asks for a token.
+    send: sends a request, with retries (Transport).
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Tokens:
         )
 
     def authorization(self, scope: str, end: float) -> str:
-        """Return the header `Authorization` for a scope; empty before a challenge."""
+        """Return the header `Authorization` for a scope, asking for a token; empty unchallenged."""
         if self._challenge is None:
             return ""
         login, (scheme, parameters) = self._credentials, self._challenge
@@ -94,7 +95,7 @@ class Tokens:
             said = parsed(answer.body)
             token = str(said.get("token") or said.get("access_token") or "")
             if _TOKEN.fullmatch(token):
-                return token, max(float(said.get("expires_in") or 0), _SHORTEST_LIFE) - 10
+                return token, max(float(said.get("expires_in") or 0), _SHORTEST_LIFE) - _MARGIN
         raise RegistryFailed(f"{answer.question}: the answer holds no token. Run it again later.")
 
     def _exchange(self, realm: str, asked: Mapping[str, str], token: str, end: float) -> Answer:

@@ -73,10 +73,11 @@ class Transport:
     def _patiently(self, question: https.Question) -> Answer:
         """Send a question, again where that is safe: failed reads, and unaccepted writes."""
         wait, asked = _FIRST_WAIT, 0.0
-        for left in reversed(range(_TRIES)):
+        for tries_left in reversed(range(_TRIES)):
             safe = question.method in https.READS
             send = partial(https.once, self._session, question, self._secrets)
             try:
+                # in a thread: no time limit of requests is one for the whole answer
                 answer = beside(send)(question.left)
             except (requests.RequestException, OSError, ValueError) as error:
                 failure = RegistryFailed(https.unreachable(question, error))
@@ -86,7 +87,7 @@ class Transport:
                 safe = safe or answer.status == _TOO_MANY
                 asked = seconds_to_wait(answer.headers.get("Retry-After", ""), answer.said)
                 wait, failure = max(wait, asked), answer.failure()
-            if not safe or not left or time.monotonic() + wait > question.end:
+            if not safe or not tries_left or time.monotonic() + wait > question.end:
                 asks = f" It asks you to wait {asked:.0f} s." if asked > self._seconds else ""
                 raise type(failure)(f"{failure}{asks}", failure.said)
             time.sleep(wait)

@@ -160,7 +160,10 @@ class Shell:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _judge(self, status: int | None, fails: int | None, write: Write) -> None:
-        """Raise Ended unless a cell has ended as declared; `status` is None if the shell ended."""
+        """Raise Ended unless a cell has ended as declared; `status` is None if the shell ended.
+
+        What the driver reports stands at its top: `last` comes only if the last statement is run.
+        """
         if fails != _NO_COMMAND and "missing" in self._told():
             raise self._ended("missing", _NO_COMMAND)
         if status is None:
@@ -212,7 +215,8 @@ class Shell:
     def _ended(self, kind: str, status: int, said: str = "") -> Ended:
         """Return the failure that the driver has noted: its line, its status and its command."""
         told, cell = self._told(), self._ran[-1]
-        line = _first_line(*cell.statements[int(told["at"][0]) - 1 if "at" in told else 0])
+        running = int(told["at"][0]) - 1 if "at" in told else 0
+        line = _first_line(*cell.statements[running])
         if kind not in told:
             shown = status if status >= 0 else 128 - status
             how = f"the shell ended with status {shown} before the cell did"
@@ -270,6 +274,7 @@ class Shell:
         found = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(ProcessLookupError):
+                # in the kernel's own session are its helpers (lost.py), not a cell's
                 if process.pid != self._bash.pid and os.getsid(process.pid) != os.getsid(0):
                     found.append(process)
         return found

@@ -85,8 +85,9 @@ def _is_safe_anywhere(node: Node, arguments: list[str]) -> bool:
     In a statement of its own it may be anything: driver.bash looks again after it.
     """
     plain = bool(arguments) and re.match(r"[\w./]", arguments[0]) is not None
-    alone = ("program", "redirected_statement", "pipeline")
-    return plain or all(one.type in alone for one in ancestors(node))
+    around = ("program", "redirected_statement", "pipeline")
+    is_own_statement = all(one.type in around for one in ancestors(node))
+    return plain or is_own_statement
 
 
 def _no_answer(name: str) -> str | None:
@@ -171,6 +172,7 @@ def _runs_lax_shell(node: Node, name: str, arguments: list[str]) -> bool:
     if name in BUILTINS | QUESTIONS or (name == "find" and not _finds_and_runs(arguments)):
         return False  # what they are given is no command
     for n, word in enumerate((name, *arguments)):
+        # /bin/sh, --entrypoint=sh, ${SHELL}
         program, rest = re.split("[/=]", re.sub("[{}]", "", word))[-1], arguments[n:]
         scripted = any(map(_SCRIPT_OPTION.fullmatch, rest))
         shell = program in _SHELLS and (n == 0 or scripted or _is_fed(node))
@@ -197,6 +199,7 @@ def _goes_on(node: Node, arguments: list[str]) -> bool:
     flags = [*takewhile(lambda argument: argument.startswith(("-", "+")), arguments)]
     nodes = [one for one in node.children if "redirect" not in one.type][-len(arguments) :]
     options = [option for option in arguments if _SCRIPT_OPTION.fullmatch(option)]
+    # the script is the word behind its option
     scripts = [one for option, one in zip(arguments, nodes[1:], strict=False) if option in options]
     if any(flag.startswith("+") for flag in flags) or any("=" in option for option in options):
         return True

@@ -63,7 +63,7 @@ class Lifeline:
 
 
 def main(record: str, digest: str, runner: str) -> None:
-    """Read the kernel's words to the end; act if the last one is not that nothing is lost.
+    """Read the kernel's messages until the pipe closes; clean up unless the last is a normal end.
 
     runner: the number of the process that has started the kernel.
     """

@@ -69,7 +69,7 @@ class Bash:
             shell = self._backend.shell()
             shell.check()
             cell = self._with_values(read_cell(line, script))
-            filled = self._read(cell, shell)
+            filled = self._fill_and_check(cell, shell)
             if why := self._backend.passes_over(cell):
                 print(f"{why}.")
                 return
@@ -120,7 +120,7 @@ class Bash:
         said = self._put_in(text, "--asked")
         return Answer(question, self._backend.answer(question, said, cell))
 
-    def _read(self, cell: ShellCell, shell: Shell) -> Filled:
+    def _fill_and_check(self, cell: ShellCell, shell: Shell) -> Filled:
         try:
             filled = fill(cell.parsed, self._placeholders)
             check(cell.parsed, self._names)

@@ -37,7 +37,6 @@ class Production:
 
     Attributes:
         _state: a script that makes a new shell as the last one was after its last good cell.
-        _rehearsed: the sources of cells that may run, of the runbooks that are not `_unread`.
         _values: what the person gave for placeholders.
         _named: what each reference named at the end of the run that goes on.
         _current: the source of the cell that runs.
@@ -53,7 +52,7 @@ class Production:
         self._values = Values()
         self._named: dict[str, object] = {}
         self._current, self._failed = "", ""
-        self._rehearsed, self._unread = set[str](), rehearsed(self.folder, _notebook())
+        self._rehearsed = frozenset(rehearsed(self.folder))
         self._record = Record.new(project.root / "runs", _notebook())
 
     @functools.cached_property
@@ -96,7 +95,7 @@ class Production:
         """Record a cell of Python; let no other cell run until one that failed has run again."""
         source, failed = result.info.raw_cell.strip(), result.error_in_exec is not None
         if not source or source != self._current:
-            return
+            return  # a word about the run, or a cell that was refused
         self._failed = source if failed else ""
         if split_magic(source)[0] is None:
             self.shell()
@@ -143,8 +142,6 @@ class Production:
         After a failed cell, only that one may run.
         """
         source = source.strip()
-        while source not in self._rehearsed and (more := next(self._unread, None)) is not None:
-            self._rehearsed |= more
         if source not in self._rehearsed:
             self.shell()
             # without its text, which may hold what somebody put in for a placeholder
@@ -217,7 +214,7 @@ class Production:
     def _compare(self) -> None:
         """Print what each reference names that the run before wrote; raise Wrong if one moved.
 
-        One of which nobody can say what it names, may have.
+        A reference that cannot be resolved counts as moved.
         """
         moved = []
         for reference, then in self._named.items():
@@ -230,7 +227,10 @@ class Production:
             raise Wrong(f"{'; '.join(moved)}: look at who has written it since, before you go on")
 
     def _guard(self, cell: ShellCell) -> None:
-        """Ask for each reference; raise Wrong, before anything is sent, for another answer."""
+        """Ask for each reference; raise Wrong, before anything is sent, for another answer.
+
+        The declared ones are all that a cell writes: a rehearsal fails one that writes another.
+        """
         if cell.writes and os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
             raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
         for reference in cell.writes:
@@ -247,6 +247,7 @@ class Production:
     def _digest(self, reference: str) -> dict[str, Any]:
         """Return what the digest command says, asked in the shell, with what it exports."""
         program = self._digest_command.split()[0]
+        # in an if, as its failure must not end the strict shell
         asked = f"if {self._digest_command} {shlex.quote(reference)} 2>&1; then :; fi"
         there = f"command -v {program} > /dev/null"
         said = ""

@@ -11,20 +11,17 @@ from rehearsal.cell.placeholders import runbooks
 from rehearsal.settings import KERNEL
 
 
-def rehearsed(folder: Path, first: str) -> Iterator[set[str]]:
-    """Yield the sources of each runbook's cells that a rehearsal ran well, and its text has.
-
-    first: the runbook to begin with, as reading all takes long.
-    """
+def rehearsed(folder: Path) -> Iterator[str]:
+    """Yield the sources of a folder's cells that a rehearsal ran well, and that are in the text."""
     import jupytext
 
-    for path in sorted(runbooks(folder), key=lambda one: one.stem != first):
+    for path in runbooks(folder):
         with contextlib.suppress(Exception):  # what cannot be read was not rehearsed
             notebook = json.loads(path.with_suffix(".ipynb").read_text())
             if notebook["metadata"]["kernelspec"]["name"] == KERNEL:
                 well = filter(_ran_well, notebook["cells"])
                 ran = {"".join(cell["source"]).strip() for cell in well}
-                yield ran & {cell.source.strip() for cell in jupytext.read(path).cells}
+                yield from ran & {cell.source.strip() for cell in jupytext.read(path).cells}
 
 
 def _ran_well(cell: dict[str, Any]) -> bool:

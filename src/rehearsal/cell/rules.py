@@ -21,12 +21,13 @@ def _heredoc(node: Node) -> str | None:
     if start is None or any(child.is_missing for child in node.children):
         return _error(node)
     line = (node.text or b"")[start.end_byte - node.start_byte :].partition(b"\n")[0].decode()
-    if re.search(r";|\|\||(?<!>)&(?!>)", line):
+    if re.search(r";|\|\||(?<!>)&(?!>)", line):  # and not the & of >& and &>
         return "what follows a heredoc on its line may hide a failure; put it on a line of its own"
     return None
 
 
 def _expansion(node: Node) -> str | None:
+    """`${x@P}` expands the value as a prompt, and so runs a $(…) that stands in it."""
     if re.fullmatch(r"\$\{!?[\w@*]+(\[[^]]*\])?@P\}", text(node)):
         return "what this works out is not read for failures; write it into the cell"
     return None
@@ -56,6 +57,7 @@ def refuse(node: Node, known: frozenset[str]) -> str | None:
     known: the functions that the script may call, and, with a =, the variables that are set. Where
     bash overlooks what fails in a function, it must not be called.
     """
+    # these two need `known`
     if node.type == "pipeline":
         return statuses.pipeline(node, known)
     if node.type == "command" and words(node)[0] in known:

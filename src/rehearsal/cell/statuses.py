@@ -2,6 +2,10 @@
 
 Each statement of a cell is sourced by itself, and what fails in a substitution ends the shell, so
 only this is left: conditions, what stands left of && and ||, pipes, and words.
+
+What is *overlooked* stands where bash ignores failures. A *question* is a command whose failing is
+an answer: in a condition, or left of || (syntax.py has both). A command only *asks* if it is a test
+or its like, wherever it stands.
 """
 
 import re
@@ -40,14 +44,16 @@ _SURE = re.compile(
     r"(arch|hostname|nproc|pwd|whoami|(date|id|uname)( -\w{1,2}| [\"']?\+[^<>]*)*"
     r"|(echo|printf)( ([^<>%]|%[s%])*)?)( 2> ?/dev/null)?"
 )
-"""Programs that cannot fail when called so: where bash looks at no failure, only they may stand."""
+"""Commands that cannot fail in this form: the only ones allowed where bash ignores failures."""
 _GIVEN = re.compile(
     r"\$\{?(?!\{)(\W|\d|P{2,}|\w+(\[[^]]*\])?:?[-+=]|(BASH\w*|DOCKER_\w+|E?UID|HOME|HOSTNAME|PATH"
     r"|PWD|RANDOM|SECONDS|SHELL|TMPDIR|_)\b)"
 )
-"""Expansions that do not fail: of what is set in each cell, and with a default."""
+"""Expansions that do not fail: of what is set in each cell, with a default, and a placeholder's
+stand-in, `$PPP…`.
+"""
 QUESTIONS = {"test", "[", "grep", "egrep", "fgrep", "zgrep", "cmp", "diff"}
-"""What driver.bash asks in a way that a question that could not be asked is no "no"."""
+"""Commands that driver.bash wraps, too, so that an error (a status above 1) is no "no" (1)."""
 LOOPS = ("for_statement", "c_style_for_statement", "while_statement")
 COMPOUND = (*LOOPS, "compound_statement", "subshell", "if_statement", "case_statement")
 _WORKED_OUT = {"simple_expansion", "expansion", "arithmetic_expansion", "command_substitution"}
@@ -67,10 +73,12 @@ NO_ANSWER = "in a condition, a {what} that is not there would count as a no; {in
 def substitution(node: Node) -> str | None:
     """Part of a word: one program with plain words. Alone in an assignment: anything."""
     assignment = assignment_of(node)
-    if is_overlooked(node):
-        lax = assignment is not None and not is_question(assignment)
-        return None if _is_simple(node, sure=assignment is None, lax=lax) else OVERLOOKED
-    return None if assignment is not None or _is_simple(node) else IN_A_WORD
+    if not is_overlooked(node):
+        return None if assignment is not None or _is_simple(node) else IN_A_WORD
+    if assignment is None:  # if [ "$(date +%a)" = Mon ]
+        return None if _is_simple(node, sure=True) else OVERLOOKED
+    # if id=$(docker images -q x)
+    return None if _is_simple(node, lax=not is_question(assignment)) else OVERLOOKED
 
 
 def _is_simple(node: Node, *, sure: bool = False, lax: bool = False) -> bool:
@@ -102,11 +110,12 @@ def list_of_commands(node: Node) -> str | None:
     """A failure that && or || hides."""
     if is_in(node, "list") or is_question(node):
         return None
-    parts, asked = [*_parts(node)], True
+    parts, only_asked = [*_parts(node)], True
     for operator, command in parts:
-        if operator == "||" and not asked and not may_fail(command):
+        # not `docker pull x || true`, but `[ -d x ] || mkdir x`
+        if operator == "||" and not only_asked and not may_fail(command):
             return f"this waves a failure through; use if, or declare it ({FAILS})"
-        asked = asked and _is_asking(command)
+        only_asked = only_asked and _is_asking(command)
     if any(
         _is_test(one) and text(other) in ("true", ":") for (_, one), (_, other) in pairwise(parts)
     ):

@@ -187,7 +187,7 @@ def is_shown(node: Node) -> bool:
 
 
 def is_overlooked(node: Node) -> bool:
-    """Whether bash looks at no failure inside a node, but for its own status.
+    """Whether bash ignores failures inside a node, and sees only its exit status.
 
     So it is in a condition, left of || and &&, and behind !.
     """

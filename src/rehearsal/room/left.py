@@ -42,7 +42,7 @@ class _Engine(http.client.HTTPConnection):
 
 
 def items(state: str) -> dict[str, str]:
-    """Return what is there now, such as `image alpine:latest`, with what tells a change of it.
+    """Return what is there now: items such as `image alpine:latest`, each with a fingerprint.
 
     state: of the shell.
     """

@@ -173,6 +173,7 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Insi
     found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)
     seen += [Path(program).parent for program in found if program]
     here = Path.cwd()
+    # a person's folder of the project, for `rehearsal room`
     work = here if settings.root in here.parents else settings.notebooks
     return Inside(
         visible=tuple(form for path in seen for form in (path, path.resolve())),
@@ -199,7 +200,7 @@ def _reachable_sockets(project: Path) -> tuple[str, ...]:
 
 def _size() -> str:
     size = os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
-    if not size.strip("0kmgKMG%"):
+    if not size.strip("0kmgKMG%"):  # which a tmpfs takes for no limit
         none = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
         raise CannotCheck(f"{none}: set a size or a part of memory.")
     return size

@@ -52,7 +52,7 @@ def seal(inside: Inside, containers: bool) -> None:
     socket.sethostname("rehearsal")
     linux.raise_loopback(one.address for one in inside.registries)
     linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    # before this process is nobody to the machine: it may have no way to them then
+    # before become_root: afterwards this process may not be allowed to open their paths
     trees = _trees(inside)
     linux.become_root()
     linux.die_with_parent()  # again: a change of user takes it back
@@ -138,6 +138,7 @@ def _copy_work(folder: Path) -> None:
 def _processes() -> None:
     """Mount the room's own /proc; of the kernel's settings only the network's are writable."""
     linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
+    # held open, to be mounted writable upon the read-only /proc/sys
     network = os.open("/proc/sys/net", os.O_PATH)
     for name in _HOST_WIDE:
         if os.path.exists(f"/proc/{name}"):
@@ -167,7 +168,7 @@ def _devices() -> None:
 def _containers() -> None:
     """Give the engine a cgroup tree of its own, whose root must hold no process (cgroups(7))."""
     linux.unshare(linux.CLONE_NEWCGROUP)
-    # in between, as the kernel refuses cgroup2 upon cgroup2, which is what most machines have there
+    # a tmpfs in between: the kernel refuses cgroup2 upon cgroup2, which most machines have there
     _fresh("/sys/fs/cgroup", "4k")
     linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", _FRESH | MS_NOEXEC)
     os.mkdir("/sys/fs/cgroup/room")

@@ -108,7 +108,8 @@ class _Collector:
             self.progress.advance(name)
             outcome.outputs[name, number] = found["outputs"]
             if report.passed:
-                (outcome.passed_over if "passed_over" in found else outcome.held)[name] += 1
+                counter = outcome.passed_over if "passed_over" in found else outcome.held
+                counter[name] += 1
         if report.failed:
             # pytest-xdist reports a worker that died, without a result
             what = found.get("what") or report.longreprtext.strip().splitlines()[-1]
@@ -116,7 +117,7 @@ class _Collector:
             self._add(found.get("kind", "unchecked"), problem)
 
     def _add(self, kind: str, problem: Problem) -> None:
-        """Record a failure; after a notebook's first error only count, as it may follow from it."""
+        """Record a failure; behind a cell that could not be run only count it."""
         outcome = self.outcome
         gone = {one.notebook for one in outcome.unchecked}
         if kind == "not_run" or problem.notebook in gone:

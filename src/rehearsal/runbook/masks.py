@@ -22,6 +22,7 @@ from rehearsal.settings import Settings
 
 _UNMASKED = "¤ qZ7 ¤\n"
 """Sample text that no mask should match; one that does matches anything."""
+_NO_COUNTERPART = -1
 _NAMING, _HIDING = ("named", "digest"), ("line", "text", "drop")
 KINDS = (*_NAMING, *_HIDING)
 _FIELDS = {"name", "kind", "pattern", "example", "reason"}
@@ -59,8 +60,9 @@ class Mask:
 class Masked:
     """One side of a comparison, recorded or new: remembers each value's number across cells.
 
-    follows: the other side, masked first, whose numbers digests take. Then two values of this side
-    may match one of that side, but not the reverse: in the graph driver an image's digest differs
+    follows: the other side, masked first. A digest takes the number of the one that stands at its
+    place in the other side's text. So two values of this side may match one of that side, but not
+    the reverse: in the graph driver an image's digest differs
     from the registry's, with containerd's store both are one.
     """
 
@@ -117,7 +119,8 @@ class Masked:
         if self._follows is None:
             return number
         theirs, place = self._follows._digests, len(self._digests)
-        return self._theirs.setdefault(number, theirs[place] if place < len(theirs) else -1)
+        counterpart = theirs[place] if place < len(theirs) else _NO_COUNTERPART
+        return self._theirs.setdefault(number, counterpart)
 
 
 def _value(match: re.Match[str]) -> str:
@@ -133,7 +136,8 @@ def _same(mask: Mask, seen: str, value: str) -> bool:
 def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
     """Return which masks hide what another names in a text: a wrong value would not show.
 
-    A dropped line may hold a named value if the text shows it elsewhere too.
+    A dropped line may hold a named value if the text shows it elsewhere too; what else hides it
+    would hide it there as well.
     """
     found = []
     hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.on]

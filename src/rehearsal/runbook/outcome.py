@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def cells(self) -> int:
-        """How many cells are accounted for."""
+        """How many cells are accounted for, until problems of the texts are added."""
         found = (self.problems, self.differences, self.unchecked)
         return self.held.total() + self.passed_over.total() + self.not_run + sum(map(len, found))
 
@@ -78,7 +78,10 @@ class Outcome:
 
     def judge(self, engine: Engine, recorded: bool) -> None:
         """Raise Wrong or CannotCheck unless the runbooks hold on an engine."""
-        if left := len(self.unchecked) or (not self.problems and self.not_run):
+        left = len(self.unchecked)
+        if not left and not self.problems:
+            left = self.not_run
+        if left:
             raise CannotCheck(f"{left} could not be checked.")
         if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
             raise Wrong(f"{wrong} of what the pages show does not hold.")

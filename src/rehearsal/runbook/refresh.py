@@ -51,6 +51,7 @@ def _with_recorded_outputs(runbook: Runbook) -> NotebookNode:
 
     draft = copy.deepcopy(runbook.text.node)
     if runbook.executed_path.exists():
+        # nbval compares with these
         draft = combine_inputs_with_outputs(draft, runbook.executed.node, "md")
     for name in ("language_info", "jupytext"):
         draft.metadata.pop(name, None)

@@ -30,7 +30,7 @@ _LONGEST = 100_000
 
 
 def stray_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file of a folder of runbooks that is none, with the reason."""
+    """Yield each file in the runbooks' folder that is not a runbook, with the reason."""
     texts = {path.stem for path in runbooks(folder)}
     for path in sorted(folder.rglob("*")):
         name, kind = path.relative_to(folder), path.suffix.lower()
@@ -107,8 +107,8 @@ def unshown_outputs(cell: Cell) -> Iterator[str]:
     for output in cell.outputs:
         data = output.get("data", {"text/plain": "-"})
         plain = data.get("text/plain", "")
-        objects = not plain or plain.startswith("<IPython.") or "application/" in " ".join(data)
-        if objects and not {*data} & _SHOWN:
+        no_text = not plain or plain.startswith("<IPython.") or "application/" in " ".join(data)
+        if no_text and not {*data} & _SHOWN:
             yield "shows HTML or a widget, which the page does not: print text, or draw a picture"
         longest = max(map(len, output.get("text", plain).splitlines()), default=0)
         if longest > _LONGEST:
