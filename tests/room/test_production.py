@@ -213,16 +213,15 @@ def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
     assert all(script in page for script in scripts(machine, "push-an-image"))
 
 
-@pytest.mark.parametrize(
-    "typed", ["", "yes", "alpine:test", f"{TEST}2", "ghcr.io/megalotron/alpine"]
-)
-def test_a_wrong_confirmation_sends_nothing(typed, machine):
+def test_a_wrong_confirmation_sends_nothing(machine):
     before = tags()
-    status, shown = walk(machine, "push-an-image", ANSWERS | {WRITE: typed})
+    wrong = ["", "yes", "alpine:test", f"{TEST}2", "ghcr.io/megalotron/alpine"]
+    again = ["r"] * (len(wrong) - 1) + ["q"]
+    status, shown = walk(machine, "push-an-image", ANSWERS | {WRITE: [*wrong], FAILED: again})
     assert status == 1
-    assert "nothing was sent" in shown
+    assert shown.count("nothing was sent") == len(wrong)
     assert added(before) == []
-    assert last(machine)[-1]["event"] == "refused"
+    assert [one["event"] for one in last(machine)[-len(wrong) :]] == ["refused"] * len(wrong)
 
 
 def edit(machine, before, after):
@@ -259,16 +258,29 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
-def test_a_cell_that_was_edited_does_not_run(change, machine):
+def test_a_cell_that_was_edited_does_not_run(machine, notebook):
+    before, text = tags(), machine / "notebooks" / "push-an-image.md"
+    known, written = sources(machine, "push-an-image"), text.read_text()
+    for name, change in EDITS.items():
+        edit(machine, *change)
+        edited = [one for one in sources(machine, "push-an-image") if one not in known]
+        assert edited, name
+        for source in edited:
+            assert "no rehearsal has run this cell" in notebook(source), name
+        assert records(machine)[0][-1]["event"] == "refused"
+        text.write_text(written)
+    assert added(before) == []
+    assert not Path("/tmp/pwned").exists()
+
+
+def test_a_text_that_was_edited_does_not_run_where_it_was(machine):
     before = tags()
-    edit(machine, *change)
+    edit(machine, *EDITS["another-tag"])
     status, shown = walk(machine, "push-an-image")
     assert status == 1
     assert "no rehearsal has run this cell" in shown
     assert added(before) == []
     assert last(machine)[-1]["event"] == "refused"
-    assert not Path("/tmp/pwned").exists()
 
 
 def test_what_a_rehearsal_was_refused_to_write_is_asked_for_too(machine):
