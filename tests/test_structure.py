@@ -40,7 +40,7 @@ BUDGETS = {
     "src/rehearsal": 462,
     "src/megalotron_images": 2325,
     "src/megalotron_images/audit": 2824,
-    "docs/hooks": 294,
+    "docs/hooks": 296,
     "docs/generate": 302,
 }
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you

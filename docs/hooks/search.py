@@ -33,6 +33,7 @@ BOOSTS |= {"contributing/": 0.7, "errors/": 0.3}
 _COMMAND = re.compile(
     r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE
 )
+_CHANGES = re.compile(r"changelog\S*#")
 _TAG = re.compile(r"<[^>]*>")
 _TEACH = ("guide/push-an-image.ipynb", "guide/choose-an-image.ipynb")
 """The pages that explain commands of docker; the others only use them."""
@@ -89,6 +90,8 @@ def on_post_build(config: MkDocsConfig) -> None:
     file = Path(config.site_dir) / "search" / "search_index.json"
     index = json.loads(file.read_text())
     index["config"] |= {"fields": FIELDS, "pipeline": []}  # a message counts with its small words
+    # by its title alone: nobody looks for how a thing was before
+    index["docs"] = [one for one in index["docs"] if not _CHANGES.match(one["location"])]
     for entry, tag in _tags(index["docs"]):
         entry.setdefault("tags", []).append(tag)
     places = {entry["location"].replace(".html", "/"): entry for entry in index["docs"]}

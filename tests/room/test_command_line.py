@@ -471,7 +471,7 @@ def test_ctrl_c_while_the_command_is_loaded_is_one_line():
 
 @pytest.mark.parametrize("step", ["at the question", "while it pushes"])
 def test_ctrl_c_ends_at_once_and_says_what_was_written(step, registry, make_image):
-    make_image("large", size=200_000_000 if step == "while it pushes" else 16)
+    make_image("large", size=40_000_000 if step == "while it pushes" else 16)
     environment = os.environ | {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
     arguments = ["publish", "backend", "v1.0.0", "--image", "large"]
     pid, terminal = pty.fork()

@@ -280,7 +280,7 @@ def test_a_publication_killed_in_mid_push_leaves_the_tag_free_and_goes_on(
 
 
 def test_of_two_who_publish_the_same_version_at_once_never_both_are_told_yes(registry):
-    races = int(os.environ.get("RACES", "10"))
+    races = int(os.environ.get("RACES", "5"))
     outcomes = race.run(races)
     assert len(outcomes) == races
     assert [outcome for outcome in outcomes if not outcome.right] == []
