@@ -31,7 +31,9 @@ test: test-packages setup older-engine static unit room engines-verify browser #
 	@python -m bench.engines --stale
 	@echo "All checks passed."
 
+# rooms see the project read-only, and cannot keep what they compile
 setup: packages engine $(VENV)/installed
+	@$(BIN)/python -m compileall -q src
 
 .PHONY: engine older-engine engines engines-verify evidence-engines
 engine: packages ## fetch the Docker on which the pages are recorded; without it the machine's own serves
