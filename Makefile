@@ -89,21 +89,24 @@ unit: setup site
 ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml \
     $(foreach name,$(2),$(CURDIR)/tests/room/test_$(name).py)
 OF_SHELL = shell workflow stores containerd
-OF_HELPER = release registry_faults command_line logins roll_back provenance
+OF_HELPER = release command_line roll_back provenance
+OF_REGISTRY = registry_faults logins
 IN_ROOMS = $(patsubst tests/room/test_%.py,%,$(wildcard tests/room/test_*.py))
 
-room: setup ## the tests that run inside a room, in four rooms at once: most of them wait
-	@test "$(sort $(IN_ROOMS))" = "$(sort $(OF_SHELL) production $(OF_HELPER))"
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	    room-shell room-production room-helper room-graph
+room: setup ## the tests that run inside a room, in five rooms at once: most of them wait
+	@test "$(sort $(IN_ROOMS))" = "$(sort $(OF_SHELL) production $(OF_HELPER) $(OF_REGISTRY))"
+	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target \
+	    room-production room-shell room-helper room-registry room-graph
 
-.PHONY: room-shell room-production room-helper room-graph
+.PHONY: room-shell room-production room-helper room-registry room-graph
 room-shell:
 	@$(call ROOM_TESTS,,$(OF_SHELL))
 room-production:
 	@$(call ROOM_TESTS,,production)
 room-helper:
 	@$(call ROOM_TESTS,,$(OF_HELPER))
+room-registry:
+	@$(call ROOM_TESTS,,$(OF_REGISTRY))
 room-graph: ## what depends on the image store, with the other one
 	@$(call ROOM_TESTS,--store graph,release stores)
 
