@@ -84,7 +84,7 @@ types: setup
 	mypy
 
 unit: setup site
-	pytest -n 3 --dist worksteal --ignore=tests/browser --ignore=tests/room
+	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room
 
 ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml \
     $(foreach name,$(2),$(CURDIR)/tests/room/test_$(name).py)
