@@ -747,6 +747,10 @@ def test_nothing_runs_behind_a_word_about_the_run(machine, notebook):
     before = tags()
     behind = "open('/tmp/pwned', 'w')\nprint('ran')"
     assert "no rehearsal has run this cell" in notebook(f"%rehearsal_run values\n{behind}")
+    for separator in ("\r", "\x0c", "\u2028"):  # Python's lines end there too
+        assert "no rehearsal has run" in notebook(f"%rehearsal_run values{separator}print('ran')")
+    for word in ("%rehearsal_run {print('ran')}", "%%rehearsal_run {print('ran')}\n"):
+        assert "no rehearsal has run" in notebook(word)  # IPython would work it out
     assert "ran" not in notebook(f"%%rehearsal_run skip\n{behind}")
     assert not Path("/tmp/pwned").exists()
     assert added(before) == []

@@ -30,8 +30,10 @@ from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
-_OURS = re.compile(r"%rehearsal_[^\n]*|%%rehearsal_.*", re.DOTALL)
-"""A word about the run, and nothing else: what stands behind it would not be looked at."""
+_OURS = re.compile(r"%rehearsal_\w+ *\w*\s*|%%rehearsal_\w+ *\w* *\n.*", re.ASCII | re.DOTALL)
+"""A word about the run, and nothing else: what stands behind it would not be looked at, and IPython
+works out what stands in braces.
+"""
 LEFT = "rehearsal_left"
 """The line magic that prints what the cells have left in the room, as JSON."""
 
@@ -169,7 +171,7 @@ def _run_verb(backend: Production, line: str, text: str = "") -> None:
 def _check(backend: Backend, lines: list[str]) -> list[str]:
     """Return a cell unchanged; raise CellFailed if it must not run here."""
     source = "".join(lines)
-    if not lines or _OURS.fullmatch(source.strip()):
+    if not lines or _OURS.fullmatch(source):
         return lines
     try:
         _check_python(source)

@@ -141,7 +141,7 @@ def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
     command += [f"--host=unix://{DOCKER_SOCKET}", "--group=0", "--iptables=false"]
     command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
     command += [] if can_run_containers() else ["--bridge=none"]
-    # with the variable `container` dockerd takes what it finds mounted as it is
+    # where `container` is set, dockerd leaves AppArmor alone: it could load no profile here
     return _daemon("engine", command, container="rehearsal")
 
 

@@ -136,8 +136,7 @@ def _same(mask: Mask, seen: str, value: str) -> bool:
 def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
     """Return which masks hide what another names in a text: a wrong value would not show.
 
-    A dropped line may hold a named value if the text shows it elsewhere too; what else hides it
-    would hide it there as well.
+    A dropped line may hold a named value if the text shows it elsewhere too.
     """
     found = []
     hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.on]
