@@ -101,6 +101,7 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
         missing = f"{settings.engine} is not here (make setup fetches it)"
         print(f"{missing}: this machine's engine serves.", file=sys.stderr)
+    lint.check_cells(runbooks)
     probe(settings)  # each kernel would take seconds to fail, and none could say why
     check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
     recorded = evidence.is_recorded(settings, chosen)
@@ -130,6 +131,7 @@ def refresh(notebooks: tuple[str, ...]) -> None:
     for stray in () if notebooks else lint.list_strays(settings):
         print(stray, file=sys.stderr)
     runbooks = model.find_runbooks(settings, notebooks)
+    lint.check_cells(runbooks)
     if not os.environ.get(NAME_VARIABLE) and choose_engine(settings).name != settings.engine:
         missing = f"{settings.engine}, on which the pages are recorded, is not here"
         raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
@@ -152,11 +154,13 @@ def run(notebook: str, production: bool, goes_on: bool) -> None:
     reference, and runs/ gets a record. After a failed step you may run it again.
     """
     from rehearsal.cell.record import find_unfinished
+    from rehearsal.runbook.lint import check_cells
     from rehearsal.runbook.model import find_runbooks
     from rehearsal.step import walk_through
 
     settings = load_settings(Path.cwd())
     runbook = find_runbooks(settings, [notebook])[0]
+    check_cells([runbook])
     if goes_on and not production:
         raise click.BadParameter("--continue goes on with a production run: say --production too.")
     before = find_unfinished(settings.root / "runs", runbook.name) if goes_on else None

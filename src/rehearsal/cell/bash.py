@@ -34,7 +34,6 @@ _HINTS = {
     "127": " (no such command, or what it needs is missing)",
     "141": " (the command after a | ended before it had read everything)",
 }
-_LOST_JOB = "a job that nobody waited for has failed: wait for it in the cell (wait $!)"
 Write = Callable[[bytes], None]
 
 
@@ -137,7 +136,7 @@ class Shell:
 
     def state(self) -> str:
         """Return what makes another shell like this one, as the driver says it."""
-        return self.ask('rehearsal_state "$@"')
+        return self.ask("rehearsal_state")
 
     @property
     def process(self) -> int:
@@ -169,8 +168,8 @@ class Shell:
         if status is None:
             raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
-        self._pass_on(write)  # what a process substitution has said late
-        told = self._told()  # again, as a process substitution may have failed late
+        self._pass_on(write)  # what it has said at its end
+        told = self._told()
         early = fails is not None and "last" not in told
         if self._bash.poll() is not None or ("failed" in told and not early):
             raise self._ended("failed", 1)
@@ -222,8 +221,6 @@ class Shell:
             how = f"the shell ended with status {shown} before the cell did"
             return Ended(f"{said}line {line}: {how}: {_line(cell.source, line)}", status)
         noted, number, source = told[kind]
-        if source == "job":
-            return Ended(f"{said}{_LOST_JOB}", status)
         # else it is a list, whose parts bash does not report, or a file of the reader's
         if place := re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source):
             cell = self._ran[int(place[1]) - 1]
@@ -267,7 +264,7 @@ class Shell:
                 process.kill()
         psutil.wait_procs(left, timeout=_SECONDS_TO_END)
         if running:
-            raise Wrong(f"it left a job running ({'; '.join(running)}): wait for it in the cell")
+            raise Wrong(f"it left a program running ({'; '.join(running)}): let it end in the cell")
 
     def _descendants(self) -> list[psutil.Process]:
         """Return the shell's processes except bash: its children, and orphans that we adopted."""

@@ -66,66 +66,28 @@ fgrep() { rehearsal_ask command fgrep "$@"; }
 zgrep() { rehearsal_ask command zgrep "$@"; }
 cmp() { rehearsal_ask command cmp "$@"; }
 diff() { rehearsal_ask command diff "$@"; }
-# Bash's own `wait` returns the status of its last argument, and without one always 0.
-wait() {
-  local -i rehearsal_status=0 rehearsal_one=0
-  case ${1-} in -f | --) shift ;; esac
-  if [[ $# -gt 0 && $1 == -* ]]; then
-    builtin wait "$@" || return
-  elif (($#)); then
-    for rehearsal_job in "$@"; do
-      builtin wait "$rehearsal_job" || rehearsal_status=$?
-    done
-  else
-    while rehearsal_one=0
-      builtin wait -n || rehearsal_one=$?
-      ((rehearsal_one != 127)); do
-      ((rehearsal_one == 0)) || rehearsal_status=$rehearsal_one
-    done
-  fi
-  return "$rehearsal_status"
-}
 readonly -f rehearsal_note rehearsal_end rehearsal_failed command_not_found_handle rehearsal_ask
-readonly -f test [ grep egrep fgrep zgrep cmp diff wait
+readonly -f test [ grep egrep fgrep zgrep cmp diff
 
 # Before statement $1, whatever the one before has done.
 rehearsal_arm() {
   builtin trap 'rehearsal_failed "$?"' ERR
-  builtin trap - DEBUG RETURN EXIT
   builtin set -Eeuo pipefail
-  builtin set +fnvx
   builtin shopt -s inherit_errexit
-  builtin shopt -u expand_aliases
   builtin printf 'at\t%s\n' "$1" >> "$rehearsal_report"
   [[ $rehearsal_fails == yes && $1 == "$rehearsal_count" ]] || return 0
   builtin trap - ERR
-  builtin trap rehearsal_over EXIT
   rehearsal_last=yes
   builtin printf 'last\n' >> "$rehearsal_report"
 }
-# After the last statement each job has ended, and well. One that was not waited for is given a
-# moment.
-rehearsal_over() {
-  [[ -n ${!-} ]] || return 0
-  for _ in 1 2 3 4; do
-    [[ -n $(builtin jobs -rp) ]] || break
-    /bin/sleep 0.05
-  done
-  if [[ -n $(builtin jobs -rp) ]] || ! wait; then
-    builtin printf 'failed\t1\t0\tjob\n' >> "$rehearsal_report"
-  fi
-}
-# Print what makes another shell like this one: folder, mask, options, arguments, traps, functions and
-# variables. The folder comes first, for OLDPWD; without it there is no shell like this one.
+# Print what makes another shell like this one: folder, mask and variables. The folder comes first,
+# for OLDPWD; without it there is no shell like this one.
 rehearsal_state() {
   local rehearsal_name
   local -a rehearsal_names
   builtin echo 'for rehearsal_name in $(compgen -e); do unset -v $rehearsal_name; done'
   builtin printf 'cd -- %q || exit\numask %s\n' "$PWD" "$(builtin umask)"
-  builtin shopt -p
-  builtin printf 'set --'
-  (($# == 0)) || builtin printf ' %q' "$@"
-  builtin printf '\nunset -v IFS\n'
+  builtin printf 'unset -v IFS\n'
   builtin mapfile -t rehearsal_names <<< "$(builtin compgen -v)"
   for rehearsal_name in "${rehearsal_names[@]}"; do
     case $rehearsal_name in
@@ -134,17 +96,8 @@ rehearsal_state() {
       *) builtin declare -p "$rehearsal_name" ;;
     esac
   done
-  builtin mapfile -t rehearsal_names <<< "$(builtin compgen -A function)"
-  for rehearsal_name in "${rehearsal_names[@]}"; do
-    case $rehearsal_name in
-      rehearsal_* | command_not_found_handle | test | [ | grep | [efz]grep | cmp | diff | wait) ;;
-      *) builtin declare -pf "$rehearsal_name" ;;
-    esac
-  done
-  builtin trap -p
-  builtin set +o
 }
-readonly -f rehearsal_arm rehearsal_over rehearsal_state
+readonly -f rehearsal_arm rehearsal_state
 while IFS= builtin read -r -d '' -u 3 rehearsal_request; do
   builtin eval "$rehearsal_request"
   if [[ $rehearsal_asked == yes ]]; then exec <&7; else exec < /dev/null; fi
@@ -170,7 +123,6 @@ while IFS= builtin read -r -d '' -u 3 rehearsal_request; do
         rehearsal_done=$((rehearsal_done + 1))
       done
       ((rehearsal_done == rehearsal_count)) # no `break` or `continue` went for this loop
-      rehearsal_over
     } >&5 2>&6 3<&- 4>&- 5>&- 6>&- 7<&-
     rehearsal_status=0
   fi

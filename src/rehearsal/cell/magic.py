@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from rehearsal.cell.allowed import OTHER_SHELLS, Refused
 from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import NotRun, Shell
-from rehearsal.cell.grammar import OTHER_SHELLS, Refused, check, names_of
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
 from rehearsal.cell.production import VERB, Production
@@ -59,7 +59,6 @@ class Bash:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._secrets: set[str] = set()
-        self._names: frozenset[str] = frozenset()
 
     def __call__(self, line: str, script: str) -> None:
         """Run one shell cell.
@@ -124,13 +123,10 @@ class Bash:
 
     def _fill_and_check(self, cell: ShellCell, shell: Shell) -> Filled:
         try:
-            filled = fill(cell.parsed, self._placeholders)
-            check(cell.parsed, self._names)
+            return fill(cell.parsed, self._placeholders)
         except Refused as refused:
             shell.fail(f"an earlier cell was refused (line {refused.findings[0].line}).")
             raise
-        self._names |= names_of(cell.parsed)
-        return filled
 
 
 def _failure(error: RehearsalError, shown: Shown) -> CellFailed:

@@ -5,13 +5,13 @@ no message that quotes the script can leak it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rehearsal.cell.grammar import Finding, Refused
+from rehearsal.cell.allowed import Finding, Refused, findings
 from rehearsal.cell.syntax import FORM, Script, line_of, places
 from rehearsal.errors import CannotCheck, Wrong
 
@@ -110,15 +110,27 @@ class Filled:
     variables: Mapping[str, Placeholder]
 
 
-def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
-    """Fill in a script's placeholders; raise Refused for one that cannot be filled in."""
-    variables, put = dict[str, Placeholder](), dict[int, str]()
+def refusals(script: Script, known: Mapping[str, Placeholder]) -> list[Finding]:
+    """Return why a script must not run: placeholders that cannot be filled in, and its forms."""
+    placed = ((match, _why_not(match, kinds, known)) for match, kinds in _placed(script))
+    unfilled = [Finding(line_of(match), why) for match, why in placed if why]
+    return sorted((*unfilled, *findings(script)), key=lambda one: one.line)
+
+
+def _placed(script: Script) -> Iterator[tuple[re.Match[str], set[str]]]:
+    """Yield a script's placeholders, with the kinds of place in which each stands."""
     for match in FORM.finditer(script.source):
         kinds = places(script.node_at(match))
-        if "comment" in kinds:
-            continue
-        if why := _why_not(match, kinds, known):
-            raise Refused([Finding(line_of(match), why)])
+        if "comment" not in kinds:
+            yield match, kinds
+
+
+def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
+    """Fill in a script's placeholders; raise Refused, with all reasons, if it must not run."""
+    if refused := refusals(script, known):
+        raise Refused(refused)
+    variables, put = dict[str, Placeholder](), dict[int, str]()
+    for match, kinds in _placed(script):
         variable = f"PLACEHOLDER_{list(known).index(match[1]) + 1}"
         variables[variable] = known[match[1]]
         quotes = "" if kinds & {"string", "heredoc_body"} else '"'

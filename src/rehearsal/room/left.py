@@ -20,9 +20,8 @@ _BUILT_IN = ("bridge", "host", "none")
 _NOT_OF_A_PAGE = {".ipynb_checkpoints", ".cache", ".docker", ".ipython", ".jupyter", ".local"}
 """Folders in which the kernel and Docker keep what they like."""
 _OF_A_SHELL = re.compile(
-    r"^(?:declare -(?!\w*f)\w*x\w* (?!(?:_|OLDPWD|PWD|SHLVL|rehearsal_\w+)\b)(?P<variable>\w+)"
-    r"|(?P<function>\S+) \(\) ?$|(?:shopt|set) [-+]\w+ (?P<option>\w+)$"
-    r"|trap -- .* (?P<trap>\w+)$|cd -- (?P<working_folder>)|(?P<umask>)umask )",
+    r"^(?:declare -\w*x\w* (?!(?:_|OLDPWD|PWD|SHLVL|rehearsal_\w+)\b)(?P<variable>\w+)"
+    r"|cd -- (?P<working_folder>)|(?P<umask>)umask )",
     re.MULTILINE,
 )
 """Lines of a shell's state, as driver.bash prints it."""
@@ -80,7 +79,7 @@ def _of_client() -> Iterator[str]:
 
 
 def _in_shell(state: str) -> Iterator[tuple[str, str]]:
-    """Yield exported variables, functions, options and traps; the folder and the mask."""
+    """Yield exported variables, the working folder and the mask."""
     for match in _OF_A_SHELL.finditer(state):
         kind = match.lastgroup or ""
         line = state[match.start() :].partition("\n")[0]

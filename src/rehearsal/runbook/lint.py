@@ -1,6 +1,7 @@
 """Problems of a runbook that would make a green run prove nothing; nothing is executed."""
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -9,9 +10,8 @@ from typing import Any
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
-from rehearsal.cell.grammar import Refused, check, names_of
 from rehearsal.cell.options import ShellCell
-from rehearsal.cell.placeholders import Placeholder, fill
+from rehearsal.cell.placeholders import Placeholder, refusals
 from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, walk, words
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
@@ -36,6 +36,25 @@ _READS = (
 def list_strays(settings: Settings) -> list[Problem]:
     """Return the files among the runbooks that nobody would run."""
     return [Problem(name, None, why) for name, why in stray_files(settings.notebooks)]
+
+
+def check_cells(runbooks: Sequence[Runbook]) -> None:
+    """Raise Wrong, with all that the shell cells of texts hold and may not, by page and line."""
+    if found := [f"{one.path.name}:{what}" for one in runbooks for what in _refused(one)]:
+        parts = f"{len(found)} {'part' if len(found) == 1 else 'parts'} of cells"
+        raise Wrong("\n".join((f"{parts} refused, so nothing was run:", *found)))
+
+
+def _refused(runbook: Runbook) -> Iterator[str]:
+    """Yield what the shell cells of a text hold and may not, each with its line on the page."""
+    end = 0
+    for cell in runbook.text.code:
+        begin = runbook.source.find(cell.script or cell.source, end)
+        end, line = begin + len(cell.script or cell.source), runbook.source.count("\n", 0, begin)
+        with contextlib.suppress(Wrong):  # options and declarations have problems of their own
+            if cell.shell:
+                for one in refusals(cell.shell.parsed, runbook.placeholders):
+                    yield f"{line + one.line}: {one.why}"
 
 
 def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
@@ -69,18 +88,11 @@ def _of_cells(
     text: Notebook, known: dict[str, Placeholder], modules: Sequence[str]
 ) -> Iterator[Found]:
     """Find problems of single cells."""
-    scripts = [shell.parsed for _, shell in _shells(text)]
-    names = frozenset(name for script in scripts for name in names_of(script))
     for cell in text.code:
         yield from ((cell, what) for what in _would_hide(cell))
         try:
             if cell.shell is None:
                 yield from ((cell, what) for what in _of_python(cell.source, modules))
-            else:
-                fill(cell.shell.parsed, known)
-                check(cell.shell.parsed, names)
-        except Refused as refused:
-            yield from ((cell, f"line {one.line}: {one.why}") for one in refused.findings)
         except Wrong as error:
             yield cell, str(error)
 
