@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from rehearsal.cell.allowed import OTHER_SHELLS, Refused
+from rehearsal.cell.allowed import Refused
 from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import NotRun, Shell
 from rehearsal.cell.options import ShellCell, read_cell
@@ -27,6 +27,20 @@ from rehearsal.cell.rehearsal import Rehearsal
 from rehearsal.cell.syntax import FORM
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 
+_OTHER_SHELLS = (
+    "sh",
+    "script",
+    "system",
+    "sx",
+    "!",
+    "perl",
+    "ruby",
+    "python",
+    "python2",
+    "python3",
+    "pypy",
+)
+"""IPython's magics that start another program, which nothing would check."""
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
@@ -143,7 +157,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     bash = Bash(backend)
     register: Any = ipython.register_magic_function
     register(bash, "cell", "bash")
-    for name in OTHER_SHELLS:
+    for name in _OTHER_SHELLS.split():
         register(_refuse, "line_cell", name)
     if isinstance(backend, Rehearsal):
         register(lambda line: print(json.dumps(backend.left())), "line", LEFT)
