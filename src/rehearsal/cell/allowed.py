@@ -6,7 +6,7 @@ cell that ends well means that every one of its commands did.
 
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -39,26 +39,24 @@ _HARMLESS = re.compile(r"\d?(&?>{1,2}|>&|<)\s*(/dev/null|[12])")
 _NO_TEST = re.compile(r"(?s)\[\[.*(\s-(eq|ne|lt|le|gt|ge)\s|=~|[*?[]).*\]\]")
 _ASKS = re.compile(r"(test|grep|cmp|diff|command -v)( .*|$)")
 _NAME = re.compile(r"\[|:|[\w.~/][\w.+/-]*")
-_REFUSED = r"""
-\.|alias|bg|bind|break|builtin|caller|command(?!.-v)|compgen|complete|compopt|continue|coproc
-|declare|dirs|disown|enable|eval|exec|exit|fc|fg|flock|getopts|hash|help|history|jobs|let|local
-|logout|mapfile|nohup|readarray|return|runuser|script|set|setsid|shift|shopt|source|su|suspend
-|times|trap|typeset|ulimit|unalias|wait|watch
-""".replace("\n", "")
-_STARTED = (
-    r"(?:\S*/)?(?:sudo|doas|env|xargs|nice|ionice|stdbuf|time|timeout|chroot)"
-    r"(?: -\S+(?: [^\s=-][^\s=]*)?| \w+=\S*| [\d.]+[smhd]?)* |(?:docker|podman|nerdctl|kubectl)"
-    r"(?: \S+)*? (?:run|exec)(?: -\S+(?: [^\s-]\S*)?)* \S+(?: --)? "
-)
-"""Words behind which a program can stand."""
+_REFUSED = """
+. alias bg bind break builtin caller compgen complete compopt continue coproc declare dirs disown
+enable eval exec exit fc fg flock getopts hash help history jobs let local logout mapfile nohup
+readarray return runuser script set setsid shift shopt source su suspend times trap typeset ulimit
+unalias wait watch
+"""
+_STARTERS = "sudo doas env xargs nice ionice stdbuf time timeout"
+_ENGINES = "docker podman nerdctl kubectl compose run exec"
+"""Words behind which a program can stand; behind the last two an image, or a container, first."""
 _SHELL = r"(?!(?:\[|apk|apt|apt-get|cat|command|echo|git|grep|ls|pip|printf|tar|test|which) )"
 _SHELL += r"(?:(?:\S+ )*\S*[ /=]|^)(?:(?:ba|da|z|a|k|mk|fi|c)?sh|\$\{?(?:SHELL|BASH)\}?)"
-_SHELL += r"(?: -\w*[oO] \S+| --(?:rcfile|init-file) \S+| [-+]\S*)*"
+_SHELL += r"(?: -[^-\scs]*[oO] \S+| --(?:rcfile|init-file) \S+| --(?!command)\S*"
+_SHELL += r"| [-+][^-\scs]*(?!\S))*+"
 """A shell and its options, behind any program but those whose arguments are never programs."""
 _TEXT = "a shell that is given a text goes on after a failure; write it into the cell, or a file"
 _OTHER = "this would change or leave the shell that looks for failures; leave it out"
 _COMMANDS = {
-    rf"(?:{_STARTED})*(?:\S*/)?(?:{_REFUSED})(?: .*)?": _OTHER,
+    r"command(?! -v ).*": _OTHER,
     r"(?:.*[ /])?env(?: -\S+| \w+=\S*)* -(?:[^- ]*S|-s).*": "write the words without `-S`",
     r"(?:.*[ /])?find .*-(?:exec|ok).* ;(?: .*)?": "find passes what `… ;` ends with; write `+`",
     rf"{_SHELL} (?:-\w*[cs]\w*|--command\S*|/dev/\S+|/proc/\S+)(?: .*)?": _TEXT,
@@ -152,7 +150,8 @@ def _is_no_statement(node: Node) -> bool:
 def _is_no_negation(node: Node) -> bool:
     """Whether `!` is no statement, or what it asks could also fail because it is not there."""
     asked = content(node)[0]
-    found = asked.type == "command" and not re.match(rf"{_STARTED}|\S*/", _said(asked))
+    name = words(asked)[0] if asked.type == "command" else "/"
+    found = "/" not in name and name not in _STARTERS.split()
     return _is_no_statement(node) or not (found or _is_test(asked))
 
 
@@ -218,7 +217,25 @@ def _why_no_command(said: str, node: Node) -> str | None:
     fed = piped or any(re.match(r"\d*<", text(one)) for one in redirections)
     if fed and re.fullmatch(_SHELL, said):
         return _TEXT
+    if any(name in _REFUSED.split() for name in _programs(said.split(" "))):
+        return _OTHER
     return next((why for one, why in _COMMANDS.items() if re.fullmatch(one, said)), None)
+
+
+def _programs(said: list[str]) -> Iterator[str]:
+    """Yield the names that can be a command's program: its own, and behind sudo the next one."""
+    engine = {*said} & {"run", "exec"} and {*said} & {*_ENGINES.split()[:4]}
+    leads = f"{_STARTERS} {_ENGINES}".split() if engine else _STARTERS.split()
+    before, images = "", int(bool(engine))
+    for word in said:
+        name = word.rpartition("/")[2]
+        if not re.match(r"-|\w+=|\d[\d.]*[smhd]?$", word):
+            if before not in _ENGINES.split():
+                yield name
+            images -= name not in leads and before[:1] != "-"
+            if images < 0:
+                return
+        before = word
 
 
 _RULES: dict[str, Callable[[Node], bool]] = {

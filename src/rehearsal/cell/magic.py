@@ -157,7 +157,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     bash = Bash(backend)
     register: Any = ipython.register_magic_function
     register(bash, "cell", "bash")
-    for name in _OTHER_SHELLS.split():
+    for name in _OTHER_SHELLS:
         register(_refuse, "line_cell", name)
     if isinstance(backend, Rehearsal):
         register(lambda line: print(json.dumps(backend.left())), "line", LEFT)
