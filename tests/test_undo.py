@@ -21,12 +21,8 @@ CELLS = {
     "a file of the user": ("git config --global user.name x", "file ~/.gitconfig"),
     "an exported variable": ("export KEPT=1", "variable KEPT"),
     "a changed variable": ("export PATH=/kept:$PATH", "changed variable PATH"),
-    "a function": ("kept() { true; }", "function kept"),
-    "an exported function": ("kept() { true; }\nexport -f kept", "function kept"),
     "another folder": ("cd /", "changed working folder"),
     "another mask": ("umask 077", "changed umask"),
-    "an option": ("shopt -s nullglob", "changed option nullglob"),
-    "a trap": ("trap 'echo kept' USR1", "trap SIGUSR1"),
     "a context": (
         "docker context create kept --docker host=unix:///none > /dev/null 2>&1",
         "context kept",
@@ -97,13 +93,6 @@ def test_a_placeholder_stands_for_its_value():
 def test_a_placeholder_that_nobody_declares():
     with pytest.raises(Wrong, match="names <stack>, which is not declared"):
         undeclared_leftovers([], {"leaves": ["image <stack>:local"]})
-
-
-def test_what_a_function_would_do_is_not_what_was_left(project):
-    body = "```bash\nkept() { cd /; umask 077; }\ntest -n word\n```\n"
-    write_pair(project / "notebooks", "specimen", body)
-    done = verified(project, "specimen")
-    assert done.stdout.partition("before the first: ")[2].startswith("function kept. Undo it")
 
 
 def test_a_declaration_that_is_no_list():

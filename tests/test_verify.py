@@ -87,6 +87,22 @@ def test_each_specimen_that_fails_is_told_for_its_reason(project):
     assert missed == {}, done.stdout
 
 
+@pytest.mark.parametrize("verb", ["verify", "refresh", "run"])
+def test_all_that_cells_may_not_hold_is_told_by_page_and_line_before_a_room_is_opened(
+    verb, project
+):
+    body = "```bash\nfalse || true\n\necho <your token>\n```\n\n```bash\nsleep 1 &\nset +e\n```\n"
+    write_pair(project / "notebooks", "specimen", body)
+    done = rehearsal(verb, "specimen", cwd=project)
+    first = HEADER.count("\n") + 2
+    said = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert said[0] == "rehearsal: 4 parts of cells refused, so nothing was run:"
+    lines = {line.partition(": ")[0] for line in said[1:]}
+    assert lines == {f"specimen.md:{first + n}" for n in (0, 2, 6, 7)}
+    assert f"specimen.md:{first}: `false || true`: `||` hides a failure" in done.stderr
+
+
 def test_a_cell_that_was_never_executed(project):
     write_pair(project / "notebooks", "specimen", "```bash\ntest 1 = 1\n```\n", executed=False)
     done = verified(project, "specimen")
