@@ -24,7 +24,7 @@ from rich.syntax import Syntax
 
 from rehearsal.cell.production import NOTEBOOK, VERB
 from rehearsal.cell.record import commands_done, commands_skipped, read_whole
-from rehearsal.cell.syntax import sets_state
+from rehearsal.cell.syntax import Script, is_in, walk, words
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.model import Cell, Runbook
@@ -32,6 +32,8 @@ from rehearsal.settings import KERNEL
 
 _SECONDS_TO_START = 60
 _PAUSE = 0.05
+_SETTERS = {"declaration_command", "unset_command"}
+_CHANGES_STATE = {"cd", "pushd", "popd", "read", "umask"}
 _UNDO = re.compile(r"^#+ Undo\b", re.MULTILINE)
 _WORDS = {"g": "go", "r": "run", "s": "skip", "v": "values", "q": "stop", "u": "undo"}
 _WORDS |= {word: word for word in _WORDS.values()}
@@ -132,7 +134,7 @@ class _Walk:
     def _set_again(self) -> bool:
         """Run the cells again that set something and write nothing, if all end well."""
         for cell in self.ran:
-            if cell.shell and not cell.shell.writes and sets_state(cell.shell.parsed):
+            if cell.shell and not cell.shell.writes and _sets_state(cell.shell.parsed):
                 self._list("again, for what it sets", cell)
                 if not self._run(cell.source):
                     return False
@@ -268,3 +270,13 @@ def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
 def _forget_what_was_typed() -> None:
     """Drop typed-ahead input: a second Enter must not run a cell that nobody has read."""
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
+def _sets_state(script: Script) -> bool:
+    """Whether a script sets something that later cells could need: a variable, the folder."""
+    return any(
+        node.type in _SETTERS
+        or (node.type == "variable_assignment" and not is_in(node, "command"))
+        or (node.type == "command" and words(node)[0] in _CHANGES_STATE)
+        for node in walk(script.tree)
+    )

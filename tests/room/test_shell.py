@@ -84,7 +84,7 @@ def test_every_refusal_has_its_counterpart_that_passes():
 
 
 MAY_BE_USED = """
-: [ cd command echo export false kill popd printf pushd pwd read readonly test true type umask unset
+: cd command echo export false kill popd printf pushd pwd read readonly test true type umask unset
 """
 
 

@@ -107,8 +107,9 @@ def findings(script: Script) -> list[Finding]:
     """Return all that a script holds and a cell may not; nothing of it is executed."""
     bash, told = ["bash", "-n"], subprocess.PIPE
     said = subprocess.run(bash, input=script.text, stderr=told, text=True, check=False).stderr
-    if wrong := re.search(r"line (\d+): (.*)", said):
-        return [Finding(int(wrong[1]), wrong[2])]
+    if said:
+        line, why = re.findall(r"line (\d+): (.*)", f"{said}line 1: {said}")[0]
+        return [Finding(int(line), why)]
     found = set[Finding]()
     for node in syntax.walk(script.tree):
         if why := _why_not(node):

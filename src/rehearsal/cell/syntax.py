@@ -12,9 +12,6 @@ from tree_sitter import Language, Node, Parser
 FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
 """A placeholder: words in angle brackets, without spaces next to them."""
 CONDITIONS = {"if_statement", "elif_clause"}
-_LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
-_SETTERS = {"declaration_command", "unset_command"}
-_CHANGES_STATE = {"cd", "pushd", "popd", "read", "umask"}
 _REDIRECTIONS = {"file_redirect", "herestring_redirect", "heredoc_redirect"}
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 
@@ -145,27 +142,3 @@ def is_condition_of(node: Node, parent: Node) -> bool:
 def in_condition(node: Node) -> bool:
     """Whether a node is, or stands in, the condition of an if or elif."""
     return any(is_condition_of(child, parent) for child, parent in steps_up(node))
-
-
-def sets_state(script: Script) -> bool:
-    """Whether a script sets something that later cells could need: a variable, the folder."""
-    return any(
-        node.type in _SETTERS
-        or (node.type == "variable_assignment" and not is_in(node, "command"))
-        or (node.type == "command" and words(node)[0] in _CHANGES_STATE)
-        for node in walk(script.tree)
-    )
-
-
-def is_certain(node: Node) -> bool:
-    """Whether a statement always runs: it is in no branch or loop."""
-    behind = any(
-        parent.type == "list" and parent.children[0] != child for child, parent in steps_up(node)
-    )
-    return not behind and not inside(node, "for_statement", *CONDITIONS)
-
-
-def is_shown(node: Node) -> bool:
-    """Whether a statement's output is not discarded."""
-    around = (node, *ancestors(node))
-    return not any(_LOST.fullmatch(text(child)) for one in around for child in one.children)

@@ -12,7 +12,17 @@ from tree_sitter import Node
 
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, refusals
-from rehearsal.cell.syntax import FORM, in_condition, is_certain, is_shown, walk, words
+from rehearsal.cell.syntax import (
+    CONDITIONS,
+    FORM,
+    ancestors,
+    in_condition,
+    inside,
+    steps_up,
+    walk,
+    words,
+)
+from rehearsal.cell.syntax import text as said
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.masks import Mask, hidden
@@ -24,6 +34,7 @@ from rehearsal.settings import Settings
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
 _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
+_LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _REGISTRIES = "[[tool.rehearsal.registries]]"
 _READS = (
     ("docker", "pull"),
@@ -248,10 +259,24 @@ def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
         return
     for node in walk(shell.parsed.tree):
-        if node.type == "command" and is_certain(node) and is_shown(node):
+        if node.type == "command" and _is_certain(node) and _is_shown(node):
             command = words(node, shell.parsed.said)
             if any(tuple(command[: len(read)]) == read for read in reads):
                 yield from command
+
+
+def _is_certain(node: Node) -> bool:
+    """Whether a statement always runs: it is in no branch or loop."""
+    behind = any(
+        parent.type == "list" and parent.children[0] != child for child, parent in steps_up(node)
+    )
+    return not behind and not inside(node, "for_statement", *CONDITIONS)
+
+
+def _is_shown(node: Node) -> bool:
+    """Whether a statement's output is not discarded."""
+    around = (node, *ancestors(node))
+    return not any(_LOST.fullmatch(said(child)) for one in around for child in one.children)
 
 
 def _full(word: str, known: dict[str, Placeholder]) -> str:
