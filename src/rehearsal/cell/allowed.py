@@ -113,7 +113,8 @@ def findings(script: Script) -> list[Finding]:
     found = set[Finding]()
     for node in syntax.walk(script.tree):
         if why := _why_not(node):
-            said = shorten(script.said(node), 60, placeholder="…")
+            whole = (node.type == "||" and node.parent) or node
+            said = shorten(script.said(whole), 60, placeholder="…")
             found.add(Finding(node.start_point.row + 1, f"`{said}`: {why}"))
     # what the tree shows as text, nobody has read
     for match in re.finditer(rf"(?<!\\)(?:`|\$\((?!\())|{_OWN}", script.text):
