@@ -19,17 +19,21 @@ _GITHUB_EXACT = re.compile(rb"gh[pousr]_\w{36}|github_pat_\w{82}")
 _BEGUN = re.compile(rb"(?:gh[pousr]_|github_pat_)\w{0,1000}\Z")
 _PREFIXES = {b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"}
 _SHORTEST_FORM = 4
+_LONGEST_TOKEN = 1_011
 _LONGEST_HELD = 32_768
+_UNIT = rb"[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}"
+"""A character as JSON writes it: one number of UTF-16, or two."""
 _ENCODED = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|%(?:25)*([0-9A-Fa-f]{2})"
-    rb"|\\++(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|([0-3][0-7]{2}))?"
+    rb"|\\++(?:x([0-9A-Fa-f]{2})|u(" + _UNIT + rb")|([0-3][0-7]{2}))?"
 )
 """Terminal codes, and characters that are written as numbers."""
 _LEFT_OUT = bytes([*range(32), 127]) + b"'\"\\"
 """Control characters and quoting."""
 _UNFINISHED = re.compile(
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?)?|%(?:25)*[0-9A-Fa-f]?"
-    rb"|(?<!\\)\\++(?:[xu][0-9A-Fa-f]{0,3}|[0-3][0-7]?)?)\Z"
+    rb"|(?<!\\)\\++(?:[xu][0-9A-Fa-f]{0,3}|[0-3][0-7]?"
+    rb"|u[dD][89abAB][0-9A-Fa-f]{2}(?:\\+u?[0-9A-Fa-f]{0,3})?)?)\Z"
 )
 _REACH = 256
 """Bytes in which an unfinished code is looked for."""
@@ -103,7 +107,7 @@ class Shown:
 def forms(secret: str) -> set[bytes]:
     """Return the forms in which a secret could be printed, once `_decode` has read them."""
     data = _bytes(secret)
-    found = {data, data.replace(b" ", b"+"), _bytes(json.dumps(secret))}
+    found = {data, data.replace(b" ", b"+"), _bytes(json.dumps(secret, ensure_ascii=False))}
     for offset in range(3):
         padded = b"\0" * offset + data
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -127,7 +131,8 @@ def _character(match: re.Match[bytes]) -> bytes:
     """Return what a match of _ENCODED stands for."""
     percent, byte, unit, octal = match.groups()
     if unit:
-        return chr(int(unit, 16)).encode(errors="surrogatepass")
+        units = bytes.fromhex(unit.translate(None, b"\\u").decode())
+        return units.decode("utf-16-be", "replace").encode()
     if digits := percent or byte:
         return bytes.fromhex(digits.decode())
     return bytes([int(octal, 8)]) if octal else b""
@@ -158,7 +163,7 @@ def _start_of_last(text: bytes, count: int) -> int:
 
 def _beginning(text: bytes, forms: Iterable[bytes]) -> int:
     """Return where a text's end is the beginning of a form; without one, the text's length."""
-    begun = _BEGUN.search(text, max(0, len(text) - _LONGEST_HELD))
+    begun = _BEGUN.search(text, max(0, len(text) - _LONGEST_TOKEN))
     first = begun.start() if begun else len(text)
     for form in forms:
         start = text.find(form[:1], max(0, len(text) - len(form) + 1), first)

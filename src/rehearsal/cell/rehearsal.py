@@ -68,7 +68,7 @@ class Rehearsal:
 
     def end_flood(self, why: str) -> None:
         """End the cell: a page shows all that a cell prints."""
-        raise Wrong(why)
+        raise Wrong(f"{why}.")
 
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:

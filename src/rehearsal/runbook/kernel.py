@@ -12,7 +12,7 @@ from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import PRIVATE
 from rehearsal.settings import KERNEL
 
-DIED = ", so nothing is known of this cell: run its commands in `rehearsal room`, one by one."
+DIED = "the kernel has died; to see why, run the cell's commands one by one in a shell."
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -38,7 +38,7 @@ def get_message(kernel: Any, stream: str, timeout: float) -> dict[str, Any]:
             return dict(get(timeout=min(_SECONDS_BETWEEN_LOOKS, timeout)))
         except queue.Empty:
             if not kernel.is_alive():
-                raise CannotCheck(f"the kernel has died{DIED}") from None
+                raise CannotCheck(DIED) from None
             if time.monotonic() > end:
                 raise
 
