@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
+from rehearsal.cell.logins import SHORTEST_SECRET
+
 MOST = 1_000_000
 """Bytes of output that a cell may print."""
 FLOOD = (
@@ -117,9 +119,8 @@ def forms(secret: str) -> set[bytes]:
 
 
 def _lines(secret: str) -> list[str]:
-    """Return the lines of a secret that has several: programs show one of them too."""
-    lines = [line.strip() for line in secret.splitlines()]
-    return [line for line in lines if len(line) >= _SHORTEST_FORM + 2] if len(lines) > 1 else []
+    """Return the lines of a secret: programs show one of several too."""
+    return [line.strip() for line in secret.splitlines() if len(line.strip()) >= SHORTEST_SECRET]
 
 
 def _decode(text: bytes) -> bytes:

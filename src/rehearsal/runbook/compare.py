@@ -43,15 +43,13 @@ class Difference:
     expected: str | None
     came: str | None
 
-    @property
-    def shown_expected(self) -> str:
-        """The first text's line, as a message quotes it."""
-        return "the end" if self.expected is None else f"`{excerpt(self.expected, self.came)}`"
+    def __str__(self) -> str:
+        expected, came = self.expected, self.came
+        return f"expected {_quoted(expected, came)}, came {_quoted(came, expected)}"
 
-    @property
-    def shown_came(self) -> str:
-        """The second text's line, as a message quotes it."""
-        return "the end" if self.came is None else f"`{excerpt(self.came, self.expected)}`"
+
+def _quoted(line: str | None, other: str | None) -> str:
+    return "the end" if line is None else f"`{excerpt(line, other)}`"
 
 
 def excerpt(line: str, other: str | None = None) -> str:

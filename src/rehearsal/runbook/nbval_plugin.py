@@ -68,8 +68,7 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
         return True
     line = before.line_of(expected, difference.line)
     cell.comparison_traceback = [f"line {line} of the output differs"]
-    lines = f"expected {difference.shown_expected}, came {difference.shown_came}"
-    found |= {"kind": "differences", "what": f"line {line} of its output: {lines}"}
+    found |= {"kind": "differences", "what": f"line {line} of its output: {difference}"}
     return False
 
 
