@@ -1,4 +1,6 @@
+import hashlib
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from rehearsal.errors import CannotCheck
-from rehearsal.runbook.compare import as_text, first_difference
+from rehearsal.runbook.compare import as_text, excerpt, first_difference
 from rehearsal.runbook.masks import Mask, Masked, hidden, load_masks, needed
 
 MASKS = [mask for mask in load_masks(ROOT / "notebooks" / "masks.toml") if not mask.on]
@@ -147,3 +149,30 @@ def test_a_malformed_rule_is_an_error(rule, tmp_path):
     file.write_text(f"[[mask]]\n{rule}\n")
     with pytest.raises(CannotCheck, match=r"masks\.toml cannot be used"):
         load_masks(file)
+
+
+def test_a_long_output_is_compared_in_a_time_that_grows_with_it():
+    digests = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(12_000)]
+    lines = [f"{digest}: a layer\n" for digest in digests]
+    expected, came = "".join(lines), "".join([*lines[:-1], "another line\n"])
+    begin = time.process_time()
+    left, right = Masked(MASKS), Masked(MASKS)
+    difference = first_difference(left.mask(expected), right.mask(came))
+    assert (difference.line, difference.came) == (12_000, "another line")
+    assert Masked(MASKS).line_of(expected, difference.line) == 12_000
+    assert time.process_time() - begin < 30
+
+
+def test_the_line_that_differs_is_counted_with_the_dropped_ones():
+    dropped = "aaaaaaaaaaaa: Verifying Checksum\n"
+    text = f"one\n{dropped}{dropped}two\n{dropped}three\n"
+    assert [Masked(MASKS).line_of(text, line) for line in (1, 2, 3)] == [1, 4, 6]
+
+
+def test_of_a_long_line_the_part_is_shown_in_which_it_differs():
+    expected, came = "a" * 10_000 + "b", "a" * 10_000 + "c"
+    assert excerpt(expected, came).endswith("aab")
+    assert excerpt(came, expected).endswith("aac")
+    assert len(excerpt(came, expected)) < 202
+    assert excerpt("a" * 300) == "a" * 200 + "…"
+    assert excerpt("short", "other") == "short"

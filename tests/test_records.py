@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from conftest import rehearsal
 from rehearsal.cell import about
 from rehearsal.cell.record import (
     Record,
@@ -197,3 +198,11 @@ def test_an_engines_address_is_told_without_its_password(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://somebody:planted-p@ss@127.0.0.1:1")
     monkeypatch.setattr(about, "_SECONDS", 5)
     assert about.surroundings(tmp_path)["engine"]["address"] == "tcp://somebody@127.0.0.1:1"
+
+
+def test_a_page_of_a_record_does_not_steer_the_terminal(tmp_path):
+    record = Record(tmp_path / "run.jsonl")
+    record.add("end", status=0, seconds=1, output="\x1b[2Jgone\r\u202eback\x9b\udcff\ttab\n")
+    page = rehearsal("record", str(record.file)).stdout
+    assert r"\x1b[2Jgone\r\u202eback\x9b\udcff" + "\ttab\n" in page
+    assert "\x1b" not in page

@@ -4,6 +4,7 @@ pass.
 
 import json
 import re
+import time
 
 import jupytext
 import nbformat
@@ -248,3 +249,27 @@ def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 0, done.stdout
     assert ": 4 notebooks, 17 cells" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["verify", "refresh"])
+def test_a_kernel_that_dies_is_reported_within_seconds_in_one_line(verb, project):
+    write_pair(project / "notebooks", "specimen", "```bash\necho a\nkill -9 $PPID\n```\n")
+    begin = time.monotonic()
+    done = rehearsal(verb, "specimen", cwd=project)
+    assert (done.returncode, time.monotonic() - begin < 30) == (3, True)
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len([line for line in lines if "cell «echo a»: the kernel has died; " in line]) == 1
+
+
+def test_what_a_cell_printed_does_not_steer_the_terminal(project):
+    body = "```bash\nprintf '\\033[2Jgone\\n'\n```\n"
+    write_pair(project / "notebooks", "specimen", body)
+    done = verified(project, "specimen")
+    assert r"expected the end, came `\x1b[2Jgone`" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_long_output_of_python_is_refused_and_not_compared(project):
+    write_pair(project / "notebooks", "specimen", "```python\nprint('y\\n' * 2_000_000)\n```\n")
+    done = verified(project, "specimen")
+    assert ": it printed more than 1 MB: " in done.stdout

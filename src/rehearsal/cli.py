@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.output import say
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, check_plugins, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
 
@@ -100,7 +101,7 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     chosen = choose_engine(settings)
     if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
         missing = f"{settings.engine} is not here (make setup fetches it)"
-        print(f"{missing}: this machine's engine serves.", file=sys.stderr)
+        say(f"{missing}: this machine's engine serves.", error=True)
     lint.check_cells(runbooks)
     probe(settings)  # each kernel would take seconds to fail, and none could say why
     check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
@@ -109,8 +110,8 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     outcome = execute.verify(settings, runbooks, masks, recorded)
     outcome.problems[:0] = strays
     for line in outcome.lines():
-        print(line)
-    print(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
+        say(line)
+    say(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
     outcome.judge(chosen, recorded)
 
 
@@ -129,7 +130,7 @@ def refresh(notebooks: tuple[str, ...]) -> None:
 
     settings = load_settings(Path.cwd())
     for stray in () if notebooks else lint.list_strays(settings):
-        print(stray, file=sys.stderr)
+        say(str(stray), error=True)
     runbooks = model.find_runbooks(settings, notebooks)
     lint.check_cells(runbooks)
     if not os.environ.get(NAME_VARIABLE) and choose_engine(settings).name != settings.engine:
@@ -138,7 +139,7 @@ def refresh(notebooks: tuple[str, ...]) -> None:
     probe(settings)
     for runbook, written in refresh_notebooks(runbooks):
         said = "written" if written else "still matches, left as it is"
-        print(f"{runbook.executed_path.name}: {said}")
+        say(f"{runbook.executed_path.name}: {said}")
 
 
 @app.command(epilog="Example: rehearsal run push-an-image")
@@ -175,7 +176,7 @@ def record(file: Path) -> None:
     from rehearsal.cell.record import read_record
     from rehearsal.cell.record_page import to_markdown
 
-    print(to_markdown(read_record(file)), end="")
+    say(to_markdown(read_record(file)), end="")
 
 
 def _status() -> int:
@@ -208,6 +209,6 @@ def main() -> None:
         else:
             status, said = CannotCheck.status, f"{type(error).__name__}: {error}"
             said = f"it could not be checked ({said}). See where: --debug"
-        print(f"rehearsal: {said}", file=sys.stderr)
+        say(f"rehearsal: {said}", error=True)
         sys.stdout = None  # what cannot be written would be tried again at the end
     sys.exit(status)

@@ -26,7 +26,8 @@ from rehearsal.cell.production import NOTEBOOK, VERB
 from rehearsal.cell.record import commands_done, commands_skipped, read_whole
 from rehearsal.cell.syntax import Script, is_in, walk, words
 from rehearsal.errors import CannotCheck, Wrong
-from rehearsal.runbook.kernel import private_manager
+from rehearsal.output import printable
+from rehearsal.runbook.kernel import DIED, private_manager
 from rehearsal.runbook.model import Cell, Runbook
 from rehearsal.settings import KERNEL
 
@@ -141,18 +142,18 @@ class _Walk:
         return True
 
     def _list(self, what: str, cell: Cell) -> None:
-        self.console.print(f"  {what}: {cell.first_line}")
+        self.console.print(printable(f"  {what}: {cell.first_line}"))
 
     def _read(self, cell: Cell) -> str:
         """Show a text; return stop if what follows is an Undo and the person does not want it."""
-        self.console.print(Markdown(cell.source), "")
+        self.console.print(Markdown(printable(cell.source)), "")
         undoes = self.production and _UNDO.search(cell.source)
         stops = undoes and self._ask(_BEFORE_UNDO, enter="stop") != "undo"
         return "stop" if stops else "read"
 
     def _step(self, cell: Cell) -> str:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
-        shown = cell.source if cell.script is None else cell.script
+        shown = printable(cell.source if cell.script is None else cell.script)
         self.console.print(
             Syntax(
                 shown, cell.language, theme="ansi_dark", background_color="default", word_wrap=True
@@ -218,7 +219,7 @@ class _Walk:
             return dict(self.client.get_iopub_msg(timeout=_PAUSE))
         except queue.Empty:
             if not self.manager.is_alive():
-                raise RuntimeError("it has ended.") from None
+                raise CannotCheck(DIED) from None
             return None
 
     def _answer(self, asked: dict[str, Any]) -> None:
@@ -226,7 +227,7 @@ class _Walk:
             with _at_interrupt(signal.default_int_handler):
                 _forget_what_was_typed()
                 ask = getpass.getpass if asked["password"] else input
-                self.client.input(ask(asked["prompt"]))
+                self.client.input(ask(printable(asked["prompt"])))
         except (EOFError, KeyboardInterrupt):
             self.manager.interrupt_kernel()
 
@@ -237,7 +238,7 @@ class _Walk:
         elif message["msg_type"] in ("display_data", "execute_result"):
             self.console.out(content["data"].get("text/plain", ""))
         elif message["msg_type"] == "error":
-            self.console.out(content["evalue"], style="red")
+            self.console.out(printable(content["evalue"]), style="red")
             return False
         return True
 

@@ -478,6 +478,54 @@ def test_the_token_stands_in_no_record_output_or_process(machine):
         assert form.encode() not in everything, everything.partition(form.encode())[0][-300:]
 
 
+def page(machine, *cells):
+    """Make `large` a page of these shell cells, as if a rehearsal had run them."""
+    text = "\n".join(f"```bash{cell}\n```\n" for cell in cells)
+    (machine / "notebooks" / "large.md").write_text(header(machine) + text)
+    rehearse(machine, "large")
+
+
+def test_secrets_of_the_environment_and_of_dockers_login_are_in_no_record(machine):
+    page(machine, "\necho ${DB_PASS-} ${DATABASE_URL-} \nenv | grep AUTH_CONFIG")
+    login = {"auths": {"broken": None, "ghcr.io": {"identitytoken": "planted-identity"}}}
+    shown = walk(
+        machine,
+        "large",
+        DB_PASS="planted-pass",
+        DATABASE_URL="postgres://somebody:planted-url@db/x",
+        DOCKER_AUTH_CONFIG=json.dumps(login),
+    )[1]
+    assert "*****" in shown
+    assert "planted-" not in shown + str(records(machine))
+
+
+def test_what_the_digest_command_says_is_recorded_without_secrets(machine):
+    settings = machine / "pyproject.toml"
+    said = settings.read_text().replace("megalotron-images digest --json", "printenv DB_PASS")
+    settings.write_text(said)
+    shown = walk(machine, "push-an-image", DB_PASS="planted-pass")[1]
+    assert "'unknown': '*****'" in str(records(machine))
+    assert "planted-pass" not in shown + str(records(machine))
+
+
+def test_a_cell_that_prints_too_much_goes_on_and_the_rest_is_not_recorded(machine):
+    page(machine, "\nhead -c 3000000 /dev/zero | tr '\\0' a\ntouch done\nls done")
+    status, shown = walk(machine, "large")
+    assert status == 0
+    assert "no longer shown or recorded: it printed more than 1 MB" in shown
+    assert (machine / "notebooks" / "done").exists()
+    (end,) = (event for event in records(machine)[0] if event["event"] == "end")
+    assert 900_000 < len(end["output"]) <= 1_000_000
+
+
+def test_a_kernel_that_dies_ends_the_run_at_once_with_one_line(machine):
+    page(machine, "\nkill -9 $PPID")
+    begin = time.monotonic()
+    status, shown = walk(machine, "large")
+    assert (status, time.monotonic() - begin < 30) == (3, True)
+    assert "rehearsal: the kernel has died; " in shown
+
+
 def test_the_records_are_for_their_owner_alone(machine):
     walk(machine, "push-an-image", ANSWERS | {STEP: "q"})
     walk(machine, "push-an-image", ANSWERS | {WRITE: ""})

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import pwd
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from rehearsal.cell.logins import IN_ADDRESS
 
 _SECONDS = 90
 
@@ -31,14 +32,10 @@ def _engine() -> dict[str, str]:
     )
     name = _said("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
     return {
-        "address": _without_password(address or "the default"),
+        "address": IN_ADDRESS.sub(r"\1@", address or "the default"),
         "context": context,
         "name": name or "does not answer",
     }
-
-
-def _without_password(address: str) -> str:
-    return re.sub(r"(?<=//)([^/@:]*):[^/]*@", r"\1@", address)
 
 
 def _person() -> str:

@@ -35,6 +35,9 @@ class Backend(Protocol):
     def answer(self, question: str, text: str, cell: ShellCell) -> str:
         """Return what is typed where a cell asks; raise Wrong if nobody can be asked."""
 
+    def end_flood(self, why: str) -> None:
+        """Raise Wrong for a cell that prints too much, or say that the rest is not shown."""
+
     def running(self, cell: ShellCell, shown: Shown) -> AbstractContextManager[None]:
         """Return the context in which a cell runs: what is asked before it and checked after it."""
 

@@ -90,7 +90,8 @@ class Bash:
                 return
             values = {name: self._value(one) for name, one in filled.variables.items()}
             answers = [self._answer(*asked, cell) for asked in cell.asked]
-            shown = Shown(self._secrets | self._backend.secrets(self._placeholders.values()))
+            hidden = self._secrets | self._backend.secrets(self._placeholders.values())
+            shown = Shown(hidden, self._backend.end_flood)
             with self._backend.running(cell, shown):
                 try:
                     shell.run(filled, shown.write, values=values, fails=cell.fails, answers=answers)

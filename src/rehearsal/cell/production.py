@@ -16,11 +16,12 @@ from typing import Any, NoReturn
 
 from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
+from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.lost import Lifeline
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.record import Record, named_by, read_whole, values_of
-from rehearsal.cell.redact import Shown, secrets_of_person
+from rehearsal.cell.redact import Shown
 from rehearsal.cell.rehearsed import rehearsed
 from rehearsal.cell.values import Values, ask
 from rehearsal.errors import Wrong
@@ -131,6 +132,10 @@ class Production:
             if cell.writes:
                 self._record.add("after", after=self._digests(cell))
             self._lifeline.tell(self.shell().process, ())
+
+    def end_flood(self, why: str) -> None:
+        """Say that the rest is not shown; the cell runs on, as it may be halfway through a push."""
+        print(f"\nThis cell goes on, and what it prints is no longer shown or recorded: {why}.")
 
     def passes_over(self, cell: ShellCell) -> str:
         """Return nothing: the cell itself says what this engine cannot do."""
@@ -255,7 +260,8 @@ class Production:
             said = self.shell().ask(f"if {there}; then {asked}; else echo 'no {program} here'; fi")
             return dict(json.loads(said))
         except (TypeError, ValueError, Wrong) as error:
-            return {"unknown": said.strip() or str(error)}
+            shown = Shown(secrets_of_person() | self._values.secrets)
+            return {"unknown": shown.hide(said.strip() or str(error))}
 
 
 def _notebook() -> str:

@@ -66,6 +66,10 @@ class Rehearsal:
         """Return the declared answer."""
         return text
 
+    def end_flood(self, why: str) -> None:
+        """End the cell: a page shows all that a cell prints."""
+        raise Wrong(f"{why}.")
+
     @contextlib.contextmanager
     def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""

@@ -42,6 +42,11 @@ class Values:
             self._given[name] = answer
         return self._given[name]
 
+    @property
+    def secrets(self) -> set[str]:
+        """The secret ones."""
+        return {value for name, value in self._given.items() if name in self._secret}
+
     def told(self, shown: Shown) -> dict[str, str]:
         """Return all of them as a record may hold them; a short secret is hidden here alone."""
         secret = {name for name, value in self._given.items() if shown.hide(value) != value}

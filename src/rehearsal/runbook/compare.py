@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+_LONGEST = 200
+"""Characters of a line in a message."""
+
 
 def in_order(text: str) -> str:
     """Return a text's lines sorted, whatever digests stand in them."""
@@ -39,6 +42,25 @@ class Difference:
     line: int
     expected: str | None
     came: str | None
+
+    def __str__(self) -> str:
+        expected, came = self.expected, self.came
+        return f"expected {_quoted(expected, came)}, came {_quoted(came, expected)}"
+
+
+def _quoted(line: str | None, other: str | None) -> str:
+    return "the end" if line is None else f"`{excerpt(line, other)}`"
+
+
+def excerpt(line: str, other: str | None = None) -> str:
+    """Return a line; of a long one a part, which begins before its difference from another one."""
+    if len(line) <= _LONGEST:
+        return line
+    pairs = enumerate(zip(line, other or "", strict=False))
+    differs = next((place for place, (ours, theirs) in pairs if ours != theirs), 0)
+    start = max(0, differs - _LONGEST // 4)
+    part = line[start : start + _LONGEST]
+    return f"{'…' if start else ''}{part}{'…' if start + _LONGEST < len(line) else ''}"
 
 
 def first_difference(expected: str, came: str) -> Difference | None:

@@ -3,13 +3,15 @@
 A `named` mask numbers the values that it finds, in order: the first digest of a run is «digest 1»
 in every cell. Two runs agree if they agree after that, so a digest that should be that of an
 earlier cell, and is not, shows. `digest` also treats a value and its beginning as the same, as for
-a layer's short ID. `line` drops whole lines, `drop` any text; `text` replaces what it finds by its
-name. Everything else is compared exactly.
+a layer's short ID, from 7 characters on. `line` drops whole lines, `drop` any text; `text` replaces
+what it finds by its name. Everything else is compared exactly.
 """
 
 import copy
 import re
 import tomllib
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +27,7 @@ _UNMASKED = "¤ qZ7 ¤\n"
 _NO_COUNTERPART = -1
 _NAMING, _HIDING = ("named", "digest"), ("line", "text", "drop")
 KINDS = (*_NAMING, *_HIDING)
+_SHORTEST_DIGEST = 7
 _FIELDS = {"name", "kind", "pattern", "example", "reason"}
 
 
@@ -69,7 +72,8 @@ class Masked:
     def __init__(self, masks: Sequence[Mask], follows: "Masked | None" = None) -> None:
         self._masks = masks
         self._follows = follows
-        self._numbers: dict[str, list[str]] = {}
+        self._numbers = Counter[str]()  # by mask
+        self._known: dict[tuple[str, str], list[tuple[str, int]]] = {}  # by mask and beginning
         self._theirs: dict[int, int] = {}  # the other side's number for each of this side's
         self._digests: list[int] = []  # the numbers of those in the last text
 
@@ -88,11 +92,11 @@ class Masked:
     def line_of(self, text: str, line: int) -> int:
         """Return the line number in `text` that becomes `line` once masked."""
         lines = text.splitlines(keepends=True)
-        for number in range(len(lines), 0, -1):
-            before = copy.deepcopy(self).mask("".join(lines[: number - 1]))
-            if len(before.splitlines()) < line:
-                return number
-        return line
+
+        def masked_before(number: int) -> int:
+            return len(copy.deepcopy(self).mask("".join(lines[: number - 1])).splitlines())
+
+        return bisect_left(range(1, len(lines) + 1), line, key=masked_before) or line
 
     def _name(self, mask: Mask, match: re.Match[str]) -> str:
         if mask.kind in ("text", "drop"):
@@ -106,13 +110,15 @@ class Masked:
         return f"{before}«{mask.name} {number + 1}{length}»"
 
     def _number(self, mask: Mask, value: str) -> int:
-        known = self._numbers.setdefault(mask.name, [])
-        for number, seen in enumerate(known):
+        beginning = value[:_SHORTEST_DIGEST] if mask.kind == "digest" else value
+        known = self._known.setdefault((mask.name, beginning), [])
+        for place, (seen, number) in enumerate(known):
             if _same(mask, seen, value):
-                known[number] = max(seen, value, key=len)  # of a digest the longer form
+                known[place] = (max(seen, value, key=len), number)  # of a digest the longer form
                 return number
-        known.append(value)
-        return len(known) - 1
+        known.append((value, self._numbers[mask.name]))
+        self._numbers[mask.name] += 1
+        return known[-1][1]
 
     def _number_as_there(self, number: int) -> int:
         """Return the other side's number for this side's n-th value."""

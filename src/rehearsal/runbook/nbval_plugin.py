@@ -18,18 +18,20 @@ from nbval.plugin import IPyNbCell, NbCellError
 
 from rehearsal.cell.magic import LEFT
 from rehearsal.cell.options import NOT_HERE, shell_cell
+from rehearsal.cell.redact import FLOOD, MOST
 from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook import compare
-from rehearsal.runbook.compare import as_text
-from rehearsal.runbook.kernel import private_manager
+from rehearsal.runbook.compare import as_text, excerpt
+from rehearsal.runbook.kernel import get_message, private_manager
 from rehearsal.runbook.masks import Mask, Masked, masks_for, needed
 from rehearsal.runbook.outcome import RESULT
 from rehearsal.runbook.undo import undeclared_leftovers
 from rehearsal.settings import load_settings
 
-nbval.kernel.KernelManager = private_manager  # nbval has no setting for it
-_OURS = ("CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
+nbval.kernel.KernelManager = private_manager  # nbval has no setting for either
+nbval.kernel.RunningKernel.get_message = get_message
+_OURS = ("CannotCheck", "CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
 _NOT_CHECKED = ("RoomUnavailable", "RuntimeError")
 _SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
 _FOUND = pytest.StashKey[dict[str, Any]]()
@@ -50,6 +52,9 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     if _SIDES not in notebook.stash:
         notebook.stash[_SIDES] = _sides(notebook.path.parent)
     masks, left, right = notebook.stash[_SIDES]
+    if max(len(came), len(expected)) > 2 * MOST:  # of a cell of Python
+        cell.test_outputs.clear()
+        raise Wrong(f"{FLOOD}.")
     if shell and shell.any_order:
         came, expected = compare.in_order(came), compare.in_order(expected)
     before = copy.deepcopy(left)  # a line is counted as it was before `left` learned its values
@@ -63,13 +68,8 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
         return True
     line = before.line_of(expected, difference.line)
     cell.comparison_traceback = [f"line {line} of the output differs"]
-    lines = f"expected {_quoted(difference.expected)}, came {_quoted(difference.came)}"
-    found |= {"kind": "differences", "what": f"line {line} of its output: {lines}"}
+    found |= {"kind": "differences", "what": f"line {line} of its output: {difference}"}
     return False
-
-
-def _quoted(line: str | None) -> str:
-    return "the end" if line is None else f"`{line}`"
 
 
 def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
@@ -134,5 +134,5 @@ def _failure(outputs: list[Any], error: BaseException) -> dict[str, str]:
     what = message.strip() if name in _OURS else f"{name}: {message.strip()}"
     printed = as_text([one for one in outputs if one["output_type"] == "stream"])
     if lines := [line for line in printed.splitlines() if line.strip()]:
-        what += f" It printed last: {lines[-1]}"
+        what += f" It printed last: {excerpt(lines[-1])}"
     return {"kind": kind, "what": what}

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
+from rehearsal.output import printable, say
+
 
 class Progress:
     """Counts finished cells, on standard error."""
@@ -22,7 +24,7 @@ class Progress:
         self._done[notebook] += 1
         if not self._live and self._done[notebook] == self._cells[notebook]:
             done, seconds = self._done[notebook], time.monotonic() - self._begin
-            print(f"{notebook}: all {done} done, {seconds:.1f} s", file=sys.stderr, flush=True)
+            say(f"{notebook}: all {done} done, {seconds:.1f} s", error=True)
         self._show()
 
     def close(self) -> None:
@@ -37,6 +39,6 @@ class Progress:
         running = [f"{name} {n}/{cells[name]}" for name, n in done.items() if n != cells[name]]
         ended = sum(done[name] == held for name, held in cells.items())
         line = f"{ended} of {len(cells)} notebooks, {done.total()} of {sum(cells.values())} cells"
-        line = f"{line}  {', '.join(running)}"
+        line = printable(f"{line}  {', '.join(running)}")
         sys.stderr.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
         sys.stderr.flush()

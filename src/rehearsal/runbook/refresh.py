@@ -72,7 +72,7 @@ def _failures(outcome: Outcome) -> dict[str, RehearsalError]:
     """Return the first failure of each notebook."""
     failures: dict[str, RehearsalError] = {}
     for found in outcome.unchecked:
-        failures.setdefault(found.notebook, CannotCheck(f"{found} What it said stands above."))
+        failures.setdefault(found.notebook, CannotCheck(str(found)))
     for found in outcome.problems:
         failures.setdefault(found.notebook, Wrong(str(found)))
     return failures
