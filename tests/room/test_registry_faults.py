@@ -15,7 +15,6 @@ from megalotron_images.convention import parse_reference
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.plan import Plan
 from megalotron_images.registry.client import ACCEPT, Free, Manifest, Registry, Taken, Unknown
-from megalotron_images.registry.transport import Transport
 from megalotron_images.release import put
 from rehearsal.room.registry import in_place_of
 from rehearsal.room.scripted import Reply, challenge, errors, words
@@ -63,7 +62,7 @@ GHCR_WORDS = {
 
 
 def client(seconds=5.0):
-    return Registry(Transport("ghcr.io", MAY_PUSH, seconds))
+    return Registry("ghcr.io", MAY_PUSH, seconds)
 
 
 def with_token(script):
@@ -167,7 +166,7 @@ FAULTS = {
     ),
     "realm without TLS": (
         lambda asked: Reply(401, b"", {"WWW-Authenticate": 'Bearer realm="http://ghcr.io/token"'}),
-        "only an https address is safe",
+        "Only https addresses are safe",
     ),
 }
 
@@ -510,7 +509,5 @@ def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played
 def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     with in_place_of(played, None):
-        assert isinstance(
-            Registry(Transport("ghcr.io", MAY_PUSH, 1)).state(IMAGE, "v1.0.0"), Unknown
-        )
+        assert isinstance(Registry("ghcr.io", MAY_PUSH, 1).state(IMAGE, "v1.0.0"), Unknown)
     assert registry.state(IMAGE, "v1.0.0") == Taken(manifest.digest)
