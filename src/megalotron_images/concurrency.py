@@ -66,7 +66,7 @@ def start_in_thread(call: Callable[[], Result]) -> Callable[..., Result]:
     def wait(seconds: float | None = None) -> Result:
         thread.join(seconds)
         if errors:
-            raise errors[0]
+            raise errors.pop()
         if not results:
             raise TimeoutError("the answer took too long")
         return results[0]

@@ -48,7 +48,7 @@ class Authorization:
             fetches = self._accept_challenge(response)
             response = self._send_authorized(request)
             if response.status == 401 and fetches:
-                self._accept_challenge(response)
+                self._tokens.pop(request.scope, None)
                 response = self._send_authorized(request, pause=_SECONDS_TO_COUNT)
         if response.status == 401:
             raise self._refused(response, logged_in=self._credentials is not None)

@@ -20,7 +20,9 @@ _MARKUP = re.compile(r"<(script|style).*?(?:</\1>|\Z)|<[^>]*(?:>|\Z)", re.IGNORE
 _MOST_OF_A_MESSAGE, _MOST_WORDS = 400, 80
 VISIBLE = re.compile(r"[!-\[\]-~]+")
 """Characters of an address that all parsers read alike: neither white space nor a backslash."""
-_HTTPS = re.compile(r"https://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([0-9]+))?(?:[/?#].*)?")
+_HTTPS = re.compile(
+    r"https://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([0-9]+))?(?:[/?#].*)?", re.IGNORECASE
+)
 
 
 def prepare(given: str, base: str) -> str:
@@ -29,12 +31,11 @@ def prepare(given: str, base: str) -> str:
     It is parsed once, by the library that connects. Raises ValueError for another scheme, a user
     name, and characters that parsers read differently.
     """
-    prepared = requests.PreparedRequest()
-    if VISIBLE.fullmatch(given):
-        prepared.prepare_url(urljoin(base, given), {})
-    if not _HTTPS.fullmatch(address := str(prepared.url)):
+    if not VISIBLE.fullmatch(given) or not _HTTPS.fullmatch(address := urljoin(base, given)):
         raise ValueError("the address is not plain https")
-    return address
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(address, {})
+    return str(prepared.url)
 
 
 def origin(prepared: str) -> tuple[str, int]:

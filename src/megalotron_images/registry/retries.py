@@ -30,13 +30,13 @@ class Retries:
                 try:
                     return self._send(request)
                 except Transient as error:
-                    transient, wait = error, max(wait, error.wait)
-                safe = transient.unsent or request.method in READS
+                    # its parts alone: with its traceback it would keep connections open
+                    failure, asked, unsent = error.failure, error.wait, error.unsent
+                wait = max(wait, asked)
                 late = time.monotonic() + wait > request.end
-                if late or not safe or not tries_left:
+                if late or not tries_left or not (unsent or request.method in READS):
                     break
                 time.sleep(wait)
                 wait *= 2
-        failure = transient.failure
-        asks = f" It asks you to wait {transient.wait:.0f} s." if late and transient.wait else ""
-        raise type(failure)(f"{failure}{asks}", failure.message) from None
+        asks = f" It asks you to wait {asked:.0f} s." if late and asked else ""
+        raise type(failure)(f"{failure}{asks}", failure.message)
