@@ -273,8 +273,9 @@ def parse_reference(text: str) -> Reference:
     name = parse_name(text)
     organisation, _, image = name.repository.partition("/")
     if organisation != ORGANISATION or not name.tag:
-        start = f"{REGISTRY}/{ORGANISATION}/"
-        raise RuleBroken(f"{text!r} is none of Megalotron's tags: write {start}<stack>:<tag>.")
+        near = _normalized(text)
+        right = near if near != text else f"{REGISTRY}/{ORGANISATION}/<stack>:<tag>"
+        raise RuleBroken(f"{text!r} is none of Megalotron's tags. Did you mean {right}?")
     return Reference(parse_stack(image), parse_tag(name.tag))
 
 

@@ -70,9 +70,8 @@ class Https:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = CLIENT
         self._session.trust_env = False
-        if bundle := next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), ""):
-            self._session.verify = bundle
-        else:
+        self._bundle = next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), "")
+        if not self._bundle:
             self._session.mount("https://", _SystemTrust())
 
     def send(self, request: Request) -> Response:
@@ -107,12 +106,13 @@ class Https:
         )
         prepared = self._session.prepare_request(asked)
         prepared.url = request.url  # the very address that was compared
-        with self._session.send(
+        # not the session's send(): that reads a redirect's address in its own way
+        with self._session.get_adapter(request.url).send(
             prepared,
-            proxies=_proxies(request.url),
-            timeout=min(_SECONDS_SILENT, request.left),
             stream=True,
-            allow_redirects=False,
+            timeout=min(_SECONDS_SILENT, request.left),
+            verify=self._bundle or True,
+            proxies=_proxies(request.url),
         ) as reply:
             content = _read(reply, request)
         lines = reply.raw.headers  # a header that comes twice with the same value is one
@@ -185,7 +185,7 @@ def describe_failure(request: Request, error: Exception) -> str:
     elif isinstance(error, requests.exceptions.InvalidSchema):
         said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
     elif isinstance(error, ValueError):  # its own words repeat a header, and a secret in it
-        said, advice = "a header or an address cannot be used", "Log in again, or set both anew."
+        said, advice = "the login holds what no header may", "Log in again with a new token."
     elif hint_for(said):
         return f"{request} has no answer: {explain(said)}"
     elif isinstance(error, requests.exceptions.SSLError) or "CA certificate" in said:
