@@ -30,7 +30,7 @@ from megalotron_images.convention import (
     tags_for,
 )
 from megalotron_images.errors import CannotTell, Refused
-from megalotron_images.registry.client import Taken, Unknown, connect
+from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.terminal import step, write
 
@@ -48,7 +48,7 @@ the engine; HTTPS_PROXY and NO_PROXY the proxy.
 stack_argument = click.argument("stack", help="dashboard, backend, sniffer or go-flow-meter.")
 one_or_all_argument = click.argument("stack", default="", help="One stack; all if none is given.")
 reference_argument = click.argument(
-    "reference", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>."
+    "reference", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>[@<digest>]."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 yes_option = click.option(
@@ -173,8 +173,8 @@ def digest(reference: str, as_json: bool) -> None:
     state = connect().state(name.repository, name.tag or name.digest)
     if isinstance(state, Unknown):
         raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
-    if isinstance(state, Taken) and name.digest not in ("", state.digest):
-        raise CannotTell(f"{name.tagged} points to {state.digest} now, and not to {name.digest}.")
+    if name.tag and name.digest not in ("", state.digest):
+        raise CannotTell(f"{name.tagged} points to {state} now, and not to {name.digest}.")
     credentials = find_credentials(REGISTRY)
     user = credentials.username if credentials else None
     data = {"reference": reference, "digest": state.digest, "user": user}

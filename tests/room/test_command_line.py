@@ -341,7 +341,7 @@ def test_a_tag_that_points_elsewhere_than_its_name_says_is_no(registry, cli):
         done = cli("check", name.replace("v1.0.0", tag))
         assert done.returncode == 1
         assert "no  digest" in done.stdout
-    assert cli("digest", name).returncode == 3
+        assert cli("digest", name.replace("v1.0.0", tag)).returncode == 3
 
 
 PLANTED = "practice-token-may-push"
