@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -22,7 +22,7 @@ from megalotron_images.registry.authorization import Authorization
 from megalotron_images.registry.credentials import Credentials, find_credentials
 from megalotron_images.registry.grammar import media_type, next_link
 from megalotron_images.registry.https import Https
-from megalotron_images.registry.response import Request, Response, prepare
+from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
 from megalotron_images.registry.retries import Retries
 
 INDEXES = (
@@ -133,32 +133,22 @@ class Registry:
     """
 
     def __init__(
-        self,
-        host: str,
-        credentials: Credentials | None,
-        seconds: float = SECONDS,
-        writes: bool = False,
+        self, host: str, login: Credentials | None, seconds: float = SECONDS, writes: bool = False
     ) -> None:
         self._host, self._seconds = host, seconds
         self._reads = "pull,push" if writes else "pull"
-        https = Https(credentials.secrets if credentials else ())
-        self._layers = Retries(Authorization(https.send, credentials).send)
+        https = Https(login.secrets if login else ())
+        self._layers = Retries(Authorization(https.send, login).send)
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        scope: str,
-        *,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, scope: str, body: bytes = b"", headers: Headers = NO_HEADERS
     ) -> Response:
         """Send one request; return the response, which may be a refusal.
 
         Raises RegistryFailed without a reliable one.
         """
         url, end = prepare(path, f"https://{self._host}/"), time.monotonic() + self._seconds
-        return self._layers.send(Request(method, url, scope, end, headers or {}, body))
+        return self._layers.send(Request(method, url, scope, end, headers, body))
 
     def state(self, repository: str, reference: str) -> State:
         """Return what a tag or digest points to; free only if the registry itself says `unknown`.
@@ -229,13 +219,9 @@ class Registry:
 
     def put(self, repository: str, tag: str, manifest: Manifest) -> None:
         """Put a manifest at a tag; raise RegistryFailed unless the registry accepted it."""
-        response = self.ask(
-            "PUT",
-            f"/v2/{repository}/manifests/{tag}",
-            f"repository:{repository}:pull,push",
-            body=manifest.content,
-            headers={"Content-Type": manifest.media_type},
-        )
+        path, scope = f"/v2/{repository}/manifests/{tag}", f"repository:{repository}:pull,push"
+        kind = {"Content-Type": manifest.media_type}
+        response = self.ask("PUT", path, scope, manifest.content, kind)
         if not 200 <= response.status < 300:  # accepted, at once or later: it is read back
             raise response.failure()
 

@@ -18,6 +18,8 @@ _NOT_THERE = ("manifest unknown", "name unknown")
 _SHORTEST_SECRET = 6
 _MARKUP = re.compile(r"<(script|style).*?(?:</\1>|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
 _MOST_OF_A_MESSAGE, _MOST_WORDS = 400, 80
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
 VISIBLE = re.compile(r"[!-\[\]-~]+")
 """Characters of an address that all parsers read alike: neither white space nor a backslash."""
 _HTTPS = re.compile(
@@ -67,8 +69,8 @@ class Request:
     url: str
     scope: str
     end: float
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
+    headers: Headers = field(default_factory=dict)
+    body: bytes = b""
 
     def __str__(self) -> str:
         return f"{self.method} {self.url.partition('?')[0]}"
@@ -85,7 +87,7 @@ class Response:
 
     request: Request
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     body: bytes
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
