@@ -33,7 +33,6 @@ from megalotron_images.engine import Engine
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.registry.transport import Transport
 
 STACK = parse_stack("backend")
 NAME = f"ghcr.io/{STACK.image}"
@@ -68,7 +67,7 @@ def client() -> Registry:
 
     It keeps its connection and its tokens as long as they are good.
     """
-    return Registry(Transport("ghcr.io", find_credentials("ghcr.io")), writes=True)
+    return Registry("ghcr.io", find_credentials("ghcr.io"), writes=True)
 
 
 def build(name: str, megabytes: int, layers: int = 1) -> None:

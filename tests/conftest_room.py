@@ -13,7 +13,6 @@ import pytest
 
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import Credentials
-from megalotron_images.registry.transport import Transport
 from rehearsal.room.paths import PROJECT, ROOM, WORK
 from rehearsal.settings import load_settings
 
@@ -33,7 +32,7 @@ def engine():
 def registry():
     """The room's ghcr.io, empty, with a token that may push."""
     shutil.rmtree(ROOM / "registries" / HOST / "docker", ignore_errors=True)
-    return Registry(Transport(HOST, MAY_PUSH))
+    return Registry(HOST, MAY_PUSH)
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +88,9 @@ def digest_of(content):
 
 def put_blob(registry, repository, content):
     """Put a blob as the distribution specification says, and return its descriptor."""
-    transport, scope = registry._transport, f"repository:{repository}:pull,push"
-    place = transport.ask("POST", f"/v2/{repository}/blobs/uploads/", scope).headers["Location"]
-    answer = transport.ask("PUT", f"{place}&digest={digest_of(content)}", scope, body=content)
+    scope = f"repository:{repository}:pull,push"
+    place = registry.ask("POST", f"/v2/{repository}/blobs/uploads/", scope).headers["Location"]
+    answer = registry.ask("PUT", f"{place}&digest={digest_of(content)}", scope, body=content)
     assert answer.status == 201
     return {"size": len(content), "digest": digest_of(content)}
 

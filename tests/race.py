@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from megalotron_images.registry.client import Registry, Taken
-from megalotron_images.registry.transport import Transport
 
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
 REPOSITORY = "megalotron/sniffer"
@@ -60,7 +59,7 @@ def run(times):
         capture_output=True,
         check=True,
     )
-    registry = Registry(Transport("ghcr.io", None))
+    registry = Registry("ghcr.io", None)
     try:
         return [_race(f"v9.0.{number}", registry) for number in range(times)]
     finally:

@@ -12,6 +12,7 @@ from megalotron_images.convention import (
     MovingTag,
     Reference,
     Release,
+    parse_name,
     parse_reference,
     parse_release,
     parse_tag,
@@ -91,11 +92,73 @@ def test_a_wrong_tag_is_told_the_nearest_right_one(text, hint):
         ("ghcr.io/megalotron/backend:", "has no tag"),
         ("docker.io/megalotron/backend:main", "ghcr.io/megalotron/"),
         ("megalotron/backend:main", "ghcr.io/megalotron/"),
+        ("ghcr.io/backend:main", "Did you mean ghcr.io/megalotron/backend:main?"),
     ],
 )
 def test_a_wrong_reference_is_told_which_rule_it_breaks(text, hint):
     with pytest.raises(RuleBroken, match=re.escape(hint)):
         parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ghcr.io/Megalotron/backend:main",
+        "GHCR.IO/megalotron/backend:main",
+        "ghcr.io/megalotron/BACKEND:main",
+        "ghcr.io:443/megalotron/backend:main",
+        "https://ghcr.io/megalotron/backend:main",
+        "HTTP://ghcr.io/megalotron/backend:main",
+        "docker://ghcr.io/megalotron/backend:main",
+        "docker-image://ghcr.io/megalotron/backend:main",
+        "oci://GHCR.io:443/Megalotron/Backend:main",
+        " ghcr.io/megalotron/backend:main\n",
+        "megalotron/backend:main",
+        "backend:main",
+    ],
+)
+@pytest.mark.parametrize("digest", ["", f"@sha256:{'0a' * 32}", f"@SHA256:{'0A' * 32}"])
+def test_a_name_one_step_from_right_is_answered_with_the_right_one(text, digest):
+    given = text.rstrip("\n") + digest + text[len(text.rstrip("\n")) :]
+    right = f"ghcr.io/megalotron/backend:main{digest.lower()}"
+    for parse in (parse_name, parse_reference):
+        with pytest.raises(RuleBroken, match=rf"Did you mean {right}\?"):
+            parse(given)
+    assert str(parse_name(right)) == right
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker.io/megalotron/backend:main",
+        "https://example.com/megalotron/backend:main",
+        "ghcr.io/megalotron/backend@sha256:0",
+        "ghcr.io/megalotron/backend@main",
+        f"ghcr.io/megalotron/backend@sha256:{'0' * 64}:main",
+        "ghcr.io@example.com/megalotron/backend:main",
+        "ghcr.io/megalotron/backend:ma\x1bin",
+        "",
+        "ghcr.io/",
+    ],
+)
+def test_what_is_no_name_of_the_registry_gets_no_guess(text):
+    with pytest.raises(RuleBroken) as refused:
+        parse_name(text)
+    assert "Did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("ghcr.io/other/image/deep:Tag_1", ("other/image/deep", "Tag_1", "")),
+        (f"ghcr.io/other/image@sha256:{'0' * 64}", ("other/image", "", f"sha256:{'0' * 64}")),
+        (f"ghcr.io/a/b:c@sha256:{'0' * 64}", ("a/b", "c", f"sha256:{'0' * 64}")),
+    ],
+)
+def test_a_name_is_read_into_repository_tag_and_digest(text, parts):
+    name = parse_name(text)
+    assert (name.repository, name.tag, name.digest) == parts
+    assert str(name) == text
 
 
 CASES = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())

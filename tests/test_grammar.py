@@ -5,13 +5,8 @@ from email.utils import formatdate
 
 import pytest
 
-from megalotron_images.registry.grammar import (
-    challenges,
-    media_type,
-    next_link,
-    parsed,
-    seconds_to_wait,
-)
+from megalotron_images.json_text import parsed
+from megalotron_images.registry.grammar import challenges, media_type, next_link, seconds_to_wait
 
 BEARER = {"realm": "https://ghcr.io/token", "service": "ghcr.io"}
 CHALLENGE = 'Bearer realm="https://ghcr.io/token",service="ghcr.io"'

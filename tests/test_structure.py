@@ -14,7 +14,10 @@ LAYERS = {
     "rehearsal": ("errors", "output", "settings", "room", "cell", "runbook", "step", "cli"),
     "megalotron_images": (
         "errors",
-        "waiting",
+        "terminal",
+        "json_text",
+        "concurrency",
+        "docker_config",
         "convention",
         "registry",
         "plan",

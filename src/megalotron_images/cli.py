@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from megalotron_images import output
+from megalotron_images.concurrency import run_concurrently
 from megalotron_images.convention import (
     DIGEST,
     REGISTRY,
@@ -21,17 +22,17 @@ from megalotron_images.convention import (
     Reference,
     Stack,
     next_release,
+    parse_name,
     parse_release,
     parse_stack,
     parse_tag,
     releases_among,
-    split_reference,
     tags_for,
 )
 from megalotron_images.errors import CannotTell, Refused
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.waiting import together
+from megalotron_images.terminal import step, write
 
 if TYPE_CHECKING:
     from megalotron_images.plan import Plan
@@ -47,7 +48,7 @@ the engine; HTTPS_PROXY and NO_PROXY the proxy.
 stack_argument = click.argument("stack", help="dashboard, backend, sniffer or go-flow-meter.")
 one_or_all_argument = click.argument("stack", default="", help="One stack; all if none is given.")
 reference_argument = click.argument(
-    "reference", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>."
+    "reference", help="An image's full name: ghcr.io/megalotron/<stack>:<tag>[@<digest>]."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 yes_option = click.option(
@@ -71,7 +72,7 @@ def _say_version(context: click.Context, option: click.Parameter, asked: bool) -
     if asked:
         from importlib.metadata import version  # it takes as long as a verb
 
-        output.write(version("image-process"))
+        write(version("image-process"))
         context.exit()
 
 
@@ -81,7 +82,7 @@ def _show_completion(context: click.Context, option: click.Parameter, shell: str
 
         if known := get_completion_class(shell):
             name = "_MEGALOTRON_IMAGES_COMPLETE"
-            output.write(known(context.command, {}, "megalotron-images", name).source())
+            write(known(context.command, {}, "megalotron-images", name).source())
         context.exit()
 
 
@@ -147,7 +148,7 @@ def status(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
     from megalotron_images.status import read_days, read_line
 
     registry = connect()
-    lines = together(partial(read_line, registry, one) for one in _stacks(stack))
+    lines = run_concurrently(partial(read_line, registry, one) for one in _stacks(stack))
     unknown = [reason for line in lines for reason in line.unknown]
     if releases:
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")
@@ -167,10 +168,13 @@ def status(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
 @reference_argument
 @json_option
 def digest(reference: str, as_json: bool) -> None:
-    """Print the digest that a reference names, or `nothing`."""
-    state = connect().state(*split_reference(reference))
+    """Print the digest that a reference points to, or `nothing`."""
+    name = parse_name(reference)
+    state = connect().state(name.repository, name.tag or name.digest)
     if isinstance(state, Unknown):
-        raise CannotTell(f"Nobody can tell what {reference} names: {state.reason}")
+        raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
+    if name.tag and name.digest not in ("", state.digest):
+        raise CannotTell(f"{name.tagged} points to {state} now, and not to {name.digest}.")
     credentials = find_credentials(REGISTRY)
     user = credentials.username if credentials else None
     data = {"reference": reference, "digest": state.digest, "user": user}
@@ -233,8 +237,8 @@ def publish(
     plan = release.publish_plan(registry, reference, local, asked)
     if _may_write(plan, dry_run, yes, as_json):
         with output.progress() as progress:
-            push = partial(engine.push, credentials=credentials, progress=progress, say=output.step)
-            done = release.publish(plan, local, registry, push, say=output.step)
+            push = partial(engine.push, credentials=credentials, progress=progress, say=step)
+            done = release.publish(plan, local, registry, push, say=step)
         output.answer(done, done.data, as_json)
 
 
@@ -278,7 +282,7 @@ def promote(
     registry, one = connect(writes=not dry_run), parse_stack(stack)
     promotion = release.promote_plan(registry, one, parse_release(version), MovingTag(to), asked)
     if _may_write(promotion.plan, dry_run, yes, as_json):
-        done = release.put(promotion.plan, promotion.manifest, registry, say=output.step)
+        done = release.put(promotion.plan, promotion.manifest, registry, say=step)
         output.answer(done, done.data, as_json)
 
 
@@ -288,7 +292,7 @@ def _may_write(plan: "Plan", dry_run: bool, yes: bool, as_json: bool) -> bool:
     Raises Refused or CannotTell where the plan must not be carried out.
     """
     for note in plan.notes:
-        output.step(note)
+        step(note)
     plan.check()
     if dry_run:
         output.dry_run(plan, as_json)
@@ -310,7 +314,7 @@ def tag_of(ref: str, event: str, github_output: bool, as_json: bool) -> None:
     found = tags_for(ref, event)
     if event not in WRITING_EVENTS:
         events = " and ".join(WRITING_EVENTS)
-        output.step(f"The event {event} publishes nothing: only {events} do.")
+        step(f"The event {event} publishes nothing: only {events} do.")
     text = f"tag={found or ''}" if github_output else found or "none"
     output.answer(text, {"ref": ref, "event": event, "tag": str(found) if found else None}, as_json)
 

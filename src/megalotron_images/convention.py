@@ -20,9 +20,14 @@ REGISTRY = "ghcr.io"
 ORGANISATION = "megalotron"
 _NUMBERS = re.compile(r"^(v([0-9]{1,128})\.([0-9]{1,128})\.([0-9]{1,128}).*)$", re.MULTILINE)
 _LONGEST_VERSION = 255
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME = re.compile(
+    rf"{re.escape(REGISTRY)}/([a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*)"
+    rf"(?::([A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?)?(?:@({DIGEST.pattern}))?"
+)
+"""A name in the registry: repository, tag and digest (OCI distribution specification)."""
+_BEFORE = re.compile(rf"([a-z-]+://)?({re.escape(REGISTRY)}(:443)?/+)?", re.IGNORECASE)
+"""What browsers and other tools write before an image: a scheme, and the registry in their way."""
 _LONGEST_TAG = 128
 """Characters in a tag (OCI distribution specification, "Pulling manifests")."""
 WRITING_EVENTS = ("push", "workflow_dispatch")
@@ -204,42 +209,74 @@ def parse_tag(text: str) -> Tag:
     return parse_release(text)
 
 
-def split_reference(text: str) -> tuple[str, str]:
-    """Return repository and tag (or digest) of any reference in the registry.
+@dataclass(frozen=True)
+class ImageName:
+    """An image's name in the registry, which need not follow the convention.
 
-    It need not follow the convention.
+    Attributes:
+        tag: empty if the name has a digest alone.
+        digest: what the name must point to; empty if any digest will do.
     """
-    rest = text.removeprefix(f"{REGISTRY}/")
-    repository, separator, tag = rest.partition("@") if "@" in rest else rest.partition(":")
-    known = (DIGEST if separator == "@" else _TAG).fullmatch(tag)
-    if rest == text or not _REPOSITORY.fullmatch(repository) or not known:
+
+    repository: str
+    tag: str
+    digest: str
+
+    def __str__(self) -> str:
+        return self.tagged + (f"@{self.digest}" if self.digest else "")
+
+    @property
+    def tagged(self) -> str:
+        """The name without its digest."""
+        return f"{REGISTRY}/{self.repository}" + (f":{self.tag}" if self.tag else "")
+
+
+def parse_name(text: str) -> ImageName:
+    """Return the name of any image in the registry: NAME:TAG, NAME@DIGEST, or NAME:TAG@DIGEST.
+
+    Raises RuleBroken for anything else, with the name that was meant, if one is near.
+    """
+    found = _NAME.fullmatch(text)
+    if found and (found[2] or found[3]):
+        return ImageName(found[1], found[2] or "", found[3] or "")
+    if (near := _normalized(text)) not in ("", text) and _NAME.fullmatch(near):
+        raise RuleBroken(f"{text!r} is not how a name is written. Did you mean {near}?")
+    start = f"{REGISTRY}/{ORGANISATION}/"
+    if found:
         raise RuleBroken(
-            f"{text!r} names no image in {REGISTRY}: write {REGISTRY}/{ORGANISATION}/<image>:<tag>."
+            f"{text!r} has no tag. Add a release, such as {text.rstrip(':')}:v1.0.0, or main, or"
+            " dev."
         )
-    return repository, tag
+    raise RuleBroken(f"{text!r} names no image in {REGISTRY}: write {start}<image>:<tag>.")
+
+
+def _normalized(text: str) -> str:
+    """Return a name as it is written here, from how browsers and other tools write it.
+
+    Empty for an image of another registry.
+    """
+    name, at, digest = _BEFORE.sub("", text.strip(), count=1).partition("@")
+    image, colon, tag = name.partition(":")
+    image = image.lower()
+    if image in {stack.name for stack in STACKS}:
+        image = f"{ORGANISATION}/{image}"
+    if "." in image.partition("/")[0]:
+        return ""
+    return f"{REGISTRY}/{image}{colon}{tag}{at}{digest.lower()}"
 
 
 def parse_reference(text: str) -> Reference:
-    """Return the reference `ghcr.io/megalotron/<stack>:<tag>`.
+    """Return the reference in a name, `ghcr.io/megalotron/<stack>:<tag>`, digest or not.
 
     Raises RuleBroken, saying what breaks which rule.
     """
-    start = f"{REGISTRY}/{ORGANISATION}/"
-    if not text.startswith(start):
-        bare = text.removeprefix(f"{ORGANISATION}/")
-        known = any(bare.startswith(stack.name) for stack in STACKS)
-        hint = f" Did you mean {start}{bare}?" if known else ""
-        raise RuleBroken(
-            f"{text!r} is not in Megalotron's registry: an image's name begins with {start}.{hint}"
-        )
-    name, colon, tag = text.removeprefix(start).partition(":")
-    stack = parse_stack(name)
-    if not colon or not tag:
-        raise RuleBroken(
-            f"{text!r} has no tag. Add a release, such as {start}{stack.name}:v1.0.0, or main, or"
-            " dev."
-        )
-    return Reference(stack, parse_tag(tag))
+    name = parse_name(text)
+    organisation, _, image = name.repository.partition("/")
+    if organisation != ORGANISATION or not name.tag:
+        near = _normalized(text)
+        right = near if near != text else f"{REGISTRY}/{ORGANISATION}/<stack>:<tag>"
+        raise RuleBroken(f"{text!r} is none of Megalotron's tags. Did you mean {right}?")
+    return Reference(parse_stack(image), parse_tag(name.tag))
 
 
 def tags_for(ref: str, event: str = "push") -> Tag | None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from megalotron_images.concurrency import seconds
 from megalotron_images.convention import REGISTRY, Stack
 from megalotron_images.errors import ImageError, RegistryFailed
 from megalotron_images.plan import Finding, Verdict
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import TOKEN, USERNAME, find_credentials
-from megalotron_images.registry.transport import Transport
-from megalotron_images.waiting import seconds
 
 
 def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
@@ -24,7 +23,7 @@ def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
         yield Finding("login", Verdict.NO, f"You are not logged in to {REGISTRY}. {step}")
     else:
         yield Finding("login", Verdict.YES, f"{credentials.name}, from {credentials.source}")
-    registry = Registry(Transport(REGISTRY, credentials, seconds=min(20.0, seconds())))
+    registry = Registry(REGISTRY, credentials, min(20.0, seconds()))
     for stack in stacks:
         reads = _read(registry, stack.image)
         yield reads
@@ -38,7 +37,7 @@ def _read(registry: Registry, repository: str) -> Finding:
     try:
         registry.tags(repository)
     except RegistryFailed as error:
-        return Finding("read" if error.said else "network", Verdict.NO, str(error))
+        return Finding("read" if error.message else "network", Verdict.NO, str(error))
     return Finding("read", Verdict.YES, f"{REGISTRY} answers, and {repository} can be read")
 
 

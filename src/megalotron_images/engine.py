@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import docker
-from docker.context import ContextAPI
 from docker.errors import APIError, ImageNotFound
+from docker.tls import TLSConfig
 
 from megalotron_images import local_index
+from megalotron_images.concurrency import say_if_slow, seconds
+from megalotron_images.docker_config import Context, current_context
 from megalotron_images.errors import CannotTell, EngineFailed, NameTaken, innermost
 from megalotron_images.plan import LocalImage
-from megalotron_images.registry.answer import without
 from megalotron_images.registry.client import PLATFORM, platform_in
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
-from megalotron_images.waiting import announced, seconds
+from megalotron_images.registry.response import redact
 
 Progress = Callable[[str, int, int], None]
 """Called with a layer's ID, the bytes sent, and its size."""
@@ -35,12 +36,12 @@ class Engine:
     """A running Docker engine."""
 
     def __init__(self) -> None:
-        with _failures(), announced(_WAITED_FOR):
+        with _failures(), say_if_slow(_WAITED_FOR):
             self._api: Any = _client().api
 
     def version(self) -> str:
         """Return the engine's version."""
-        with _failures(), announced(_WAITED_FOR):
+        with _failures(), say_if_slow(_WAITED_FOR):
             return str(self._api.version()["Version"])
 
     def image(self, name: str) -> LocalImage:
@@ -48,7 +49,7 @@ class Engine:
 
         Raises EngineFailed if there is none, or if its platforms are unknown.
         """
-        with _failures(), announced(_WAITED_FOR):
+        with _failures(), say_if_slow(_WAITED_FOR):
             try:
                 return self._image(name)
             except ImageNotFound:
@@ -84,7 +85,7 @@ class Engine:
         The name is given to the image for the push, and removed again. say: called with the
         engine's remarks. Raises EngineFailed, with the registry's words.
         """
-        login = None
+        login = {}  # not None: for that the SDK looks for a login of its own
         if credentials:
             login = {"username": credentials.username, credentials.kind: credentials.password}
         with _failures():
@@ -95,7 +96,7 @@ class Engine:
                 _follow(self._api.push(repository, tag, **how), progress, say)
             except EngineFailed as error:
                 secrets = credentials.secrets if credentials else ()
-                raise type(error)(without(secrets, str(error))) from None
+                raise type(error)(redact(secrets, str(error))) from None
             finally:
                 self._forget(image, f"{repository}:{tag}")
 
@@ -111,19 +112,20 @@ def _client() -> docker.DockerClient:
 
     DOCKER_HOST comes before its context.
     """
-    if os.environ.get("DOCKER_HOST"):
-        _check_address(os.environ["DOCKER_HOST"])
-        return docker.from_env(timeout=math.ceil(seconds()))
-    name = os.environ.get("DOCKER_CONTEXT")
-    context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+    limit, host = math.ceil(seconds()), os.environ.get("DOCKER_HOST")
+    context = None if host else current_context()
+    _check_address(host or (context.host if context else ""))
     if context is None:
-        raise EngineFailed(
-            f"There is no Docker context {name or 'of that name'}. See which there are: docker"
-            " context ls"
-        )
-    _check_address(context.Host or "")
-    tls, limit = context.TLSConfig or False, math.ceil(seconds())
-    return docker.DockerClient(base_url=context.Host, tls=tls, timeout=limit)
+        return docker.from_env(timeout=limit)
+    return docker.DockerClient(base_url=context.host, tls=_tls(context), timeout=limit)
+
+
+def _tls(context: Context) -> TLSConfig | bool:
+    files, check = context.files, not context.skip_verify
+    if not files:
+        return False
+    pair = (files["cert"], files["key"]) if {"cert", "key"} <= files.keys() else None
+    return TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=check)
 
 
 def _check_address(address: str) -> None:

@@ -43,11 +43,11 @@ class Stopped(CannotTell):
 
 
 class RegistryFailed(CannotTell):
-    """A registry refused, failed, or could not be reached; `said` is its own message."""
+    """A registry refused, failed, or could not be reached; `message` is its own."""
 
-    def __init__(self, text: str, said: str = "") -> None:
+    def __init__(self, text: str, message: str = "") -> None:
         super().__init__(text)
-        self.said = said
+        self.message = message
 
 
 class RegistryRefused(RegistryFailed):

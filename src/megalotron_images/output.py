@@ -1,14 +1,13 @@
 """How answers look: text or JSON on stdout; progress on stderr."""
 
 import contextlib
-import io
 import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from megalotron_images.errors import CannotTell
+from megalotron_images.terminal import write
 
 if TYPE_CHECKING:
     from megalotron_images.engine import Progress
@@ -20,18 +19,6 @@ _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 def answer(text: object, data: object, as_json: bool) -> None:
     """Print an answer, as text for people or as JSON for programs."""
     write(json.dumps(data, indent=2) if as_json else str(text))
-
-
-def write(text: str) -> None:
-    """Print a line; raise CannotTell where it cannot be written, as on a full disk."""
-    if sys.stdout is None:
-        raise CannotTell("The answer cannot be written: the output is closed.")
-    try:
-        print(text, flush=True)
-    except (OSError, ValueError) as error:
-        sys.stdout = None  # what cannot be written would be tried again at the end
-        why = getattr(error, "strerror", None) or error
-        raise CannotTell(f"The answer cannot be written: {why}.") from None
 
 
 def table(rows: Sequence[Sequence[str]], whole: bool = True) -> str:
@@ -66,18 +53,10 @@ def findings(found: Iterable["Finding"], as_json: bool) -> int:
 
 def dry_run(plan: "Plan", as_json: bool) -> None:
     """Print what a plan would write."""
-    told = "already names this: there is nothing to write" if plan.done else "would be written"
+    told = "already points to this: there is nothing to write" if plan.done else "would be written"
     data = {"reference": str(plan.reference), "before": plan.before.digest}
     text = f"{plan.reference} {told}. Nothing was written."
     answer(text, data | {"writes": plan.done is None}, as_json)
-
-
-def step(text: str) -> None:
-    """Announce a step on stderr; what cannot be written there is no reason to stop."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = io.StringIO()  # what cannot be written would be tried again at the end
 
 
 @contextlib.contextmanager

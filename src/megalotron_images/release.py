@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+from megalotron_images.concurrency import start_in_thread
 from megalotron_images.convention import (
     REGISTRY,
     STAGING,
@@ -41,7 +42,6 @@ from megalotron_images.plan import (
     plan_publish,
 )
 from megalotron_images.registry.client import Manifest, Registry, State, Taken, Unknown
-from megalotron_images.waiting import beside
 
 SETTLE = 1.0
 """Seconds between writing a tag and reading it back.
@@ -82,10 +82,10 @@ def gather(registry: Registry, reference: Reference, revision: str = "") -> Repo
     Raises CannotTell where the registry does not say.
     """
     repository = reference.stack.image
-    tags = beside(partial(registry.tags, repository))
-    main = beside(partial(registry.state, repository, MovingTag.MAIN))
+    tags = start_in_thread(partial(registry.tags, repository))
+    main = start_in_thread(partial(registry.state, repository, MovingTag.MAIN))
     before = registry.state(repository, str(reference.tag))
-    present = beside(partial(_manifest_of, registry, repository, before.digest))
+    present = start_in_thread(partial(_manifest_of, registry, repository, before.digest))
     releases = tuple(releases_among(tags()))
     newest = _manifest_of(registry, repository, str(releases[0]) if releases else None)
     platforms = registry.platforms(repository, newest) if newest else frozenset[str]()
@@ -122,8 +122,8 @@ def promote_plan(
 
     Raises Refused if there is no such release.
     """
-    tags = beside(partial(registry.tags, stack.image))
-    state_now = beside(partial(registry.state, stack.image, to))
+    tags = start_in_thread(partial(registry.tags, stack.image))
+    state_now = start_in_thread(partial(registry.state, stack.image, to))
     try:
         manifest = registry.manifest(stack.image, str(release))
     except NotThere:
@@ -131,11 +131,11 @@ def promote_plan(
         raise Refused(
             f"There is no release {release} of {stack.name}. See which there are: {listed}"
         ) from None
-    own = beside(partial(registry.platforms, stack.image, manifest))
+    own = start_in_thread(partial(registry.platforms, stack.image, manifest))
     before = state_now()
     current, there = None, frozenset[str]()
     if before.digest and before.digest != manifest.digest:
-        platforms = beside(partial(_platforms_at, registry, stack, before.digest))
+        platforms = start_in_thread(partial(_platforms_at, registry, stack, before.digest))
         current = _release_of(registry, stack, tags(), before.digest, release)
         there = platforms()
     state = RepositoryState(before, None, (), frozenset(), before, current, there)
@@ -293,7 +293,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         if now == Taken(manifest.digest):
             return
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
-            raise RegistryFailed(f"{error} {reference} was not written.", error.said) from None
+            raise RegistryFailed(f"{error} {reference} was not written.", error.message) from None
         raise RegistryFailed(
             f"{error} It names {now} now; what was sent may still arrive."
         ) from None

@@ -47,7 +47,7 @@ def _stop(number: int, frame: object) -> NoReturn:
 def _end(said: str, status: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = None  # what could not be written would be tried again at the end
-    from megalotron_images import output
+    from megalotron_images.terminal import step
 
-    output.step(f"megalotron-images: {said}")
+    step(f"megalotron-images: {said}")
     sys.exit(status)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
+from megalotron_images.concurrency import run_concurrently, start_in_thread
 from megalotron_images.convention import MovingTag, Release, Stack, releases_among
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.client import Registry, State, Taken, Unknown
-from megalotron_images.waiting import beside, together
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_line(registry: Registry, stack: Stack) -> Line:
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
     moving = [tag for tag in MovingTag if tag in tags]
-    asked = {tag: beside(partial(registry.state, stack.image, tag)) for tag in moving}
+    asked = {tag: start_in_thread(partial(registry.state, stack.image, tag)) for tag in moving}
     newest = registry.state(stack.image, str(releases[0])) if releases else None
     states = {tag: wait() for tag, wait in asked.items()}
     sought = {state.digest for state in states.values() if state.digest}
@@ -116,7 +116,7 @@ class Dated:
 
 def read_days(registry: Registry, line: Line) -> list[Dated]:
     """Return a stack's releases, the newest first, each with the day of its build if known."""
-    return together(partial(_dated, registry, line.stack, one) for one in line.releases)
+    return run_concurrently(partial(_dated, registry, line.stack, one) for one in line.releases)
 
 
 def _dated(registry: Registry, stack: Stack, release: Release) -> Dated:

@@ -13,7 +13,6 @@ from megalotron_images.engine import Engine
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Registry
 from megalotron_images.registry.credentials import Credentials
-from megalotron_images.registry.transport import Transport
 
 
 def die():
@@ -33,7 +32,7 @@ def main(name, tag, when):
             die()
 
     credentials = Credentials("octocat", "practice-token-may-push", "a test")
-    engine, registry = Engine(), Registry(Transport("ghcr.io", credentials))
+    engine, registry = Engine(), Registry("ghcr.io", credentials)
     image, reference = engine.image(name), parse_reference(f"ghcr.io/megalotron/backend:{tag}")
     plan = release.publish_plan(registry, reference, image, Overrides())
     push = partial(engine.push, credentials=credentials, progress=progress, say=print)

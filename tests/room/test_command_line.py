@@ -302,6 +302,48 @@ def test_a_netrc_changes_nothing(registry, cli):
         netrc.unlink()
 
 
+def test_every_reference_that_a_verb_prints_is_read_by_every_verb_that_takes_one(
+    registry, cli, make_image
+):
+    make_image("one")
+    printing = (
+        ("publish", "backend", "v1.0.0", "--image", "one", "--dry-run"),
+        ("publish", "backend", "v1.0.0", "--image", "one", "--yes"),
+        ("publish", "backend", "v1.0.0", "--image", "one", "--yes", "--json"),
+        ("promote", "backend", "v1.0.0", "--dry-run"),
+        ("promote", "backend", "v1.0.0", "--yes"),
+        ("promote", "backend", "v1.0.0", "--to", "dev", "--yes", "--json"),
+        ("check", f"ghcr.io/{IMAGE}:v1.0.0"),
+        ("digest", f"ghcr.io/{IMAGE}:main", "--json"),
+        ("status", "backend", "--digests"),
+    )
+    done = [cli(*arguments) for arguments in printing]
+    printed = "\n".join(one.stdout + one.stderr for one in done)
+    digest = registry.state(IMAGE, "main").digest
+    names = set(re.findall(r"ghcr\.io/[\w./-]+(?::[\w.-]*\w)?(?:@sha256:[0-9a-f]{64})?", printed))
+    names.add(f"ghcr.io/{IMAGE}@{digest}")
+    assert {f"ghcr.io/{IMAGE}:{tag}@{digest}" for tag in ("v1.0.0", "main")} <= names
+    for name in names:
+        read = cli("digest", name)
+        assert (read.returncode, read.stdout) == (0, f"{digest}\n"), (name, read.stderr)
+        if f"{IMAGE}:" in name:
+            read = cli("check", name)
+            assert "follows the convention" in read.stdout, name
+            assert (read.returncode == 0) == ("@" in name or ":main" in name or ":dev" in name)
+    read = cli("promote", "backend", "v1.0.0", "--expect", digest, "--yes")
+    assert read.returncode == 0, read.stderr
+
+
+def test_a_tag_that_points_elsewhere_than_its_name_says_is_no(registry, cli):
+    put_image(registry, IMAGE, "v1.0.0")
+    name = f"ghcr.io/{IMAGE}:v1.0.0@sha256:{'0' * 64}"
+    for tag in ("v1.0.0", "v2.0.0"):
+        done = cli("check", name.replace("v1.0.0", tag))
+        assert done.returncode == 1
+        assert "no  digest" in done.stdout
+        assert cli("digest", name.replace("v1.0.0", tag)).returncode == 3
+
+
 PLANTED = "practice-token-may-push"
 
 

@@ -1,6 +1,7 @@
 """Docker's logins, each as a real helper program or file gives it: used, and never shown."""
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -74,6 +75,25 @@ LOGINS = {
         {"auths": {"https://[": {"auth": ENCODED}, "ghcr.io": {"auth": ENCODED}}},
         (),
         {},
+    ),
+    "behind entries that are damaged": (
+        {
+            "auths": {
+                "x": None,
+                "ghcr.io": {"auth": "x"},
+                "http://ghcr.io": {"auth": 5},
+                "https://ghcr.io": "octocat",
+                "https://ghcr.io/v1/": {"username": "octocat"},
+                "https://ghcr.io/v2/": {"auth": ENCODED},
+            }
+        },
+        (),
+        {},
+    ),
+    "two variables, in lines of their own": (
+        {},
+        (),
+        {"REGISTRY_USERNAME": " octocat\r\n", "REGISTRY_TOKEN": f"{TOKEN}\n"},
     ),
     "stored, as no helper is for the host": (
         {
@@ -220,13 +240,57 @@ def test_a_proxy_without_a_scheme_is_one_of_http(proxy, run):
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://a:proxy-secret#@127.0.0.1:9", "http://127.0.0.1:x", "ftp://127.0.0.1:9"]
+    "proxy",
+    [
+        "http://a:proxy-secret#@127.0.0.1:9",
+        "http://127.0.0.1:x",
+        "ftp://127.0.0.1:9",
+        r"http://127.0.0.1:9\@127.0.0.2:9",
+        "http://127.0.0.1:9 x",
+        "http://127.0.0.1:9/\x1b",
+    ],
 )
 def test_an_address_that_is_no_proxys_is_said_with_its_variable(proxy, run):
     done = run("digest", REFERENCE, HTTPS_PROXY=proxy, MEGALOTRON_IMAGES_SECONDS="3")
     assert done.returncode == 3
     assert "HTTPS_PROXY" in done.stderr
     assert "proxy-secret" not in done.stderr
+
+
+CONTEXT = {"Name": "other", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///nowhere"}}}
+
+
+def put_context(folder, meta=None):
+    key = hashlib.sha256(b"other").hexdigest()
+    place = folder / "contexts" / "meta" / key
+    place.mkdir(parents=True)
+    (place / "meta.json").write_text(json.dumps(CONTEXT if meta is None else meta))
+
+
+@pytest.mark.parametrize("config", [None, {}])
+def test_a_context_is_read_from_dockers_folder_alone(config, run, tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    put_context(clone)
+    monkeypatch.chdir(clone)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    ask = ("check", REFERENCE, "--image", "alpine")
+    done = run(*ask, config=config, DOCKER_CONTEXT="other")
+    assert done.returncode == 3
+    assert "There is no Docker context other" in done.stderr
+    put_context(tmp_path)
+    done = run(*ask, config=config, DOCKER_CONTEXT="other")
+    assert done.returncode == 3
+    assert "No such file" in done.stderr
+
+
+@pytest.mark.parametrize("meta", [[], {"Endpoints": []}, {"Endpoints": {"docker": {"Host": ""}}}])
+def test_a_damaged_context_is_said_in_a_line(meta, run, tmp_path, monkeypatch):
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    put_context(tmp_path, meta)
+    done = run("check", REFERENCE, "--image", "alpine", DOCKER_CONTEXT="other")
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "engine at" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from megalotron_images.convention import parse_reference
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.plan import Plan
 from megalotron_images.registry.client import ACCEPT, Free, Manifest, Registry, Taken, Unknown
-from megalotron_images.registry.transport import Transport
 from megalotron_images.release import put
 from rehearsal.room.registry import in_place_of
 from rehearsal.room.scripted import Reply, challenge, errors, words
@@ -63,7 +62,7 @@ GHCR_WORDS = {
 
 
 def client(seconds=5.0):
-    return Registry(Transport("ghcr.io", MAY_PUSH, seconds))
+    return Registry("ghcr.io", MAY_PUSH, seconds)
 
 
 def with_token(script):
@@ -167,7 +166,7 @@ FAULTS = {
     ),
     "realm without TLS": (
         lambda asked: Reply(401, b"", {"WWW-Authenticate": 'Bearer realm="http://ghcr.io/token"'}),
-        "only an https address is safe",
+        "Only https addresses are safe",
     ),
 }
 
@@ -406,14 +405,33 @@ def test_a_page_that_cannot_be_quoted_costs_no_time(body, played):
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "DENIED"), (401, "UNAUTHORIZED")])
-def test_a_registrys_words_are_one_short_line_without_control_characters(status, code, played):
+def test_a_registrys_words_are_one_short_line_without_control_characters(status, code, played, cli):
     says = {"WWW-Authenticate": 'Bearer realm="https://ghcr.io/token"'}
     refusal = errors(status, code, "a\nb\x1b[31mc" + "d " * 50_000, **says)
     with in_place_of(played, with_token(lambda asked: refusal)):
-        reason = client().state(IMAGE, "v1.0.0").reason
-    assert reason.isprintable()
-    assert "a b [31mc" in reason
-    assert len(reason) < 1000
+        said = cli("digest", f"ghcr.io/{IMAGE}:main").stderr.rstrip("\n")
+    assert said.isprintable()
+    assert "a b [31mc" in said
+    assert len(said) < 1000
+
+
+ESCAPE = "\x1b]0;title\x07"
+PRINTED = {
+    "digest": Reply(200, MANIFEST, {"Docker-Content-Digest": ESCAPE}),
+    "address": Reply(307, b"", {"Location": f"https://ghcr.io/{ESCAPE}"}),
+    "page": Reply(404, f"<p>{ESCAPE}\u202e</p>".encode()),
+    "link": Reply(200, b'{"tags": []}', {"Link": f"<{ESCAPE}>; rel=next"}),
+}
+
+
+@pytest.mark.parametrize("reply", PRINTED.values(), ids=PRINTED)
+@pytest.mark.parametrize("verb", ["check", "status", "digest"])
+def test_no_control_character_of_a_registry_reaches_the_terminal(verb, reply, played, cli):
+    name = () if verb == "status" else (f"ghcr.io/{IMAGE}:main",)
+    with in_place_of(played, with_token(lambda asked: reply)):
+        done = cli(verb, *name)
+    assert done.returncode in (1, 3)
+    assert (done.stdout + done.stderr).replace("\n", "").isprintable()
 
 
 def test_tags_in_pages_are_read_to_the_last(played):
@@ -486,6 +504,100 @@ def test_what_is_no_manifest_is_unknown(body, played):
         assert isinstance(client(seconds=1.0).state(IMAGE, "v1.0.0"), Unknown)
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_token_that_is_refused_in_its_first_second_is_tried_once_more(refused, played):
+    tokens, sent = [], []
+
+    def script(asked):
+        if asked.path.startswith("/token"):
+            tokens.append(time.monotonic())
+            return Reply(200, b'{"token": "practice"}')
+        if "Bearer" not in asked.headers.get("Authorization", ""):
+            return challenge()
+        sent.append(time.monotonic() - tokens[-1])
+        return Reply(200, MANIFEST, SAYS) if len(sent) > refused else challenge()
+
+    with in_place_of(played, script):
+        state = client().state(IMAGE, "v1.0.0")
+    assert state == Taken(DIGEST) if refused == 1 else isinstance(state, Unknown)
+    assert len(sent) == 2
+    assert sent[1] >= 1
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 520, 524, 599])
+def test_a_read_is_asked_again_and_a_write_only_where_nothing_was_accepted(status, played):
+    manifest = Manifest(DIGEST, SAYS["Content-Type"], MANIFEST)
+    with in_place_of(played, in_turn(Reply(status), Reply(200, MANIFEST, SAYS))):
+        assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
+    with in_place_of(played, in_turn(Reply(status), Reply(201))) as asked:
+        if status == 429:
+            client().put(IMAGE, "main", manifest)
+        else:
+            with pytest.raises(RegistryFailed):
+                client().put(IMAGE, "main", manifest)
+        assert len(written(asked)) == (2 if status == 429 else 1)
+
+
+def test_a_token_service_that_fails_for_a_moment_is_asked_again_for_a_write_too(played):
+    left = [Reply(503), Reply(429)]
+
+    def script(asked):
+        if asked.path.startswith("/token"):
+            return left.pop() if left else Reply(200, b'{"token": "practice"}')
+        return Reply(201) if "Bearer" in asked.headers.get("Authorization", "") else challenge()
+
+    with in_place_of(played, script) as asked:
+        client().put(IMAGE, "main", Manifest(DIGEST, SAYS["Content-Type"], MANIFEST))
+        assert len(written(asked)) == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_success_of_a_write_is_read_back(status, played):
+    reads = []
+
+    def script(asked):
+        if asked.method == "PUT":
+            reads.clear()
+            return Reply(status)
+        reads.append(asked)
+        return Reply(200, MANIFEST, SAYS) if len(reads) > 1 else UNKNOWN  # it shows a moment later
+
+    with in_place_of(played, with_token(script)):
+        plan = Plan(parse_reference(f"ghcr.io/{IMAGE}:v9.9.9"), Free(), None, (), ())
+        manifest = Manifest(DIGEST, SAYS["Content-Type"], MANIFEST)
+        done = put(plan, manifest, client(), say=lambda step: None, settle=0)
+    assert done.digest == DIGEST
+
+
+@pytest.mark.parametrize("header", ["", f"{DIGEST}, {DIGEST}", f" {DIGEST},{DIGEST} ", ","])
+def test_a_digest_that_comes_twice_is_one_and_an_empty_one_says_nothing(header, played):
+    says = SAYS | {"Docker-Content-Digest": header}
+    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
+        assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
+
+
+def test_two_digests_that_differ_are_trusted_neither(played):
+    says = SAYS | {"Docker-Content-Digest": f"{DIGEST}, sha256:{'0' * 64}"}
+    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
+        assert "Trust none of it" in client().state(IMAGE, "v1.0.0").reason
+
+
+@pytest.mark.parametrize("name", [f"{IMAGE}@sha256:{'0' * 64}", f"{IMAGE}:main@sha256:{'0' * 64}"])
+def test_what_is_asked_by_digest_is_that_content_or_no_answer(name, played, cli):
+    kind = {"Content-Type": SAYS["Content-Type"]}
+    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, kind))):
+        done = cli("digest", f"ghcr.io/{name}")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert DIGEST in done.stderr
+
+
+def test_an_answer_that_is_too_large_is_asked_for_once(played):
+    large = Reply(200, b"x" * (65 * 1024 * 1024))
+    with in_place_of(played, with_token(lambda asked: large)) as asked:
+        assert "is larger than" in client(60).state(IMAGE, "v1.0.0").reason
+        assert len([one for one in asked if "Bearer" in one.headers.get("Authorization", "")]) == 1
+
+
 def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played):
     tokens, refused = [], []
 
@@ -510,7 +622,5 @@ def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played
 def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     with in_place_of(played, None):
-        assert isinstance(
-            Registry(Transport("ghcr.io", MAY_PUSH, 1)).state(IMAGE, "v1.0.0"), Unknown
-        )
+        assert isinstance(Registry("ghcr.io", MAY_PUSH, 1).state(IMAGE, "v1.0.0"), Unknown)
     assert registry.state(IMAGE, "v1.0.0") == Taken(manifest.digest)

@@ -7,20 +7,23 @@ discovery").
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
+from megalotron_images.concurrency import SECONDS, run_concurrently, seconds
 from megalotron_images.convention import DIGEST, REGISTRY, Release
-from megalotron_images.errors import RegistryFailed
-from megalotron_images.registry.answer import Answer
-from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.registry.grammar import media_type, next_link, parsed
-from megalotron_images.registry.transport import Transport
-from megalotron_images.waiting import seconds, together
+from megalotron_images.errors import NotThere, RegistryFailed
+from megalotron_images.json_text import parsed
+from megalotron_images.registry.authorization import Authorization
+from megalotron_images.registry.credentials import Credentials, find_credentials
+from megalotron_images.registry.grammar import media_type, next_link
+from megalotron_images.registry.https import Https
+from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
+from megalotron_images.registry.retries import Retries
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -63,13 +66,13 @@ class Taken:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The tag counts as taken, as nobody can tell, for this reason."""
+    """The registry does not say, for this reason: the tag counts as taken."""
 
     reason: str
     digest: None = None
 
     def __str__(self) -> str:
-        return "what nobody can tell"
+        return "something unknown"
 
 
 State = Free | Taken | Unknown
@@ -116,47 +119,60 @@ def platform_in(said: object) -> Iterator[str]:
 
 def is_attestation(part: dict[str, Any]) -> bool:
     """Whether a descriptor in an index is of an attestation, as BuildKit writes them."""
-    unknown = part.get("platform") == {"architecture": "unknown", "os": "unknown"}
+    platform = part.get("platform")
+    known = platform if isinstance(platform, dict) else {}
+    unknown = known.get("os") == known.get("architecture") == "unknown"
     return unknown or "vnd.docker.reference.type" in (part.get("annotations") or {})
 
 
 class Registry:
     """Repositories of a registry, as far as the process needs them.
 
+    seconds: the time limit of one request.
     writes: ask for a token that may write at once, not for one to read and another to write.
     """
 
-    def __init__(self, transport: Transport, writes: bool = False) -> None:
-        self._transport = transport
+    def __init__(
+        self, host: str, login: Credentials | None, seconds: float = SECONDS, writes: bool = False
+    ) -> None:
+        self._host, self._seconds = host, seconds
         self._reads = "pull,push" if writes else "pull"
+        https = Https(login.secrets if login else ())
+        self._layers = Retries(Authorization(https.send, login).send)
 
-    def state(self, repository: str, tag: str) -> State:
-        """Return a tag's state; it is free only if the registry itself says `unknown`.
+    def ask(
+        self, method: str, path: str, scope: str, body: bytes = b"", headers: Headers = NO_HEADERS
+    ) -> Response:
+        """Send one request; return the response, which may be a refusal.
+
+        Raises RegistryFailed without a reliable one.
+        """
+        url, end = prepare(path, f"https://{self._host}/"), time.monotonic() + self._seconds
+        return self._layers.send(Request(method, url, scope, end, headers, body))
+
+    def state(self, repository: str, reference: str) -> State:
+        """Return what a tag or digest points to; free only if the registry itself says `unknown`.
 
         GET, not HEAD: that has no body, and so neither the registry's message nor bytes to check.
         """
         try:
-            answer = self._get(repository, f"manifests/{tag}")
-            if answer.status == 200:
-                return Taken(_manifest(answer).digest)
+            return Taken(self.manifest(repository, reference).digest)
+        except NotThere:
+            return Free()
         except RegistryFailed as error:
             return Unknown(str(error))
-        if answer.is_absence:
-            return Free()
-        return Unknown(str(answer.failure()))
 
     def manifest(self, repository: str, reference: str) -> Manifest:
         """Return the manifest at a tag or digest, its bytes checked.
 
         Raises RegistryFailed if there is none.
         """
-        answer = self._get(repository, f"manifests/{reference}")
-        if answer.status != 200:
-            raise answer.failure()
-        manifest = _manifest(answer)
+        response = self._get(repository, f"manifests/{reference}")
+        manifest = _manifest(response)
         if DIGEST.fullmatch(reference) and manifest.digest != reference:
             raise RegistryFailed(
-                f"{answer.question}: the bytes have the digest {manifest.digest}. Trust none of it."
+                f"{response.request}: the bytes have the digest {manifest.digest}. Trust none of"
+                " it."
             )
         return manifest
 
@@ -165,25 +181,25 @@ class Registry:
         listed, found, empty = f"/v2/{repository}/tags/list", dict[str, None](), 0
         path = first = f"{listed}?n={_PAGE}"
         for _ in range(_MOST_PAGES):
-            answer = self._transport.ask("GET", path, f"repository:{repository}:{self._reads}")
-            if answer.status == 400 and path == first:  # Distribution 3.1, for n above 1,000
+            response = self.ask("GET", path, f"repository:{repository}:{self._reads}")
+            if response.status == 400 and path == first:  # Distribution 3.1, for n above 1,000
                 path = listed
                 continue
-            if answer.is_absence:
+            if response.is_absence:
                 return []
-            if answer.status != 200:
-                raise answer.failure()
+            if response.status != 200:
+                raise response.failure()
             before = len(found)
-            found.update(dict.fromkeys(_tags(answer)))
+            found.update(dict.fromkeys(_tags(response)))
             empty = empty + 1 if len(found) == before else 0
-            following = _next_page(answer, path)
+            following = _next_page(response)
             if following is None:
                 return list(found)
             if empty == _MOST_EMPTY_PAGES:
                 break
             path = following
         raise RegistryFailed(
-            f"{answer.question}: the list of tags does not end. Nothing was read from it."
+            f"{response.request}: the list of tags does not end. Nothing was read from it."
         )
 
     def releases_of(
@@ -195,7 +211,7 @@ class Registry:
         """
         found, left = dict[str, Release](), islice(releases, _MOST_LOOKED_AT)
         while not sought <= found.keys() and (some := list(islice(left, _LOOKED_AT_TOGETHER))):
-            states = together(partial(self.state, repository, str(one)) for one in some)
+            states = run_concurrently(partial(self.state, repository, str(one)) for one in some)
             for one, state in zip(some, states, strict=True):
                 if state.digest:
                     found.setdefault(state.digest, one)
@@ -203,15 +219,11 @@ class Registry:
 
     def put(self, repository: str, tag: str, manifest: Manifest) -> None:
         """Put a manifest at a tag; raise RegistryFailed unless the registry accepted it."""
-        answer = self._transport.ask(
-            "PUT",
-            f"/v2/{repository}/manifests/{tag}",
-            f"repository:{repository}:pull,push",
-            body=manifest.content,
-            headers={"Content-Type": manifest.media_type},
-        )
-        if answer.status not in (200, 201):
-            raise answer.failure()
+        path, scope = f"/v2/{repository}/manifests/{tag}", f"repository:{repository}:pull,push"
+        kind = {"Content-Type": manifest.media_type}
+        response = self.ask("PUT", path, scope, manifest.content, kind)
+        if not 200 <= response.status < 300:  # accepted, at once or later: it is read back
+            raise response.failure()
 
     def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
         """Return the platforms of a manifest or index, such as `linux/amd64`.
@@ -234,11 +246,11 @@ class Registry:
                 )
 
     def created(self, repository: str, manifest: Manifest) -> str:
-        """Return when an image, or the first part of an index, was built (ISO 8601), or nothing."""
+        """Return when an image, or an index's first image, was built (ISO 8601), or nothing."""
         return str(self._first_config(repository, manifest).get("created") or "")
 
     def revision(self, repository: str, manifest: Manifest) -> str:
-        """Return the commit in the label of an image, or of an index's first part, or nothing.
+        """Return the commit in the label of an image, or of an index's first image, or nothing.
 
         The label is org.opencontainers.image.revision of the OCI image specification.
         """
@@ -248,21 +260,27 @@ class Registry:
         return ""
 
     def _first_config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
-        """Return the configuration of an image, or of an index's first part if that is one."""
-        if manifest.parts:
-            manifest = self.manifest(repository, manifest.parts[0]["digest"])
-        return {} if manifest.media_type in INDEXES else self._config(repository, manifest)
+        image = next(self._images(repository, manifest, set()), None)
+        return self._config(repository, image) if image else {}
+
+    def _images(self, repository: str, manifest: Manifest, seen: set[str]) -> Iterator[Manifest]:
+        """Yield the images of a manifest or index, those of nested indexes too, each once."""
+        if manifest.media_type not in INDEXES:
+            yield manifest
+        for part in manifest.parts:
+            if not is_attestation(part) and part["digest"] not in seen:
+                seen.add(part["digest"])
+                yield from self._images(repository, self.manifest(repository, part["digest"]), seen)
 
     def check_push(self, repository: str) -> None:
         """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
         scope = f"repository:{repository}:pull,push"
-        begun = self._transport.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
+        begun = self.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
         if begun.status != 202:
             raise begun.failure()
-        place = urlsplit(begun.headers.get("Location", ""))
         # not everybody may take back an upload; it ends by itself
         with contextlib.suppress(RegistryFailed):
-            self._transport.ask("DELETE", f"{place.path}?{place.query}", scope)
+            self.ask("DELETE", begun.path(begun.headers.get("Location", "")), scope)
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
         """Return an image's configuration; empty for what is no image, such as an attestation."""
@@ -276,47 +294,49 @@ class Registry:
         return {}
 
     def _blob(self, repository: str, digest: str) -> bytes:
-        answer = self._get(repository, f"blobs/{digest}")
-        if answer.status != 200:
-            raise answer.failure()
-        if _digest(answer.body) != digest:
+        response = self._get(repository, f"blobs/{digest}")
+        if _digest(response.body) != digest:
             raise RegistryFailed(
-                f"{answer.question}: the bytes have another digest. Trust none of it."
+                f"{response.request}: the bytes have another digest. Trust none of it."
             )
-        return answer.body
+        return response.body
 
-    def _get(self, repository: str, rest: str) -> Answer:
+    def _get(self, repository: str, rest: str) -> Response:
         scope, headers = f"repository:{repository}:{self._reads}", {"Accept": ACCEPT}
-        return self._transport.ask("GET", f"/v2/{repository}/{rest}", scope, headers=headers)
+        response = self.ask("GET", f"/v2/{repository}/{rest}", scope, headers=headers)
+        if response.status != 200:
+            raise response.failure()
+        return response
 
 
 def connect(writes: bool = False) -> Registry:
     """Return the process's registry, with the login of the environment or of Docker."""
-    return Registry(Transport(REGISTRY, find_credentials(REGISTRY), seconds()), writes=writes)
+    return Registry(REGISTRY, find_credentials(REGISTRY), seconds(), writes)
 
 
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _manifest(answer: Answer) -> Manifest:
-    digest = _digest(answer.body)
-    said = answer.headers.get("Docker-Content-Digest", digest)
-    if said != digest:
+def _manifest(response: Response) -> Manifest:
+    digest = _digest(response.body)
+    named = response.headers.get("Docker-Content-Digest", "").replace(",", " ").split()
+    if others := set(named) - {digest}:  # it may come twice, or empty
+        said = ", ".join(sorted(others))
         raise RegistryFailed(
-            f"{answer.question}: says the digest {said}, and sends {digest}. Trust none of it."
+            f"{response.request}: says the digest {said}, and sends {digest}. Trust none of it."
         )
     try:
-        document = parsed(answer.body)
-        kind = _kind(document, answer.headers.get("Content-Type", ""))
+        document = parsed(response.body)
+        kind = _kind(document, response.headers.get("Content-Type", ""))
         parts = document["manifests"] if kind in INDEXES else [document["config"]]
         if not all(DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise RegistryFailed(
-            f"{answer.question}: the answer is no manifest. Run it again later."
+            f"{response.request}: the answer is no manifest. Run it again later."
         ) from None
-    return Manifest(digest, kind, answer.body)
+    return Manifest(digest, kind, response.body)
 
 
 def _kind(document: dict[str, Any], header: str) -> str:
@@ -327,23 +347,22 @@ def _kind(document: dict[str, Any], header: str) -> str:
     return INDEXES[0] if "manifests" in document else IMAGES[0]
 
 
-def _next_page(answer: Answer, path: str) -> str | None:
-    """Return the path and query of the page after the one at `path`: its host does not count."""
+def _next_page(response: Response) -> str | None:
+    """Return the path and query of the next page."""
     try:
-        following = next_link(answer.headers.get("Link", ""))
-        place = urlsplit(urljoin(f"https://x{path}", following or ""))
-        return f"{place.path}?{place.query}" if following else None
+        following = next_link(response.headers.get("Link", ""))
+        return response.path(following) if following else None
     except ValueError:
         raise RegistryFailed(
-            f"{answer.question}: the list of tags goes on in a way that is not understood. Nothing"
+            f"{response.request}: the list of tags goes on in a way that is not understood. Nothing"
             " was read from it."
         ) from None
 
 
-def _tags(answer: Answer) -> list[str]:
+def _tags(response: Response) -> list[str]:
     with contextlib.suppress(ValueError, LookupError, TypeError):
-        tags = parsed(answer.body)["tags"]
+        tags = parsed(response.body)["tags"]
         tags = [] if tags is None else tags
         if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
             return tags
-    raise RegistryFailed(f"{answer.question}: the answer is no list of tags. Run it again later.")
+    raise RegistryFailed(f"{response.request}: the answer is no list of tags. Run it again later.")

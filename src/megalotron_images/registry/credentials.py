@@ -8,12 +8,12 @@ import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from megalotron_images import docker_config
+from megalotron_images.concurrency import say_if_slow, seconds
 from megalotron_images.errors import CannotTell
-from megalotron_images.registry.grammar import parsed
-from megalotron_images.waiting import announced, seconds
+from megalotron_images.json_text import parsed
 
 USERNAME, TOKEN = "REGISTRY_USERNAME", "REGISTRY_TOKEN"
 VARIABLES = f"{USERNAME} and {TOKEN}"
@@ -60,26 +60,19 @@ def find_credentials(host: str) -> Credentials | None:
     REGISTRY_USERNAME with REGISTRY_TOKEN (the process's secrets) come before Docker's; a ~/.netrc
     is never used. Raises CannotTell for one of two variables, and for what cannot be read.
     """
-    username, password = os.environ.get(USERNAME, ""), os.environ.get(TOKEN, "").strip()
+    username, password = (os.environ.get(name, "").strip() for name in (USERNAME, TOKEN))
     if bool(username) != bool(password):
         there, missing = (USERNAME, TOKEN) if username else (TOKEN, USERNAME)
         raise CannotTell(f"{there} is set, and {missing} is not: set both, or neither.")
     if username:
         return Credentials(username, password, VARIABLES)
-    config = _parsed(os.environ.get(AUTH_CONFIG) or "{}", AUTH_CONFIG)
+    config = docker_config.read_table(os.environ.get(AUTH_CONFIG, ""), AUTH_CONFIG)
     return _stored(config, host, AUTH_CONFIG) or _from_file(host)
 
 
 def _from_file(host: str) -> Credentials | None:
-    folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
-    file = folder / "config.json"
-    try:
-        config = _parsed(file.read_text("utf-8").strip() or "{}", str(file))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise CannotTell(f"Docker's configuration {file} cannot be read: {why}.") from None
+    file = docker_config.folder() / "config.json"
+    config = docker_config.read_file(file)
     helpers = config.get("credHelpers")
     own = helpers.get(host) if isinstance(helpers, dict) else None
     name = config.get("credsStore") if own is None else own  # an empty name: no helper
@@ -87,47 +80,40 @@ def _from_file(host: str) -> Credentials | None:
     return found or _stored(config, host, f"Docker's login ({file})")
 
 
-def _parsed(text: str, source: str) -> dict[str, Any]:
-    try:
-        config = parsed(text)
-    except ValueError as error:
-        where = f"line {getattr(error, 'lineno', 1)}"  # not its words: they may hold the secret
-        raise CannotTell(f"{source} is no JSON ({where}): mend it, or log in again.") from None
-    if not isinstance(config, dict):
-        raise CannotTell(f"{source} is no table of logins: mend it, or log in again.")
-    return config
-
-
 def _stored(config: Mapping[str, Any], host: str, source: str) -> Credentials | None:
     """Return a login that a configuration holds itself: its keys are hosts or addresses.
 
-    The host itself comes first; with another port it is another registry.
+    The host itself comes first; with another port it is another registry. Raises CannotTell for a
+    damaged entry, if no other is of use.
     """
-    logins = config.get("auths")
+    logins, damaged = config.get("auths"), False
     logins = logins if isinstance(logins, dict) else {}
     for key in sorted(logins, key=lambda key: key != host):
-        login, place = logins[key], key.removeprefix("https://").removeprefix("http://")
-        if place.partition("/")[0] != host or not isinstance(login, dict):
-            continue
-        for marker, kind in _TOKENS.items():
-            if token := login.get(kind):
-                return Credentials(marker, str(token), source)
-        username, password = login.get("username"), login.get("password")
-        if encoded := login.get("auth"):
-            username, password = _decoded(str(encoded), source)
-        if username and password:
-            return Credentials(str(username), str(password).strip("\0"), source)
+        place = key.removeprefix("https://").removeprefix("http://")
+        if place.partition("/")[0] == host and isinstance(logins[key], dict):
+            try:
+                if found := _entry(logins[key], source):
+                    return found
+            except ValueError:
+                damaged = True
+    if damaged:
+        raise CannotTell(f"The login in {source} is damaged: log in again.")
     return None
 
 
-def _decoded(encoded: str, source: str) -> tuple[str, str]:
-    try:
-        username, found, password = base64.b64decode(encoded).decode().partition(":")
-    except ValueError:
-        found = ""
-    if not found:
-        raise CannotTell(f"The login in {source} is damaged: log in again.")
-    return username, password
+def _entry(login: Mapping[str, Any], source: str) -> Credentials | None:
+    """Return the login of one entry, if it holds one; raise ValueError if it is damaged."""
+    for marker, kind in _TOKENS.items():
+        if token := login.get(kind):
+            return Credentials(marker, str(token), source)
+    username, password = login.get("username"), login.get("password")
+    if encoded := login.get("auth"):
+        username, colon, password = base64.b64decode(str(encoded)).decode().partition(":")
+        if not colon:
+            raise ValueError("there is no colon behind the user name")
+    if username and password:
+        return Credentials(str(username), str(password).strip("\0"), source)
+    return None
 
 
 def _from_helper(name: str, host: str) -> Credentials | None:
@@ -136,7 +122,7 @@ def _from_helper(name: str, host: str) -> Credentials | None:
 
     program = f"docker-credential-{name}"
     try:
-        with announced(program):
+        with say_if_slow(program):
             done = subprocess.run(
                 [program, "get"],
                 input=host,

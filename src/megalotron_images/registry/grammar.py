@@ -1,16 +1,14 @@
-"""The grammar of what registries send, read by libraries where there are good ones.
+"""The grammar of the headers that registries send, read by libraries where there are good ones.
 
 Sources: RFC 8288 (Link), RFC 9110 (challenges, media types, dates).
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from datetime import UTC
 from email.message import Message
 from email.utils import collapse_rfc2231_value, parsedate_to_datetime
-from typing import Any
 from urllib.request import parse_http_list, parse_keqv_list
 
 _LINK = re.compile(r'<([^>]*)>((?:[^",<]|"(?:\\.|[^"\\])*")*)')
@@ -64,14 +62,6 @@ def _parameters(items: list[str]) -> dict[str, str]:
     split = (item.partition("=") for item in items)
     pairs = ((name.strip().lower(), value.strip()) for name, _, value in split)
     return parse_keqv_list([f"{name}={value}" for name, value in pairs if value])
-
-
-def parsed(text: str | bytes) -> Any:
-    """Return what JSON says; raise ValueError for what is none, or is too deep to be read."""
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is too deep") from None
 
 
 def media_type(header: str) -> str:

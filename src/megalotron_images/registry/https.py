@@ -1,20 +1,24 @@
-"""One question over HTTPS: certificates, proxies, redirects, and why there is no answer."""
+"""The lowest layer: one request over HTTPS, with certificates, proxies and redirects."""
 
 import contextlib
 import os
 import re
 import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import requests
 import truststore
+from requests.structures import CaseInsensitiveDict
+from urllib3.util import Url, parse_url
 
-from megalotron_images.errors import innermost
-from megalotron_images.registry.answer import Answer
+from megalotron_images.concurrency import start_in_thread
+from megalotron_images.errors import RegistryFailed, innermost
+from megalotron_images.registry.grammar import seconds_to_wait
+from megalotron_images.registry.hints import explain, hint_for
+from megalotron_images.registry.response import VISIBLE, Request, Response, origin
 
 CLIENT = "megalotron-images"
 READS = ("GET", "HEAD")
@@ -24,26 +28,23 @@ _LARGEST = 64 * 1024 * 1024
 _MOST_REDIRECTIONS = 6
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SAME_METHOD = (307, 308)
+_TOO_MANY = 429
+_TRANSIENT = (408, 425, _TOO_MANY)
 _NOISE = re.compile(r"<[^>]*object at 0x[0-9a-f]+>:? ?|\[Errno -?\d+\] ")
 
 
-@dataclass(frozen=True)
-class Question:
-    """A request, and the moment until which an answer is waited for."""
+class Transient(Exception):
+    """A failure that may pass.
 
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None
-    end: float
+    Attributes:
+        failure: the error for a person.
+        wait: seconds that the registry asks to wait.
+        unsent: whether the registry cannot have carried the request out.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.method} {self.url.partition('?')[0]}"
-
-    @property
-    def left(self) -> float:
-        """The seconds that are left."""
-        return max(0.1, self.end - time.monotonic())
+    def __init__(self, failure: RegistryFailed, wait: float = 0.0, unsent: bool = False) -> None:
+        super().__init__(str(failure))
+        self.failure, self.wait, self.unsent = failure, wait, unsent
 
 
 class _SystemTrust(requests.adapters.HTTPAdapter):
@@ -58,107 +59,140 @@ class _SystemTrust(requests.adapters.HTTPAdapter):
         return super().proxy_manager_for(proxy, **options)
 
 
-def session() -> requests.Session:
-    """Return a session that reads certificates from the environment once.
+class Https:
+    """Sends requests, each once, and follows redirects.
 
     It never reads a ~/.netrc, whose password requests would use instead of the token.
     """
-    found = requests.Session()
-    found.headers["User-Agent"] = CLIENT
-    found.trust_env = False
-    bundle = next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), "")
-    if bundle:
-        found.verify = bundle
-    else:
-        found.mount("https://", _SystemTrust())
-    return found
 
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self._secrets = secrets
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = CLIENT
+        self._session.trust_env = False
+        self._bundle = next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), "")
+        if not self._bundle:
+            self._session.mount("https://", _SystemTrust())
 
-def _proxies(url: str) -> dict[str, str]:
-    """Return the proxy for an address, with its scheme, as `https`; none if NO_PROXY excepts it.
+    def send(self, request: Request) -> Response:
+        """Return the response, which may be a refusal.
 
-    NO_PROXY is read as Go's programs read it: with ports, `*` and `*.example` in its list.
-    """
-    place = urlsplit(url)
-    no = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").replace("*.", "")
-    if "*" in no.replace(",", " ").split():
-        return {}
-    address = f"https://{place.hostname}:{place.port or 443}"
-    found = requests.utils.get_environ_proxies(address, no_proxy=no or None)
-    proxy = found.get("https") or found.get("all")
-    if not proxy:
-        return {}
-    with contextlib.suppress(ValueError):  # of a port that is none
-        place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if place.scheme.startswith(("http", "socks")) and place.hostname and place.port != 0:
-            return {"https": place.geturl()}
-    raise requests.exceptions.InvalidProxyURL
+        Raises Transient where the next try may end otherwise, RegistryFailed where none would.
+        """
+        try:
+            # in a thread: no time limit of requests is one for the whole answer
+            wait = start_in_thread(partial(self._follow, request))
+            response: Response = wait(request.left)
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise Transient(RegistryFailed(describe_failure(request, error))) from None
+        if response.status in _TRANSIENT or response.status >= 500:
+            asked = seconds_to_wait(response.headers.get("Retry-After", ""), response.message)
+            raise Transient(response.failure(), asked, unsent=response.status == _TOO_MANY)
+        return response
 
+    def _follow(self, request: Request) -> Response:
+        """Send a request, and again where a redirect leads."""
+        followed = _REDIRECTS if request.method in READS else _SAME_METHOD
+        for _ in range(_MOST_REDIRECTIONS):
+            response = self._send_once(request)
+            if response.status not in followed:
+                return response
+            request = _redirected(response)
+        raise RegistryFailed(f"{request}: more than {_MOST_REDIRECTIONS} redirections. Try later.")
 
-def once(session: requests.Session, question: Question, secrets: tuple[str, ...]) -> Answer:
-    """Send a question, and again where a redirect leads; return the answer.
-
-    Raises requests.RequestException, OSError or ValueError without one.
-    """
-    for _ in range(_MOST_REDIRECTIONS):
-        with session.request(
-            question.method,
-            question.url,
-            headers=question.headers,
-            data=question.body,
-            proxies=_proxies(question.url),
-            timeout=min(_SECONDS_SILENT, question.left),
+    def _send_once(self, request: Request) -> Response:
+        asked = requests.Request(
+            request.method, request.url, headers=dict(request.headers), data=request.body
+        )
+        prepared = self._session.prepare_request(asked)
+        prepared.url = request.url  # the very address that was compared
+        # not the session's send(): that reads a redirect's address in its own way
+        with self._session.get_adapter(request.url).send(
+            prepared,
             stream=True,
-            allow_redirects=False,
+            timeout=min(_SECONDS_SILENT, request.left),
+            verify=self._bundle or True,
+            proxies=_proxies(request.url),
         ) as reply:
-            content = _read(reply, question.end)
-        followed = _REDIRECTS if question.method in READS else _SAME_METHOD
-        if reply.status_code not in followed:
-            used = question.headers.get("Authorization", "").split()[1:]
-            told = (*used, *secrets)
-            return Answer(str(question), reply.status_code, reply.headers, content, told)
-        there = urljoin(question.url, location := reply.headers.get("Location", ""))
-        if not location or not there.lower().startswith("https://"):
-            raise requests.exceptions.InvalidURL(there)
-        headers = dict(question.headers)
-        if session.should_strip_auth(question.url, there):  # type: ignore[no-untyped-call]  # theirs
-            headers.pop("Authorization", None)
-            if question.body:
-                raise requests.TooManyRedirects("what you write may not go to another host")
-        question = replace(question, url=there, headers=headers)
-    raise requests.TooManyRedirects(f"more than {_MOST_REDIRECTIONS} redirections")
+            content = _read(reply, request)
+        lines = reply.raw.headers  # a header that comes twice with the same value is one
+        headers = {name: ", ".join(dict.fromkeys(lines.getlist(name))) for name in lines}
+        used = request.headers.get("Authorization", "").split()[1:]
+        secrets = (*used, *self._secrets)
+        return Response(request, reply.status_code, CaseInsensitiveDict(headers), content, secrets)
 
 
-def _read(reply: requests.Response, end: float) -> bytes:
+def _redirected(response: Response) -> Request:
+    """Return the request to send where a redirect leads; another host gets no login."""
+    request, headers = response.request, dict(response.request.headers)
+    there = response.address(response.headers.get("Location", ""))
+    if origin(there) != origin(request.url):
+        headers.pop("Authorization", None)
+        if request.body:
+            raise RegistryFailed(
+                f"{request}: sends you to another host: what you write may not go to another host."
+                " Nothing was sent there."
+            )
+    return replace(request, url=there, headers=headers)
+
+
+def _read(reply: requests.Response, request: Request) -> bytes:
     content = bytearray()
     for part in reply.iter_content(65536):
         content += part
         if len(content) > _LARGEST:
-            raise requests.RequestException(f"the answer is larger than {_LARGEST} bytes")
-        if time.monotonic() > end:
+            raise RegistryFailed(f"{request}: the answer is larger than {_LARGEST} bytes.")
+        if time.monotonic() > request.end:
             raise requests.Timeout("the answer took too long")
     return bytes(content)
 
 
-def unreachable(question: Question, error: Exception) -> str:
-    """Return why a question has no answer: the innermost reason, without object addresses."""
+def _proxy(url: str) -> Url | None:
+    """Return the proxy for an address; None if NO_PROXY excepts it.
+
+    NO_PROXY is read as Go's programs read it: with ports, `*` and `*.example` in its list.
+    """
+    host, port = origin(url)
+    no = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").replace("*.", "")
+    if "*" in no.replace(",", " ").split():
+        return None
+    found = requests.utils.get_environ_proxies(f"https://{host}:{port}", no_proxy=no or None)
+    proxy = found.get("https") or found.get("all")
+    if not proxy:
+        return None
+    with contextlib.suppress(ValueError):  # of a port that is none
+        place = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        known = (place.scheme or "").startswith(("http", "socks"))
+        if VISIBLE.fullmatch(proxy) and known and place.host and place.port != 0:
+            return place
+    raise requests.exceptions.InvalidProxyURL
+
+
+def _proxies(url: str) -> dict[str, str]:
+    place = _proxy(url)
+    return {"https": place.url} if place else {}
+
+
+def describe_failure(request: Request, error: Exception) -> str:
+    """Return why a request has no answer: the innermost reason, without object addresses."""
     inner = innermost(error)
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
-    url = getattr(getattr(error, "request", None), "url", None) or question.url  # after a redirect
+    url = getattr(getattr(error, "request", None), "url", None) or request.url  # after a redirect
     if isinstance(error, requests.exceptions.InvalidProxyURL):
         said = "the address of the proxy, in HTTPS_PROXY or ALL_PROXY, cannot be used"
         advice = "Write it as http://host:port; in a password, %-encode all but letters and digits."
     elif isinstance(error, requests.exceptions.InvalidSchema):
         said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
-    elif isinstance(error, ValueError):  # an address, a header
-        # its own words repeat it, a secret in it too
-        said, advice = "a header or an address cannot be used", "Only https addresses are safe."
+    elif isinstance(error, ValueError):  # its own words repeat a header, and a secret in it
+        said, advice = "the login holds what no header may", "Log in again with a new token."
+    elif hint_for(said):
+        return f"{request} has no answer: {explain(said)}"
     elif isinstance(error, requests.exceptions.SSLError) or "CA certificate" in said:
         name = next((name for name in _BUNDLES if os.environ.get(name)), _BUNDLES[0])
         names = f"{name} to your company's certificates"
         advice = f"If your network has an authority of its own, install it, or set {names}."
-    elif (proxy := urlsplit(_proxies(url).get("https", ""))).hostname:
-        said += f", through the proxy {proxy.hostname}:{proxy.port or 80}"
+    elif proxy := _proxy(url):
+        said += f", through the proxy {proxy.host}:{proxy.port or 80}"
         advice = "Check HTTPS_PROXY and NO_PROXY, then run the same command again."
-    return f"{question} has no answer ({said}). {advice}"
+    return f"{request} has no answer ({said}). {advice}"

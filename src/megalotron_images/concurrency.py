@@ -4,23 +4,23 @@ import contextlib
 import itertools
 import math
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from megalotron_images.errors import CannotTell
+from megalotron_images.terminal import step
 
 Result = TypeVar("Result")
 SECONDS = 60.0
-"""Time limit of one question, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
+"""Time limit of one request, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
 _SECONDS_IN_SILENCE = 5.0
 _AT_ONCE = 8
 _said = set[str]()
 
 
 def seconds() -> float:
-    """Return the time limit of one question; raise CannotTell if the variable is no number."""
+    """Return the time limit of one request; raise CannotTell if the variable is no number."""
     said = os.environ.get("MEGALOTRON_IMAGES_SECONDS", str(SECONDS))
     with contextlib.suppress(ValueError):
         if 0 < (limit := float(said)) < math.inf:
@@ -29,14 +29,13 @@ def seconds() -> float:
 
 
 @contextlib.contextmanager
-def announced(what: str) -> Iterator[None]:
+def say_if_slow(what: str) -> Iterator[None]:
     """Say once on stderr what is waited for, if it takes longer than a person waits in silence."""
 
     def say() -> None:
         if what not in _said:
             _said.add(what)
-            with contextlib.suppress(OSError):
-                print(f"waiting for {what}", file=sys.stderr, flush=True)
+            step(f"waiting for {what}")
 
     timer = threading.Timer(_SECONDS_IN_SILENCE, say)
     timer.daemon = True
@@ -47,7 +46,7 @@ def announced(what: str) -> Iterator[None]:
         timer.cancel()
 
 
-def beside(call: Callable[[], Result]) -> Callable[..., Result]:
+def start_in_thread(call: Callable[[], Result]) -> Callable[..., Result]:
     """Start a call in a thread; return a function that waits for its result, or raises its error.
 
     Its argument is a limit in seconds, after which it raises TimeoutError; without one, no limit.
@@ -67,7 +66,7 @@ def beside(call: Callable[[], Result]) -> Callable[..., Result]:
     def wait(seconds: float | None = None) -> Result:
         thread.join(seconds)
         if errors:
-            raise errors[0]
+            raise errors.pop()
         if not results:
             raise TimeoutError("the answer took too long")
         return results[0]
@@ -75,9 +74,9 @@ def beside(call: Callable[[], Result]) -> Callable[..., Result]:
     return wait
 
 
-def together(calls: Iterable[Callable[[], Result]]) -> list[Result]:
+def run_concurrently(calls: Iterable[Callable[[], Result]]) -> list[Result]:
     """Make calls, a few at once; return what each returns, or raise the first error."""
     left, results = iter(calls), list[Result]()
     while some := list(itertools.islice(left, _AT_ONCE)):
-        results += [wait() for wait in [beside(call) for call in some]]
+        results += [wait() for wait in [start_in_thread(call) for call in some]]
     return results
