@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.errors import CannotCheck, RehearsalError, Wrong, lacks_extra
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, check_plugins, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
 
@@ -199,6 +199,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError):
+            error = lacks_extra(error)
         if isinstance(error, RehearsalError):
             status, said = error.status, str(error)
         else:
