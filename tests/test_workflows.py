@@ -97,7 +97,10 @@ def test_the_workflow_installs_the_versions_that_the_tests_run_with():
     assert {one: hashes for one, hashes in helper.items() if whole.get(one) != hashes} == {}
 
 
-def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(tmp_path):
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of programs that the workflow's own step installs: the helper, without extras."""
+    tmp_path = tmp_path_factory.mktemp("helper")
     source = tmp_path / "origin" / "Megalotron" / "image-process"
     subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
     subprocess.run(
@@ -118,14 +121,33 @@ def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(tmp_path)
     subprocess.run(
         ["bash", "-eo", "pipefail", "-c", step["run"]], check=True, env=os.environ | given
     )
-    place = (tmp_path / "path").read_text().strip()
+    return Path((tmp_path / "path").read_text().strip())
+
+
+def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(installed):
+    command = [installed / "megalotron-images", "tags-for", "refs/heads/main"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "main\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rehearsal verify",
+        "rehearsal refresh",
+        "rehearsal room -- true",
+        "rehearsal run push-an-image",
+        "megalotron-images audit .",
+    ],
+)
+def test_without_its_extra_a_command_says_which_one_it_needs(installed, command):
+    program, *arguments = command.split()
+    extra = {"rehearsal": "rehearsal", "megalotron-images": "audit"}[program]
     done = subprocess.run(
-        [f"{place}/megalotron-images", "tags-for", "refs/heads/main"],
-        check=True,
-        capture_output=True,
-        text=True,
+        [installed / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.stdout == "main\n"
+    assert done.returncode == 3
+    assert f"image-process[{extra}]" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 MAY_BE_RUN = {"if", "exit", "fi", "echo", "find", "touch", "printf", "export", "git", "basic"}
