@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport CDPATH LANGUAGE PYTEST_PLUGINS PYTEST_ADDOPTS
+export PYTHONUTF8 := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 ENGINE := debian-13
-ROOM_PACKAGES := runc=runc docker-registry=docker-registry ip=iproute2 iptables=iptables \
+ROOM_PACKAGES := runc=runc ip=iproute2 iptables=iptables \
     busybox=busybox-static ensurepip=python3-venv /etc/ssl/certs/ca-certificates.crt=ca-certificates
 TEST_PACKAGES := $(ROOM_PACKAGES) chromium-headless-shell=chromium-headless-shell curl=curl skopeo=skopeo \
     /usr/lib/*/libatomic.so.1=libatomic1 \
@@ -36,8 +38,8 @@ setup: packages engine $(VENV)/installed
 	@$(BIN)/python -m compileall -q src
 
 .PHONY: engine older-engine engines engines-verify evidence-engines
-engine: packages ## fetch the Docker on which the pages are recorded; without it the machine's own serves
-	@scripts/engines $(ENGINE) || test $$? = 3
+engine: packages ## fetch the registry of rooms and the Docker on which the pages are recorded; else the machine's own serve
+	@scripts/engines registry $(ENGINE) || test $$? = 3
 
 older-engine: packages
 	@scripts/engines $(ENGINE) debian-12 || { echo "debian-12: not tested" >&2; exit 3; }

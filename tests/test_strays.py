@@ -89,6 +89,8 @@ def test_a_block_that_is_no_cell(tmp_path, body, word):
         "```python\nprint(1)\n```\n",
         "```text title=sh\n$ x\n```\n\nThe `sh` and `` `a` `` of <code>b</code>.\n",
         "````bash\ncat <<'E'\n```sh\nx\n```\nE\n````\n",
+        "```bash\ntrue\n```\n\n\nTwo blank lines before.\n",
+        "```bash\ntrue\n```\nNo blank line before.\n",
     ],
 )
 def test_a_block_that_runs_or_is_no_command(tmp_path, body):

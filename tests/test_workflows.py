@@ -97,7 +97,10 @@ def test_the_workflow_installs_the_versions_that_the_tests_run_with():
     assert {one: hashes for one, hashes in helper.items() if whole.get(one) != hashes} == {}
 
 
-def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(tmp_path):
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of programs that the workflow's own step installs: the helper, without extras."""
+    tmp_path = tmp_path_factory.mktemp("helper")
     source = tmp_path / "origin" / "Megalotron" / "image-process"
     subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
     subprocess.run(
@@ -118,11 +121,114 @@ def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(tmp_path)
     subprocess.run(
         ["bash", "-eo", "pipefail", "-c", step["run"]], check=True, env=os.environ | given
     )
-    place = (tmp_path / "path").read_text().strip()
+    return Path((tmp_path / "path").read_text().strip())
+
+
+def test_the_helper_is_installed_by_hashes_at_the_workflows_own_commit(installed):
+    command = [installed / "megalotron-images", "tags-for", "refs/heads/main"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "main\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rehearsal verify",
+        "rehearsal refresh",
+        "rehearsal room -- true",
+        "rehearsal run push-an-image",
+        "megalotron-images audit .",
+    ],
+)
+def test_without_its_extra_a_command_says_which_one_it_needs(installed, command):
+    program, *arguments = command.split()
+    extra = {"rehearsal": "rehearsal", "megalotron-images": "audit"}[program]
     done = subprocess.run(
-        [f"{place}/megalotron-images", "tags-for", "refs/heads/main"],
-        check=True,
+        [installed / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert f"image-process[{extra}]" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+MAY_BE_RUN = {"if", "exit", "fi", "echo", "find", "touch", "printf", "export", "git", "basic"}
+"""Commands of a job that may write; none gets or runs anything of a project."""
+
+
+def jobs_that_may_write(workflow):
+    """Yield the jobs of a workflow whose token may write anything."""
+    said = yaml.safe_load(workflow)
+    for name, job in said["jobs"].items():
+        rights = job.get("permissions", said.get("permissions", "write-all"))
+        may = rights.values() if isinstance(rights, dict) else [rights]
+        if any("write" in right for right in may):
+            yield name, job
+
+
+def test_no_job_that_may_write_gets_or_runs_code_of_the_project():
+    found = [one for path in WORKFLOWS for one in jobs_that_may_write(path.read_text())]
+    assert [name for name, _ in found] == ["publish"]
+    for _, job in found:
+        steps = job["steps"]
+        assert {one["uses"].partition("@")[0] for one in steps if "uses" in one} == {
+            "actions/download-artifact"
+        }
+        lines = [line for one in steps for line in one.get("run", "").splitlines()]
+        assert {re.match(r"\s*(\w+)", line)[1] for line in lines} <= MAY_BE_RUN
+        assert not re.search(r"\b(fetch|clone|pull|checkout|submodule)\b", "\n".join(lines))
+
+
+@pytest.mark.parametrize("rights", ["contents: write", "write-all", "{packages: write}"])
+def test_a_right_to_write_is_seen_at_the_job_and_at_the_workflow(rights):
+    said = f"{{{rights}}}" if ": " in rights and not rights.startswith("{") else rights
+    assert [*jobs_that_may_write(f"permissions: {said}\njobs: {{a: {{}}}}")]
+    assert [*jobs_that_may_write(f"permissions: {{}}\njobs: {{a: {{permissions: {said}}}}}")]
+    assert [*jobs_that_may_write(f"permissions: {said}\njobs: {{a: {{permissions: {{}}}}}}")] == []
+
+
+def push_site(tmp_path):
+    """Run the step that pushes the built site to a repository on this machine."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    (step,) = (one["run"] for one in workflow["jobs"]["publish"]["steps"] if "run" in one)
+    given = {
+        "GITHUB_SERVER_URL": f"file://{tmp_path}",
+        "GITHUB_REPOSITORY": "origin",
+        "GITHUB_SHA": "0123456789",
+        "RUNNER_TEMP": str(tmp_path),
+        "TOKEN": "not-a-token",
+    }
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step],
+        cwd=tmp_path,
+        env=os.environ | given,
         capture_output=True,
         text=True,
+        check=False,
     )
-    assert done.stdout == "main\n"
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A folder with a built site, beside the repository that it is pushed to."""
+    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "origin"], check=True)
+    (tmp_path / "site" / "page").mkdir(parents=True)
+    (tmp_path / "site" / "page" / "index.html").write_text("built")
+    return tmp_path
+
+
+def test_the_built_site_is_pushed_whole(built):
+    done = push_site(built)
+    assert done.returncode == 0, done.stderr
+    shown = ["git", "-C", built / "origin", "ls-tree", "-r", "--name-only", "gh-pages"]
+    names = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.split()
+    assert names == [".nojekyll", "page/index.html"]
+
+
+@pytest.mark.parametrize("name", [".git", ".gitattributes", "page/.GIT", "page/.gitmodules"])
+def test_a_built_site_that_could_steer_git_is_not_pushed(built, name):
+    (built / "site" / name).write_text("gitdir: /elsewhere")
+    assert push_site(built).returncode == 1
+
+
+def test_a_link_in_the_built_site_is_not_pushed(built):
+    (built / "site" / "secret").symlink_to("/etc/passwd")
+    assert push_site(built).returncode == 1

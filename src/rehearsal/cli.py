@@ -1,14 +1,16 @@
 """The command `rehearsal`: parse, call one function, print."""
 
 import gc
+import locale
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
 
 import click
 
-from rehearsal.errors import CannotCheck, RehearsalError, Wrong
+from rehearsal.errors import CannotCheck, RehearsalError, Wrong, lacks_extra
 from rehearsal.output import say
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, check_plugins, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
@@ -137,6 +139,8 @@ def refresh(notebooks: tuple[str, ...]) -> None:
         missing = f"{settings.engine}, on which the pages are recorded, is not here"
         raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
     probe(settings)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # drafts do not stay behind
     for runbook, written in refresh_notebooks(runbooks):
         said = "written" if written else "still matches, left as it is"
         say(f"{runbook.executed_path.name}: {said}")
@@ -192,6 +196,9 @@ def _status() -> int:
 
 def main() -> None:
     """Run the command line; end with an exit status that docs and scripts may rely on."""
+    if not sys.flags.utf8_mode and locale.getencoding() != "UTF-8":  # texts are UTF-8 everywhere
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)
     debug = "--debug" in sys.argv[1:2]
     if debug:
         sys.argv.remove("--debug")
@@ -204,6 +211,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError):
+            error = lacks_extra(error)
         if isinstance(error, RehearsalError):
             status, said = error.status, str(error)
         else:

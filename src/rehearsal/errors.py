@@ -20,3 +20,9 @@ class CannotCheck(RehearsalError):
     """A check could not be made, so nothing is known about its subject."""
 
     status = 3
+
+
+def lacks_extra(error: ModuleNotFoundError) -> CannotCheck:
+    """Return the error of a package that is missing where only the helper is installed."""
+    extra = "image-process[rehearsal] @ git+https://github.com/Megalotron/image-process"
+    return CannotCheck(f"{error.name} is missing: install the extra, pip install '{extra}'")

@@ -35,12 +35,14 @@ class Engine:
         store: one of STORES.
         version: dockerd's own, such as `26.1.5+dfsg1`.
         folder: its set's; empty for the machine's.
+        registry: the folder with the unpacked registry; empty where PATH has one.
     """
 
     name: str
     store: str
     version: str
     folder: str = ""
+    registry: str = ""
 
     def __str__(self) -> str:
         keeper = "containerd's image" if self.store == CONTAINERD else "the graph driver's"
@@ -58,8 +60,9 @@ class Engine:
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """Folders of its programs, to be put before PATH."""
-        return (f"{self.folder}/usr/bin", f"{self.folder}/usr/sbin") if self.folder else ()
+        """Folders of its programs and of the registry, to be put before PATH."""
+        sets = filter(None, (self.registry, self.folder))
+        return tuple(f"{folder}/usr/{place}" for folder in sets for place in ("bin", "sbin"))
 
     @property
     def plugins(self) -> str:
@@ -75,10 +78,11 @@ def choose_engine(settings: Settings) -> Engine:
     """
     asked = os.environ.get(NAME_VARIABLE, "")
     name = asked or settings.engine
-    folder = settings.engines / name
+    folder, registry = settings.engines / name, settings.engines / "registry"
+    unpacked = str(registry) if registry.is_dir() else ""
     if name != MACHINE and (folder / "versions.json").is_file():
         version = _version_of_set(folder)
-        return Engine(name, _store(settings, version), version, str(folder))
+        return Engine(name, _store(settings, version), version, str(folder), unpacked)
     version = _version_of_machine()
     if name != MACHINE and (asked or not version):
         sets = sorted(file.parent.name for file in settings.engines.glob("*/versions.json"))
@@ -90,7 +94,7 @@ def choose_engine(settings: Settings) -> Engine:
         old = f"This machine's Docker is {version}; it takes {_OLDEST_OF_MACHINE} or newer"
         fetch = "or fetch one for this project: make setup"
         raise CannotCheck(f"{old}. Install that ({_INSTALL}), {fetch}")
-    return Engine(MACHINE, _store(settings, version), version)
+    return Engine(MACHINE, _store(settings, version), version, registry=unpacked)
 
 
 def check_plugins(engine: Engine, scripts: Iterable[str]) -> None:

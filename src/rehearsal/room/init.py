@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from rehearsal.errors import CannotCheck
+from rehearsal.errors import CannotCheck, lacks_extra
 from rehearsal.room import linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
@@ -82,6 +82,8 @@ def _why_not_started(settings: Settings) -> str:
         started = _start_services(settings)
         _seed(settings)
         _wait_for_services(settings, started)
+    except ModuleNotFoundError as error:
+        return str(lacks_extra(error))
     except (CannotCheck, OSError) as error:
         ours = isinstance(error, CannotCheck)
         reason = str(error) if ours else f"The room could not be set up: {error}."

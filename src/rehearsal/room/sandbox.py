@@ -116,9 +116,8 @@ def check_machine(engine: Engine) -> None:
         raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
     for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
-            package = "docker.io" if program in ("dockerd", "docker") else program
             missing = f"{program} is missing, so no room can be made"
-            raise CannotCheck(f"{missing}: install the Debian package {package}.")
+            raise CannotCheck(f"{missing}: run `make setup`, or put it in PATH.")
 
 
 def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:

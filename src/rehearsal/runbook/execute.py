@@ -43,6 +43,7 @@ def verify(
     this engine, so that its own masks are needed. Raises CannotCheck where nothing can be run.
     """
     begin = time.monotonic()
+    settle_environment()
     executed = {one.executed_path: one.executed for one in runbooks if one.executed_path.exists()}
     check_kernels(executed)
     with ThreadPoolExecutor(1) as beside:
@@ -69,6 +70,13 @@ def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
     idle = [mask.name for mask in masks if mask.on and mask.name not in needed]
     what = "is for this engine, and no output needs it: narrow its `on`"
     return [Problem("masks", None, f"«{name}» {what}") for name in idle]
+
+
+def settle_environment() -> None:
+    """Drop what translates messages, or tells pytest what to load and to compare."""
+    for name in [one for one in os.environ if one.startswith("PYTEST_")]:
+        del os.environ[name]
+    os.environ["LC_ALL"] = "C"
 
 
 def check_kernels(notebooks: Mapping[Path, Notebook]) -> None:
@@ -140,7 +148,6 @@ def _run_nbval(paths: Sequence[Path], collector: _Collector) -> None:
     if len(paths) > 1:
         workers = min(len(paths), 2 * (os.cpu_count() or 1))
         arguments += ["-p", "xdist.plugin", "--dist", "loadfile", "-n", str(workers)]
-    os.environ.pop("PYTEST_ADDOPTS", None)  # it could say that outputs are not compared
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         status = pytest.main([*arguments, *map(str, paths)], plugins=[collector])

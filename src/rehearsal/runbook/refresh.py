@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-from rehearsal.runbook.execute import check_kernels, run
+from rehearsal.runbook.execute import check_kernels, run, settle_environment
 from rehearsal.runbook.lint import drift
 from rehearsal.runbook.model import Runbook
 from rehearsal.runbook.outcome import Outcome
@@ -21,6 +21,7 @@ def refresh_notebooks(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bo
     A notebook whose cells and masked outputs still match is left alone, as is one with a failed
     cell. At the end raises Wrong or CannotCheck for the first of those.
     """
+    settle_environment()
     drafts = {one: _with_recorded_outputs(one) for one in runbooks}
     # hidden beside the runbooks: their rooms copy that folder
     paths = {one.path.with_name(f".{one.name}.ipynb"): one for one in runbooks}

@@ -18,6 +18,8 @@ powershell pwsh py pycon python python3 sh shell shellscript shellsession tcsh t
 _COMMANDS = frozenset(_LANGUAGES.split())
 _TEXTS = {".md", ".markdown", ".mdx", ".rmd", ".qmd", ".myst"}
 _KEYS = {"placeholders", LEAVES, MAY_LEAVE}
+_READ = {"tags", "lines_to_next_cell"}
+"""Metadata of a cell: what is read, and jupytext's count of the blank lines behind a fence."""
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
@@ -97,7 +99,7 @@ def _stray_cells(runbook: Runbook) -> Iterator[str]:
     for cell in runbook.text.node.cells:
         if cell.cell_type == "raw":
             yield f"«{cell.source[:40]}» is a raw cell, which no page shows: {_INSTEAD}"
-        elif cell.cell_type == "code" and (unread := sorted(cell.metadata.keys() - {"tags"})):
+        elif cell.cell_type == "code" and (unread := sorted(cell.metadata.keys() - _READ)):
             said = cell.metadata.get("incorrectly_encoded_metadata", ", ".join(unread))
             yield f"«{said}» behind a fence's language is not read: put options into magic_args"
 
