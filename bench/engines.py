@@ -12,7 +12,13 @@ from collections.abc import Sequence
 
 from bench.measure import ROOT
 from bench.stamp import stamp
-from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, Engine, choose_engine
+from rehearsal.room.engine import (
+    NAME_VARIABLE,
+    STORE_VARIABLE,
+    Engine,
+    choose_engine,
+    machine_architecture,
+)
 from rehearsal.runbook import execute
 from rehearsal.runbook.evidence import Row, load_rows, write_rows
 from rehearsal.runbook.masks import masks_for
@@ -71,6 +77,7 @@ def _row(settings: Settings, runbook: Runbook, engine: Engine, outcome: execute.
         store=engine.store,
         release=engine.release,
         versions=versions,
+        processor=machine_architecture(),
         cells=outcome.held[runbook.name],
         passed_over=outcome.passed_over[runbook.name],
         measured=when["measured"],

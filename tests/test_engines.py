@@ -158,7 +158,7 @@ def test_other_words_on_an_unknown_engine_are_listed_and_not_called_wrong(record
     )
     assert done.returncode == 3, done.stdout
     assert "Login went well" in done.stdout
-    assert "is not a recorded engine" in done.stderr
+    assert "is not recorded on" in done.stderr
 
 
 def test_another_status_on_an_unknown_engine_is_wrong(recorded_elsewhere):

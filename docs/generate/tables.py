@@ -94,8 +94,8 @@ def versions() -> str:
 def engines() -> str:
     """Return which guide held on which engine when that was measured last."""
     rows = load_rows(load_settings(BENCH))
-    found = {(row.notebook, row.release, row.store): row for row in rows}
-    heads = sorted({(row.release, row.store) for row in rows}, key=_by_number)
+    found = {(row.notebook, row.release, row.store, row.processor): row for row in rows}
+    heads = sorted({(row.release, row.store, row.processor) for row in rows}, key=_by_number)
     lines = []
     for name in sorted({row.notebook for row in rows}):
         cells = (found.get((name, *head)) for head in heads)
@@ -111,8 +111,9 @@ def environment() -> str:
     return table(("Variable", "What it is", "Default", "Read by"), rows)
 
 
-def _by_number(head: tuple[str, str]) -> tuple[list[int], str]:
-    return [*map(int, head[0].split("."))], head[1]
+def _by_number(head: tuple[str, str, str]) -> tuple[str, list[int], str]:
+    release, store, processor = head
+    return processor, [*map(int, release.split("."))], store
 
 
 def _file(name: str) -> Path:

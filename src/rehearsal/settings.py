@@ -14,7 +14,7 @@ RIGHTS = get_args(Right)
 _NOT_FROM_A_TABLE = frozenset({"root", "address"})
 """Attributes that no key of a table gives."""
 _PATHS = ("notebooks", "masks", "engines", "evidence")
-_TEXTS = ("digest", "engine", "store")
+_TEXTS = ("digest", "engine", "store", "platform")
 _NETWORK = "192.0.2"
 """Network of the registries in a room (RFC 5737).
 
@@ -64,6 +64,7 @@ class Settings:
         digest: the command that says what a reference points to.
         engine: the name of the engine on which outputs are recorded.
         store: that engine's image store.
+        platform: of the images in its rooms, such as `linux/amd64`; empty for the machine's own.
         engines: the folder of the engine sets.
         evidence: the table of which notebook held on which engine.
     """
@@ -77,6 +78,7 @@ class Settings:
     digest: str = ""
     engine: str = "machine"
     store: str = "containerd"
+    platform: str = ""
     engines: Path = Path("engines")
     evidence: Path | None = None
 
@@ -122,6 +124,8 @@ def _settings(root: Path, table: Mapping[str, Any]) -> Settings:
             raise ValueError("it names no `registries`")
         if settings.store not in STORES:
             raise ValueError(f"the store {settings.store} is none of {', '.join(STORES)}")
+        if not re.fullmatch(r"(linux/[a-z0-9]+)?", settings.platform):
+            raise ValueError(f"the platform {settings.platform!r} is not written as linux/amd64")
         return settings
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         file = root / "pyproject.toml"

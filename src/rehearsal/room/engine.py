@@ -5,6 +5,7 @@ The host chooses it; the room reads which one was chosen.
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OLDEST_OF_MACHINE = 24
 _PLUGINS = {"build": "buildx", "buildx": "buildx", "compose": "compose"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _INSTALL = "https://docs.docker.com/engine/install/"
 
 
@@ -68,6 +70,12 @@ class Engine:
     def plugins(self) -> str:
         """Folder of the docker command's plugins; empty for the machine's, which finds its own."""
         return f"{self.folder}/usr/libexec/docker/cli-plugins" if self.folder else ""
+
+
+def machine_architecture() -> str:
+    """Return the machine's processor as images name it, such as `amd64`."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
 
 
 def choose_engine(settings: Settings) -> Engine:

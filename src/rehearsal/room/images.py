@@ -9,18 +9,17 @@ import gzip
 import hashlib
 import io
 import json
-import platform
 import shutil
 import tarfile
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import CannotCheck
+from rehearsal.room.engine import machine_architecture
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PROGRAMS = ["sh", "test", "true", "false", "cat", "echo", "env", "grep", "id", "ls", "mkdir"]
 _PROGRAMS += ["ps", "sed", "sleep", "wc"]
 _CREATED = "2026-01-01T00:00:00Z"
@@ -59,14 +58,21 @@ def _build(tag: str, table: Mapping[str, object]) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Store:
-    """The storage of one registry, in the folder that its configuration names."""
+    """The storage of one registry, in the folder that its configuration names.
+
+    Attributes:
+        root: that folder.
+        architecture: of the images, such as `amd64`. Their busybox is the machine's own all the
+            same, which its kernel runs whatever an image declares.
+    """
 
     root: Path
+    architecture: str = field(default_factory=machine_architecture)
 
     def seed(self, images: Iterable[str], history: History) -> None:
         """Put a stand-in at each `name:tag` of `images` and at each tag of the history.
 
-        An architecture may stand before a name (`arm64 name:tag`); the default is this machine's.
+        An architecture may stand before a name (`arm64 name:tag`).
         """
         if not (images or history):
             return
@@ -75,10 +81,12 @@ class Store:
         for image in images:
             architecture, _, reference = image.rpartition(" ")
             name, _, tag = reference.rpartition(":")
-            self._put(name, tag, layer, _config(diff_id, _CREATED, architecture=architecture))
+            config = _config(diff_id, _CREATED, architecture or self.architecture)
+            self._put(name, tag, layer, config)
         for name, tags in history.items():
             for tag, (version, created) in tags.items():
-                self._put(name, tag, layer, _config(diff_id, created, version))
+                config = _config(diff_id, created, self.architecture, version)
+                self._put(name, tag, layer, config)
 
     def _put(self, name: str, tag: str, layer: Descriptor, config: bytes) -> None:
         """Store an image, and let a tag point to it."""
@@ -141,11 +149,10 @@ def _member(name: str, kind: bytes) -> tarfile.TarInfo:
     return member
 
 
-def _config(diff_id: str, created: str, version: str = "", architecture: str = "") -> bytes:
+def _config(diff_id: str, created: str, architecture: str, version: str = "") -> bytes:
     """Return an image's configuration; one with a version runs until it is stopped."""
-    machine = platform.machine()
     config = {
-        "architecture": architecture or _ARCHITECTURES.get(machine, machine),
+        "architecture": architecture,
         "os": "linux",
         "created": created,
         "config": {

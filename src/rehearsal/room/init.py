@@ -21,7 +21,7 @@ from types import FrameType
 
 from rehearsal.errors import CannotCheck, lacks_extra
 from rehearsal.room import linux
-from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, read_engine
+from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
 from rehearsal.room.ready import STARTED, can_run_containers
 from rehearsal.settings import Settings, load_settings
@@ -195,9 +195,11 @@ def _last_line(name: str) -> str:
 def _seed(settings: Settings) -> None:
     from rehearsal.room.images import Store, load_history
 
+    architecture = settings.platform.rpartition("/")[2] or machine_architecture()
     for registry in settings.registries:
         history = load_history(settings.root / registry.history) if registry.history else {}
-        Store(ROOM / "registries" / registry.name).seed(registry.images, history)
+        store = Store(ROOM / "registries" / registry.name, architecture)
+        store.seed(registry.images, history)
 
 
 def _show_credentials(settings: Settings) -> None:

@@ -90,7 +90,7 @@ def open_room(
         for number in map(int, os.listdir("/proc/self/fd")):
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number < _FIRST_OF_OURS)
-        environment = _environment(engine)
+        environment = _environment(engine, settings.platform)
         started = _start_beside(command, environment) if at_once else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
@@ -205,14 +205,15 @@ def _size() -> str:
     return size
 
 
-def _environment(engine: Engine) -> dict[str, str]:
+def _environment(engine: Engine, platform: str) -> dict[str, str]:
     """Return the environment of a room: an allow-list, so that no token gets in."""
     home, bundle = f"{ROOM}/home", str(BUNDLE)
     certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
     docker = {"DOCKER_CONFIG": f"{home}/.docker", "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
     own = {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
     terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
-    return certificates | docker | own | terminal
+    world = {"DOCKER_DEFAULT_PLATFORM": platform} if platform else {}
+    return certificates | docker | own | terminal | world
 
 
 _NO_RIGHT_TO_MAP = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.engine import Engine
+from rehearsal.room.engine import Engine, machine_architecture
 from rehearsal.runbook.model import Runbook
 from rehearsal.settings import Settings
 
@@ -20,6 +20,7 @@ class Row:
         store: the image store.
         release: of Docker, such as `26.1.5`.
         versions: of its parts, by name.
+        processor: of the machine, such as `amd64`.
         cells: that ran there and held.
         passed_over: cells that hold with another image store alone.
         measured: the day.
@@ -32,6 +33,7 @@ class Row:
     store: str
     release: str
     versions: dict[str, str]
+    processor: str
     cells: int
     passed_over: int
     measured: str
@@ -61,7 +63,15 @@ def write_rows(file: Path, rows: list[Row]) -> None:
 
 
 def is_recorded(settings: Settings, engine: Engine) -> bool:
-    """Whether pages must hold to the word on an engine: the recorded one, or one of the table."""
-    pairs = {(row.release, row.store) for row in load_rows(settings)}
+    """Whether outputs must match word for word on this machine's engine.
+
+    They must on the engine of the settings, and on those of the table; on a processor that the
+    table lacks, on none.
+    """
+    rows = load_rows(settings)
+    here = [row for row in rows if row.processor == machine_architecture()]
+    if rows and not here:
+        return False
     recorded = (settings.engine, settings.store)
+    pairs = {(row.release, row.store) for row in here}
     return (engine.name, engine.store) == recorded or (engine.release, engine.store) in pairs

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.errors import CannotCheck, Wrong
-from rehearsal.room.engine import Engine
+from rehearsal.room.engine import Engine, machine_architecture
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Outcome:
             raise Wrong(f"{wrong} of what the pages show does not hold.")
         if self.differences:
             other = f"{len(self.differences)} print other words than the pages show"
-            unknown = f"{engine} is not a recorded engine"
+            unknown = f"{engine} is not recorded on {machine_architecture()}"
             raise CannotCheck(f"{unknown}: every cell ends as it should, and {other}.")
 
     def __str__(self) -> str:
