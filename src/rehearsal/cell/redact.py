@@ -91,6 +91,14 @@ def secrets_of_person() -> set[str]:
     return {one for one in named | _stored() if len(one) >= _SHORTEST_SECRET}
 
 
+def stored_logins() -> list[str]:
+    """Return the hosts for which Docker's configuration has a login."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+        return sorted(json.loads(file.read_text()).get("auths", {}))
+    return []
+
+
 def _stored() -> set[str]:
     """Return the passwords that Docker has stored in its configuration."""
     found = set[str]()
