@@ -154,6 +154,11 @@ def walk(
         except OSError:
             break
         shown += part.decode(errors="replace")
+        if at and at in shown[seen:]:
+            do(pid, terminal)
+            at = None
+            if closes or do is close_terminal:
+                break
         for question, answer in answers.items():
             if shown[seen:].endswith(question):
                 seen = len(shown)
@@ -162,11 +167,6 @@ def walk(
                 else:
                     said = answer if isinstance(answer, str) else answer.pop(0)
                 os.write(terminal, f"{said}\n".encode())
-        if at and at in shown[seen:]:
-            do(pid, terminal)
-            at = None
-            if closes or do is close_terminal:
-                break
     else:
         os.kill(pid, signal.SIGKILL)
         pytest.fail(f"it waits: {shown[-2000:]}")
@@ -566,7 +566,7 @@ def short(machine, *cells):
 def test_what_is_done_already_need_not_ask_again(machine):
     options = f"magic_args=\"--asked 'to write it: ' {TEST}\""
     short(machine, f"```bash {options}\necho done already\n```")
-    status, shown = walk(machine, "short", ANSWERS | {"to write it: ": TEST})
+    status, shown = walk(machine, "short", ANSWERS | {"to write it:  ": TEST})
     assert status == 0, shown
     assert [event["well"] for event in last(machine) if event["event"] == "end"] == [True]
 
@@ -579,7 +579,9 @@ def stop_and_go_on(pid, terminal):
     termios.tcsetattr(terminal, termios.TCSANOW, modes)
     time.sleep(0.3)
     os.kill(pid, signal.SIGCONT)
-    time.sleep(0.5)
+    end = time.monotonic() + 10
+    while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def test_a_token_is_not_shown_after_a_stop_at_its_question(machine):
