@@ -189,4 +189,4 @@ def test_a_part_of_the_notebooks_can_be_verified_alone(project):
     done = rehearsal("verify", "--shard", "1/3", cwd=project)
     assert done.returncode == 0, done.stdout
     assert ": 1 notebook, 1 cell," in done.stdout
-    assert rehearsal("verify", "--shard", "4/3", cwd=project).returncode == 3
+    assert rehearsal("verify", "--shard", "4/3", cwd=project).returncode == 2

@@ -8,11 +8,14 @@ import pytest
 from conftest import rehearsal
 from rehearsal.cell import about
 from rehearsal.cell.record import (
+    CUT,
     Record,
     commands_done,
     commands_skipped,
+    digests_after,
+    ended_well,
     find_unfinished,
-    named_by,
+    how_it_ended,
     read_record,
     read_whole,
     values_of,
@@ -21,7 +24,18 @@ from rehearsal.cell.record_page import to_markdown
 from rehearsal.cell.redact import Shown
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.model import Cell
-from rehearsal.step import first_not_done
+from rehearsal.step import resume_index
+
+EVENTS = {
+    "start": {"notebook": "page", "person": "me", "engine": {"name": "here"}},
+    "cell": {"command": "true", "values": {}, "writes": []},
+    "end": {"status": 0, "seconds": 0.1, "output": ""},
+    "skip": {"command": "true"},
+}
+
+
+def add(record, event, **what):
+    record.add(event, **EVENTS.get(event, {}) | what)
 
 
 def test_each_event_is_in_the_file_before_the_next_one_comes(tmp_path):
@@ -44,14 +58,14 @@ def test_a_record_that_cannot_be_written_stops_the_run(tmp_path):
 def test_a_record_is_read_whatever_a_command_printed(tmp_path):
     record = Record(tmp_path / "run.jsonl")
     said = "a\u2028b\x85c\r\nd\x0ce"
-    record.add("end", status=0, output=said)
+    add(record, "end", output=said)
     record.add("closed", why="\udcff")
     assert read_record(record.file)[0]["output"] == said
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path):
     record = Record(tmp_path / "run.jsonl")
-    record.add("start")
+    add(record, "start")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -59,36 +73,36 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
             record.add("end", output="x" * 2000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    record.add("lost")
-    assert [event["event"] for event in read_record(record.file)] == ["start", "lost"]
+    record.add("closed")
+    assert [event["event"] for event in read_record(record.file)] == ["start", "closed"]
 
 
 def test_a_run_of_another_notebook_is_not_gone_on_with(tmp_path):
-    Record(tmp_path / "20260101T000000.000Z-1-image.jsonl").add("cell")
-    Record(tmp_path / "20260102T000000.000Z-2-push-an-image.jsonl").add("cell")
-    Record(tmp_path / "20260103T000000.000Z-3-4-image.jsonl").add("cell")
+    add(Record(tmp_path / "20260101T000000.000Z-1-image.jsonl"), "cell")
+    add(Record(tmp_path / "20260102T000000.000Z-2-push-an-image.jsonl"), "cell")
+    add(Record(tmp_path / "20260103T000000.000Z-3-4-image.jsonl"), "cell")
     assert find_unfinished(tmp_path, "image").name == "20260101T000000.000Z-1-image.jsonl"
 
 
 def test_a_run_that_did_nothing_is_passed_over(tmp_path):
-    Record(tmp_path / "20260101T000000.000Z-1-image.jsonl").add("cell")
-    Record(tmp_path / "20260102T000000.000Z-2-image.jsonl").add("stop")
+    add(Record(tmp_path / "20260101T000000.000Z-1-image.jsonl"), "cell")
+    add(Record(tmp_path / "20260102T000000.000Z-2-image.jsonl"), "stop")
     assert find_unfinished(tmp_path, "image").name == "20260101T000000.000Z-1-image.jsonl"
 
 
 def test_what_a_run_was_told_not_to_go_on_with_is_no_digest_that_it_wrote():
     before = {"event": "after", "after": {"x:1": {"digest": "sha256:a"}}}
     now = {"event": "compared", "after": {"x:1": {"digest": "sha256:b"}}}
-    assert named_by([before, now]) == {"x:1": "sha256:a"}
+    assert digests_after([before, now]) == {"x:1": "sha256:a"}
 
 
 def test_a_run_that_went_on_is_read_with_the_one_before(tmp_path):
     first, second = Record(tmp_path / "1.jsonl"), Record(tmp_path / "2.jsonl")
-    first.add("cell", command="a", values={"who": "me"})
-    first.add("end", well=True)
-    first.add("skip", command="b")
+    add(first, "cell", command="a", values={"who": "me"})
+    add(first, "end", well=True)
+    add(first, "skip", command="b")
     second.add("continue", of="1.jsonl")
-    second.add("skip", command="c")
+    add(second, "skip", command="c")
     events = read_whole(second.file)
     assert commands_done(events) == ["a", "b", "c"]
     assert values_of(events) == {"who": "me"}
@@ -170,7 +184,7 @@ def shell(script):
 )
 def test_a_run_goes_on_at_the_first_cell_that_is_not_done(done, passed):
     cells = [Cell("markdown", "a"), shell("a"), shell("b"), Cell("code", "1"), shell("a")]
-    assert first_not_done([*cells, shell("c")], done) == passed
+    assert resume_index([*cells, shell("c")], done) == passed
 
 
 def test_a_record_names_the_commit_of_the_text_and_whether_it_was_changed(tmp_path):
@@ -206,3 +220,75 @@ def test_a_page_of_a_record_does_not_steer_the_terminal(tmp_path):
     page = rehearsal("record", str(record.file)).stdout
     assert r"\x1b[2Jgone\r\u202eback\x9b\udcff" + "\ttab\n" in page
     assert "\x1b" not in page
+
+
+def lines(tmp_path, *texts):
+    file = tmp_path / "20260101T000000.000Z-1-page.jsonl"
+    file.write_bytes(b"".join(texts))
+    return file
+
+
+def test_a_line_that_was_cut_hides_no_whole_line_and_is_not_written_on(tmp_path):
+    record = Record(tmp_path / "run.jsonl")
+    add(record, "start")
+    add(record, "cell")
+    with open(record.file, "r+b") as file:
+        file.truncate(record.file.stat().st_size - 9)
+    assert [event["event"] for event in read_record(record.file)] == ["start", CUT]
+    record.add("stop")
+    assert [event["event"] for event in read_record(record.file)] == ["start", CUT, "stop"]
+    assert "cut" in to_markdown(read_record(record.file))
+
+
+@pytest.mark.parametrize(
+    "text", [b"[1]\n", b'{"a": 1}\n', b'{"event": "cell", "time": "x"}\n', b"\x00\xff\n", b"text"]
+)
+def test_another_file_is_called_no_record_in_one_line(text, tmp_path):
+    with pytest.raises(CannotCheck, match="is not a record") as raised:
+        read_record(lines(tmp_path, text))
+    assert len(str(raised.value).splitlines()) == 1
+
+
+PUSHED = "test: digest: sha256:" + "a" * 64 + " size: 528\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "printed", "digest"),
+    [
+        ({"digest": None}, PUSHED, None),
+        ({"digest": "sha256:b"}, PUSHED, "sha256:b"),
+        ({"unknown": "no answer"}, PUSHED, "sha256:" + "a" * 64),
+        ({"unknown": "no answer"}, PUSHED.replace("test", "other"), "unknown"),
+        ({"unknown": "no answer"}, "", "unknown"),
+    ],
+)
+def test_what_the_registry_did_not_say_is_never_taken_for_nothing(after, printed, digest):
+    events = [
+        {"event": "end", "output": printed},
+        {"event": "after", "after": {"ghcr.io/megalotron/alpine:test": after}},
+    ]
+    assert digests_after(events) == {"ghcr.io/megalotron/alpine:test": digest}
+
+
+@pytest.mark.parametrize(
+    ("last", "well"),
+    [
+        ({"event": "end", "well": True}, True),
+        ({"event": "end", "status": 130, "interrupted": True}, False),
+        ({"event": "cell"}, False),
+        ({"event": "refused"}, False),
+        ({"event": "python", "failed": False}, True),
+        ({"event": "python", "failed": True}, False),
+    ],
+)
+def test_a_step_ended_as_its_record_says(last, well):
+    assert ended_well([{"event": "end", "well": True}, last, {"event": "after"}]) is well
+
+
+def test_of_each_run_its_end_is_said(tmp_path):
+    cell, start = {"event": "cell"}, {"event": "start"}
+    assert how_it_ended([start, cell, {"event": "finish"}]) == "finished"
+    assert how_it_ended([start, cell, {"event": "stop"}, {"event": "closed"}]) == "stopped"
+    assert how_it_ended([start, cell, {"event": "lost"}]) == "lost"
+    assert how_it_ended([start, cell]) == "abandoned or still open"
+    assert how_it_ended([start]) == "nothing was run"

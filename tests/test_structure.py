@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "src").rglob("*.py"))
 LAYERS = {
-    "rehearsal": ("errors", "output", "settings", "room", "cell", "runbook", "step", "cli"),
+    "rehearsal": ("errors", "settings", "room", "cell", "runbook", "session", "step", "cli"),
     "megalotron_images": (
         "errors",
         "terminal",

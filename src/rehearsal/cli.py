@@ -41,6 +41,10 @@ engine_option = _exported("--engine", metavar="NAME", envvar=NAME_VARIABLE, help
 store_option = _exported("--store", metavar="|".join(STORES), envvar=STORE_VARIABLE, help=_STORE)
 
 
+_NEWEST = "newest"
+"""In place of a record: that of the last run."""
+
+
 class _InOrder(click.Group):
     """Lists its verbs in the order of this file."""
 
@@ -49,6 +53,7 @@ class _InOrder(click.Group):
 
 
 @click.group(cls=_InOrder, epilog=_EPILOG)
+@click.version_option(package_name="image-process")
 def app() -> None:
     """Documentation that runs: execute notebooks in sealed rooms, and check that they hold."""
 
@@ -99,7 +104,10 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
     strays = () if notebooks else lint.list_strays(settings)
-    runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
+    try:
+        runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     chosen = choose_engine(settings)
     if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
         missing = f"{settings.engine} is not here (make setup fetches it)"
@@ -150,9 +158,14 @@ def refresh(notebooks: tuple[str, ...]) -> None:
 @click.argument("notebook", help="Its name or path.")
 @click.option("--production", is_flag=True, help="On your own engine, for real.")
 @click.option(
-    "--continue", "goes_on", is_flag=True, help="Go on with the last production run, if stopped."
+    "--continue",
+    "goes_on",
+    is_flag=False,
+    flag_value=_NEWEST,
+    metavar="[FILE]",
+    help="Go on with the last production run, or with that of this record.",
 )
-def run(notebook: str, production: bool, goes_on: bool) -> None:
+def run(notebook: str, production: bool, goes_on: str | None) -> None:
     """Go through a notebook step by step: read, then run, skip or stop.
 
     It runs in a room, or with --production on your own engine: then each write waits for its full
@@ -168,9 +181,26 @@ def run(notebook: str, production: bool, goes_on: bool) -> None:
     check_cells([runbook])
     if goes_on and not production:
         raise click.BadParameter("--continue goes on with a production run: say --production too.")
-    before = find_unfinished(settings.root / "runs", runbook.name) if goes_on else None
-    if not walk_through(runbook, "production" if production else KERNEL, before):
+    before = Path(goes_on) if goes_on else None
+    if goes_on == _NEWEST:
+        before = find_unfinished(settings.root / "runs", runbook.name)
+    kernel = "production" if production else KERNEL
+    if not walk_through(runbook, kernel, settings.root, before):
         raise Wrong(f"{runbook.name} did not go through.")
+
+
+@app.command(epilog="Example: rehearsal runs push-an-image")
+@click.argument("notebook", default="", help="Its name; all if none is given.")
+def runs(notebook: str) -> None:
+    """List the records of production runs, the oldest first, and how each ended."""
+    from rehearsal.cell.record import find_records, how_it_ended, read_record
+
+    for file in find_records(load_settings(Path.cwd()).root / "runs", notebook):
+        try:
+            said = how_it_ended(read_record(file))
+        except CannotCheck as error:
+            said = str(error)
+        say(f"{file}: {said}")
 
 
 @app.command(epilog="Example: rehearsal record runs/20260101T120000.000Z-123-push-an-image.jsonl")

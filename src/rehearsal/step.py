@@ -1,77 +1,96 @@
 """Step through a runbook in a terminal: the prose, the command, then run, skip or stop."""
 
-import contextlib
-import getpass
 import os
-import queue
 import re
 import signal
 import sys
-import termios
-import threading
+import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 
-from rehearsal.cell.production import NOTEBOOK, VERB
-from rehearsal.cell.record import commands_done, commands_skipped, read_whole
+from rehearsal.cell.production import NOTEBOOK, VERB, refuse_in_ci
+from rehearsal.cell.record import (
+    VARIABLE,
+    Record,
+    commands_done,
+    commands_skipped,
+    ended_well,
+    read_record,
+    read_whole,
+)
 from rehearsal.cell.syntax import Script, is_in, walk, words
-from rehearsal.errors import CannotCheck, Wrong
+from rehearsal.errors import CannotCheck
 from rehearsal.output import printable
-from rehearsal.runbook.kernel import DIED, private_manager
+from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.model import Cell, Runbook
+from rehearsal.session import Session, forget_what_was_typed
 from rehearsal.settings import KERNEL
 
 _SECONDS_TO_START = 60
-_PAUSE = 0.05
 _SETTERS = {"declaration_command", "unset_command"}
 _CHANGES_STATE = {"cd", "pushd", "popd", "read", "umask"}
-_UNDO = re.compile(r"^#+ Undo\b", re.MULTILINE)
+_UNDO = re.compile(r"^#+ Undo\b[^\n]*\n*", re.MULTILINE)
+_SENTENCE = re.compile(r".+?[.:](?=\s|$)", re.DOTALL)
 _WORDS = {"g": "go", "r": "run", "s": "skip", "v": "values", "q": "stop", "u": "undo"}
+_WORDS |= {"?": "help", "h": "help", "l": "list"}
 _WORDS |= {word: word for word in _WORDS.values()}
-_FIRST = "[Enter] run, s skip, q stop: "
-_IN_PRODUCTION = "[Enter] run, s skip, v change values, q stop: "
+_FIRST = "[Enter] run, s skip, ? help, q stop: "
+_IN_PRODUCTION = "[Enter] run, s skip, v change values, ? help, q stop: "
 _FAILED = (
     "It failed; the shell is as it was before this cell. r run again, v change values, s skip,"
-    " or q to stop: "
+    " ? help, or q to stop: "
 )
-_ENDS = {"stop": "Stopped", "failed": "Failed"}
+_REPLAYED = "Later commands need what this one sets. r run it again, s go on without it, q stop: "
+_HELP = """\
+  Enter  run the command (after a failure: r)
+  s      skip it
+  v      change a value that you typed (in production)
+  l      list all commands, and what became of each
+  q      stop (in production you can continue later)"""
 _MOVED = "g go on all the same, [Enter] stop here: "
-_BEFORE_UNDO = "What follows undoes what you did. u go on and undo, [Enter] stop here: "
+_UNDOES = "u go on and undo, [Enter] stop here: "
 
 
-def walk_through(runbook: Runbook, kernel: str, before: Path | None = None) -> bool:
+def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | None = None) -> bool:
     """Run a runbook's cells one at a time; return whether all that ran ended well.
 
-    kernel: `rehearsal` or `production`. before: the record of a run that was stopped, to go on
-    with. A cell's own questions are asked here too. Raises CannotCheck without a terminal.
+    kernel: `rehearsal` or `production`. project: the folder in which runs/ gets a record. before:
+    the record of a run that was stopped, to go on with. A cell's own questions are asked here too.
+    Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
         raise CannotCheck("Each step is asked for, and nobody is there to ask: use a terminal.")
+    production = kernel != KERNEL
+    if production:
+        refuse_in_ci()
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, _leave)
-    manager = private_manager(kernel_name=kernel)
-    manager.start_kernel(cwd=str(runbook.path.parent), env=os.environ | {NOTEBOOK: runbook.name})
-    client: BlockingKernelClient = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(_SECONDS_TO_START)
-        return _Walk(manager, client, production=kernel != KERNEL).through(runbook, before)
-    except RuntimeError as error:
-        said = f"The kernel {kernel} ended. What it said stands above."
-        raise CannotCheck(said) from error
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))
+    record = Record.new(project / "runs", runbook.name)
+    # of its own: a home that is full, or read-only, must not end the kernel
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        os.environ |= {NOTEBOOK: runbook.name, VARIABLE: str(record.file)}
+        os.environ["JUPYTER_RUNTIME_DIR"] = folder
+        manager = private_manager(kernel_name=kernel)
+        manager.start_kernel(cwd=str(runbook.path.parent))
+        client: BlockingKernelClient = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(_SECONDS_TO_START)
+            walk = _Walk(runbook, Session(manager, client), record.file if production else None)
+            return walk.through(before)
+        except RuntimeError as error:
+            said = f"The kernel {kernel} ended. What it said stands above."
+            raise CannotCheck(said) from error
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))
 
 
 def _leave(number: int, frame: object) -> NoReturn:
@@ -81,179 +100,174 @@ def _leave(number: int, frame: object) -> NoReturn:
 
 @dataclass(frozen=True)
 class _Walk:
-    """The session of one person with one runbook; `ran` are the cells that ended well."""
+    """One person's way through one runbook.
 
-    manager: KernelManager
-    client: BlockingKernelClient
-    production: bool
-    console: Console = field(default_factory=lambda: Console(highlight=False, markup=False))
-    ran: list[Cell] = field(default_factory=list)
+    Attributes:
+        runbook: what is run.
+        session: the person and the kernel.
+        record: the run's record, in production: how a step ended is what it says.
+        states: what became of each cell, by its number.
+    """
 
-    def through(self, runbook: Runbook, before: Path | None) -> bool:
-        if not self.production:
-            known = runbook.placeholders.values()
+    runbook: Runbook
+    session: Session
+    record: Path | None
+    states: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        return self.runbook.text.cells
+
+    def through(self, before: Path | None) -> bool:
+        if not self.record:
+            known = self.runbook.placeholders.values()
             values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
-            self.console.print(f"A rehearsal, in a sealed room: nothing leaves it. {values}")
-        cells: Sequence[Cell] = runbook.text.cells
-        gone = "" if self.production else " The room and all that was in it are gone: start again."
-        commands, done = [id(cell) for cell in cells if cell.kind == "code"], Counter[str]()
-        for cell in self._go_on(cells, before) if before else cells:
-            if cell.kind == "code":
-                number = commands.index(id(cell)) + 1
-                self.console.print(f"Command {number} of {len(commands)}", style="bold")
-            outcome = self._step(cell) if cell.kind == "code" else self._read(cell)
-            if outcome in _ENDS:
-                self._steer("stop")
-                self.console.print(f"{_ENDS[outcome]} after {done['run']} cells.{gone}")
-                return outcome == "stop"
-            done[outcome] += 1
-        self._steer("finish")
-        self.console.print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
+            self._print(f"A rehearsal, in a sealed room: nothing leaves it. {values}")
+        first = self._resume(before) if before else 0
+        if first is None:
+            return self._stop("Stopped", well=False)
+        for number in range(first, len(self.cells)):
+            step = self._step if self.cells[number].kind == "code" else self._read
+            self.states[number] = outcome = step(number)
+            if outcome in ("stop", "failed"):
+                return self._stop("Failed" if outcome == "failed" else "Stopped", outcome == "stop")
+        self._tell_kernel("finish")
+        done = Counter(self.states.values())
+        self._print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
         return True
 
-    def _go_on(self, cells: Sequence[Cell], record: Path) -> Sequence[Cell]:
-        """Return the cells that a stopped run has not done, once the shell is as it was then.
+    def _stop(self, how: str, well: bool) -> bool:
+        gone = "" if self.record else " The room and all that was in it are gone: start again."
+        self._print(f"{how} after {Counter(self.states.values())['run']} cells.{gone}")
+        self._tell_kernel("stop")
+        return well
 
-        What sets something in the shell runs again; what it wrote is compared with the registry.
+    def _resume(self, record: Path) -> int | None:
+        """Return the first cell that a stopped run has not done; None if the person stops.
+
+        The shell is made as it was then: what sets something in it runs again. What that run wrote
+        is compared with the registry.
         """
         events = read_whole(record)
-        passed, skipped = first_not_done(cells, commands_done(events)), commands_skipped(events)
-        self.console.print(f"Going on with {record.name}, begun by {events[0].get('person')}:")
-        if not self._steer("continue", str(record)):
-            raise Wrong("The run does not go on.")
-        for cell in cells[:passed]:
+        first, skipped = resume_index(self.cells, commands_done(events)), commands_skipped(events)
+        self._print(f"Going on with {record.name}, begun by {events[0].get('person')}:")
+        if not self._tell_kernel("continue", str(record)):
+            return None
+        for number, cell in enumerate(self.cells[:first]):
             if cell.kind == "code":
                 over = cell.script is not None and cell.script.strip() in skipped
-                self._list("skipped" if over else "done", cell)
-                self.ran.extend(() if over else (cell,))
-        if not self._set_again():
-            raise Wrong("What was set cannot be set again: begin anew, without --continue.")
-        if not self._steer("compare") and self._ask(_MOVED, enter="stop") != "go":
-            raise Wrong("The run does not go on.")
-        return cells[passed:]
+                self._print(f"  {'skipped' if over else 'done'}: {cell.first_line}")
+                self.states[number] = "skipped before" if over else "done before"
+        if not self._replay_state():
+            return None
+        if not self._tell_kernel("compare") and self._ask(_MOVED, enter="stop") != "go":
+            return None
+        return first
 
-    def _set_again(self) -> bool:
-        """Run the cells again that set something and write nothing, if all end well."""
-        for cell in self.ran:
-            if cell.shell and not cell.shell.writes and _sets_state(cell.shell.parsed):
-                self._list("again, for what it sets", cell)
-                if not self._run(cell.source):
-                    return False
+    def _replay_state(self) -> bool:
+        """Run the cells again that set something and write nothing.
+
+        Returns whether the person goes on.
+        """
+        for number in [n for n, state in self.states.items() if state in ("run", "done before")]:
+            shell = self.cells[number].shell
+            if shell and not shell.writes and _sets_state(shell.parsed):
+                self._print(f"  again, for what it sets: {self.cells[number].first_line}")
+                while not self._run(number):
+                    choice = self._ask(_REPLAYED)
+                    if choice == "stop":
+                        return False
+                    if choice == "skip":
+                        self._tell_kernel("skip", self.cells[number].source)
+                        break
         return True
 
-    def _list(self, what: str, cell: Cell) -> None:
-        self.console.print(printable(f"  {what}: {cell.first_line}"))
+    def _read(self, number: int) -> str:
+        """Show a text; return stop if it is an Undo and the person does not want that."""
+        source = self.cells[number].source
+        self.session.console.print(Markdown(printable(source)), "")
+        if self.record and (heading := _UNDO.search(source)):
+            self._print(f"The next commands undo: {self._undoes(number, source[heading.end() :])}")
+            return "read" if self._ask(_UNDOES, enter="stop") == "undo" else "stop"
+        return "read"
 
-    def _read(self, cell: Cell) -> str:
-        """Show a text; return stop if what follows is an Undo and the person does not want it."""
-        self.console.print(Markdown(printable(cell.source)), "")
-        undoes = self.production and _UNDO.search(cell.source)
-        stops = undoes and self._ask(_BEFORE_UNDO, enter="stop") != "undo"
-        return "stop" if stops else "read"
+    def _undoes(self, number: int, text: str) -> str:
+        """Return what an Undo says that it does: its last sentence, or else its first command."""
+        if sentences := _SENTENCE.findall(text):
+            return " ".join(sentences[-1].split())
+        return self.cells[number + 1].first_line if number + 1 < len(self.cells) else "nothing"
 
-    def _step(self, cell: Cell) -> str:
+    def _step(self, number: int) -> str:
         """Let the person run or skip one cell; return run, skip, stop or failed."""
+        cell, code = self.cells[number], self._code()
+        self._print(f"Command {code.index(number) + 1} of {len(code)}", style="bold")
         shown = printable(cell.source if cell.script is None else cell.script)
-        self.console.print(
+        self.session.console.print(
             Syntax(
                 shown, cell.language, theme="ansi_dark", background_color="default", word_wrap=True
             )
         )
-        question = _IN_PRODUCTION if self.production else _FIRST
+        question = _IN_PRODUCTION if self.record else _FIRST
         enter, stopped = "run", "stop"
         while (choice := self._ask(question, enter)) != "stop":
             if choice == "skip":
-                self._steer("skip", cell.source)
+                self._tell_kernel("skip", cell.source)
                 return "skip"
-            if choice == "values" and self.production:
-                self._steer("values")
-                self._set_again()
+            if choice == "values" and self.record:
+                self._tell_kernel("values")
+                if not self._replay_state():
+                    return stopped
             if choice == "run":
-                if self._run(cell.source):
-                    self.ran.append(cell)
+                if self._run(number):
                     return "run"
-                if not self.production:
+                if not self.record:
                     return "failed"
                 question, enter, stopped = _FAILED, "", "failed"
         return stopped
 
+    def _code(self) -> list[int]:
+        return [number for number, cell in enumerate(self.cells) if cell.kind == "code"]
+
     def _ask(self, question: str, enter: str = "") -> str:
         """Return a choice; Enter is `enter`, or asks again. Without a person it is stop."""
-        prefix = "PRODUCTION: " if self.production else ""
+        prefix = "PRODUCTION: " if self.record else ""
         while True:
             try:
-                _forget_what_was_typed()
-                typed = input(f"{prefix}{question}").strip().lower()
+                forget_what_was_typed()
+                typed = input(f"{prefix}{question}").strip()
             except (EOFError, KeyboardInterrupt):
                 return "stop"
-            if choice := _WORDS.get(typed) or (enter if not typed else ""):
+            choice = _WORDS.get(typed.lower()) or (enter if not typed else "")
+            if choice == "list":
+                self._list()
+            elif choice == "help" or not choice:
+                self._print(_HELP if choice or not typed else f"{typed!r} is not a choice. {_HELP}")
+            else:
                 return choice
 
-    def _steer(self, verb: str, text: str = "") -> bool:
+    def _list(self) -> None:
+        for position, number in enumerate(self._code(), 1):
+            state = self.states.get(number, "not yet")
+            self._print(f"  {position:2} {state:14} {self.cells[number].first_line}")
+
+    def _tell_kernel(self, verb: str, text: str = "") -> bool:
         """Tell a production kernel about the run; return whether it went well."""
         source = f"%%{VERB} {verb}\n{text}" if text else f"%{VERB} {verb}"
-        return not self.production or self._run(source)
+        return not self.record or self.session.run(source)
 
-    def _run(self, source: str) -> bool:
-        """Run one cell, showing its output and answering its questions; return its success."""
-        stopped = threading.Event()
-        # noted and not raised: a message that is being read then must not be lost
-        with _at_interrupt(lambda *_: stopped.set()):
-            identifier = self.client.execute(source, allow_stdin=True)
-            well = True
-            while True:
-                if stopped.is_set():
-                    stopped.clear()
-                    self.manager.interrupt_kernel()
-                message = self._hear()
-                if message and message["parent_header"].get("msg_id") == identifier:
-                    well = self._show(message) and well
-                    if message["content"].get("execution_state") == "idle":
-                        return well
+    def _run(self, number: int) -> bool:
+        """Run a cell; return whether it ended well: in production that is what is on record."""
+        if not self.record:
+            return self.session.run(self.cells[number].source)
+        before = len(read_record(self.record)) if self.record.exists() else 0
+        self.session.run(self.cells[number].source)
+        return self.record.exists() and ended_well(read_record(self.record)[before:])
 
-    def _hear(self) -> dict[str, Any] | None:
-        """Return the kernel's next message, if there is one soon; answer what it asks."""
-        try:
-            if self.client.stdin_channel.msg_ready():
-                self._answer(self.client.get_stdin_msg(timeout=1)["content"])
-            return dict(self.client.get_iopub_msg(timeout=_PAUSE))
-        except queue.Empty:
-            if not self.manager.is_alive():
-                raise CannotCheck(DIED) from None
-            return None
-
-    def _answer(self, asked: dict[str, Any]) -> None:
-        try:
-            with _at_interrupt(signal.default_int_handler):
-                _forget_what_was_typed()
-                ask = getpass.getpass if asked["password"] else input
-                self.client.input(ask(printable(asked["prompt"])))
-        except (EOFError, KeyboardInterrupt):
-            self.manager.interrupt_kernel()
-
-    def _show(self, message: dict[str, Any]) -> bool:
-        content = message["content"]
-        if message["msg_type"] == "stream":
-            self.console.out(content["text"], end="")
-        elif message["msg_type"] in ("display_data", "execute_result"):
-            self.console.out(content["data"].get("text/plain", ""))
-        elif message["msg_type"] == "error":
-            self.console.out(printable(content["evalue"]), style="red")
-            return False
-        return True
+    def _print(self, text: str, style: str = "") -> None:
+        self.session.console.print(printable(text), style=style)
 
 
-@contextlib.contextmanager
-def _at_interrupt(act: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Let Ctrl-C do something else for a while."""
-    before = signal.signal(signal.SIGINT, act)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
+def resume_index(cells: Sequence[Cell], done: Sequence[str]) -> int:
     """Return how many cells come before the first shell cell that is not the next one done."""
     scripts = [(n, cell.script.strip()) for n, cell in enumerate(cells) if cell.script is not None]
     known, passed = {script for _, script in scripts}, set[str]()
@@ -266,11 +280,6 @@ def first_not_done(cells: Sequence[Cell], done: Sequence[str]) -> int:
             return number
         passed.add(script)
     return len(cells)
-
-
-def _forget_what_was_typed() -> None:
-    """Drop typed-ahead input: a second Enter must not run a cell that nobody has read."""
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _sets_state(script: Script) -> bool:

@@ -12,6 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -90,17 +92,22 @@ def terminate(pid, terminal):
     os.kill(pid, signal.SIGTERM)
 
 
+def registry_process():
+    (registry,) = (
+        one
+        for one in psutil.process_iter(["cmdline"])
+        if one.info["cmdline"] and one.info["cmdline"][-1].endswith("ghcr.io.json")
+    )
+    return registry
+
+
 def in_a_push(do):
     """Return a function that does something while a push waits for a registry that does not answer,
     so that it has not ended before.
     """
 
     def act(pid, terminal):
-        (registry,) = (
-            one
-            for one in psutil.process_iter(["cmdline"])
-            if one.info["cmdline"] and one.info["cmdline"][-1].endswith("ghcr.io.json")
-        )
+        registry = registry_process()
         registry.suspend()
         try:
             do(pid, terminal)
@@ -146,6 +153,11 @@ def walk(
         except OSError:
             break
         shown += part.decode(errors="replace")
+        if at and at in shown[seen:]:
+            do(pid, terminal)
+            at = None
+            if closes or do is close_terminal:
+                break
         for question, answer in answers.items():
             if shown[seen:].endswith(question):
                 seen = len(shown)
@@ -154,11 +166,6 @@ def walk(
                 else:
                     said = answer if isinstance(answer, str) else answer.pop(0)
                 os.write(terminal, f"{said}\n".encode())
-        if at and at in shown[seen:]:
-            do(pid, terminal)
-            at = None
-            if closes or do is close_terminal:
-                break
     else:
         os.kill(pid, signal.SIGKILL)
         pytest.fail(f"it waits: {shown[-2000:]}")
@@ -393,7 +400,9 @@ def test_ci_sends_nothing_even_where_somebody_answers(said, machine):
     status, shown = walk(machine, "push-an-image", CI=said)
     assert status == 1
     assert "only a person may write to a registry" in shown
+    assert STEP not in shown
     assert added(before) == []
+    assert records(machine) == []
 
 
 def test_without_a_terminal_nothing_is_sent(machine):
@@ -554,6 +563,154 @@ def test_what_a_lost_run_had_started_ends_and_is_recorded(do, machine):
     assert not [one for one in commands if b"docker\0push" in one or b"driver.bash" in one]
     time.sleep(3)
     assert added(before) == []
+
+
+def suspended(seconds):
+    """Return a function that keeps the registry from answering for some seconds."""
+
+    def act(pid, terminal):
+        registry = registry_process()
+        registry.suspend()
+        threading.Timer(seconds, registry.resume).start()
+
+    return act
+
+
+def test_a_slow_registry_is_waited_for_in_words_and_on_record(machine):
+    status, shown = walk(machine, "push-an-image", at="digest: sha256:", do=suspended(8))
+    assert status == 0, shown
+    assert "waiting for ghcr.io" in shown.lower()
+    (after,) = [event["after"] for event in records(machine)[0] if event["event"] == "after"]
+    assert after[TEST]["digest"].startswith("sha256:")
+
+
+def interrupt_quickly(pid, terminal):
+    for _ in range(4):
+        os.write(terminal, b"\x03")
+        time.sleep(0.3)
+
+
+def test_a_push_that_is_interrupted_again_and_again_is_not_done(machine):
+    before = tags()
+    large(machine)
+    status, shown = walk(
+        machine, "large", at="refers to repository", do=in_a_push(interrupt_quickly)
+    )
+    assert status == 1, shown
+    assert "It failed" in shown
+    ended = last(machine)[-2:]
+    assert [event["event"] for event in ended] == ["end", "after"]
+    assert "well" not in ended[0]
+    assert added(before) == []
+
+
+def short(machine, *cells):
+    """Write and rehearse a page with these cells."""
+    (machine / "notebooks" / "short.md").write_text(header(machine) + "\n\n".join(cells) + "\n")
+    rehearse(machine, "short")
+
+
+def test_what_is_done_already_need_not_ask_again(machine):
+    options = f"magic_args=\"--asked 'to write it: ' {TEST}\""
+    short(machine, f"```bash {options}\necho done already\n```")
+    status, shown = walk(machine, "short", ANSWERS | {"to write it:  ": TEST})
+    assert status == 0, shown
+    assert [event["well"] for event in last(machine) if event["event"] == "end"] == [True]
+
+
+def stop_and_go_on(pid, terminal):
+    """As a shell does with Ctrl-Z and fg: the terminal shows what is typed while it stands."""
+    os.kill(pid, signal.SIGSTOP)
+    modes = termios.tcgetattr(terminal)
+    modes[3] |= termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGCONT)
+    end = time.monotonic() + 10
+    while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_a_token_is_not_shown_after_a_stop_at_its_question(machine):
+    question = "access token>: "
+    shown = walk(machine, "push-an-image", at=question, do=stop_and_go_on)[1]
+    assert shown.count(question) >= 2
+    assert TOKEN not in shown
+
+
+def test_a_run_whose_login_fails_can_be_continued_once_more(machine):
+    cells = scripts(machine, "push-an-image")
+    push = next(n for n, script in enumerate(cells) if "docker push" in script)
+    walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
+    asked = "go on without it, q stop: "
+    answers = {asked: "q"} | ANSWERS | {"access token>: ": ""}
+    status, shown = walk(machine, "push-an-image", answers, options=GOES_ON)
+    assert (status, asked in shown) == (1, True), shown
+    assert "without --continue" not in shown
+    status, shown = walk(machine, "push-an-image", options=GOES_ON)
+    assert status == 0, shown
+    assert f"done: {cells[push]}" in shown
+
+
+def test_each_stop_says_how_to_go_on_and_what_is_left(machine):
+    cells = scripts(machine, "push-an-image")
+    push = next(n for n, script in enumerate(cells) if "docker push" in script)
+    shown = walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})[1]
+    assert "To continue: rehearsal run push-an-image --production --continue" in shown
+    assert f"Record: {machine}/runs/" in shown
+    digest = tags()[str(STORE / "megalotron/alpine/_manifests/tags/test/current/link")]
+    assert f"Written: {TEST} ({digest})" in shown
+    assert "Still stored on this machine: the login for ghcr.io (docker logout ghcr.io)" in shown
+
+
+def test_before_an_undo_the_page_s_own_words_say_what_it_undoes(machine):
+    shown = walk(machine, "push-an-image", ANSWERS | {UNDO: ""})[1]
+    said = "Log out, so that the token is no longer stored on this machine:"
+    assert f"The next commands undo: {said}" in " ".join(shown.split())
+
+
+def test_help_the_list_and_an_unknown_key_are_answered(machine):
+    steps = ["", "?", "l", "x", "q"]
+    shown = walk(machine, "push-an-image", ANSWERS | {STEP: steps})[1]
+    assert "Enter  run the command" in shown
+    assert re.search(r" 1 run +docker pull alpine", shown)
+    assert re.search(r" 2 not yet +docker image inspect alpine", shown)
+    assert "'x' is not a choice" in shown
+
+
+def test_a_placeholder_offers_what_the_command_before_printed(machine):
+    lines = ("version:", "  offers-output: true", "  what: The version", "  rehearsal: v1")
+    table = "".join(f"      {line}\n" for line in lines)
+    text = header(machine).replace("placeholders:\n", f"placeholders:\n{table}")
+    for page in machine.glob("notebooks/*.md"):
+        page.unlink()
+    (machine / "notebooks" / "short.md").write_text(
+        f"{text}```bash\necho v1.2.3\n```\n\n```bash\necho chosen <version>\n```\n"
+    )
+    rehearse(machine, "short")
+    status, shown = walk(machine, "short", {STEP: "", "[v1.2.3, Enter takes it]: ": ""})
+    assert status == 0, shown
+    assert "chosen v1.2.3" in shown
+
+
+def test_a_home_that_cannot_be_written_to_does_not_end_the_run(machine):
+    docker = str(Path.home() / ".docker")
+    status, shown = walk(machine, "push-an-image", HOME="/proc", DOCKER_CONFIG=docker)
+    assert status == 0, shown
+    assert "Traceback" not in shown
+
+
+def test_a_record_of_one_s_choice_is_continued_and_all_are_listed(machine):
+    walk(machine, "push-an-image", ANSWERS | {STEP: ["", "q"]})
+    (older,) = machine.glob("runs/*")
+    future = older.with_name("29990101T000000.000Z-1-push-an-image.jsonl")
+    future.write_text(older.read_text())
+    listed = subprocess.run(
+        [BIN / "rehearsal", "runs"], cwd=machine, capture_output=True, text=True, check=True
+    ).stdout
+    assert listed.splitlines() == [f"{older}: stopped", f"{future}: stopped"]
+    shown = walk(machine, "push-an-image", {STEP: "q"}, options=["--continue", str(older)])[1]
+    assert f"Going on with {older.name}" in shown
 
 
 OUTLIVES = """```bash
@@ -717,7 +874,7 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
         options=GOES_ON,
     )
     assert status == 1
-    assert "at the end of that run: look at who has written it since" in shown
+    assert "at the end of that run: find out who has written it" in shown
     assert "docker image inspect" not in str(records(machine)[1])
     status, shown = walk(
         machine,

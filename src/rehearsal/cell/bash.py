@@ -61,7 +61,8 @@ class Shell:
         broken: why no cell runs any more, or None.
         _ran: the cells so far.
         _state: what the first cell must find; see `state`.
-        _patience: seconds of silence after which a question that is expected will not come.
+        _patience: seconds of silence after which a question that is expected will not come. None
+            where a cell may end without having asked it, as what it does was done before.
     """
 
     def __init__(
@@ -114,7 +115,8 @@ class Shell:
             nonce = self._send(values, fails is not None)
             status = self._answer(nonce, write)
             self._judge(status, fails, write)
-            self._questions.check()
+            if self._patience is not None:  # a person is never asked again for what is done already
+                self._questions.check()
         except KeyboardInterrupt:
             self.fail("the shell was interrupted.")
             why = "Interrupted: what the cell had started was ended."
@@ -128,10 +130,10 @@ class Shell:
         if self.broken:
             raise NotRun(f"Not run: {self.broken} Restart the kernel and run all cells again.")
 
-    def ask(self, script: str) -> str:
-        """Return what a script prints; raise Wrong where it fails."""
+    def ask(self, script: str, write: Write | None = None) -> str:
+        """Return what a script prints, if it does not go to `write`; raise Wrong where it fails."""
         said = bytearray()
-        self.run(Filled(script, ((0, script),), {}), said.extend, values={})
+        self.run(Filled(script, ((0, script),), {}), write or said.extend, values={})
         return said.decode(errors="surrogateescape")
 
     def state(self) -> str:
@@ -280,13 +282,15 @@ class Shell:
         """Kill bash's process group and all that left it: politely first, then for certain."""
         if self._bash.returncode is None:  # once it is reaped, its number may be another's
             for sent in (first, signal.SIGKILL):
-                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                # a program that runs as another user, by sudo, ends by the terminal's own signal
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                     os.killpg(self._bash.pid, sent)
                     self._bash.wait(_SECONDS_TO_END)
         for process in self._descendants():
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error):
                 process.kill()
-        self._bash.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._bash.wait(_SECONDS_TO_END)
 
 
 def _first_line(before: int, statement: str) -> int:

@@ -33,6 +33,13 @@ def secrets_of_person() -> set[str]:
     return {one for one in found if len(one.strip()) >= SHORTEST_SECRET}
 
 
+def stored_logins() -> list[str]:
+    """Return the hosts for which Docker's configuration has a login."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return sorted(json.loads(_docker_config()).get("auths", {}))
+    return []
+
+
 def _docker_config() -> str:
     file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     with contextlib.suppress(OSError):

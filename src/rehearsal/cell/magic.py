@@ -174,7 +174,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
 def _run_verb(backend: Production, line: str, text: str = "") -> None:
     """Carry out `%rehearsal_run VERB`."""
     try:
-        backend.carry_out(line.strip(), text)
+        backend.handle_command(line.strip(), text)
     except RehearsalError as error:
         raise CellFailed(str(error)) from None
 

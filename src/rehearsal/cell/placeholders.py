@@ -25,12 +25,14 @@ class Placeholder:
         what: the question for a person.
         value: in a rehearsal.
         secret: whether it must never be printed.
+        offers_output: whether production offers what the cell before printed, if that is one word.
     """
 
     name: str
     what: str
     value: str
     secret: bool = False
+    offers_output: bool = False
 
 
 def declared(table: Mapping[str, Any]) -> dict[str, Placeholder]:
@@ -50,7 +52,8 @@ def _declared(name: str, entry: Mapping[str, Any]) -> Placeholder:
     this = f"The placeholder <{name}>"
     try:
         value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
-        found = Placeholder(name, str(entry["what"]), value, bool(entry.get("secret", False)))
+        secret, offers = (bool(entry.get(key, False)) for key in ("secret", "offers-output"))
+        found = Placeholder(name, str(entry["what"]), value, secret, offers)
     except (KeyError, TypeError, AttributeError) as error:
         why = f"is declared without {error}: give it `what` and `rehearsal`."
         raise Wrong(f"{this} {why}") from error

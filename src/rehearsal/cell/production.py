@@ -9,18 +9,20 @@ import functools
 import json
 import os
 import shlex
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
-from rehearsal.cell.logins import secrets_of_person
+from rehearsal.cell.logins import secrets_of_person, stored_logins
 from rehearsal.cell.lost import Lifeline
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.record import Record, named_by, read_whole, values_of
+from rehearsal.cell.record import UNKNOWN, VARIABLE, Record, digests_after, read_whole, values_of
 from rehearsal.cell.redact import Shown
 from rehearsal.cell.rehearsed import rehearsed
 from rehearsal.cell.values import Values, ask
@@ -39,8 +41,9 @@ class Production:
     Attributes:
         _state: a script that makes a new shell as the last one was after its last good cell.
         _values: what the person gave for placeholders.
-        _named: what each reference named at the end of the run that goes on.
+        _digests_then: what each reference pointed to at the end of the run that is continued.
         _current: the source of the cell that runs.
+        _printed: what the last cell printed.
         _failed: the source of the cell that must run again, or be skipped, before another.
     """
 
@@ -51,10 +54,12 @@ class Production:
         self._shell: Shell | None = None
         self._state = ""
         self._values = Values()
-        self._named: dict[str, object] = {}
-        self._current, self._failed = "", ""
+        self._digests_then: dict[str, str | None] = {}
+        self._current, self._failed, self._printed = "", "", ""
         self._rehearsed = frozenset(rehearsed(self.folder))
-        self._record = Record.new(project.root / "runs", _notebook())
+        named = os.environ.get(VARIABLE)
+        new = Record.new(project.root / "runs", _notebook())
+        self._record = Record(Path(named)) if named else new
 
     @functools.cached_property
     def _lifeline(self) -> Lifeline:
@@ -80,7 +85,7 @@ class Production:
     def value(self, placeholder: Placeholder) -> str:
         """Return the person's value, asked for once a run; a secret is not echoed."""
         try:
-            return self._values.get(placeholder)
+            return self._values.get(placeholder, self._printed)
         except Wrong as error:
             self._refuse(str(error))
 
@@ -120,18 +125,21 @@ class Production:
         begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
+            with _uninterrupted():
+                self._state = self.shell().state()
             ended = {"status": cell.fails or 0, "well": True}
-            self._state = self.shell().state()
         except Ended as error:
             interrupted = {"interrupted": True} if isinstance(error, Interrupted) else {}
             ended = {"status": error.code, **interrupted}
             raise
         finally:
-            took = round(time.monotonic() - begin, 3)
-            self._record.add("end", **ended, seconds=took, output=shown.text)
-            if cell.writes:
-                self._record.add("after", after=self._digests(cell))
-            self._lifeline.tell(self.shell().process, ())
+            with _uninterrupted():
+                took = round(time.monotonic() - begin, 3)
+                self._record.add("end", **ended, seconds=took, output=shown.text)
+                self._printed = shown.text
+                if cell.writes:
+                    self._record.add("after", after=self._digests(cell))
+                self._lifeline.tell(self.shell().process, ())
 
     def end_flood(self, why: str) -> None:
         """Say that the rest is not shown; the cell runs on, as it may be halfway through a push."""
@@ -158,18 +166,18 @@ class Production:
             raise Wrong(f"the cell that failed comes first: {how}")
         self._current, self._failed = source, ""
 
-    def carry_out(self, verb: str, text: str) -> None:
-        """Carry out a word of the person about the run; raise Wrong for an unknown one.
+    def handle_command(self, verb: str, text: str) -> None:
+        """Do what the person says about the run; raise Wrong for an unknown word.
 
         `skip`: go on without the cell `text`, or the one that failed. `values`: ask for each value
-        again. `stop` and `finish`: note how the run ends. `continue`: go on with the record `text`.
-        `compare`: see that what that run wrote still stands.
+        again. `stop` and `finish`: record how the run ends, and print what is left. `continue`: go
+        on with the record `text`. `compare`: see that nobody has moved what that run wrote.
         """
         verbs: dict[str, Callable[[], None]] = {
             "skip": lambda: self._skip(text),
             "values": self._ask_again,
-            "stop": lambda: self._record.add("stop"),
-            "finish": lambda: self._record.add("finish"),
+            "stop": self._stop,
+            "finish": self._finish,
             "continue": lambda: self._continue(Path(text.strip())),
             "compare": self._compare,
         }
@@ -214,30 +222,50 @@ class Production:
         events = read_whole(file)
         self._record.add("continue", of=file.name)
         self._values.take_over(values_of(events))
-        self._named = named_by(events)
+        self._digests_then = digests_after(events)
 
     def _compare(self) -> None:
-        """Print what each reference names that the run before wrote; raise Wrong if one moved.
+        """Print what each reference points to that the run before wrote; raise Wrong if one moved.
 
         A reference that cannot be resolved counts as moved.
         """
         moved = []
-        for reference, then in self._named.items():
+        for reference, then in self._digests_then.items():
             now = self._digest(reference)
-            print(f"{reference}: {now.get('digest') or now}")
+            print(f"{reference}: {_pointed_to(now)}")
             self._record.add("compared", after={reference: now})
-            if "digest" not in now or now["digest"] != then:
-                moved.append(f"{reference} was {then} at the end of that run")
+            if then == UNKNOWN:
+                moved.append(f"what {reference} pointed to at the end of that run is not known")
+            elif "digest" not in now or now["digest"] != then:
+                moved.append(f"{reference} pointed to {then or 'nothing'} at the end of that run")
         if moved:
-            raise Wrong(f"{'; '.join(moved)}: look at who has written it since, before you go on")
+            raise Wrong(f"{'; '.join(moved)}: find out who has written it before you continue")
+
+    def _stop(self) -> None:
+        """Record that the person stops; print how to go on, what was written, and what is left."""
+        self._record.add("stop")
+        print(f"Record: {self._record.file}")
+        print(f"To continue: rehearsal run {_notebook()} --production --continue")
+        self._print_left()
+
+    def _finish(self) -> None:
+        self._record.add("finish")
+        self._print_left()
+
+    def _print_left(self) -> None:
+        for reference, digest in digests_after(read_whole(self._record.file)).items():
+            said = "the registry did not say what it points to" if digest == UNKNOWN else digest
+            print(f"Written: {reference} ({said or 'it points to nothing'})")
+        for host in stored_logins():
+            print(f"Still stored on this machine: the login for {host} (docker logout {host})")
 
     def _guard(self, cell: ShellCell) -> None:
         """Ask for each reference; raise Wrong, before anything is sent, for another answer.
 
         The declared ones are all that a cell writes: a rehearsal fails one that writes another.
         """
-        if cell.writes and os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
-            raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
+        if cell.writes:
+            refuse_in_ci()
         for reference in cell.writes:
             typed = ask(input, f"This cell writes {reference}. Type it in full to go on: ")
             if typed != reference:
@@ -250,18 +278,48 @@ class Production:
         return {one: self._digest(one) for one in cell.writes if self._digest_command}
 
     def _digest(self, reference: str) -> dict[str, Any]:
-        """Return what the digest command says, asked in the shell, with what it exports."""
-        program = self._digest_command.split()[0]
+        """Return what the digest command says, asked in the shell, with what it exports.
+
+        What it says of its waiting, on its standard error, is shown as it comes.
+        """
+        shell = self.shell()
+        shown = Shown(secrets_of_person() | self._values.secrets)
+        file, program = shell.folder / "digest", self._digest_command.split()[0]
         # in an if, as its failure must not end the strict shell
-        asked = f"if {self._digest_command} {shlex.quote(reference)} 2>&1; then :; fi"
-        there = f"command -v {program} > /dev/null"
-        said = ""
+        asked = f"{self._digest_command} {shlex.quote(reference)} > {shlex.quote(str(file))}"
+        missing = f"else echo 'no {program} here'; fi"
+        there = f"if command -v {program} > /dev/null; then"
         try:
-            said = self.shell().ask(f"if {there}; then {asked}; else echo 'no {program} here'; fi")
-            return dict(json.loads(said))
-        except (TypeError, ValueError, Wrong) as error:
-            shown = Shown(secrets_of_person() | self._values.secrets)
-            return {"unknown": shown.hide(said.strip() or str(error))}
+            shell.ask(f"{there} if {asked}; then :; fi; {missing}", shown.write)
+            shown.end()
+            return dict(json.loads(file.read_text()))
+        except (OSError, TypeError, ValueError, Wrong) as error:
+            return {UNKNOWN: shown.text.strip() or str(error)}
+
+
+def refuse_in_ci() -> None:
+    """Raise Wrong where the environment says that this is CI."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false", "no"):
+        raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the record is complete."""
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        print("Interrupted: asking the registry what was written, please wait.", flush=True)
+
+    before = signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _pointed_to(said: dict[str, Any]) -> str:
+    """Return what the digest command's answer says, in words."""
+    return str(said[UNKNOWN] if UNKNOWN in said else said.get("digest") or "nothing")
 
 
 def _notebook() -> str:

@@ -14,6 +14,27 @@ from rehearsal.errors import CannotCheck, Wrong
 Event = Mapping[str, Any]
 HIDDEN = "*****"
 """What stands in a record for a secret."""
+VARIABLE = "REHEARSAL_RECORD"
+"""Environment variable that names the record, where a terminal leads the run."""
+UNKNOWN = "unknown"
+"""In place of a digest that the registry did not give."""
+CUT = "cut"
+"""The event in place of a line that is not whole."""
+_PUSHED = re.compile(r"^(\S+): digest: (sha256:[0-9a-f]{64}) size: \d+\s*$", re.MULTILINE)
+"""What `docker push` prints last: the tag, and the digest that it has sent there."""
+_KEYS = {
+    "start": ("notebook", "person", "engine"),
+    "cell": ("command", "values", "writes"),
+    "end": ("status", "seconds", "output"),
+    "after": ("after",),
+    "skip": ("command",),
+    "refused": ("why",),
+    "confirmed": ("typed",),
+    "python": ("code", "failed"),
+    "continue": ("of",),
+    "lost": ("why", "after"),
+}
+"""What an event of each kind holds, besides its time."""
 
 
 def now() -> str:
@@ -61,12 +82,29 @@ class Record:
 
 
 def read_record(file: Path) -> list[Event]:
-    """Return the events of a record; raise CannotCheck where it cannot be read."""
+    """Return the events of a record, a line that is not whole as CUT.
+
+    Raises CannotCheck where it cannot be read, or is not a record.
+    """
     try:
-        with file.open(encoding="utf-8") as lines:  # str.splitlines would cut at U+2028 too
-            return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise CannotCheck(f"{file} cannot be read as a record: {error}.") from error
+        # str.splitlines would split at U+2028 too
+        lines = file.read_bytes().removesuffix(b"\n").split(b"\n")
+    except OSError as error:
+        raise CannotCheck(f"{file} cannot be read as a record: {error.strerror}.") from error
+    return [_event(file, line) for line in lines]
+
+
+def _event(file: Path, line: bytes) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        if not line.startswith(b'{"event"'):
+            raise CannotCheck(f"{file} is not a record of a production run.") from None
+        return {"event": CUT, "time": ""}
+    kind = event.get("event") if isinstance(event, dict) else None
+    if not isinstance(kind, str) or not {"time", *_KEYS.get(kind, ())} <= event.keys():
+        raise CannotCheck(f"{file} is not a record of a production run.")
+    return dict(event)
 
 
 def read_whole(file: Path) -> list[Event]:
@@ -76,20 +114,36 @@ def read_whole(file: Path) -> list[Event]:
     return [event for one in before if one != file for event in read_whole(one)] + events
 
 
-def find_unfinished(folder: Path, notebook: str) -> Path:
-    """Return the newest record of a notebook's runs; raise CannotCheck if there is nothing to do.
+def find_records(folder: Path, notebook: str = "") -> list[Path]:
+    """Return the records of a notebook's runs, or of all runs, the oldest first."""
+    # the whole name: another notebook's may end like it
+    name = re.compile(rf"[^-]+-\d+-{re.escape(notebook) if notebook else '.+'}\.jsonl")
+    return sorted(file for file in folder.glob("*.jsonl") if name.fullmatch(file.name))
 
-    That is the case if it came to its end, or if there is none. One that did nothing is no run.
+
+def find_unfinished(folder: Path, notebook: str) -> Path:
+    """Return the newest record of a notebook's runs.
+
+    A run that did nothing does not count. Raises CannotCheck if the run came to its end, or if
+    there is none.
     """
-    name = re.compile(rf"[^-]+-\d+-{re.escape(notebook)}\.jsonl")  # and not what ends like it
-    found = sorted(file for file in folder.glob("*.jsonl") if name.fullmatch(file.name))
-    for file in reversed(found):
+    for file in reversed(find_records(folder, notebook)):
         kinds = {event["event"] for event in read_record(file)}
         if "finish" in kinds:
-            raise CannotCheck(f"The last run of {notebook} came to its end: {file.name}.")
+            other = "To go on with another one, name its record behind --continue"
+            raise CannotCheck(f"The last run of {notebook} came to its end: {file.name}. {other}.")
         if kinds & {"cell", "skip", "continue"}:
             return file
     raise CannotCheck(f"No production run of {notebook} is on record in {folder}.")
+
+
+def how_it_ended(events: Sequence[Event]) -> str:
+    """Return in a few words how a run ended."""
+    kinds = [event["event"] for event in events]
+    for kind, said in (("finish", "finished"), ("lost", "lost"), ("stop", "stopped")):
+        if kind in kinds:
+            return said
+    return "nothing was run" if "cell" not in kinds else "abandoned or still open"
 
 
 def commands_done(events: Iterable[Event]) -> list[str]:
@@ -116,18 +170,35 @@ def values_of(events: Iterable[Event]) -> dict[str, str]:
     return {name: value for name, value in last[-1].items() if value != HIDDEN} if last else {}
 
 
-def named_by(events: Iterable[Event]) -> dict[str, object]:
-    """Return the digest that each written reference named after the last write of a run."""
-    written = [event["after"] for event in events if event["event"] in ("after", "lost")]
-    return {name: said.get("digest") for after in written for name, said in after.items()}
+def ended_well(events: Sequence[Event]) -> bool:
+    """Whether the last cell of some events ran and ended as declared."""
+    ends = [event for event in events if event["event"] in ("cell", "end", "python", "refused")]
+    return bool(ends) and (ends[-1].get("well") is True or ends[-1].get("failed") is False)
+
+
+def digests_after(events: Iterable[Event]) -> dict[str, str | None]:
+    """Return the digest of each written reference after the last write of a run.
+
+    None where the tag did not exist. Where the registry did not answer, what `docker push` printed
+    counts; without that, the digest is UNKNOWN.
+    """
+    found, printed = dict[str, str | None](), ""
+    for event in events:
+        printed = event["output"] if event["event"] == "end" else printed
+        for name, said in event["after"].items() if event["event"] in ("after", "lost") else ():
+            pushed = dict(_PUSHED.findall(printed)).get(name.rpartition(":")[2], UNKNOWN)
+            found[name] = said.get("digest", pushed)
+    return found
 
 
 def _append(file: Path, line: str) -> None:
     def for_its_owner(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
 
-    with open(file, "ab", buffering=0, opener=for_its_owner) as record:
+    with open(file, "ab+", buffering=0, opener=for_its_owner) as record:
         size, left = record.tell(), line.encode(errors="backslashreplace")
+        if size and os.pread(record.fileno(), 1, size - 1) != b"\n":
+            left = b"\n" + left  # behind a line that was cut
         try:
             while left:
                 left = left[record.write(left) :]

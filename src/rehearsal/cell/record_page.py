@@ -22,6 +22,7 @@ _SAID = {
     "stop": "{time}: stopped by the person",
     "finish": "{time}: came to its end",
     "lost": "{time}: lost: {why}",
+    "cut": "A line is cut here: what it said is not on record.",
 }
 
 

@@ -23,10 +23,11 @@ class Values:
         self._before: dict[str, str] = {}
         self._secret = set[str]()
 
-    def get(self, placeholder: Placeholder) -> str:
+    def get(self, placeholder: Placeholder, printed: str) -> str:
         """Return the person's value, asked for once; a secret is not echoed.
 
-        Raises Wrong if it is left empty, or nobody can be asked.
+        printed: by the cell before, which a placeholder may offer. Raises Wrong if it is left
+        empty, or nobody can be asked.
         """
         name = placeholder.name
         if placeholder.secret:
@@ -35,6 +36,9 @@ class Values:
             kept = self._before.get(name, "")
             shown = "kept" if placeholder.secret else kept
             default = f" [{shown}, Enter keeps it]" if kept else ""
+            if not kept and placeholder.offers_output and len(printed.split()) == 1:
+                kept = printed.strip()
+                default = f" [{kept}, Enter takes it]"
             way: Callable[[str], str] = getpass.getpass if placeholder.secret else input
             answer = ask(way, f"{placeholder.what}\n<{name}>{default}: ") or kept
             if not answer:

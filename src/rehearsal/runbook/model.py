@@ -196,11 +196,11 @@ def _find(settings: Settings, name: str) -> Runbook:
 def part_of(runbooks: list[Runbook], shard: str) -> list[Runbook]:
     """Return the I-th of N parts (`I/N`) of the runbooks, or all for an empty string.
 
-    Raises CannotCheck for an impossible part.
+    Raises ValueError for an impossible part.
     """
     if not shard:
         return runbooks
     number, _, count = shard.partition("/")
     if not (number.isdigit() and count.isdigit() and 0 < int(number) <= int(count)):
-        raise CannotCheck(f"--shard {shard} is no part: write 1/3 for the first of three.")
+        raise ValueError(f"--shard {shard} is not a part: write 1/3 for the first of three.")
     return runbooks[int(number) - 1 :: int(count)]

@@ -1,0 +1,123 @@
+"""A kernel that one person talks to in a terminal: a cell runs, and is answered where it asks."""
+
+import contextlib
+import getpass
+import queue
+import signal
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+from rich.console import Console
+
+from rehearsal.errors import CannotCheck
+from rehearsal.output import printable
+from rehearsal.runbook.kernel import DIED
+
+_PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Session:
+    """One person with one kernel.
+
+    Attributes:
+        manager: of the kernel.
+        client: of the kernel.
+        console: where everything is shown.
+    """
+
+    manager: KernelManager
+    client: BlockingKernelClient
+    console: Console = field(default_factory=lambda: Console(highlight=False, markup=False))
+
+    def run(self, source: str) -> bool:
+        """Run one cell, showing its output and answering its questions.
+
+        Returns whether it printed no error.
+        """
+        stopped = threading.Event()
+        # noted and not raised: a message that is being read then must not be lost
+        with _at_interrupt(lambda *_: stopped.set()):
+            identifier = self.client.execute(source, allow_stdin=True)
+            well = True
+            while True:
+                if stopped.is_set():
+                    stopped.clear()
+                    self.manager.interrupt_kernel()
+                message = self._hear()
+                if message and message["parent_header"].get("msg_id") == identifier:
+                    well = self._show(message) and well
+                    if message["content"].get("execution_state") == "idle":
+                        return well
+
+    def _hear(self) -> dict[str, Any] | None:
+        """Return the kernel's next message, if there is one soon; answer what it asks."""
+        try:
+            if self.client.stdin_channel.msg_ready():
+                self._answer(self.client.get_stdin_msg(timeout=1)["content"])
+            return dict(self.client.get_iopub_msg(timeout=_PAUSE))
+        except queue.Empty:
+            if not self.manager.is_alive():
+                raise CannotCheck(DIED) from None
+            return None
+
+    def _answer(self, asked: dict[str, Any]) -> None:
+        try:
+            with _at_interrupt(signal.default_int_handler):
+                forget_what_was_typed()
+                self.client.input(_ask(printable(asked["prompt"]), asked["password"]))
+        except (EOFError, KeyboardInterrupt):
+            self.manager.interrupt_kernel()
+
+    def _show(self, message: dict[str, Any]) -> bool:
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            self.console.out(content["text"], end="")
+        elif message["msg_type"] in ("display_data", "execute_result"):
+            self.console.out(content["data"].get("text/plain", ""))
+        elif message["msg_type"] == "error":
+            self.console.out(printable(content["evalue"]), style="red")
+            return False
+        return True
+
+
+def forget_what_was_typed() -> None:
+    """Drop typed-ahead input: a second Enter must not run a cell that nobody has read."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
+def _ask(prompt: str, hidden: bool) -> str:
+    """Return what the person types; where that is hidden, after Ctrl-Z and `fg` too."""
+    if not hidden:
+        return input(prompt)
+
+    def hide_again(number: int, frame: FrameType | None) -> None:
+        """The person's shell shows what is typed while this process is stopped."""
+        modes = termios.tcgetattr(sys.stdin)
+        modes[3] &= ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, modes)
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+
+    before = signal.signal(signal.SIGCONT, hide_again)
+    try:
+        return getpass.getpass(prompt)
+    finally:
+        signal.signal(signal.SIGCONT, before)
+
+
+@contextlib.contextmanager
+def _at_interrupt(act: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Let Ctrl-C do something else for a while."""
+    before = signal.signal(signal.SIGINT, act)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
