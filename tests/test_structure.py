@@ -11,7 +11,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "src").rglob("*.py"))
 LAYERS = {
-    "rehearsal": ("errors", "settings", "room", "cell", "runbook", "session", "step", "cli"),
+    "rehearsal": (
+        "errors",
+        "output",
+        "settings",
+        "room",
+        "cell",
+        "runbook",
+        "session",
+        "step",
+        "cli",
+    ),
     "megalotron_images": (
         "errors",
         "terminal",

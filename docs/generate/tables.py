@@ -112,8 +112,7 @@ def environment() -> str:
 
 
 def _by_number(head: tuple[str, str, str]) -> tuple[str, list[int], str]:
-    release, store, processor = head
-    return processor, [*map(int, release.split("."))], store
+    return head[2], [*map(int, head[0].split("."))], head[1]
 
 
 def _file(name: str) -> Path:

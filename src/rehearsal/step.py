@@ -75,8 +75,8 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
     record = Record.new(project / "runs", runbook.name)
     # of its own: a home that is full, or read-only, must not end the kernel
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-        os.environ |= {NOTEBOOK: runbook.name, VARIABLE: str(record.file)}
-        os.environ["JUPYTER_RUNTIME_DIR"] = folder
+        os.environ.update({NOTEBOOK: runbook.name, VARIABLE: str(record.file)})
+        os.environ.update(JUPYTER_RUNTIME_DIR=folder)
         manager = private_manager(kernel_name=kernel)
         manager.start_kernel(cwd=str(runbook.path.parent))
         client: BlockingKernelClient = manager.client()

@@ -16,7 +16,7 @@ def main() -> int:
         print(f"The kernel production cannot write to {where}: free space there.", file=sys.stderr)
         return 3
     with folder:
-        os.environ["IPYTHONDIR"] = folder.name
+        os.environ.update(IPYTHONDIR=folder.name)
         launch_new_instance()
     return 0
 

@@ -76,7 +76,7 @@ def settle_environment() -> None:
     """Drop what translates messages, or tells pytest what to load and to compare."""
     for name in [one for one in os.environ if one.startswith("PYTEST_")]:
         del os.environ[name]
-    os.environ["LC_ALL"] = "C"
+    os.environ.update(LC_ALL="C")
 
 
 def check_kernels(notebooks: Mapping[Path, Notebook]) -> None:
