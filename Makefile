@@ -89,7 +89,7 @@ unit: setup site
 ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml \
     $(foreach name,$(2),$(CURDIR)/tests/room/test_$(name).py)
 OF_SHELL = shell workflow stores containerd
-OF_HELPER = release command_line roll_back provenance
+OF_HELPER = release command_line roll_back running provenance
 OF_REGISTRY = registry_faults logins
 IN_ROOMS = $(patsubst tests/room/test_%.py,%,$(wildcard tests/room/test_*.py))
 

@@ -24,6 +24,7 @@ LAYERS = {
         "release",
         "check",
         "status",
+        "running",
         "timeline",
         "doctor",
         "output",
