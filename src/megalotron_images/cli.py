@@ -179,9 +179,9 @@ def running(stack: str, servers: Sequence[str], as_json: bool) -> None:
     found = read_running(connect(), _stacks(stack), servers or [current_context()])
     rows = [("SERVER", "STACK", "RUNS", "MAIN"), *(one.row for one in found)]
     output.answer(output.table(rows), [one.data for one in found], as_json)
-    if unknown := dict.fromkeys(reason for one in found for reason in one.unknowns):
-        raise CannotTell(" ".join(unknown))
-    sys.exit(not all(one.is_main for one in found))
+    for reason in (unknown := dict.fromkeys(why for one in found for why in one.unknowns)):
+        output.step(reason)
+    sys.exit(CannotTell.status if unknown else not all(one.is_main for one in found))
 
 
 @app.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")

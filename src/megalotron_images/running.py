@@ -4,15 +4,14 @@ The docker command is asked, not its SDK: it knows contexts, and reaches engines
 """
 
 import json
-import os
-import signal
+import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from megalotron_images.convention import DIGEST, REGISTRY, Stack
+from megalotron_images.convention import DIGEST, ORGANISATION, REGISTRY, Stack
 from megalotron_images.errors import EngineFailed, RegistryFailed
 from megalotron_images.registry.client import Registry, Unknown
 from megalotron_images.status import Line, Moved, read_line
@@ -20,6 +19,8 @@ from megalotron_images.waiting import announced, seconds, together
 
 _SECONDS = 20.0
 """How long a server may take for one command; MEGALOTRON_IMAGES_SECONDS may be less."""
+_NAME = re.compile(rf"(.*/)?([^/:@]+)(?::[^/:@]*)?(?:@({DIGEST.pattern}))?")
+"""An image's name: where it is kept, what it is called, and its digest."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,10 @@ class Running:
     def data(self) -> dict[str, object]:
         """The same for programs."""
         board = self.board.data if self.board else {"stack": None, "main": None}
-        release = str(self.runs.release) if self.runs and self.runs.release else None
-        digest, name = (self.image.digest, self.image.name) if self.image else (None, None)
-        runs = {"image": name, "digest": digest, "release": release}
-        runs |= {"unknown": self.unknown} if self.unknown else {}
-        return {"server": self.server, "stack": board["stack"], "runs": runs, "main": board["main"]}
+        image, release = self.image, self.runs and self.runs.release
+        runs = {"image": image and image.name, "digest": image and image.digest}
+        runs |= {"release": str(release) if release else None, "unknown": self.unknown or None}
+        return {"server": self.server, "stack": board["stack"], **runs, "main": board["main"]}
 
     @property
     def is_main(self) -> bool:
@@ -129,68 +129,56 @@ def _ask(server: str, stacks: Sequence[Stack]) -> tuple[list[Image], str]:
         with announced(f"the server {server}"):
             return list(dict.fromkeys(_images(server, stacks))), ""
     except EngineFailed as error:
-        reason = f"{server} could not be asked: {error}"
+        reason = f"{server} could not be asked: {error}."
         return [], f"{reason} Try: docker --context {server} version"
 
 
 def _images(server: str, stacks: Sequence[Stack]) -> Iterator[Image]:
-    ask = partial(_objects, "--context", server)
-    if not (started := ask("ps", "--no-trunc")):
+    if not (started := _docker("--context", server, "ps", "--quiet", "--no-trunc").split()):
         return
-    containers = ask("container", "inspect", *(one["ID"] for one in started))
-    images = ask("image", "inspect", *{one["Image"] for one in containers})
+    containers = _inspect(server, "container", started)
+    images = _inspect(server, "image", {one["Image"] for one in containers})
     pulled = {one["Id"]: one.get("RepoDigests") or [] for one in images}
     for one in containers:
-        names = [one["Config"]["Image"], *pulled.get(one["Image"], [])]
-        for stack in stacks:
-            own = [name for name in names if _repository(name).split("/")[-1] == stack.name]
-            if own:
-                yield Image(stack, own[0], next(_digests(stack, own), None))
+        yield from _image([one["Config"]["Image"], *pulled.get(one["Image"], [])], stacks)
 
 
-def _repository(name: str) -> str:
-    folder, slash, last = name.partition("@")[0].rpartition("/")
-    return folder + slash + last.partition(":")[0]
+def _image(names: Sequence[str], stacks: Sequence[Stack]) -> Iterator[Image]:
+    """Yield the image with these names, if one of them is a stack's, in whatever registry."""
+    known = {stack.name: stack for stack in stacks}
+    own = [found for name in names if (found := _NAME.fullmatch(name)) and found[2] in known]
+    digests = (one[3] for one in own if one[3] and one[1] == f"{REGISTRY}/{ORGANISATION}/")
+    if own:
+        yield Image(known[own[0][2]], own[0][0], next(digests, None))
 
 
-def _digests(stack: Stack, names: Sequence[str]) -> Iterator[str]:
-    """Yield the digests of an image in the stack's own repository."""
-    for name in names:
-        if _repository(name) == f"{REGISTRY}/{stack.image}" and (found := DIGEST.search(name)):
-            yield found[0]
-
-
-def _objects(*words: str) -> list[dict[str, Any]]:
-    """Return the objects that a docker command prints as JSON, one a line."""
-    lines = _docker(*words, "--format", "{{json .}}").splitlines()
-    return [json.loads(line) for line in lines]
+def _inspect(server: str, kind: str, names: Iterable[str]) -> list[dict[str, Any]]:
+    words = ("--context", server, kind, "inspect", "--format", "{{json .}}")
+    return [json.loads(line) for line in _docker(*words, *names).splitlines()]
 
 
 def _docker(*words: str) -> str:
     """Return what a docker command prints; raise EngineFailed, in its words, if it fails.
 
-    In a session of its own, SSH cannot ask on the terminal, and ends with docker.
+    In a session of its own, SSH cannot ask on the terminal.
     """
     limit = min(_SECONDS, seconds())
     try:
-        with subprocess.Popen(
+        done = subprocess.run(
             ["docker", *words],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             errors="replace",
+            timeout=limit,
             start_new_session=True,
-        ) as process:
-            try:
-                out, failure = process.communicate(timeout=limit)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        raise EngineFailed(f"no answer within {limit:g} seconds.") from None
+        raise EngineFailed(f"no answer within {limit:g} seconds") from None
     except OSError as error:
-        raise EngineFailed(f"The docker command cannot be run ({error.strerror}).") from None
-    if process.returncode and "No such image" not in failure:
-        raise EngineFailed(" ".join(failure.split()))
-    return out
+        raise EngineFailed(f"The docker command cannot be run ({error.strerror})") from None
+    if done.returncode and "No such image" not in done.stderr:
+        said = done.stderr.rpartition("stderr=")[2]  # SSH's own, after Docker's about it
+        raise EngineFailed(" ".join(said.split()).rstrip("."))
+    return done.stdout
