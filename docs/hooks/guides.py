@@ -168,7 +168,6 @@ def evidence(runbook: Runbook) -> dict[str, Any]:
     recorded = [row for row in rows if row.engine == settings.engine]
     own = [row for row in rows if row.notebook == runbook.name and row.is_of(runbook)]
     found = {"name": runbook.name, "blocks": len(runbook.executed.code)}
-    found |= {"placeholders": {one.name for one in runbook.placeholders.values()}}
     if own:
         latest = max(own, key=lambda row: row.measured)
         found |= {"day": _day(latest.measured), "commit": latest.commit[:40]}
