@@ -181,7 +181,7 @@ def running(stack: str, servers: Sequence[str], as_json: bool) -> None:
     rows = [("SERVER", "STACK", "RUNS", "MAIN"), *(one.row for one in found)]
     output.answer(output.table(rows), [one.data for one in found], as_json)
     for reason in (unknown := dict.fromkeys(why for one in found for why in one.unknowns)):
-        output.step(reason)
+        step(reason)
     sys.exit(CannotTell.status if unknown else not all(one.is_main for one in found))
 
 
