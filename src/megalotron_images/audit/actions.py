@@ -1,150 +1,114 @@
-"""Actions of others, by what is known of them; and what scripts and actions are given and leave."""
+"""Steps that use an action: docker's three, as far as they are certain; others by their names."""
 
-import itertools
-import json
+import posixpath
 import re
-import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from fnmatch import fnmatch
-from typing import Any
 
-from megalotron_images.audit import commands, metadata_action, releasers
-from megalotron_images.audit.expressions import as_text
-from megalotron_images.audit.knowledge import ACTIONS, PATTERNS
-from megalotron_images.audit.model import Place, Run
-from megalotron_images.audit.shell import Shell
-from megalotron_images.audit.texts import merged, one_of, show, variants
-from megalotron_images.audit.yaml_files import Map, as_map, parse
+from megalotron_images.audit import mentions, metadata_action
+from megalotron_images.audit.events import Condition, conditions, unsure
+from megalotron_images.audit.job import Job, Made
+from megalotron_images.audit.model import WRITES, Leak, Login, Place
+from megalotron_images.audit.values import holes, show
+from megalotron_images.audit.yaml_files import Map
 
-_FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH")
-_SHELL = ("run", "command", "commands", "cmd", "script")
-"""Inputs in which actions take shell commands."""
+_PUBLIC = re.compile(r"dsn|_id$|_url$|public|version|name$", re.IGNORECASE)
+"""Names of secrets that may hold a value which everybody may see."""
 
 
-def variables(run: Run) -> dict[str, str]:
-    """Return the variables of a script: those of GitHub, and those of the job."""
-    context = run.contexts["github"]
-    env = {f"GITHUB_{key.upper()}": one for key, one in context.items() if isinstance(one, str)}
-    env |= {name: f"${name}" for name in _FILES}
-    env = {"GITHUB_ACTION_PATH": ".", "RANDOM": one_of("a number", "42")} | env
-    return {**env, "HOME": "~", "GITHUB_WORKSPACE": ".", "CI": "true", **run.contexts["env"]}
+def follow(job: Job, step: Map) -> None:
+    """Note what an action does with its inputs."""
+    inputs, name = _inputs(job, step), job.scope.put(step.text("uses"))
+    place, key = Place(job.file, step.line("uses")), name.partition("@")[0].lower()
+    if key == "docker/login-action":
+        _login(job, place, inputs)
+    elif key == "docker/metadata-action":
+        found = metadata_action.made(job, inputs)
+        job.made[f"steps.{step.text('id').lower()}.outputs.tags"] = found
+        job.scope.names.pop(f"steps.{step.text('id').lower()}.outputs.tags", None)
+    elif key == "docker/build-push-action":
+        _build(job, place, inputs)
+    elif name.startswith(("./", "../")):
+        _local(job, place, name)
+    elif not mentions.harmless_action(key, {k: job.scope.put(inputs.text(k)) for k in inputs}):
+        job.doubt(place, name)
 
 
-@contextmanager
-def outputs(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield the outputs that a script will have written; what it writes to `env` is kept there."""
-    written, paths = dict[str, Any](), ("$GITHUB_ENV", "$GITHUB_OUTPUT")
-    for path in paths:
-        run.files.pop(path, None)
-    yield written
-    env = run.contexts["env"]
-    of_env, of_outputs = (list(map(_pairs, variants(run.files.get(one, "")))) for one in paths)
-    run.contexts["env"] = env | merged(of_env, env)
-    written |= merged(of_outputs)
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """Return what the lines of a text set, in either of their forms."""
-    found, lines = dict[str, str](), iter(text.splitlines())
-    for line in lines:
-        if match := re.match(r"([\w-]+)<<(\S+)$", line):
-            found[match[1]] = "\n".join(itertools.takewhile(match[2].__ne__, lines))
-        elif "=" in line:
-            name, _, value = line.partition("=")
-            found[name.strip()] = value
+def _inputs(job: Job, step: Map) -> Map:
+    """Return the inputs of a step by their names in lower case, for GitHub's have no case."""
+    given, found = step.below("with"), Map()
+    for key, value in given.items():
+        found[key.lower()], found.lines[key.lower()] = value, given.lines[key]
+    found.blocks = {one.lower() for one in given.blocks}
     return found
 
 
-def follow(run: Run, name: str, inputs: Map) -> dict[str, Any]:
-    """Note what an action does with its inputs; return its outputs, as far as they are known."""
-    repository, env = name.partition("@")[0], run.contexts["env"]
-    key = repository.lower()
-    if key.startswith("docker://"):
-        words = [name.removeprefix("docker://"), *shlex.split(inputs.get("args") or "''")]
-        commands.container(Shell(run, env, commands.handle), words, "")
-        return {}
-    if key == "docker/metadata-action":
-        return _metadata(run, inputs)
-    if "semantic-release" in key:
-        releasers.semantic_release(run, f"release {inputs.get('extra_plugins', '')}")
-    if alike := next((ACTIONS[one] for one in ACTIONS if fnmatch(key, one)), ""):
-        return _equivalent(run, alike, inputs)
-    if "@" in inputs.get("action", ""):  # an action that runs another one, as for retries
-        inner = as_map(next(iter(parse(inputs.get("with", ""))), None))
-        return follow(run, inputs["action"], inner)
-    is_followed = _runs_shell(run, key, inputs)
-    if not is_followed and not PATTERNS["harmless_actions"].match(key) and looks(key, inputs):
-        run.doubt(f"the action {repository} is not known, and it looks as if it pushes images")
-    return {}
+def _login(job: Job, use: Place, inputs: Map) -> None:
+    texts = [job.scope.put(inputs.text(one)) for one in ("registry", "username", "password")]
+    keys = ("registry", "username", "password")
+    places = [Place(job.file, inputs.line(one, default=use.line)) for one in keys]
+    if "registry-auth" in inputs or inputs.text("logout") == "only":
+        job.doubt(use, "registry-auth")
+    job.login(Login(use, job.name, *texts, *places))
 
 
-def _equivalent(run: Run, text: str, inputs: Map) -> dict[str, Any]:
-    """Follow the commands that do the same as an action, its inputs being their variables."""
-    given = {"given": ",".join(inputs)}
-    inner = replace(run, written={})
-    for key, value in inputs.items():
-        place, name = Place(run.place.file, inputs.lines[key]), re.sub(r"\W", "_", key)
-        rows = list(_rows(value, place, inputs.is_block.get(key, False)))
-        given |= {name: value, f"{name}_rows": "\n".join(row for row, _ in rows)}
-        inner.written |= {value: place} | dict(reversed(rows))
-        if name == "username":
-            run.bind(value, place)
-    with outputs(inner) as written:
-        commands.equivalent(inner, variables(run), given, text)
-    return written
+def _build(job: Job, use: Place, inputs: Map) -> None:
+    """Note the pushes of docker/build-push-action, and secrets among its build arguments."""
+    for row, line in enumerate(inputs.text("build-args").splitlines()):
+        leak(job, Place(job.file, inputs.line("build-args", row)), job.scope.put(line))
+    outputs, cache = (job.scope.put(inputs.text(one)) for one in ("outputs", "cache-to"))
+    if re.search("registry|push|\x01", outputs):
+        job.doubt(Place(job.file, inputs.line("outputs")), f"outputs: {outputs}")
+    if re.search("registry|\x01", cache):
+        place = Place(job.file, inputs.line("cache-to"))
+        job.doubt(place, f"cache-to: {cache}", "a cache in a registry is a push", WRITES)
+    asked = job.scope.put(inputs.text("push")).strip() or "false"
+    if asked == "false" or asked[:1] not in ("t", "T", "\x01"):
+        return
+    when = conditions(inputs.text("push")) if "${{" in inputs.text("push") else ()
+    if "\x01" in asked and not when:
+        when = (unsure(asked),)
+    _tags(job, use, inputs, when)
 
 
-def _rows(text: str, place: Place, is_block: bool) -> list[tuple[str, Place]]:
-    """Return what stands in the lines of an input and between its commas, each with its line."""
-    return [
-        (one.strip(), Place(place.file, place.line + number * is_block))
-        for number, row in enumerate(text.splitlines())
-        for part in row.split(",")
-        for one in ",".join(variants(part)).replace("\n", ",").split(",")
-        if one.strip() and row.strip()[0] != "#"
-    ]
+def _tags(job: Job, use: Place, inputs: Map, when: tuple[Condition, ...]) -> None:
+    """Note a push of each tag of the input; what is empty would push without one."""
+    found = False
+    for row, line in enumerate(inputs.text("tags").splitlines()):
+        place = Place(job.file, inputs.line("tags", row))
+        whole = job.scope.put(line.strip())
+        for text in re.split(r"[,\s]+", whole) if "\x01" not in whole else _separate(whole):
+            if text and line.strip()[0] != "#":
+                found = True
+                _tag(job, Place(job.file, use.line), text, place, when)
+    if not found and "outputs" not in inputs:
+        job.doubt(use, "docker/build-push-action", "it pushes without a tag")
 
 
-def _runs_shell(run: Run, key: str, inputs: Map) -> bool:
-    """Follow the inputs that are shell commands; return whether they say what is pushed."""
-    before, is_script = len(run.facts), key == "actions/github-script"
-    if is_script and PATTERNS["pushing_text"].search(inputs.get("script", "")):
-        run.doubt("a script in JavaScript pushes or logs in")
-    for one in () if is_script else filter(inputs.__contains__, _SHELL):
-        with run.at(Place(run.place.file, inputs.lines.get(one, run.place.line))):
-            Shell(run, dict(run.contexts["env"]), commands.handle).follow(inputs[one])
-    return len(run.facts) > before
+def _separate(text: str) -> list[str]:
+    """Return what stands between commas and spaces outside of unknown parts."""
+    return re.findall("(?:\x01[^\x02]*\x02|[^\\s,\x01])+", text)
 
 
-def looks(name: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether an action's name or inputs look as if it pushes images."""
-    if {"username", "password"} <= set(inputs) or {"context", "file"} <= set(inputs):
-        return True
-    values = (show(as_text(one)) for one in inputs.values())
-    asked = {"image_actions": [name], "image_inputs": inputs, "image_values": values}
-    return any(PATTERNS[key].search(one) for key, found in asked.items() for one in found)
+def _tag(job: Job, use: Place, text: str, place: Place, when: tuple[Condition, ...]) -> None:
+    if holes(text) and text == f"\x01{holes(text)[0]}\x02" and holes(text)[0] in job.made:
+        job.push_all(text, place, when)
+    else:
+        job.push(Made(text, place, place), use, when)
 
 
-def _metadata(run: Run, inputs: Map) -> dict[str, Any]:
-    """Return the outputs of docker/metadata-action; remember the row that each comes from."""
-    if any(one.startswith("tag-") for one in inputs):
-        run.doubt("the inputs of the action's first version are not read")
-        return {}
-    tags = metadata_action.references(inputs, run.contexts["github"])
-    base = inputs.lines.get("tags", run.place.line)
-    for one in tags:
-        line = base + one.line * inputs.is_block.get("tags", False)
-        place = Place(run.place.file, line if one.line >= 0 else inputs.lines.get("flavor", base))
-        run.bind(one.reference, place)
-        run.bind(one.reference.rpartition(":")[2], place)
-    names = list(dict.fromkeys(one.reference for one in tags))
-    version = names[0].rpartition(":")[2] if names else ""
-    held = json.dumps({"tags": names, "version": version}, ensure_ascii=False)
-    joined = inputs.get("sep-tags", "\n").join(names)
-    outputs = {"tags": joined, "version": version, "json": held, "tag-names": version}
-    for key in ("json", "tags", "version"):
-        run.contexts["env"][f"DOCKER_METADATA_OUTPUT_{key.upper()}"] = outputs[key]
-    outputs |= dict.fromkeys(("labels", "annotations"), "")
-    return outputs | dict.fromkeys(("bake-file", "bake-file-tags"), "$bake-file")
+def leak(job: Job, place: Place, argument: str) -> None:
+    """Note a secret in a build argument: everybody who has the image can read it."""
+    for name in holes(argument):
+        if name.startswith("secrets."):
+            job.facts.append(Leak(place, job.name, show(argument), not _PUBLIC.search(name)))
+
+
+def _local(job: Job, place: Place, name: str) -> None:
+    """Note an action of the folder, if a word in its files may lead to a push."""
+    base = posixpath.normpath(name)
+    held = [one for one in job.folder.names() if one.startswith(f"{base}/") or base == "."]
+    if not any(re.search(r"action\.ya?ml$", one) for one in held):
+        job.doubt(place, name, "the action is not in the folder")
+    for one in held:
+        for file, number, words in mentions.spoken(job.folder, one):
+            job.doubt(place, name, f"it is not followed: {file}:{number} has {words[:60]!r}")
+            return

@@ -1,105 +1,102 @@
-"""Images that the repository runs: compose, Kubernetes, Helm, kustomize, Terraform, Nomad."""
+"""Images that the repository runs: in compose files and Kubernetes' objects; others are doubts."""
 
+import posixpath
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
-from megalotron_images.audit.compose import dotenv, interpolated
-from megalotron_images.audit.knowledge import PATTERNS
-from megalotron_images.audit.model import Deployed, Fact, Place, Rule, Run
-from megalotron_images.audit.texts import unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map, items, parse
+from megalotron_images.audit import mentions
+from megalotron_images.audit.model import Deployed, Doubt, Fact, Place, Rule
+from megalotron_images.audit.values import unknown
+from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map
 
-_LOOKS = re.compile("image|repository|newName|newTag", re.IGNORECASE)
-_YAML = (".yml", ".yaml")
-_HELM = {"tag", "digest", "pullPolicy", "registry", "imageTag", "image_tag"}
-"""What Helm's values have beside a repository."""
-_OTHERS = (".tpl", ".json", ".tf", ".tfvars", ".nomad", ".hcl", ".container", ".j2")
-
-
-def is_candidate(name: str) -> bool:
-    """Whether a file may say what is run."""
-    return name.endswith((*_YAML, *_OTHERS)) and not PATTERNS["apart"].search(name)
+_INTERPOLATION = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^{}]*))?\}|\$(\w+)|(\{\{.*?\}\})")
+_ENV_LINE = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\n#]*?))[ \t]*(?:#.*)?$",
+    re.MULTILINE,
+)
+_REPLACED = re.compile(r"^\s*-?\s*(newTag|newName|digest)\s*:", re.MULTILINE)
+_NOT_FOLLOWED = "it names an image of Megalotron, and files of this kind are not followed"
 
 
-def follow(folder: Folder, name: str) -> list[Fact]:
-    """Return the images that a file runs; one that is no YAML is read line by line."""
-    run, is_yaml = Run(folder, name, {}, Place(name, 1)), name.endswith(_YAML)
+def follow(folder: Folder) -> list[Fact]:
+    """Return the images that the folder's files run."""
+    names = [one for one in folder.names() if mentions.may_deploy(one)]
+    is_replaced = any(_REPLACED.search(_text(folder, one)) for one in names if "kustom" in one)
+    return [fact for name in names for fact in _file(folder, name, is_replaced)]
+
+
+def _text(folder: Folder, name: str) -> str:
     try:
-        text = folder.text(name)
-        documents = folder.documents(name) if is_yaml and _LOOKS.search(text) else []
-    except Unreadable as error:
-        text = folder.text(name) if is_yaml else ""
-        found = list(_lines(run, text))
-        if "megalotron/" in text and not found:
-            run.doubt(f"{name}: {error}", (Rule.DEPLOY,))
-        return found or run.facts
-    variables = dotenv(run, name.rpartition("/")[0])
-    for document in documents:
-        for reference, line in _images(document):
-            whole = interpolated(reference, variables)
-            run.facts.append(Deployed(Place(name, line), name, {}, whole, _kind(document)))
-    return run.facts if is_yaml else list(_lines(run, text))
+        return folder.text(name)
+    except Unreadable:
+        return ""
 
 
-def _kind(document: Any) -> str:
-    """Return what a document is: `kustomize`, `kubernetes`, or empty for others."""
-    if isinstance(as_map(document).get("images"), Seq):
-        return "kustomize"
-    return "kubernetes" if "kind" in as_map(document) else ""
+def _file(folder: Folder, name: str, is_replaced: bool) -> list[Fact]:
+    """Return the images of a file; a line that is not read and names one of ours is a doubt."""
+    text, found, read = _text(folder, name), list[Fact](), set[int]()
+    if re.search(r"\bimage\b|^services\b", text, re.MULTILINE) and name.endswith((".yml", ".yaml")):
+        try:
+            for document in folder.documents(name):
+                is_object = "kind" in document and "images" not in document
+                for image, line in _images(document, is_object):
+                    whole = _filled(image, _dotenv(folder, posixpath.dirname(name)))
+                    found.append(Deployed(Place(name, line), "", whole, is_object and is_replaced))
+                    read.add(line)
+        except Unreadable as error:
+            if "megalotron" in text.lower():
+                return [Doubt(Place(name, 1), "", name, str(error), (Rule.DEPLOY,))]
+    rows = text.splitlines()
+    others = [one for one in mentions.named_images(text) if one not in read]
+    anchored = {rows[one - 1].partition("&")[2].split(" ")[0] for one in others}
+    for number in others:
+        line = rows[number - 1].strip()
+        if line[:1] != "#" and not (found and anchored and "&" in line):
+            found.append(Doubt(Place(name, number), "", line[:100], _NOT_FOLLOWED, (Rule.DEPLOY,)))
+    return found
 
 
-def _lines(run: Run, text: str) -> Iterator[Fact]:
-    """Yield the images of a template, or of a program's own format; a name is one with its host."""
-    for match in PATTERNS["image_line"].finditer(text):
-        key, image = match[1].lower(), match[2]
-        has_host = "." in image.partition("/")[0]
-        if "megalotron/" in image and (has_host or not key.endswith("name")):
-            whole = re.sub(r"\{\{(.*?)\}\}", lambda one: unknown(one[1].strip()), image)
-            place = Place(run.place.file, text[: match.start(2)].count("\n") + 1)
-            yield Deployed(place, run.job, {}, interpolated(whole, {}))
+def _images(document: Map, is_object: bool) -> Iterator[tuple[str, int]]:
+    """Yield the images of a compose file's services, or of a Kubernetes object, with their lines."""
+    if is_object:
+        yield from _below(document)
+        return
+    services = document.below("services")
+    for service in map(as_map, services.values()):
+        if isinstance(service.get("image"), str):
+            yield service["image"].strip(), service.lines["image"]
 
 
-def _images(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield the references in compose files, Kubernetes' kinds, Helm's values and kustomize's."""
+def _below(node: Any) -> Iterator[tuple[str, int]]:
     if isinstance(node, Map):
-        yield from _named(node)
-        yield from _renamed(node)
-    for value, line in items(node):
-        if not isinstance(value, str):
-            yield from _images(value)
-        elif "\n" in value and _LOOKS.search(value):
-            with suppress(Unreadable):  # a text that is YAML itself, as in a ConfigMap
-                inner = [found for document in parse(value) for found in _images(document)]
-                yield from ((one, line + at - 1) for one, at in inner)
+        if isinstance(node.get("image"), str):
+            yield node["image"].strip(), node.lines["image"]
+        for value in node.values():
+            yield from _below(value)
+    elif isinstance(node, Seq):
+        for value in node:
+            yield from _below(value)
 
 
-def _named(node: Map) -> Iterator[tuple[str, int]]:
-    """Yield an image, with the tag beside it."""
-    tags = [key for key in node if re.fullmatch("tag|image_?tag", key, re.IGNORECASE)]
-    tag = node[tags[0]] if tags and isinstance(node[tags[0]], str) else ""
-    for key, image in node.items():
-        if not isinstance(image, str) or not image or "\n" in image:
-            continue
-        if re.search("image(_?name)?$", key, re.IGNORECASE) or (key == "name" and tags):
-            is_whole = not tag or ":" in image.rpartition("/")[2] or "@" in image
-            yield image if is_whole else f"{image}:{tag}", node.lines[key if is_whole else tags[0]]
-        if re.fullmatch("(image_?)?repository", key, re.IGNORECASE) and _HELM & set(node):
-            yield _helm(node, image, tag), node.lines[tags[0] if tags else key]
+def _filled(text: str, variables: dict[str, str]) -> str:
+    """Return a text with compose's variables put in, as far as `.env` or a default says them."""
+
+    def value(match: re.Match[str]) -> str:
+        name, sign, default = match[1] or match[4], match[2] or "", match[3] or ""
+        if match[5] or not name:
+            return unknown(match[0])
+        if variables.get(name):
+            return variables[name]
+        return unknown(match[0]) if sign[-1:] != "-" else default
+
+    return _INTERPOLATION.sub(value, text.replace("$$", "$"))
 
 
-def _renamed(node: Map) -> Iterator[tuple[str, int]]:
-    """Yield an image of kustomize; without a new tag it keeps the old one."""
-    if {"newTag", "digest", "newName"} & set(node) and isinstance(node.get("name"), str):
-        tag = node.get("newTag", unknown("the tag that it had"))
-        at = f"@{node['digest']}" if node.get("digest") else f":{tag}"
-        line = node.lines.get("newTag", node.lines.get("digest", node.lines["name"]))
-        yield f"{node.get('newName', node['name'])}{at}", line
-
-
-def _helm(node: Map, repository: str, tag: str) -> str:
-    """Return the reference of Helm's values; without a tag, most charts take their own version."""
-    host = f"{node['registry']}/" if node.get("registry") else ""
-    at = f"@{node['digest']}" if node.get("digest") else f":{tag or unknown('its own version')}"
-    return f"{host}{repository}{at}"
+def _dotenv(folder: Folder, below: str) -> dict[str, str]:
+    """Return the variables of the file `.env` beside a file, or else of the repository's."""
+    for name in (posixpath.join(below, ".env"), ".env"):
+        if name in folder.names():
+            found = _ENV_LINE.finditer(_text(folder, name))
+            return {one[1]: one[2] or one[3] or one[4] or "" for one in found}
+    return {}

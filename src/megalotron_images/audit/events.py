@@ -1,82 +1,175 @@
-"""The events that start a workflow, each with the references that it can have. Pure.
+"""The events that start a workflow, with the references they can have, and plain conditions. Pure.
 
-A scenario is one event on one reference. Branches and tags that the workflow does not name one by
-one are scenarios too: with a hole for their name.
+A reference that stands for many (`v*`, any branch) is an example of what the workflow lets in.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from megalotron_images.audit.knowledge import CONTEXT
-from megalotron_images.audit.texts import PERSON, Hole, one_of, put, unknown
-from megalotron_images.audit.yaml_files import Map, as_list, as_map
+from megalotron_images.audit.yaml_files import Map, Seq, as_list, as_map
+from megalotron_images.convention import WRITING_EVENTS, Tag, tags_for
+from megalotron_images.errors import RuleBroken
 
-_NAMED = re.compile(r"refs/(heads|tags)/([\w./-]+\w)'|ref(?:_name)?\s*[!=]=\s*'([\w.-]+)'")
-_TAGS = ("v1.2.3", "1.2.3", "v1", "v1.2", "release-1", "release/1", "backend-v1.2.3", "nightly")
-"""Examples of git tags, to see which of them a filter lets through."""
-_BRANCHES = ("topic", "feature/x", "release/x", "release-x", "1.2", "hotfix/x", "v1")
-_PROTECTED = ("main", "dev")
-DEFAULT_BRANCH = Hole("the default branch", ("main", "master"))
+_RELEASES = ("v1.2.3", "v1.2.3-rc.1")
+_TAGS = ("v1", "1.2.3", "release-1", "nightly", "v1.x.y", "v1.2.3.4")
+"""Git tags that are no releases, to see whether a filter lets one through."""
+_PROTECTED = ("refs/heads/main", "refs/heads/dev")
+_PLAIN = re.compile(
+    r"github\.(ref|event_name)\s*([!=]=)\s*'([^']*)'|startswith\(\s*github\.ref\s*,\s*'([^']*)'\s*\)",
+    re.IGNORECASE,
+)
+_PULLS = ("pull_request", "pull_request_review", "pull_request_review_comment")
+UNKNOWN_EVENT = "workflow_call"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """An event on a reference, as `github.event_name` and `github.ref` tell it."""
+    """An event on a reference.
+
+    Attributes:
+        is_certain: the workflow lets in exactly this reference, or any of its kind.
+    """
 
     event: str
     ref: str
+    is_certain: bool = True
+
+    @property
+    def name(self) -> str:
+        """What `github.ref_name` is."""
+        return self.ref.split("/", 2)[2]
+
+    @property
+    def writes(self) -> Tag | None:
+        """The tag that the process writes here; None where it writes nothing."""
+        try:
+            return tags_for(self.ref, self.event)
+        except RuleBroken:
+            return None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether what is pushed here is certainly wrong where it is not what the process writes."""
+        return self.is_certain or self.event not in (*WRITING_EVENTS, UNKNOWN_EVENT)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A plain condition: a name that must, or must not, be a value or begin with it.
+
+    Attributes:
+        subject: `ref`, `event_name`, `start` (the reference begins so), `default` (it is the default
+            branch), or `unknown`.
+    """
+
+    subject: str
+    value: str
+    wanted: bool = True
+
+    def holds(self, scenario: Scenario) -> bool | None:
+        """Whether it holds; None where that is not known."""
+        if self.subject == "event_name":
+            if scenario.event == UNKNOWN_EVENT:
+                return None
+            return (scenario.event == self.value) is self.wanted
+        if self.subject == "unknown" or scenario.event == UNKNOWN_EVENT:
+            return None
+        if self.subject == "default":  # the default branch: main in most repositories
+            return None if scenario.ref.startswith("refs/heads/") else False
+        is_met = scenario.ref == self.value
+        if self.subject == "start":
+            is_met = scenario.ref.startswith(self.value)
+        return None if self._may_differ(scenario) and not is_met else is_met is self.wanted
+
+    def _may_differ(self, scenario: Scenario) -> bool:
+        """Whether the scenario's reference is an example, and another one may be as asked."""
+        kind = scenario.ref[: scenario.ref.index("/", 5) + 1]
+        is_other = scenario.ref not in _PROTECTED and self.value not in _PROTECTED
+        return is_other and self.value.startswith(kind) and self.value != kind
+
+
+NEVER = Condition("event_name", "")
+"""What never holds."""
+
+
+def unsure(text: str) -> Condition:
+    """Return a condition of which nothing is known."""
+    return Condition("unknown", text)
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """Return the conditions of an `if:`; one that is not plain is unknown."""
+    found = []
+    bare = re.sub(r"^\$\{\{(.*)\}\}$", r"\1", text.strip()).strip()
+    for part in bare.split("&&") if "||" not in bare else [bare]:
+        one = part.strip()
+        if one.lower() in ("", "true", "success()", "always()"):
+            continue
+        plain = _PLAIN.fullmatch(one)
+        if one.lower() == "false":
+            found.append(NEVER)
+        elif not plain:
+            found.append(unsure(one))
+        elif plain[1]:
+            found.append(Condition(plain[1].lower(), plain[3], plain[2] == "=="))
+        else:
+            found.append(Condition("start", plain[4]))
+    return tuple(found)
+
+
+def holds(when: Iterable[Condition], scenario: Scenario) -> bool | None:
+    """Whether all conditions hold; None where one is not known and none is false."""
+    answers = {one.holds(scenario) for one in when}
+    return False if False in answers else None if None in answers else True
 
 
 def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    if isinstance(events, str | list):
+    if isinstance(events, str | Seq):
         return {name: Map() for name in as_list(events)}
     return {name: as_map(given) for name, given in events.items()}
 
 
-def scenarios(workflow: Map, text: str) -> list[Scenario]:
-    """Return what can start a workflow; `text` is its source, searched for names it speaks of."""
-    spoken = [match.groups() for match in _NAMED.finditer(text)]
-    branches = [*_PROTECTED, *(b or c for kind, b, c in spoken if kind != "tags")]
-    pushed = triggers(workflow).get("push", Map())
-    is_main = "main" in (_patterns(pushed, "branches") or ())
-    default = "main" if is_main else put(DEFAULT_BRANCH)
+def scenarios(workflow: Map, spoken: Iterable[str]) -> list[Scenario]:
+    """Return what can start a workflow; spoken: references that its conditions name."""
     found = [
-        Scenario(event, ref)
-        for event, given in triggers(workflow).items()
-        for ref in _references(event, given, branches, default)
+        one for event, given in triggers(workflow).items() for one in _starts(event, given, spoken)
     ]
-    if "workflow_dispatch" in triggers(workflow) and re.search("refs/tags|ref_type", text):
-        found.append(Scenario("workflow_dispatch", "refs/tags/v1.2.3"))
     return list(dict.fromkeys(found))
 
 
-def _references(event: str, given: Map, names: list[str], default: str) -> Iterator[str]:
+def _starts(event: str, given: Map, spoken: Iterable[str]) -> Iterator[Scenario]:
     if event == "push":
-        yield from _pushed(given, names)
-    elif event in ("pull_request", "pull_request_review"):
-        yield f"refs/pull/{one_of('the number of the pull request', '7')}/merge"
-    elif event in ("release", "create"):
-        chosen = Hole("a tag that a person chooses", _TAGS)
-        yield f"refs/tags/{put(chosen)}"
-        yield from ["refs/heads/topic"] * (event == "create")
+        yield from (Scenario(event, ref, sure) for ref, sure in _pushed(given, spoken))
+    elif event in _PULLS:
+        yield Scenario(event, "refs/pull/7/merge")
+    elif event == "release":
+        yield from (Scenario(event, f"refs/tags/{one}", False) for one in ("v1.2.3", "v1"))
     elif event == "workflow_dispatch":
-        yield from (f"refs/heads/{name}" for name in dict.fromkeys(names))
-        chosen = Hole("the branch it is started on", ("topic", "main"), never=tuple(names))
-        yield f"refs/heads/{put(chosen)}"
+        yield from (Scenario(event, f"refs/heads/{one}") for one in ("main", "dev"))
+        yield from (Scenario(event, one, False) for one in ("refs/heads/topic", "refs/tags/v1.2.3"))
     else:
-        yield f"refs/heads/{default}"
+        yield Scenario(event, "refs/heads/main", False)
 
 
-def _pushed(given: Map, names: list[str]) -> Iterator[str]:
+def _pushed(given: Map, spoken: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield references that a push's filters let in, and whether each is certain."""
     heads, tags = _patterns(given, "branches"), _patterns(given, "tags")
     if heads is None and tags is None:
         heads = tags = ["**"]
-    yield from (f"refs/heads/{one}" for one in _names(heads or [], names, _BRANCHES, False))
-    yield from (f"refs/tags/{one}" for one in _names(tags or [], ["v1.2.3"], _TAGS, True))
+    named = [one.split("/", 2)[2] for one in spoken if one.startswith("refs/heads/")]
+    for one in (*_examples(heads or []), *filter(partial(_passes, heads or []), named)):
+        yield f"refs/heads/{one}", True
+    passing = [one for one in (*_RELEASES, *_TAGS) if _passes(tags or [], one)]
+    written = [one for one in tags or [] if _is_plain(one)]
+    for one in (*written, *passing):
+        yield f"refs/tags/{one}", one in (*written, *_RELEASES)
+    if tags and not passing and not written:  # a pattern that no example fits
+        yield f"refs/tags/{tags[0]}", False
 
 
 def _patterns(given: Map, kind: str) -> list[str] | None:
@@ -88,28 +181,21 @@ def _patterns(given: Map, kind: str) -> list[str] | None:
     return None
 
 
-def _names(
-    patterns: list[str], names: list[str], examples: tuple[str, ...], chosen: bool
-) -> Iterator[str]:
-    """Yield the names that filters let through.
-
-    These are those written out, the known ones among `names`, and a hole with examples for others.
-    """
-    exact = [one for one in patterns if not re.search(r"[*?+\[\]!]", one)]
-    known_names = [one for one in dict.fromkeys(names) if _passes(one, patterns)]
-    yield from dict.fromkeys([*exact, *known_names])
-    for pattern in dict.fromkeys(one for one in patterns if one[:1] != "!" and one not in exact):
-        others = tuple(one for one in examples if _passes(one, patterns) and _matches(one, pattern))
-        others = tuple(one for one in others if one not in names)
-        if chosen and re.fullmatch(r"v(\*|\[0-9\]\+)(\.(\*|\[0-9\]\+)){2}", pattern):
-            continue  # whoever writes v*.*.* means releases
-        what = f"a {'tag' if chosen else 'branch'} like {pattern}"
-        good = chosen and any(_matches(name, pattern) for name in names)
-        made = others or (re.sub(r"[*?+\[\]!]+", "x", pattern),)
-        yield put(Hole(what, (*made, "v1.2.3") if good else made, never=tuple(names)))
+def _is_plain(pattern: str) -> bool:
+    return not re.search(r"[*?+\[\]!]", pattern)
 
 
-def _passes(name: str, patterns: list[str]) -> bool:
+def _examples(patterns: list[str]) -> Iterator[str]:
+    """Yield the branches that are written out, main and dev, and an example for each pattern."""
+    yield from (one for one in ("main", "dev") if _passes(patterns, one))
+    for one in patterns:
+        example = one if _is_plain(one) else re.sub(r"[*?+\[\]]+", "topic", one)
+        is_odd = one[:1] != "!" and not _matches(example, one)
+        if _passes(patterns, example) or is_odd:
+            yield example
+
+
+def _passes(patterns: list[str], name: str) -> bool:
     """Whether filters let a name through: the last one that matches decides."""
     passed = False
     for one in patterns:
@@ -124,38 +210,6 @@ def _matches(name: str, pattern: str) -> bool:
     signs = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
     regex = "".join(signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
     try:
-        return bool(re.fullmatch(regex, name))
+        return len(pattern) < 200 and bool(re.fullmatch(regex, name))
     except re.error:
         return True
-
-
-def github(scenario: Scenario, repository: str) -> dict[str, Any]:
-    """Return the context `github` of a scenario."""
-    owner, _, thing = repository.partition("/")
-    _, kind, name = scenario.ref.split("/", 2)
-    is_pull = scenario.event.startswith("pull_request")
-    values = {key: one_of(*given) for key, given in CONTEXT["known"].items()} | {
-        "ref": scenario.ref,
-        "ref_name": name,
-        "ref_type": "tag" if kind == "tags" else "branch",
-        "event_name": scenario.event,
-        "repository": repository or put(Hole("github.repository", ("megalotron/backend", "A/B"))),
-        "owner": owner or put(Hole("github.repository_owner", PERSON)),
-        "bare": thing or put(Hole("the repository's name", ("backend", "thing"))),
-        "actor": unknown("github.actor", PERSON),
-        "token": unknown("secrets.GITHUB_TOKEN"),
-        "title": unknown("the release's title"),
-        "default_branch": put(DEFAULT_BRANCH),
-        "head_ref": unknown("the pull request's branch", ("topic",)) if is_pull else "",
-        "base_ref": "main" if is_pull else "",
-    }
-    context: dict[str, Any] = _with_names(CONTEXT["github"], values)
-    context["event"] |= {} if is_pull else {"pull_request": ""}
-    return context
-
-
-def _with_names(node: Any, values: dict[str, str]) -> Any:
-    """Return texts with the names in braces filled in, those in tables too."""
-    if isinstance(node, str):
-        return node.format_map(values)
-    return {key: _with_names(one, values) for key, one in node.items()}

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from itertools import dropwhile
 from typing import Any
 
-from megalotron_images.audit.model import ANY_RULE, Finding, Rule, Verdict, verdict_of
+from megalotron_images.audit.model import CALLED, Finding, Rule, Verdict, verdict_of
 
 _COMMENT = re.compile(r"(^|^.*?\s)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\][ \t]*(.*)$")
 
@@ -74,15 +74,37 @@ def data(findings: list[Finding]) -> dict[str, Any]:
     return {"rules": verdicts(findings), "findings": [asdict(one) for one in findings]}
 
 
+def data(findings: list[Finding]) -> dict[str, Any]:
+    """Return findings for programs."""
+    return {"rules": verdicts(findings), "findings": [asdict(one) for one in findings]}
+
+
 def text(findings: list[Finding]) -> str:
     """Return findings for people: a line for each rule, below them what is not well."""
+    groups = _grouped(findings)
+    calls = [one for one in findings if one.value == CALLED]
+    if calls and not groups and all(one.value == CALLED for one in findings if one.rule is Rule.TAG):
+        return f"All is well: {calls[0].file}:{calls[0].line} calls {CALLED}, and nothing else pushes."
     lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
+    lines += [f"  {_line(one, rules)}" for one, rules in groups.items()]
+    if doubts := [one for one in groups if not one.is_followed and not one.ignored]:
+        lines.append(f"{_counted(doubts)} not followed: each may push or deploy.")
+    mends = [one.mend.split("\n")[1:-1] for one in groups if "\n" in one.mend and not one.ignored]
+    return "\n".join([*lines, *(["The lines that call publish-image.yml:", *mends[0]] if mends else [])])
+
+
+def _counted(doubts: list[Finding]) -> str:
+    return "1 place is" if len(doubts) == 1 else f"{len(doubts)} places are"
+
+
+def _grouped(findings: list[Finding]) -> dict[Finding, list[str]]:
+    """Return what is not well, each once, with the rules that it is about."""
     groups: dict[Finding, list[str]] = {}
     for one in findings:
         if one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL):
-            alike = replace(one, rule=Rule.TAG) if one.mend == ANY_RULE else one
+            alike = one if one.is_followed else replace(one, rule=Rule.TAG)
             groups.setdefault(alike, []).append(one.rule)
-    return "\n".join([*lines, *(f"  {_line(one, rules)}" for one, rules in groups.items())])
+    return groups
 
 
 def _line(one: Finding, rules: list[str]) -> str:
@@ -92,18 +114,29 @@ def _line(one: Finding, rules: list[str]) -> str:
     where = f"{one.file}:{one.line}{used}: [{', '.join(rules)}]{value}"
     if one.ignored:
         return f"{where} ignored ({one.reason}): {one.ignored}"
-    return f"{where} {one.verdict}: {one.reason}. To mend it: {one.mend}."
+    first, *_, last = one.mend.split("\n")
+    mend = f"{first.rstrip(':')}, {last}" if last != first else first
+    return f"{where} {one.verdict}: {one.reason}. To fix it: {mend}."
 
 
 def annotations(findings: list[Finding]) -> str:
     """Return findings as GitHub's workflow commands, which it shows beside the lines."""
     kinds = {Verdict.VIOLATED: "error", Verdict.CANNOT_TELL: "warning"}
-    return "\n".join(
+    groups = _grouped(findings)
+    lines = [
         f"::{'notice' if one.ignored else kinds[one.verdict]} file={_escaped(one.file, True)},"
-        f"line={one.line or 1},title={one.rule}::{_escaped(_line(one, [one.rule]))}"
-        for one in findings
-        if one.verdict in kinds
-    )
+        f"line={one.line or 1},title={_escaped(', '.join(rules), True)}::"
+        f"{_escaped(_line(one, rules) + _call(one))}"
+        for one, rules in groups.items()
+    ]
+    doubts = [one for one in groups if not one.is_followed and not one.ignored]
+    counted = f"::notice title=audit::{_counted(doubts)} not followed: each may push or deploy."
+    return "\n".join([*lines, *[counted] * bool(doubts)])
+
+
+def _call(one: Finding) -> str:
+    lines = one.mend.split("\n")[1:-1]
+    return "\n".join(["", *lines]) if lines and not one.ignored else ""
 
 
 def _escaped(text: str, is_property: bool = False) -> str:

@@ -4,12 +4,14 @@ import contextlib
 import re
 from pathlib import Path
 
-from megalotron_images.audit import deploy, other_ci, report, rules, workflows
-from megalotron_images.audit.model import PUSHES, Doubt, Fact, Finding, Place, Rule
+from megalotron_images.audit import deploy, mentions, report, rules, workflow
+from megalotron_images.audit.events import Scenario
+from megalotron_images.audit.model import Doubt, Fact, Finding, Place
 from megalotron_images.audit.yaml_files import Folder, Unreadable
 from megalotron_images.errors import CannotTell
 
 _WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
+_MOST_FACTS = 2_000
 
 
 def audit(root: Path, repository: str = "") -> list[Finding]:
@@ -20,36 +22,34 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
     """
     if not root.is_dir():
         raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
-    folder = Folder(root)
+    folder, starts = Folder(root), dict[str, list[Scenario]]()
     facts = list[Fact]()
     for name in folder.names():
-        _note(folder, name, repository, facts)
-    return list(report.excused(rules.judge(facts), lambda name: _lines(folder, name)))
+        if len(facts) > _MOST_FACTS:
+            facts.append(Doubt(Place(name, 1), "", name, "there is too much to judge"))
+            break
+        facts += _file(folder, name, repository, starts)
+    facts += deploy.follow(folder)
+    found = rules.judge(facts, starts, repository)
+    return list(report.excused(found, lambda name: _lines(folder, name)))
 
 
-def _note(folder: Folder, name: str, repository: str, facts: list[Fact]) -> None:
-    """Note the facts of a file; one that cannot be read is a doubt, where it would count."""
-    is_workflow = bool(_WORKFLOW.fullmatch(name))
-    machine = other_ci.kind(name)
+def _file(
+    folder: Folder, name: str, repository: str, starts: dict[str, list[Scenario]]
+) -> list[Fact]:
+    """Return the facts of a file that may push; one that cannot be read is a doubt."""
     try:
-        if is_workflow:
-            workflows.follow(folder, name, repository, _is_called(folder, name), facts)
-        elif machine:
-            other_ci.follow(folder, name, facts)
-        elif deploy.is_candidate(name):
-            facts += deploy.follow(folder, name)
-    except Exception as error:  # a file of any form at all; the others are still judged
-        is_told = isinstance(error, Unreadable)
-        form = "" if is_told else f"its form is not understood: {type(error).__name__}: "
-        told = PUSHES if is_workflow or machine or not is_told else (Rule.DEPLOY,)
-        facts.append(Doubt(Place(name, 1), name, {}, f"{name}: {form}{error}", told))
-
-
-def _is_called(folder: Folder, name: str) -> bool:
-    """Whether another workflow of the folder calls this one."""
-    callers = filter(_WORKFLOW.fullmatch, folder.names())
-    lines = (line.partition("#")[0] for one in callers for line in _lines(folder, one))
-    return any("uses" in line and f"./{name}" in line for line in lines)
+        if _WORKFLOW.fullmatch(name):
+            found = workflow.follow(folder, name, repository)
+            starts[name] = found.starts
+            return found.facts
+        if machine := mentions.machine(name):
+            reason = f"{machine}'s files are not followed"
+            spoken = mentions.spoken(folder, name)
+            return [Doubt(Place(name, line), "", words, reason) for _, line, words in spoken]
+    except Unreadable as error:
+        return [Doubt(Place(name, 1), "", name, str(error))]
+    return []
 
 
 def _lines(folder: Folder, name: str) -> list[str]:
