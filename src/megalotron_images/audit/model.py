@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from megalotron_images.audit.events import Condition
+from megalotron_images.audit.events import When
 
 
 class Verdict(StrEnum):
@@ -29,11 +29,8 @@ class Rule(StrEnum):
 
 
 PUSHES = tuple(rule for rule in Rule if rule is not Rule.DEPLOY)
-"""The rules about pushes and their logins."""
-WRITES = PUSHES[:4]
-"""The rules about what is pushed, whoever logged in."""
-LOGINS = PUSHES[4:]
-"""The rules about logins."""
+"""The rules about pushes and their logins: WRITES about what is pushed, and LOGINS."""
+WRITES, LOGINS = PUSHES[:4], PUSHES[4:]
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that a file does.
-
-    Attributes:
-        use: where it is done.
-        job: the job that does it; empty outside of a workflow.
-    """
+    """Something that a file does, at `use`; `job` is empty outside of a workflow."""
 
     use: Place
     job: str
@@ -59,10 +51,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Push(Fact):
-    """A reference is written to a registry.
+    """A reference is written to a registry; it may have holes.
 
     Attributes:
-        reference: where to, a text that may have holes.
         named: where its name is defined.
         tagged: where its tag is defined.
         when: what must hold for it to be pushed.
@@ -71,7 +62,7 @@ class Push(Fact):
     reference: str
     named: Place
     tagged: Place
-    when: tuple[Condition, ...] = ()
+    when: When = ()
 
 
 @dataclass(frozen=True)
@@ -79,29 +70,25 @@ class Login(Fact):
     """A login at a registry; its texts may have holes.
 
     Attributes:
-        place: where the registry is written.
-        username_at: where the user name is written.
-        password_at: where the password is written.
-        exposed: where others can read the password; empty if nowhere.
+        places: where the registry, the user name and the password are written.
+        is_exposed: the password is an argument of the command line, where others can read it.
     """
 
     registry: str
     username: str
     password: str
-    place: Place
-    username_at: Place
-    password_at: Place
-    exposed: str = ""
+    places: tuple[Place, ...]
+    is_exposed: bool = False
+
+
+@dataclass(frozen=True)
+class Reading(Fact):
+    """Images are pulled or run: what a login may be for, too."""
 
 
 @dataclass(frozen=True)
 class Call(Fact):
-    """A call of the process's own workflow.
-
-    Attributes:
-        stack: what it is given as `stack`.
-        secrets: what it is given as user name and token.
-    """
+    """A call of the process's own workflow, with what it is given as user name and token."""
 
     stack: str
     secrets: tuple[tuple[str, Place], ...]
@@ -117,12 +104,7 @@ class Leak(Fact):
 
 @dataclass(frozen=True)
 class Doubt(Fact):
-    """Something that may push or deploy, and is not followed.
-
-    Attributes:
-        words: the words of the file.
-        reason: why it is not followed.
-    """
+    """Words of a file that may push or deploy, and the reason why they are not followed."""
 
     words: str
     reason: str
@@ -131,13 +113,10 @@ class Doubt(Fact):
 
 @dataclass(frozen=True)
 class Deployed(Fact):
-    """An image that is run: a text that may have holes.
-
-    Attributes:
-        is_replaced: kustomize may write another tag.
-    """
+    """An image that is run; `is_built` where the same file says how to build it."""
 
     reference: str
+    is_built: bool = False
     is_replaced: bool = False
 
 

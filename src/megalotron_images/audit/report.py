@@ -74,23 +74,26 @@ def data(findings: list[Finding]) -> dict[str, Any]:
     return {"rules": verdicts(findings), "findings": [asdict(one) for one in findings]}
 
 
-def data(findings: list[Finding]) -> dict[str, Any]:
-    """Return findings for programs."""
-    return {"rules": verdicts(findings), "findings": [asdict(one) for one in findings]}
-
-
 def text(findings: list[Finding]) -> str:
     """Return findings for people: a line for each rule, below them what is not well."""
     groups = _grouped(findings)
     calls = [one for one in findings if one.value == CALLED]
-    if calls and not groups and all(one.value == CALLED for one in findings if one.rule is Rule.TAG):
-        return f"All is well: {calls[0].file}:{calls[0].line} calls {CALLED}, and nothing else pushes."
+    if (
+        calls
+        and not groups
+        and all(one.value == CALLED for one in findings if one.rule is Rule.TAG)
+    ):
+        return (
+            f"All is well: {calls[0].file}:{calls[0].line} calls {CALLED}, and nothing else pushes."
+        )
     lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
     lines += [f"  {_line(one, rules)}" for one, rules in groups.items()]
     if doubts := [one for one in groups if not one.is_followed and not one.ignored]:
         lines.append(f"{_counted(doubts)} not followed: each may push or deploy.")
     mends = [one.mend.split("\n")[1:-1] for one in groups if "\n" in one.mend and not one.ignored]
-    return "\n".join([*lines, *(["The lines that call publish-image.yml:", *mends[0]] if mends else [])])
+    return "\n".join(
+        [*lines, *(["The lines that call publish-image.yml:", *mends[0]] if mends else [])]
+    )
 
 
 def _counted(doubts: list[Finding]) -> str:

@@ -11,7 +11,7 @@ from megalotron_images.audit.yaml_files import Folder, Unreadable
 from megalotron_images.errors import CannotTell
 
 _WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
-_MOST_FACTS = 2_000
+_MOST_FACTS = 1_000
 
 
 def audit(root: Path, repository: str = "") -> list[Finding]:
@@ -22,34 +22,27 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
     """
     if not root.is_dir():
         raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
-    folder, starts = Folder(root), dict[str, list[Scenario]]()
-    facts = list[Fact]()
+    folder, starts, facts = Folder(root), dict[str, list[Scenario]](), list[Fact]()
     for name in folder.names():
-        if len(facts) > _MOST_FACTS:
-            facts.append(Doubt(Place(name, 1), "", name, "there is too much to judge"))
-            break
-        facts += _file(folder, name, repository, starts)
+        machine = mentions.machine(name)
+        try:
+            if _WORKFLOW.fullmatch(name):
+                noted, starts[name] = workflow.follow(folder, name, repository)
+                facts += noted
+            elif machine:
+                reason = f"the files of {machine} are not followed"
+                spoken = mentions.spoken(folder, [name])
+                facts += [Doubt(Place(name, line), "", words, reason) for _, line, words in spoken]
+        except Unreadable as error:
+            facts.append(Doubt(Place(name, 1), "", name, str(error)))
     facts += deploy.follow(folder)
+    if len(facts) > _MOST_FACTS:
+        facts = [
+            *facts[:_MOST_FACTS],
+            Doubt(Place("", 1), "", "", "there is more than can be judged"),
+        ]
     found = rules.judge(facts, starts, repository)
     return list(report.excused(found, lambda name: _lines(folder, name)))
-
-
-def _file(
-    folder: Folder, name: str, repository: str, starts: dict[str, list[Scenario]]
-) -> list[Fact]:
-    """Return the facts of a file that may push; one that cannot be read is a doubt."""
-    try:
-        if _WORKFLOW.fullmatch(name):
-            found = workflow.follow(folder, name, repository)
-            starts[name] = found.starts
-            return found.facts
-        if machine := mentions.machine(name):
-            reason = f"{machine}'s files are not followed"
-            spoken = mentions.spoken(folder, name)
-            return [Doubt(Place(name, line), "", words, reason) for _, line, words in spoken]
-    except Unreadable as error:
-        return [Doubt(Place(name, 1), "", name, str(error))]
-    return []
 
 
 def _lines(folder: Folder, name: str) -> list[str]:

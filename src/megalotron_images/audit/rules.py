@@ -9,71 +9,63 @@ from dataclasses import replace
 
 from megalotron_images import convention
 from megalotron_images.audit import model, references
-from megalotron_images.audit.events import Scenario, holds
+from megalotron_images.audit.events import UNKNOWN_EVENT, Scenario, holds
 from megalotron_images.audit.mentions import MEND
 from megalotron_images.audit.metadata_action import resolved
 from megalotron_images.audit.model import Fact, Finding, Login, Place, Push, Rule, Verdict
 from megalotron_images.audit.references import OK, Answer, split
-from megalotron_images.audit.values import HOLE, holes, show
-from megalotron_images.errors import RuleBroken
+from megalotron_images.audit.values import holes, show, unknown
 
-CALL = """\
+_CALL = """call publish-image.yml in its place:
     uses: Megalotron/image-process/.github/workflows/publish-image.yml@COMMIT
     with: {stack: STACK}
     secrets:
       REGISTRY_USERNAME: ${{ secrets.REGISTRY_USERNAME }}
-      REGISTRY_TOKEN: ${{ secrets.REGISTRY_TOKEN }}"""
-"""The lines that call the process's own workflow."""
-_BEGIN = "call publish-image.yml in its place"
+      REGISTRY_TOKEN: ${{ secrets.REGISTRY_TOKEN }}
+or """
 _WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-_PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@\x01].*")
-_GIVEN = re.compile(r"(secrets|github|vars)\.")
-_WORST = [Verdict.VIOLATED, Verdict.CANNOT_TELL, Verdict.OK]
+_PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
+_LEAKED = "a secret that is a build argument can be read in the image"
+_NO_LOGIN = "no login is seen before it"
+_IDLE = "nothing is seen that needs this login: it may push"
+_VERDICTS = list(Verdict)
 Starts = Mapping[str, list[Scenario]]
 """What starts each workflow."""
 
 
 def judge(facts: Iterable[Fact], starts: Starts, repository: str) -> list[Finding]:
     """Return the findings of all rules; a rule without facts has one that says so."""
-    known = list(dict.fromkeys(facts))
-    known = [one for one in known if not isinstance(one, Push) or _tags(one, starts)]
+    known = [one for one in dict.fromkeys(facts) if not isinstance(one, Push) or _tags(one, starts)]
     found = dict.fromkeys(one for fact in known for one in _findings(fact, known, starts))
-    lines = CALL.replace("STACK", _stack(known, repository))
-    mended = (replace(one, mend=_mend(one, lines)) for one in found)
     judged = {one.rule for one in found}
-    nothing = (Verdict.NOTHING, "", 0, "", 0, "", "there is nothing to judge")
-    order = [*Rule, *Verdict]
+    empty = ("", 0, "", 0, "", "there is nothing to judge")
+    found |= {Finding(one, Verdict.NOTHING, *empty): None for one in Rule if one not in judged}
+    call, order = _CALL.replace("STACK", _stack(known, repository)), list(Rule)
 
     def rank(one: Finding) -> tuple[int, int, str, int, int]:
-        rule, verdict = order.index(one.rule), order.index(one.verdict)
+        rule, verdict = order.index(one.rule), _VERDICTS.index(one.verdict)
         return rule, verdict, one.file, one.line, one.use_line
 
-    return [
-        *sorted(mended, key=rank),
-        *(Finding(rule, *nothing) for rule in Rule if rule not in judged),
-    ]
+    return [replace(one, mend=_mend(one, call)) for one in sorted(found, key=rank)]
 
 
 def _stack(known: list[Fact], repository: str) -> str:
     """Return the stack of this repository, from its name or what it pushes; else a placeholder."""
     pushed = [split(one.reference).name for one in known if isinstance(one, Push)]
     for name in (repository.lower(), *pushed):
-        try:
-            return convention.parse_stack(name.rpartition("/")[2]).name
-        except RuleBroken as error:
-            if near := re.search(r"Did you mean ([\w-]+)\?", str(error)):
-                return near[1]
+        last = name.rpartition("/")[2]
+        near = re.search(r"mean ([\w-]+)\?", references.stack(last)[1])
+        if last in references.STACKS or near:
+            return near[1] if near else last
     return "STACK"
 
 
-def _mend(one: Finding, lines: str) -> str:
+def _mend(one: Finding, call: str) -> str:
     """Return how to fix a finding; empty where nothing is wrong."""
-    if one.verdict not in _WORST[:2]:
+    if one.verdict not in (Verdict.VIOLATED, Verdict.CANNOT_TELL):
         return ""
-    if one.rule is Rule.DEPLOY:
-        return MEND[one.rule]
     other = MEND[one.rule] if one.is_followed else "excuse it with a comment"
-    return f"{_BEGIN}:\n{lines}\nor {other}"
+    return MEND[one.rule] if one.rule is Rule.DEPLOY else call + other
 
 
 def _findings(fact: Fact, known: list[Fact], starts: Starts) -> Iterator[Finding]:
@@ -82,15 +74,18 @@ def _findings(fact: Fact, known: list[Fact], starts: Starts) -> Iterator[Finding
     elif isinstance(fact, Login):
         yield from _login(fact, known)
     elif isinstance(fact, model.Call):
-        yield from _call(fact)
+        for rule in (Rule.REGISTRY, Rule.TAG, Rule.EVENT, Rule.LOGIN):
+            yield _finding(fact, rule, OK, model.CALLED)
+        yield _finding(fact, Rule.NAME, references.stack(fact.stack), fact.stack)
+        for (text, place), wanted in zip(fact.secrets, _WANTED, strict=True):
+            yield _finding(fact, Rule.CREDENTIALS, _credential(text, wanted), text, place)
     elif isinstance(fact, model.Leak):
         verdict = Verdict.VIOLATED if fact.is_certain else Verdict.CANNOT_TELL
-        reason = "a secret as build argument can be read in the image"
-        yield _finding(fact, Rule.LOGIN, (verdict, reason), fact.value)
+        yield _finding(fact, Rule.LOGIN, (verdict, _LEAKED), fact.value)
     elif isinstance(fact, model.Doubt):
         yield from _doubts(fact, fact.rules, fact.reason, fact.words)
-    elif isinstance(fact, model.Deployed) and _is_ours(fact, known):
-        yield _finding(fact, Rule.DEPLOY, _deployed(fact), fact.reference)
+    elif isinstance(fact, model.Deployed):
+        yield from _deployed(fact, known)
 
 
 def _doubts(fact: Fact, rules: Iterable[Rule], reason: str, words: str = "") -> Iterator[Finding]:
@@ -103,156 +98,135 @@ def _finding(
     fact: Fact, rule: Rule, answer: Answer, value: str, place: Place | None = None
 ) -> Finding:
     """Return an answer about a value as a finding; place: where the value is defined."""
-    at = place or fact.use
-    verdict, reason = answer
-    return Finding(
-        rule, verdict, at.file, at.line, fact.use.file, fact.use.line, show(value)[:200], reason
-    )
-
-
-def _call(call: model.Call) -> Iterator[Finding]:
-    for rule in (Rule.REGISTRY, Rule.TAG, Rule.EVENT, Rule.LOGIN):
-        yield _finding(call, rule, OK, model.CALLED)
-    yield _finding(call, Rule.NAME, references.stack(call.stack), call.stack)
-    for (text, place), wanted in zip(call.secrets, _WANTED, strict=True):
-        yield _finding(call, Rule.CREDENTIALS, _credential(text, wanted), text, place)
+    at, use, shown = place or fact.use, fact.use, show(value)[:200]
+    return Finding(rule, answer[0], at.file, at.line, use.file, use.line, shown, answer[1])
 
 
 def _push(push: Push, known: list[Fact], starts: Starts) -> Iterator[Finding]:
     parts, value = split(push.reference), push.reference
-    if parts.is_local:
+    if references.LOCAL.fullmatch(parts.registry):
         return
-    where = f"{parts.registry}/{parts.name}"
+    tags, where = _tags(push, starts), f"{parts.registry}/{parts.name}"
     registry = references.registry(parts.registry, "is pushed to")
     yield _finding(push, Rule.REGISTRY, registry, where, push.named)
     yield _finding(push, Rule.NAME, references.name(parts.name), where, push.named)
-    if parts.tag:
-        yield _finding(push, Rule.TAG, _tag(push, starts), value, push.tagged)
-    yield _finding(push, Rule.EVENT, _event(push, starts), value, push.tagged)
+    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event)):
+        answers = [question(parts.tag, *one) for one in tags if parts.tag or rule is Rule.EVENT]
+        if answers:
+            yield _finding(push, rule, _worst(answers), value, push.tagged)
     before = known[: known.index(push)]
     if not any(isinstance(one, Login) and one.job == push.job for one in before):
-        yield from _doubts(push, model.LOGINS, "no login is seen before it", value)
+        yield from _doubts(push, model.LOGINS, _NO_LOGIN, value)
 
 
-def _tags(push: Push, starts: Starts) -> list[tuple[Scenario | None, bool | None, str]]:
+def _worst(answers: Iterable[Answer]) -> Answer:
+    return min(answers, key=lambda one: _VERDICTS.index(one[0]))
+
+
+def _tags(push: Push, starts: Starts) -> list[tuple[Scenario, bool | None, str]]:
     """Return what can be pushed: on which event, whether it certainly is, and the tag."""
     tag = split(push.reference).tag
-    given = starts.get(push.use.file)
-    if not given:
-        return [(None, None, tag)]
+    given = starts.get(push.use.file) or [Scenario(UNKNOWN_EVENT, "refs/heads/main", False)]
     asked = [(one, holds(push.when, one), _filled(tag, one)) for one in given]
-    return [
-        (one, answer, text)
-        for one, answer, text in asked
-        if answer is not False and (text or not tag)
-    ]
+    return [one for one in asked if one[1] is not False and (one[2] or not tag)]
 
 
 def _filled(tag: str, scenario: Scenario) -> str:
     """Return a tag in a scenario; empty where docker/metadata-action makes none."""
-    for name in holes(tag):
+    for name in holes(tag) if scenario.event != UNKNOWN_EVENT else ():
         text = resolved(name, scenario)
-        if text == "":
-            return ""
-        if name == "github.ref_name" and scenario.ref:
-            text = scenario.name
-        tag = tag.replace(f"\x01{name}\x02", text) if text else tag
+        if name == "github.ref_name":
+            text = scenario.ref.split("/", 2)[2]
+        tag = "" if text == "" else tag.replace(unknown(name), text or unknown(name))
     return tag
 
 
-def _tag(push: Push, starts: Starts) -> Answer:
-    """Judge a tag for each event; one that differs between them only where it is certain."""
-    written, answers = split(push.reference).tag, []
-    for scenario, answer, text in _tags(push, starts):
-        verdict, reason = references.tag(text)
-        if scenario and text != written:
-            reason += f" (on {scenario.event}, {scenario.ref})" if reason else ""
-            is_certain = answer is True and scenario.is_certain
-            if verdict is Verdict.VIOLATED and not is_certain:
-                verdict = Verdict.CANNOT_TELL
-        answers.append((verdict, reason))
-    return min(answers, key=lambda one: _WORST.index(one[0]))
+def _tag(written: str, scenario: Scenario, answer: bool | None, text: str) -> Answer:
+    """Judge a tag in a scenario; one that differs between them only where it is certain."""
+    verdict, reason = references.tag(text)
+    if text != written and reason:
+        reason += f" (on {scenario.event} of {scenario.ref})"
+        is_certain = answer and (scenario.is_certain or references.tag(written)[0] is verdict)
+        verdict = verdict if is_certain else Verdict.CANNOT_TELL
+    return verdict, reason
 
 
-def _event(push: Push, starts: Starts) -> Answer:
-    """Hold what is pushed against what the process writes, for each event and reference."""
-    answers = [_one_event(*one) for one in _tags(push, starts)]
-    return min(answers, key=lambda one: _WORST.index(one[0]))
-
-
-def _one_event(scenario: Scenario | None, answer: bool | None, tag: str) -> Answer:
-    if not scenario or scenario.event == "workflow_call":
+def _event(written: str, scenario: Scenario, answer: bool | None, tag: str) -> Answer:
+    """Hold what is pushed in a scenario against what the process writes there."""
+    if scenario.event == UNKNOWN_EVENT:
         return Verdict.CANNOT_TELL, "what starts the workflow is not seen"
     wanted = scenario.writes
-    wrong = references.tag(tag)[0] is Verdict.VIOLATED if tag else False
-    is_right = not tag or tag == str(wanted)
-    if wanted and is_right:
+    if wanted and tag in ("", str(wanted)):
         return OK
     what = f"the process writes {wanted or 'nothing'}, and this pushes {show(tag) or 'a digest'}"
     reason = f"on {scenario.event} of {scenario.ref} {what}"
-    is_certain = wrong or not wanted or not holes(tag)
-    if is_certain and answer and scenario.is_judged:
+    is_wrong = not wanted or not holes(tag) or references.tag(tag)[0] is Verdict.VIOLATED
+    if is_wrong and answer and scenario.is_judged:
         return Verdict.VIOLATED, reason
     return Verdict.CANNOT_TELL, f"{reason}, if it runs there"
 
 
 def _login(login: Login, known: list[Fact]) -> Iterator[Finding]:
-    host = references.host(login.registry)
-    if references.Parts(host, "", "", "").is_local:
+    host, file = references.host(login.registry), login.use.file
+    if references.LOCAL.fullmatch(host):
         return
-    own = [one for one in known if isinstance(one, Push | model.Doubt) and one.job]
-    pushes = [one for one in own if isinstance(one, Push) or Rule.TAG in one.rules]
+    used = [one for one in known if isinstance(one, Push | model.Doubt | model.Reading) and one.job]
+    pushes = [one for one in used if isinstance(one, Push) or Rule.TAG in getattr(one, "rules", ())]
     answer = references.registry(host, "logs in at")
     if not pushes and answer[0] is Verdict.VIOLATED:
         answer = (Verdict.CANNOT_TELL, f"{answer[1]}; but nothing is pushed: is it for pulls?")
     if pushes or answer[0] is not Verdict.OK:
-        yield _finding(login, Rule.REGISTRY, answer, login.registry or references.HUB, login.place)
-    if any(one.job == login.job for one in own):
-        places = (login.username_at, login.password_at)
-        for text, wanted, place in zip(
-            (login.username, login.password), _WANTED, places, strict=True
-        ):
+        value = login.registry or references.HUB
+        yield _finding(login, Rule.REGISTRY, answer, value, login.places[0])
+    if any(one.job == login.job for one in pushes):
+        texts = zip((login.username, login.password), _WANTED, login.places[1:], strict=True)
+        for text, wanted, place in texts:
             yield _finding(login, Rule.CREDENTIALS, _credential(text, wanted), text, place)
-    how = f"the password is in {login.exposed}: others can read it there"
-    safe = (Verdict.VIOLATED, how) if login.exposed else OK
-    yield _finding(login, Rule.LOGIN, safe, login.password, login.password_at)
+    if not any(one.use.file == file for one in used):
+        yield from _doubts(login, model.WRITES[1:], _IDLE)
+    exposed = (
+        Verdict.VIOLATED,
+        "the password is an argument of the command line: others can read it",
+    )
+    safe = exposed if login.is_exposed else OK
+    yield _finding(login, Rule.LOGIN, safe, login.password, login.places[2])
 
 
 def _credential(text: str, wanted: str) -> Answer:
     """Judge a user name or a password: it must be the secret of that name, and nothing else."""
-    inner = holes(text)
-    if not inner:
-        return Verdict.VIOLATED, f"{text!r} is no secret: secrets.{wanted} is wanted"
-    if text == f"\x01secrets.{wanted}\x02":
+    inner, seen = holes(text), show(text)
+    if text == unknown(f"secrets.{wanted}"):
         return OK
-    if _GIVEN.match(inner[0]) and re.fullmatch(r"[\w.]+", inner[0]):
-        return Verdict.VIOLATED, f"{show(text)} is used, and not secrets.{wanted}"
-    return Verdict.CANNOT_TELL, f"{show(text)} cannot be seen here; secrets.{wanted} is wanted"
+    if not inner or re.fullmatch(r"(secrets|github|vars)\.[\w.]+", inner[0]):
+        return Verdict.VIOLATED, f"{seen!r} is used, and not secrets.{wanted}"
+    return Verdict.CANNOT_TELL, f"{seen} cannot be seen here; secrets.{wanted} is wanted"
 
 
-def _is_ours(image: model.Deployed, known: list[Fact]) -> bool:
-    """Whether an image is Megalotron's, or one that this repository pushes."""
-    parts = split(image.reference)
-    owner = parts.name.lower().partition("/")[0]
-    if owner == convention.ORGANISATION or f"{convention.ORGANISATION}/" in parts.name.lower():
-        return True
-    if holes(parts.registry + parts.name) and references.is_stack(parts.name):
-        return True
-    pushed = {split(one.reference)[:2] for one in known if isinstance(one, Push)}
-    return (parts.registry, parts.name) in pushed
+def _deployed(image: model.Deployed, known: list[Fact]) -> Iterator[Finding]:
+    """Yield the answer about an image that is Megalotron's, or pushed by this repository."""
+    parts, value = split(image.reference), image.reference
+    is_stack = (
+        holes(parts.registry + parts.name) and parts.name.rpartition("/")[2] in references.STACKS
+    )
+    pushed = [split(one.reference)[:2] for one in known if isinstance(one, Push)]
+    doubts = [one for one in known if isinstance(one, model.Doubt) and Rule.TAG in one.rules]
+    is_open = bool(doubts) or any(holes("".join(one)) for one in pushed)
+    is_ours = re.search(rf"(^|\W){convention.ORGANISATION}/", parts.name.lower())
+    if is_ours or is_stack or parts[:2] in pushed:
+        yield _finding(image, Rule.DEPLOY, _running(image), value)
+    elif is_open and image.is_built:
+        reason = "it may be pushed by what is not followed"
+        yield from _doubts(image, (Rule.DEPLOY,), reason, value)
 
 
-def _deployed(image: model.Deployed) -> Answer:
+def _running(image: model.Deployed) -> Answer:
     parts = split(image.reference)
     if parts.digest:
         return OK
     if parts.tag in set(convention.MovingTag):
         return Verdict.CANNOT_TELL, f"{parts.tag} moves: pin a digest to know what runs"
-    if HOLE.search(parts.tag) or _PLACEHOLDER.fullmatch(parts.tag):
+    if holes(parts.tag) or _PLACEHOLDER.fullmatch(parts.tag) or image.is_replaced:
         return Verdict.CANNOT_TELL, f"{show(parts.tag)} is replaced before it runs"
     if references.follows(parts.tag):
         return OK
-    wrong = f"the tag {parts.tag!r} moves, or is none of the convention"
-    if image.is_replaced:
-        return Verdict.CANNOT_TELL, f"{wrong}; kustomize may replace it"
-    return Verdict.VIOLATED, wrong
+    return Verdict.VIOLATED, f"the tag {parts.tag!r} moves, or is none of the convention"

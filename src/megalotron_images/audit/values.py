@@ -1,36 +1,39 @@
 """Texts with unknown parts: what GitHub's expressions and the shell's variables stand for. Pure.
 
-An unknown part stands in its text as a *hole*: its name between two control characters, which no
-file that is read can hold.
+An unknown part is one private character of Unicode, a *hole*, that stands for a name: so a text
+can be split and compared as any other, and equal holes are equal characters.
 """
 
 import re
 from dataclasses import dataclass, field
 
-HOLE = re.compile("\x01([^\x02]*)\x02")
+HOLE = re.compile("[\U000f0000-\U000ffffd]")
 LONGEST = 4_000
 """Characters of a value, or of a line; what is longer is unknown."""
-_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
-_VARIABLE = re.compile(
-    "(\x01[^\x02]*\x02)|"
-    r"\$(?:(\w+)|\{(\w+)(,,)?\}|\{[^}]*\}|[@*#?!$-])"
-)
-_APART = str.maketrans({"'": "’", '"': "”", "\n": " ", "`": "’", "\x01": "", "\x02": ""})
+_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(,,)?\}|\{[^}]*\}|[@*#?!$-])")
+_CHARACTERS: dict[str, str] = {}
+_NAMES: dict[str, str] = {}
 
 
 def unknown(what: str) -> str:
-    """Return a hole of that name."""
-    return f"\x01{what.translate(_APART)}\x02"
+    """Return the hole of that name."""
+    hole = _CHARACTERS.setdefault(what, chr(0xF0000 + min(len(_CHARACTERS), 65_000)))
+    _NAMES.setdefault(hole, what)
+    return hole
 
 
 def holes(text: str) -> list[str]:
     """Return the names of a text's unknown parts."""
-    return HOLE.findall(text)
+    return [_NAMES[one] for one in HOLE.findall(text)]
 
 
 def show(text: str) -> str:
     """Return a text for people, its unknown parts as they were written."""
-    return HOLE.sub(lambda one: one[1] if "$" in one[1] else f"${{{{ {one[1]} }}}}", text)
+    names = ((one, _NAMES[one]) for one in HOLE.findall(text))
+    for one, name in names:
+        text = text.replace(one, name if "$" in name else f"${{{{ {name} }}}}")
+    return text
 
 
 @dataclass
@@ -49,46 +52,27 @@ class Scope:
 
     def put(self, text: str) -> str:
         """Return a text with its expressions put in, as far as they are names or literals."""
-        if len(text) > LONGEST:
-            return unknown(f"a text of {len(text)} characters")
-        filled = _EXPRESSION.sub(lambda one: self.value(one[1]), text)
-        return filled if len(filled) <= LONGEST else unknown("a text that grows too long")
+        filled = _EXPRESSION.sub(lambda one: self.value(one[1]), text[: LONGEST + 1])
+        return filled if len(filled) <= LONGEST else unknown("a text that is too long")
 
     def value(self, expression: str) -> str:
         """Return what an expression stands for: a literal, a known name, or a hole."""
-        text = expression.strip()
-        key = text.lower()
+        text = " ".join(expression.split())
+        key = {"github.token": "secrets.github_token"}.get(text.lower(), text.lower())
         if literal := re.fullmatch(r"'([^']*)'", text):
             return literal[1]
-        if key.startswith("env."):
-            known = {} if self.is_open else {f"env.{k.lower()}": v for k, v in self.env.items()}
-            return known.get(key, unknown(text))
-        if key.startswith("secrets.") or key == "github.token":
-            name = "GITHUB_TOKEN" if key == "github.token" else key.removeprefix("secrets.").upper()
-            return self.names.get(f"secrets.{name.lower()}", unknown(f"secrets.{name}"))
-        named = key if re.fullmatch(r"[\w.-]+", key) else text
-        return self.names.get(key, unknown(named))
-
-    def set_env(self, name: str, value: str) -> None:
-        """Set an environment variable for what follows."""
-        self.env = {**self.env, name: value}
+        if key.startswith("env.") and not self.is_open:
+            return {k.lower(): v for k, v in self.env.items()}.get(key[4:], unknown(text))
+        name = "secrets." + key[8:].upper() if key.startswith("secrets.") else key
+        return self.names.get(key, unknown(name if re.fullmatch(r"[\w.-]+", name) else text))
 
 
 def with_variables(text: str, variables: dict[str, str]) -> str:
     """Return a text of the shell with plain `$NAME` and `${NAME}` put in; others are holes."""
 
     def value(one: re.Match[str]) -> str:
-        name = one[2] or one[3]
-        if one[1] or not name:
-            return one[1] or unknown(one[0])
-        known = variables.get(name, unknown(f"${name}"))
-        return lowered(known) if one[4] else known
+        known = variables.get(one[1] or one[2], unknown(one[0]))
+        return known.lower() if one[3] else known
 
     filled = _VARIABLE.sub(value, text)
-    return filled if len(filled) <= LONGEST else unknown("a text that grows too long")
-
-
-def lowered(text: str) -> str:
-    """Return a text in lower case; its unknown parts keep their names."""
-    parts = re.split("(\x01[^\x02]*\x02)", text)
-    return "".join(one if at % 2 else one.lower() for at, one in enumerate(parts))
+    return filled if len(filled) <= LONGEST else unknown("a text that is too long")
