@@ -54,7 +54,7 @@ def _build(job: Job, use: Place, inputs: Map) -> None:
         whole = "" if line.strip()[:1] == "#" else job.scope.put(line.strip())
         for text in re.findall(r"[^\s,]+", whole):
             found = True
-            job.push(text, use, when, Place(job.file, inputs.line("tags", row)))
+            job.push(text, Place(job.file, inputs.line("tags", row)), when)
     if not found and "outputs" not in inputs:
         job.doubt(use, "docker/build-push-action", "it pushes without a tag")
 

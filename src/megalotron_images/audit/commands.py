@@ -14,7 +14,6 @@ from megalotron_images.audit.mentions import WORDS
 from megalotron_images.audit.model import LOGINS, WRITES, Login, Place, Reading
 from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
 
-_MOST_LINES = 1_000
 _WORD = r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\."""
 _TOKEN = re.compile(
     rf"""((?:{_WORD}|[^\s'"\\;&|<>()`#]|(?<=\S)\#)+)|"""
@@ -49,8 +48,9 @@ class _Command:
 def follow(job: Job, text: str, place: Place, step: str) -> None:
     """Note what a script pushes, and where it logs in; step: its id, for its outputs."""
     lines = text.splitlines()
-    if len(lines) > _MOST_LINES or any(len(one) > LONGEST for one in lines):
-        job.doubt(place, f"a script of {len(text)} characters", "it is too long to be read")
+    job.folder.budget -= len(text)
+    if job.folder.budget < 0 or any(len(one) > LONGEST for one in lines):
+        job.doubt(place, f"a script of {len(text)} characters", "there is too much to be read")
         job.scope.is_open = True
         return
     whole = job.scope.put(text) if len(text) < LONGEST else "\n".join(map(job.scope.put, lines))

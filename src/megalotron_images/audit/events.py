@@ -106,7 +106,7 @@ def triggers(workflow: Map) -> dict[str, Map]:
 
 def scenarios(workflow: Map, text: str) -> list[Scenario]:
     """Return what can start a workflow; `text` is its source, searched for names of branches."""
-    named = re.findall(r"refs/heads/([\w./-]+)", text)
+    named = re.findall(r"refs/heads/([\w./-]{1,99})", text)[:50]
     started = (_starts(event, given, named) for event, given in triggers(workflow).items())
     return list(dict.fromkeys(one for starts in started for one in starts))
 
@@ -119,8 +119,9 @@ def _starts(event: str, given: Map, named: Iterable[str]) -> Iterator[Scenario]:
     elif event == "release":
         yield from (Scenario(event, f"refs/tags/{one}", False) for one in ("v1.2.3", "v1"))
     elif event == "workflow_dispatch":
-        yield from (Scenario(event, one) for one in _PROTECTED)
-        yield from (Scenario(event, one, False) for one in ("refs/heads/topic", "refs/tags/v1.2.3"))
+        yield Scenario(event, _PROTECTED[0])
+        others = (_PROTECTED[1], "refs/heads/topic", "refs/tags/v1.2.3")
+        yield from (Scenario(event, one, False) for one in others)
     else:
         yield Scenario(event, "refs/heads/main", False)
 

@@ -9,6 +9,19 @@ from megalotron_images.audit.model import PUSHES, Doubt, Fact, Place, Push, Rule
 from megalotron_images.audit.values import Scope, holes, show
 from megalotron_images.audit.yaml_files import Folder
 
+_MOST_FACTS = 300
+
+
+class Facts(list[Fact]):
+    """Facts up to a bound, at which a doubt takes the place of those that follow."""
+
+    def append(self, fact: Fact) -> None:
+        """Add a fact."""
+        if len(self) < _MOST_FACTS:
+            super().append(fact)
+        elif len(self) == _MOST_FACTS:
+            super().append(Doubt(fact.use, "", "", "there is more than can be judged"))
+
 
 class Made(NamedTuple):
     """A reference to push: where its name and its tag are written, and when it is made."""
@@ -35,16 +48,15 @@ class Job:
     name: str
     scope: Scope
     when: When
-    facts: list[Fact]
+    facts: "Facts"
     made: dict[str, list[Made]] = field(default_factory=dict)
     exported: dict[str, str] = field(default_factory=dict)
     is_sure: bool = True
 
-    def push(self, text: str, use: Place, when: When = (), place: Place | None = None) -> None:
+    def push(self, text: str, use: Place, when: When = ()) -> None:
         """Note a push of a text: one reference, or all that docker/metadata-action made."""
-        at = place or use
         key = "".join(holes(text)) if len(text) == 1 else ""
-        for one in self.made.get(key, [Made(text, at, at)]):
+        for one in self.made.get(key, [Made(text, use, use)]):
             known = (*self.when, *when, *one.when)
             self.facts.append(Push(use, self.name, one.reference, one.named, one.tagged, known))
 

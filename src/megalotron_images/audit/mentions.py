@@ -29,9 +29,9 @@ def pushes(line: str) -> bool:
 
 def may_push(line: str) -> bool:
     """Whether a command that is not understood may push, log in, or run what does."""
-    if PATTERNS["quoting"].match(line) and not PATTERNS["piping"].search(line):
-        return False
-    is_harmless = PATTERNS["harmless"].match(line) and not PATTERNS["piping"].search(line)
+    if PATTERNS["piping"].search(line) or PATTERNS["quoting"].match(line):
+        return bool(PATTERNS["piping"].search(line))
+    is_harmless = PATTERNS["harmless"].match(line)
     return pushes(line) or (not is_harmless and bool(PATTERNS["running"].search(line)))
 
 

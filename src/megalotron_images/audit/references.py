@@ -19,7 +19,7 @@ LOCAL = re.compile(r"(localhost|127\.0\.0\.1|host\.docker\.internal)(:\d+)?")
 _OWNED = ("github.repository", "github.repository_owner", "github.event.repository.name")
 """Names that are never a host or a tag."""
 _HUB_USER = re.compile(r"secrets\.\w*(hub|docker)\w*user|secrets\.docker_?user", re.IGNORECASE)
-_HASHES = re.compile(r"github\.(sha|run_\w+|event\.(pull_request\.)?number)|a hash")
+_HASHES = re.compile(r"github\.([\w.]*sha|run_\w+|event\.(pull_request\.)?number)")
 STACKS = {stack.name for stack in convention.STACKS}
 Answer = tuple[Verdict, str]
 OK: Answer = (Verdict.OK, "")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import dropwhile
 from typing import Any
 
@@ -16,23 +17,23 @@ def excused(findings: Iterable[Finding], lines_of: Callable[[str], list[str]]) -
 
     A comment at the end of a line excuses that line; one on a line of its own the block below it,
     and before a file's first line the file: where a value is defined, or where it is used. A
-    comment without a reason excuses nothing.
+    comment without a reason excuses nothing. One of `tag` excuses `event` too: what is no tag of
+    the convention is right on no event.
     """
+    excuses = cache(lambda file: list(_excuses(lines_of(file))))
     for one in findings:
-        reasons = [
-            reason
-            for file, line in ((one.file, one.line), (one.use_file, one.use_line))
-            for rules, lines, reason in _excuses(lines_of(file))
-            if one.rule in rules and line in lines
-        ]
-        is_told = reasons and one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
-        yield replace(one, ignored=reasons[0]) if is_told else one
+        places = ((one.file, one.line), (one.use_file, one.use_line))
+        found = ((line, *excuse) for file, line in places for excuse in excuses(file))
+        names = {one.rule, "tag"} if one.rule is Rule.EVENT else {one.rule}
+        reasons = [why for line, rules, on, why in found if names & {*rules} and line in on]
+        is_wrong = one.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
+        yield replace(one, ignored=reasons[0]) if reasons and is_wrong else one
 
 
 def _excuses(lines: list[str]) -> Iterator[tuple[list[str], set[int], str]]:
     """Yield the rules and the lines that each comment excuses, and its reason."""
     for at, line in enumerate(lines, 1):
-        match = _COMMENT.match(line)
+        match = _COMMENT.match(line) if "megalotron-images" in line else None
         if match and match[3].strip():
             covered = {at} if match[1].strip() else _below(lines, at)
             yield re.split(r"[,\s]+", match[2]), covered, match[3].strip()
@@ -117,8 +118,8 @@ def _line(one: Finding, rules: list[str]) -> str:
     where = f"{one.file}:{one.line}{used}: [{', '.join(rules)}]{value}"
     if one.ignored:
         return f"{where} ignored ({one.reason}): {one.ignored}"
-    first, *_, last = one.mend.split("\n")
-    mend = f"{first.rstrip(':')}, {last}" if last != first else first
+    rows = one.mend.split("\n")
+    mend = f"{rows[0].rstrip(':')}, {rows[-1]}" if rows[1:] else rows[0]
     return f"{where} {one.verdict}: {one.reason}. To fix it: {mend}."
 
 

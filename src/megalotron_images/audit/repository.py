@@ -1,6 +1,7 @@
 """A repository's audit: its files read, its facts judged, its excuses heard."""
 
 import contextlib
+import itertools
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from megalotron_images.audit.yaml_files import Folder, Unreadable
 from megalotron_images.errors import CannotTell
 
 _WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
-_MOST_FACTS = 1_000
+_MOST_FACTS = 600
 
 
 def audit(root: Path, repository: str = "") -> list[Finding]:
@@ -24,6 +25,9 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
         raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
     folder, starts, facts = Folder(root), dict[str, list[Scenario]](), list[Fact]()
     for name in folder.names():
+        if len(facts) > _MOST_FACTS:
+            facts.append(Doubt(Place(name, 1), "", name, "there is more than can be judged"))
+            break
         machine = mentions.machine(name)
         try:
             if _WORKFLOW.fullmatch(name):
@@ -35,12 +39,7 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
                 facts += [Doubt(Place(name, line), "", words, reason) for _, line, words in spoken]
         except Unreadable as error:
             facts.append(Doubt(Place(name, 1), "", name, str(error)))
-    facts += deploy.follow(folder)
-    if len(facts) > _MOST_FACTS:
-        facts = [
-            *facts[:_MOST_FACTS],
-            Doubt(Place("", 1), "", "", "there is more than can be judged"),
-        ]
+    facts += itertools.islice(deploy.follow(folder), _MOST_FACTS)
     found = rules.judge(facts, starts, repository)
     return list(report.excused(found, lambda name: _lines(folder, name)))
 

@@ -107,6 +107,7 @@ def _push(push: Push, known: list[Fact], starts: Starts) -> Iterator[Finding]:
     if references.LOCAL.fullmatch(parts.registry):
         return
     tags, where = _tags(push, starts), f"{parts.registry}/{parts.name}"
+    where = value.removesuffix(f":{parts.tag}") if holes(parts.registry) else where
     registry = references.registry(parts.registry, "is pushed to")
     yield _finding(push, Rule.REGISTRY, registry, where, push.named)
     yield _finding(push, Rule.NAME, references.name(parts.name), where, push.named)

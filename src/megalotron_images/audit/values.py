@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 HOLE = re.compile("[\U000f0000-\U000ffffd]")
-LONGEST = 4_000
+LONGEST = 2_000
 """Characters of a value, or of a line; what is longer is unknown."""
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(,,)?\}|\{[^}]*\}|[@*#?!$-])")
@@ -32,7 +32,7 @@ def show(text: str) -> str:
     """Return a text for people, its unknown parts as they were written."""
     names = ((one, _NAMES[one]) for one in HOLE.findall(text))
     for one, name in names:
-        text = text.replace(one, name if "$" in name else f"${{{{ {name} }}}}")
+        text = text.replace(one, name if re.match(r"type=|.*\$", name) else f"${{{{ {name} }}}}")
     return text
 
 

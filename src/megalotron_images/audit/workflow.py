@@ -6,7 +6,7 @@ import re
 
 from megalotron_images.audit import actions, commands, mentions
 from megalotron_images.audit.events import Scenario, When, conditions, holds, scenarios, triggers
-from megalotron_images.audit.job import Job
+from megalotron_images.audit.job import Facts, Job
 from megalotron_images.audit.model import Call, Fact, Place
 from megalotron_images.audit.values import Scope, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_list, as_map
@@ -24,7 +24,7 @@ def follow(folder: Folder, name: str, repository: str) -> tuple[list[Fact], list
     jobs, starts = document.below("jobs"), scenarios(document, folder.text(name))
     if not jobs:
         raise Unreadable("it is no workflow: it has no jobs")
-    facts: list[Fact] = []
+    facts = Facts()
     for key in jobs:
         when, rows = _when(jobs, key, ()), _rows(jobs.below(key))
         for at, row in enumerate([{}] if rows is None else rows):

@@ -13,7 +13,8 @@ _LARGEST, _LARGEST_YAML, _MOST_NODES, _ALL_NODES = 1_000_000, 150_000, 10_000, 6
 """Bytes of a file and of a YAML file; YAML nodes of a file, each alias counted as what it repeats,
 and of all files.
 """
-_DEEPEST = 60
+_DEEPEST, _ALL_CHARACTERS = 60, 120_000
+"""Levels of nesting; characters of all scripts, those of a matrix counted for each row."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
 _ODD = re.compile(
@@ -74,7 +75,7 @@ class Folder:
         self.root = root.resolve()
         self.text = cache(self._text)
         self.names = cache(lambda: [_ODD.sub("\ufffd", one) for one in self._names()])
-        self._nodes = _ALL_NODES
+        self._nodes, self.budget = _ALL_NODES, _ALL_CHARACTERS
 
     def _names(self) -> Iterator[str]:
         """Yield the files below the folder, sorted; links to folders are not followed."""
