@@ -11,7 +11,7 @@ from megalotron_images.audit import actions, mentions
 from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
 from megalotron_images.audit.mentions import WORDS
-from megalotron_images.audit.model import LOGINS, WRITES, Login, Place, Reading
+from megalotron_images.audit.model import LOGINS, Login, Place, Reading
 from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
 
 _WORD = r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\."""
@@ -201,12 +201,6 @@ class _Script:
             raise _Unclear
         for value in options.get("--build-arg", ()):
             actions.leak(self.job, place, value)
-        for value in [*options.get("-o", ()), *options.get("--output", ())]:
-            if not re.match(r"(type=(docker|local|tar|oci)\b|[./])", value):
-                self.job.doubt(place, f"--output {value}")
-        for value in options.get("--cache-to", ()):
-            if not re.match("type=(gha|inline|local)", value):
-                self.job.doubt(place, value, "a cache in a registry is a push", WRITES)
         if options.get("--push", ["false"])[-1] != "false":
             for tag in (tags := [*options.get("-t", ()), *options.get("--tag", ())]):
                 self.job.push(tag, place, self._when())

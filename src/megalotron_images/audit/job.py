@@ -1,5 +1,6 @@
 """A job as its steps are read: what is known there, and the facts that they note."""
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -71,7 +72,8 @@ class Job:
         """Note a command that is not understood, if it or a file that it runs may push."""
         if mentions.deploys(line):
             self.doubt(place, line, "it may deploy, and is not followed", (Rule.DEPLOY,))
-        if not mentions.may_push(line):
+        parts = re.split(r"&&|\|\||[;\n(){}]", line)
+        if not any(map(mentions.may_push, parts)):
             return
         files = mentions.called(self.folder, line)
         found = list(mentions.spoken(self.folder, files))
