@@ -77,28 +77,21 @@ def data(findings: list[Finding]) -> dict[str, Any]:
 
 def text(findings: list[Finding]) -> str:
     """Return findings for people: a line for each rule, below them what is not well."""
-    groups = _grouped(findings)
-    calls = [one for one in findings if one.value == CALLED]
-    if (
-        calls
-        and not groups
-        and all(one.value == CALLED for one in findings if one.rule is Rule.TAG)
-    ):
-        return (
-            f"All is well: {calls[0].file}:{calls[0].line} calls {CALLED}, and nothing else pushes."
-        )
+    groups, tags = _grouped(findings), [one for one in findings if one.rule is Rule.TAG]
+    if not groups and {one.value for one in tags} == {CALLED}:
+        where = f"{tags[0].file}:{tags[0].line}"
+        return f"All is well: {where} calls {CALLED}, and nothing else pushes."
     lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
     lines += [f"  {_line(one, rules)}" for one, rules in groups.items()]
-    if doubts := [one for one in groups if not one.is_followed and not one.ignored]:
-        lines.append(f"{_counted(doubts)} not followed: each may push or deploy.")
-    mends = [one.mend.split("\n")[1:-1] for one in groups if "\n" in one.mend and not one.ignored]
-    return "\n".join(
-        [*lines, *(["The lines that call publish-image.yml:", *mends[0]] if mends else [])]
-    )
+    calls = [_call(one) for one in groups if _call(one)]
+    call = ["The lines that call publish-image.yml:" + calls[0]] if calls else []
+    return "\n".join([*lines, *_counted(groups), *call])
 
 
-def _counted(doubts: list[Finding]) -> str:
-    return "1 place is" if len(doubts) == 1 else f"{len(doubts)} places are"
+def _counted(groups: Iterable[Finding]) -> list[str]:
+    count = sum(not one.is_followed and not one.ignored for one in groups)
+    places = "1 place is" if count == 1 else f"{count} places are"
+    return [f"{places} not followed: each may push or deploy."] if count else []
 
 
 def _grouped(findings: list[Finding]) -> dict[Finding, list[str]]:
@@ -133,9 +126,7 @@ def annotations(findings: list[Finding]) -> str:
         f"{_escaped(_line(one, rules) + _call(one))}"
         for one, rules in groups.items()
     ]
-    doubts = [one for one in groups if not one.is_followed and not one.ignored]
-    counted = f"::notice title=audit::{_counted(doubts)} not followed: each may push or deploy."
-    return "\n".join([*lines, *[counted] * bool(doubts)])
+    return "\n".join([*lines, *(f"::notice title=audit::{one}" for one in _counted(groups))])
 
 
 def _call(one: Finding) -> str:
