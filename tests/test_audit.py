@@ -402,3 +402,11 @@ def test_yaml_keeps_lines_and_all_scalars_as_text(tmp_path):
     assert document["c"].lines == {"b": 1, "e": 5}
     with pytest.raises(Unreadable, match="line 2"):
         Folder(tmp_path).documents("b.yml")
+
+
+def test_aliases_of_a_deployment_are_bounded(tmp_path):
+    text = f"kind: Pod # {PUSH}\n{WORK['aliases']}"
+    (tmp_path / "pod.yml").write_text(f"{text}image: ghcr.io/megalotron/backend:v1.2.3\n")
+    start = time.monotonic()
+    assert judged(tmp_path)["deploy"] == "cannot tell"
+    assert time.monotonic() - start < 5

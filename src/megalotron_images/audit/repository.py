@@ -12,7 +12,7 @@ from megalotron_images.audit.yaml_files import Folder, Unreadable
 from megalotron_images.errors import CannotTell
 
 _WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
-_MOST_FACTS = 600
+_MOST_FACTS = 400
 
 
 def audit(root: Path, repository: str = "") -> list[Finding]:

@@ -13,7 +13,7 @@ _LARGEST, _LARGEST_YAML, _MOST_NODES, _ALL_NODES = 1_000_000, 150_000, 10_000, 6
 """Bytes of a file and of a YAML file; YAML nodes of a file, each alias counted as what it repeats,
 and of all files.
 """
-_DEEPEST, _ALL_CHARACTERS = 60, 120_000
+_DEEPEST, _ALL_CHARACTERS = 60, 80_000
 """Levels of nesting; characters of all scripts, those of a matrix counted for each row."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
