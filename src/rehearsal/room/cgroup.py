@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rehearsal.room import limits
+
 _PREFIX = "rehearsal-"
 _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 """Files that the owner of a delegated cgroup must be able to write (cgroups(7), "Delegation")."""
@@ -30,6 +32,9 @@ def make_cgroup(owner: int) -> Path | None:
         fcntl.flock(os.open(own, os.O_RDONLY), fcntl.LOCK_SH)  # held until this process ends
         for name in _DELEGATED:
             os.chown(own / name, owner, owner)
+        for name, limit in limits.for_cgroup().items():
+            if (own / name).exists():  # its controller is not there on each machine
+                (own / name).write_text(str(limit))
         return own
     return None
 
