@@ -58,8 +58,9 @@ def _find_tree() -> Path | None:
     if os.geteuid() == 0:
         with open("/proc/self/mountinfo") as mounts:
             for before, _, after in (line.partition(" - ") for line in mounts):
-                if after.startswith("cgroup2 "):
-                    return Path(before.split()[4])
+                tree = Path(before.split()[4])
+                if after.startswith("cgroup2 ") and (tree / "cgroup.procs").exists():  # not covered
+                    return tree
     return None
 
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import shutil
 import socket
 import stat
@@ -23,6 +24,7 @@ import rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room import limits, nested
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
+from rehearsal.room.nested import Trees
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
 from rehearsal.room.ready import can_run_containers
 from rehearsal.room.supervisor import Enter, Runner, supervise
@@ -104,8 +106,7 @@ def open_room(
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    private = [] if outer_user == os.geteuid() else _private_files(inside.visible)
-    with _shown(inside.visible, private, outer_user) as trees:
+    with _shown(settings, inside.visible, outer_user) as trees:
         trees_of = partial(open_trees, inside, trees)
         enter = partial(nested.enter, trees_of, partial(seal, inside), run)
         return _fork(enter, outer_user, in_terminal)
@@ -156,19 +157,33 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
 
 
 @contextlib.contextmanager
-def _shown(visible: tuple[Path, ...], private: list[Path], outer_user: int) -> Iterator[nested.Trees]:
-    """Yield mounts that show a room's user what only other users may read.
+def _shown(settings: Settings, visible: tuple[Path, ...], outer_user: int) -> Iterator[Trees]:
+    """Yield mounts that show a room of root what it must read, and nobody may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
     """
+    private = [] if outer_user == os.geteuid() else _private_files(visible)
     tops = [top for top in visible if any(path.is_relative_to(top) for path in private)]
-    try:
-        with shown_to(outer_user, tops) as trees:
-            yield trees
-    except OSError as error:
-        path = private[0] if len(private) == 1 else visible[0]
-        closed = f"{private[0]} is closed to other users, and a room's root is one ({error})"
-        raise CannotCheck(f"{closed}. Open it: chmod -R o+rX {path}") from error
+    with contextlib.ExitStack() as ending:
+        trees: Trees = {}
+        try:
+            if tops:
+                trees = ending.enter_context(shown_to(outer_user, tops))
+        except OSError as error:
+            # what commands start in is copied
+            private = [path for path in private if not path.is_relative_to(settings.notebooks)]
+            if private:
+                raise CannotCheck(_advice_on_rights(private, visible[0], error)) from error
+        yield trees
+
+
+def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str:
+    if error.strerror.startswith(("make namespaces", "map users")):
+        return _advice(error.strerror, error.errno)
+    closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
+    cannot = f"a mount that shows it to the room cannot be made here ({error.strerror})"
+    path = private[0] if len(private) == 1 else project
+    return f"{closed}; {cannot}. Type: chmod -R o+rX {shlex.quote(str(path))}"
 
 
 def _read_report(report: int) -> dict[str, Any]:
