@@ -25,8 +25,9 @@ def make_cgroup(owner: int) -> Path | None:
     if tree is None:
         return None
     own = tree / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-    with _opened(tree) as folder, contextlib.suppress(OSError):
-        fcntl.flock(folder, fcntl.LOCK_EX)  # so that no sweep comes between a cgroup and its lock
+    # a file: in a room, the folder is the outer room's own, which that keeps locked
+    with _opened(tree / "cgroup.procs") as file, contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)  # so that no sweep comes between a cgroup and its lock
         _sweep(tree)
         own.mkdir()
         fcntl.flock(os.open(own, os.O_RDONLY), fcntl.LOCK_SH)  # held until this process ends
@@ -65,8 +66,8 @@ def _find_tree() -> Path | None:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
     finally:
