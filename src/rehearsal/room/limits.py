@@ -5,9 +5,9 @@ import resource
 
 from rehearsal.errors import CannotCheck
 
-_TASKS = 2048
+_TASKS = 1024
 """Processes and threads (setrlimit(2), RLIMIT_NPROC)."""
-_PROCESSES = 1024
+_PROCESSES = 512
 _GIB = 1 << 30
 TOO_MANY = (
     f"The room was ended, as more than {_PROCESSES} processes ran in it:"
@@ -34,7 +34,7 @@ def for_cgroup() -> dict[str, int]:
 
 def for_files() -> str:
     """Return the limit of a room's files, which are in memory, in tmpfs's words."""
-    size = os.environ.get("REHEARSAL_ROOM_SIZE") or str(min(_memory() // 2, 4 * _GIB))
+    size = os.environ.get("REHEARSAL_ROOM_SIZE") or str(min(_memory() // 2, _GIB))
     if not size.strip("0kmgKMG%"):  # which a tmpfs takes for no limit
         none = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
         raise CannotCheck(f"{none}: set a size or a part of memory.")
