@@ -87,7 +87,8 @@ from test_machines import namespace_of_users
 script = "id -u; cat /proc/self/uid_map; touch /tmp/x; chown 1000:1000 /tmp/x"
 with namespace_of_users((0, 0, 1), (1, 1000, 60000)) as before:
     rehearsal = sys.executable.replace("python3", "rehearsal")
-    sys.exit(subprocess.call([*before, rehearsal, "room", "--", "sh", "-c", script], cwd=sys.argv[2]))
+    command = [*before, rehearsal, "room", "--", "sh", "-c", script]
+    sys.exit(subprocess.call(command, cwd=sys.argv[2]))
 """
 """In a room, whose root is nobody on the machine: a room in a namespace as rootlesskit makes it."""
 

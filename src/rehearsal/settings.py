@@ -20,6 +20,7 @@ _NETWORK = "192.0.2"
 
 Not 127.0.0.0/8: Docker lets those do without TLS.
 """
+LOCALHOST = "127.0.0.1"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(localhost|{_LABEL}(\.{_LABEL})+)(:[0-9]+)?|{_LABEL}:[0-9]+")
 """A registry as references begin with it: other words are folders of Docker Hub."""
@@ -142,8 +143,8 @@ def _registries(tables: object) -> tuple[Registry, ...]:
     if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
         raise ValueError("registries is no list of tables, [[tool.rehearsal.registries]]")
     found = tuple(_registry(i, entry) for i, entry in enumerate(tables, 1))
-    for one in ([one.name for one in found], [host for one in found for host in one.hosts]):
-        if twice := [name for name in one if one.count(name) > 1]:
+    for names in ([one.name for one in found], [host for one in found for host in one.hosts]):
+        if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"two of the registries are {twice[0]}")
     return found
 
@@ -165,7 +166,7 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
         raise ValueError(f"{wrong[0]!r} is no name with which a reference can begin, {form}")
     if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
         raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
-    address = "127.0.0.1" if hosts[0].startswith("localhost") else f"{_NETWORK}.{number}"
+    address = LOCALHOST if hosts[0].startswith("localhost") else f"{_NETWORK}.{number}"
     registry = Registry(name or hosts[0], address, hosts, tokens, images, history, user)
     if {host.partition(":")[2] for host in hosts} != {hosts[0].partition(":")[2]}:
         raise ValueError(f"the hosts of {registry.name} have more than one port")

@@ -108,7 +108,9 @@ def _set_attributes(
     packed = struct.pack("4Q", attributes, 0, 0, users)  # set, clear nothing, propagate as before
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if below else 0)
     arguments = (folder, path.encode(), flags, packed, ctypes.c_size_t(len(packed)))
-    _checked(_libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"set attributes of {path or 'a mount'}")
+    _checked(
+        _libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"set attributes of {path or 'a mount'}"
+    )
 
 
 def clone_tree(path: str) -> int:

@@ -1,7 +1,7 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, which forks process 1 of the room, in new namespaces; that seals
-itself in (walls.py) and then becomes init.py, with nothing of this process but its standard
+This process forks the supervisor, which forks the room's outer process (nested.py); that builds its
+walls, and forks process 1, which becomes init.py, with nothing of this process but its standard
 streams.
 """
 
@@ -178,10 +178,11 @@ def _shown(settings: Settings, visible: tuple[Path, ...], outer_user: int) -> It
 
 
 def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str:
-    if error.strerror.startswith(("make namespaces", "map users")):
-        return _advice(error.strerror, error.errno)
+    reason = str(error.strerror)
+    if reason.startswith(("make namespaces", "map users")):
+        return _advice(reason, error.errno or 0)
     closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
-    cannot = f"a mount that shows it to the room cannot be made here ({error.strerror})"
+    cannot = f"a mount that shows it to the room cannot be made here ({reason})"
     path = private[0] if len(private) == 1 else project
     return f"{closed}; {cannot}. Type: chmod -R o+rX {shlex.quote(str(path))}"
 
@@ -269,7 +270,9 @@ def _environment(engine: Engine) -> dict[str, str]:
     home, bundle = f"{ROOM}/home", str(BUNDLE)
     certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
     docker = {"DOCKER_CONFIG": f"{home}/.docker", "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
-    own = {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
+    # its own tmpfs: a kernel must be able to say that the room is full
+    own = {"IPYTHONDIR": f"{ROOM}/log/ipython"}
+    own |= {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
     terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
     return certificates | docker | own | terminal
 

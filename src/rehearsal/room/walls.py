@@ -15,7 +15,7 @@ from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
 from rehearsal.room.work import Copied, write_folder
-from rehearsal.settings import Registry
+from rehearsal.settings import LOCALHOST, Registry
 
 _OLD = "/.rehearsal"
 """Where the machine's own root is meanwhile: no path that a room shows begins so."""
@@ -54,7 +54,8 @@ def seal(inside: Inside, trees: Mapping[str, int], containers: bool) -> None:
     _new_root(inside, trees)
     _make_folders(inside)
     linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
-    linux.raise_loopback(one.address for one in inside.registries)
+    addresses = {one.address for one in inside.registries}
+    linux.raise_loopback(addresses - {LOCALHOST})
     _cover_kernel()
     if containers:
         _containers()

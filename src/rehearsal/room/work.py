@@ -37,7 +37,9 @@ def read_folder(folder: Path) -> tuple[Copied, ...]:
                     found.append(Copied(os.path.relpath(path, folder), status, *content))
     except OSError as error:
         unread = f"{error.filename} cannot be copied into a room ({error.strerror})"
-        raise CannotCheck(f"{unread}. Let this user read it: chmod u+rX {error.filename}") from error
+        raise CannotCheck(
+            f"{unread}. Let this user read it: chmod u+rX {error.filename}"
+        ) from error
     return tuple(found)
 
 
