@@ -1,10 +1,9 @@
-"""Search results ranked by what people look for: a command, a stack, an error message.
+"""The search index, for what people look for: a command, a stack, an error message.
 
-The theme weighs a word of a heading a thousand times, and looks for any of the words: `docker push`
-led to every page whose heading begins with docker. Here a heading's word counts ten times; a
-hundred times count page titles, headings of the reference and of Troubleshooting, stacks' names
-where they are defined, registries' messages, and each docker command in the section that runs it
-first. Before all else come the words of words.toml.
+Here each entry gets what it is found by beside its text: its page's title, headings of the
+reference and of Troubleshooting, stacks' names where they are defined, registries' messages, each
+docker command in the section that runs it first, and the words of words.toml. assets/search.js
+ranks with them.
 """
 
 import json
@@ -15,9 +14,11 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import material
+from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
-from mkdocs.structure.files import Files
+from mkdocs.plugins import event_priority, get_plugin_logger
+from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 
@@ -25,17 +26,25 @@ from megalotron_images.convention import STACKS
 from megalotron_images.registry.hints import REFUSALS
 from rehearsal.runbook.model import Runbook
 
-FIELDS = {"title": {"boost": 10}, "text": {"boost": 1}, "tags": {"boost": 100}}
-FIELDS |= {"words": {"boost": 5000}}
-BOOSTS = {"guide/troubleshooting/": 1.8, "guide/release-a-stack/": 1.3}
-BOOSTS |= {"contributing/": 0.7, "errors/": 0.3}
+_LOG = get_plugin_logger("search words")
+DOCS = Path(__file__).parents[1]
+WORDS = DOCS / "words.toml"
+BOOSTS = {"guide/troubleshooting/": 1.3, "guide/release-a-stack/": 1.3, "errors/": 0.3}
+BOOSTS |= dict.fromkeys(("python/", "evidence/", "contributing/"), 0.4)
+BOOSTS |= dict.fromkeys(("glossary/", "reference/"), 0.6)
 """Pages that readers look for most rank above those that mention the same."""
+_EVERYWHERE = ("what-you-need", "undo-it", "see-that-it-worked", "where-to-go-next")
+"""Sections of every guide: their titles say nothing of their content."""
 _COMMAND = re.compile(
     r"(?:^|\| )(docker(?: (?:buildx|image|container|manifest|system))? [a-z]+)", re.MULTILINE
 )
 _CHANGES = re.compile(r"changelog\S*#")
 _TAG = re.compile(r"<[^>]*>")
-_TEACH = ("guide/push-an-image.ipynb", "guide/choose-an-image.ipynb")
+_TEACH = (
+    "guide/push-an-image.ipynb",
+    "guide/choose-an-image.ipynb",
+    "guide/use-in-production.ipynb",
+)
 """The pages that explain commands of docker; the others only use them."""
 _pages: list[Page] = []
 
@@ -89,19 +98,43 @@ def on_post_build(config: MkDocsConfig) -> None:
     """Write the weights into the index."""
     file = Path(config.site_dir) / "search" / "search_index.json"
     index = json.loads(file.read_text())
-    index["config"] |= {"fields": FIELDS, "pipeline": []}  # a message counts with its small words
+    index["config"]["pipeline"] = []  # a message counts with its small words
     # by its title alone: nobody looks for how a thing was before
     index["docs"] = [one for one in index["docs"] if not _CHANGES.match(one["location"])]
     for entry, tag in _tags(index["docs"]):
         entry.setdefault("tags", []).append(tag)
     places = {entry["location"].replace(".html", "/"): entry for entry in index["docs"]}
-    said = tomllib.loads((Path(config.docs_dir) / "words.toml").read_text())
-    for place, typed in said["words"].items():
-        places[place]["words"] = typed
-    for place, typed in said["tags"].items():
-        places[place].setdefault("tags", []).append(typed)
-    for entry in index["docs"]:
-        place = entry["location"].replace(".html", "/")
-        boosts = [boost for start, boost in BOOSTS.items() if place.startswith(start)]
-        entry["boost"] = max(boosts, default=1)
+    for place, typed in tomllib.loads(WORDS.read_text())["words"].items():
+        if place in places:
+            places[place]["words"] = typed
+        else:
+            _LOG.warning(f"words.toml names '{place}', but no page or section is there.")
+    for place, entry in places.items():
+        entry["boost"] = _boost(place)
     file.write_text(json.dumps(index, separators=(",", ":")))
+
+
+def _boost(place: str) -> float:
+    if place.rpartition("#")[2] in _EVERYWHERE:
+        return 0.3
+    return next((boost for start, boost in BOOSTS.items() if place.startswith(start)), 1)
+
+
+def _theme_worker() -> Path:
+    """Return the theme's own search worker, whose name changes with its version."""
+    folder = Path(material.__file__).parent / "templates" / "assets" / "javascripts" / "workers"
+    return next(folder.glob("search.*.min.js"))
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Write the search's worker, which ranks what the theme's finds."""
+    worker = f'const WORKER = "javascripts/workers/{_theme_worker().name}";\n'
+    script = (DOCS / "assets" / "search.js").read_text()
+    files.append(File.generated(config, "assets/rank.js", content=worker + script))
+    return files
+
+
+def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
+    """Let the template put that worker in place of the theme's."""
+    env.globals["theme_worker"] = f"assets/javascripts/workers/{_theme_worker().name}"
+    return env
