@@ -67,6 +67,12 @@ function weigh(entry, word, last) {
   );
 }
 
+// What a word of words.toml gives, however rare it is.
+function curatedGain(entry, word, rarity) {
+  if (!entry.words.has(word)) return 0;
+  return COUNTS.words * (ASKING.has(word) ? 4 : Math.max(2.5, Math.min(4, rarity)));
+}
+
 // Entries by location, with their scores.
 function rank(query) {
   const words = contentOf(query);
@@ -78,7 +84,7 @@ function rank(query) {
   const wanted = weights.filter(known).length || 1;
   const scored = [...all.values()].map((entry, at) => {
     const met = weights.filter((of, word) => of[at] > 0 || (entry.words.has(words[word]) && !ASKING.has(words[word]))).length / wanted;
-    const gains = weights.map((of, word) => (entry.words.has(words[word]) ? COUNTS.words * Math.max(2.5, Math.min(4, rarity[word])) : of[at] * rarity[word]));
+    const gains = weights.map((of, word) => curatedGain(entry, words[word], rarity[word]) || of[at] * rarity[word]);
     let score = gains.reduce((sum, gain) => sum + gain, 0) * met ** 1.5;
     if (entry.tags.includes(whole) || entry.tags.includes(phrase)) score += 20 * words.length;
     if (words.length > 1 && entry.plain.includes(` ${whole} `)) score += 12;
