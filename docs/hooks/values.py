@@ -21,7 +21,10 @@ _COMMAND = re.compile(
     r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL
 )
 _PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
-_BAR = '<details class="nb-values" data-search-exclude><summary>Fill in your own values</summary></details>'
+_BAR = (
+    '<details class="nb-values" data-search-exclude>'
+    "<summary>Fill in your own values</summary></details>"
+)
 _RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
 _MARKED = re.compile(r'<var class="p">&lt;(.*?)&gt;</var>')
 _ONCE = ("version", "release before", "release that dev named")
