@@ -6,7 +6,7 @@ const SMALL = new Set(
     "with would you your").split(" "),
 );
 const ASKING = new Set(["what", "which", "who"]); // these count where words.toml has them, and are not missed elsewhere
-const COUNTS = { words: 14, tags: 9, title: 8, ofPage: 4, text: 1, sections: 0.5 };
+const COUNTS = { words: 14, title: 9, ofPage: 4, text: 1, sections: 0.5 };
 const text = (html) => html.replace(/<[^>]*>/g, " ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&").toLowerCase();
 const singular = (word) => (word.length > 3 ? word.replace(/(?<=sh|ch|ss|x)es$|(?<=[^s])s$/, "") : word);
 const wordsOf = (html) => (text(html).match(/\w+(?:\.\d+)*/g) ?? []).map(singular);
@@ -23,13 +23,12 @@ function counted(words) {
 function add(doc) {
   const page = doc.location.split("#")[0];
   if (!pages.has(page)) pages.set(page, doc);
-  const tags = (doc.tags ?? []).map((tag) => wordsOf(tag).join(" "));
+  const phrases = [doc.title, ...(doc.phrases ?? [])].map((phrase) => wordsOf(phrase).join(" "));
   if (page !== doc.location) wordsOf(doc.title + " " + doc.text).forEach((word) => all.get(page).sections.add(word));
   wordsOf(doc.words ?? "").forEach((word) => curated.add(word));
   all.set(doc.location, {
-    doc, page, tags,
+    doc, page, phrases,
     title: counted(wordsOf(doc.title)),
-    named: new Set(tags.flatMap((tag) => tag.split(" "))),
     sections: new Set(),
     words: new Set(wordsOf(doc.words ?? "")),
     text: counted(wordsOf(doc.text)),
@@ -59,7 +58,6 @@ function weigh(entry, word, last) {
   const page = all.get(entry.page);
   const section = entry !== page;
   return Math.max(
-    COUNTS.tags * found(word, entry.named, last),
     COUNTS.title * found(word, entry.title, last),
     section ? COUNTS.ofPage * Math.max(page.words.has(word) ? 1 : 0, found(word, page.title, last)) : 0,
     COUNTS.text * found(word, entry.text, last),
@@ -86,7 +84,7 @@ function rank(query) {
     const met = weights.filter((of, word) => of[at] > 0 || (entry.words.has(words[word]) && !ASKING.has(words[word]))).length / wanted;
     const gains = weights.map((of, word) => curatedGain(entry, words[word], rarity[word]) || of[at] * rarity[word]);
     let score = gains.reduce((sum, gain) => sum + gain, 0) * met ** 1.5;
-    if (entry.tags.includes(whole) || entry.tags.includes(phrase)) score += 20 * words.length;
+    if (entry.phrases.includes(whole) || entry.phrases.includes(phrase)) score += 20 * words.length;
     if (words.length > 1 && entry.plain.includes(` ${whole} `)) score += 12;
     return { entry, met, score: score * (entry.doc.boost ?? 1) };
   });
