@@ -143,9 +143,9 @@ def errors(module: Any, root: type) -> str:
 
 
 def refusals() -> str:
-    """Return registries' refusals, with cause and next step."""
-    rows = ((f"`{_cell(one.said)}`", one.cause, one.step) for one in REFUSALS)
-    return table(("The registry says", "Likely cause", "Next step"), rows)
+    """Return registries' refusals, with next step and cause."""
+    rows = ((f"`{_cell(one.said)}`", _sentence(one.step), _sentence(one.cause)) for one in REFUSALS)
+    return table(("The registry says", "Next step", "Likely cause"), rows)
 
 
 def python() -> str:
