@@ -56,6 +56,8 @@ def test_the_pages_for_servers_link_to_whom_to_call_and_which_folder(copied):
         top, _, rest = page.partition('class="nb-evidence"')
         assert rest
         assert top.count(where) == 2, name
+
+
 def test_a_teams_decision_stands_where_the_page_asks_for_it(copied):
     settings, said = copied / "mkdocs.yml", "The platform team, within the hour."
     settings.write_text(settings.read_text().replace('restarts: ""', f'restarts: "{said}"'))
