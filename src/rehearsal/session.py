@@ -1,8 +1,8 @@
 """A kernel that one person talks to in a terminal: a cell runs, and is answered where it asks."""
 
 import contextlib
-import getpass
 import queue
+import select
 import signal
 import sys
 import termios
@@ -72,7 +72,8 @@ class Session:
         try:
             with _at_interrupt(signal.default_int_handler):
                 forget_what_was_typed()
-                self.client.input(_ask(printable(asked["prompt"]), asked["password"]))
+                ask = _ask_hidden if asked["password"] else input
+                self.client.input(ask(printable(asked["prompt"])))
         except (EOFError, KeyboardInterrupt):
             self.manager.interrupt_kernel()
 
@@ -93,24 +94,26 @@ def forget_what_was_typed() -> None:
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
-def _ask(prompt: str, hidden: bool) -> str:
-    """Return what the person types; where that is hidden, after Ctrl-Z and `fg` too."""
-    if not hidden:
-        return input(prompt)
+def _ask_hidden(prompt: str) -> str:
+    """Return what the person types, which the terminal does not show.
 
-    def hide_again(number: int, frame: FrameType | None) -> None:
-        """The person's shell shows what is typed while this process is stopped."""
-        modes = termios.tcgetattr(sys.stdin)
-        modes[3] &= ~termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, modes)
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
-
-    before = signal.signal(signal.SIGCONT, hide_again)
+    After Ctrl-Z and `fg` it is hidden again: meanwhile the person's shell shows what is typed.
+    """
+    before = termios.tcgetattr(sys.stdin)
     try:
-        return getpass.getpass(prompt)
+        while True:
+            modes = termios.tcgetattr(sys.stdin)
+            if modes[3] & termios.ECHO:
+                modes[3] &= ~termios.ECHO
+                termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, modes)
+                print(prompt, end="", flush=True)
+            if select.select([sys.stdin], [], [], _PAUSE)[0]:
+                if not (line := sys.stdin.readline()):
+                    raise EOFError
+                return line.rstrip("\n")
     finally:
-        signal.signal(signal.SIGCONT, before)
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        print()
 
 
 @contextlib.contextmanager
