@@ -22,7 +22,7 @@ from rehearsal.cell.record_page import fence
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.model import Cell, find_runbooks
 
-MODULES = ("convention", "registry.client", "plan", "release", "status", "timeline", "engine")
+MODULES = ("convention", "registry.client", "plan", "release", "status", "engine")
 _ATTRIBUTES = re.compile(r"(?:\n\n|\A)Attributes:\n(.*)\Z", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {4,}(?!\w+: ).*)*)", re.MULTILINE)
 _LONGEST = 12
@@ -34,8 +34,9 @@ _DEFAULTS |= dict.fromkeys(("hosts", "registries"), "required")
 
 def commands(group: click.Group, program: str) -> str:
     """Return a command line's verbs: usage, arguments, options, an example that ran."""
-    parts = []
-    for name, command in sorted(group.commands.items()):
+    parts, whole = [], click.Context(group)
+    for name in sorted(group.list_commands(whole)):
+        command = group.get_command(whole, name)
         context = click.Context(command, info_name=f"{program} {name}")
         parts.append(f"### {program} {name}\n\n{inspect.cleandoc(command.help or '')}")
         parts.append(f"Usage: `{program} {name} {' '.join(command.collect_usage_pieces(context))}`")

@@ -6,6 +6,7 @@ what is in development.
 """
 
 import contextlib
+import difflib
 import heapq
 import re
 from collections.abc import Iterable, Iterator
@@ -122,8 +123,6 @@ def parse_stack(name: str) -> Stack:
         if stack.name == name:
             return stack
     known = [stack.name for stack in STACKS]
-    import difflib
-
     near = difflib.get_close_matches(re.sub(r"[\s_]+", "-", name.lower()), known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"The stacks are: {', '.join(known)}."
     raise RuleBroken(f"There is no stack {name!r}. {hint}")

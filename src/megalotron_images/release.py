@@ -77,8 +77,9 @@ class Written:
 
 
 def gather(registry: Registry, reference: Reference, revision: str = "") -> RepositoryState:
-    """Return the facts about a tag and its repository; of what it names, if `revision` is given.
+    """Return the facts about a tag and its repository.
 
+    revision: if given, facts about the image that the tag points to are read too.
     Raises CannotTell where the registry does not say.
     """
     repository = reference.stack.image
@@ -206,7 +207,7 @@ def put(
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     with _stoppable(f"{plan.reference} was not written."):
-        say("check again what it names")
+        say("check again what it points to")
         must_write = _still_as_planned(plan, manifest, registry)
     look = f"Look: megalotron-images digest {plan.reference}"
     with _stoppable(f"{plan.reference} may have been written. {look}"):
@@ -244,8 +245,9 @@ def _still_as_planned(plan: Plan, manifest: Manifest, registry: Registry) -> boo
     if now == Taken(manifest.digest):
         return False
     if isinstance(now, Unknown):
-        names = f"nobody can tell what it names: {now.reason}"
-        raise CannotTell(f"{plan.reference} was not written, as {names}")
+        raise CannotTell(
+            f"Cannot tell what {plan.reference} points to, so it was not written: {now.reason}"
+        )
     if now != plan.before:
         raise LostRace(_lost(plan.reference, now, manifest.digest))
     return True
@@ -295,7 +297,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} {reference} was not written.", error.message) from None
         raise RegistryFailed(
-            f"{error} It names {now} now; what was sent may still arrive."
+            f"{error} It points to {now} now; what was sent may still arrive."
         ) from None
 
 
@@ -309,7 +311,7 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
         if isinstance(state, Taken) and state != plan.before:
             raise LostRace(_lost(plan.reference, state, digest))
         if time.monotonic() > end:
-            said = f"{plan.reference} was written, and still names {state}"
+            said = f"{plan.reference} was written, and still points to {state}"
             raise CannotTell(f"{said}. Look again: megalotron-images digest {plan.reference}")
         time.sleep(_PAUSE)
 
@@ -317,5 +319,5 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
 def _lost(reference: Reference, now: State, digest: str) -> str:
     release = isinstance(reference.tag, Release)
     then = "Publish yours as a newer version" if release else "Agree who moves it"
-    names = f"it names {now}, and yours is {digest}"
-    return f"Somebody else wrote {reference} at the same moment: {names}. {then}."
+    points = f"it points to {now}, and yours is {digest}"
+    return f"Somebody else wrote {reference} at the same moment: {points}. {then}."

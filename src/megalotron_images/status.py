@@ -12,7 +12,7 @@ from megalotron_images.registry.client import Registry, State, Taken, Unknown
 
 
 @dataclass(frozen=True)
-class Moved:
+class TagTarget:
     """What a moving tag points to: a digest, and the newest release that has it, if any."""
 
     digest: str
@@ -23,17 +23,17 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Line:
+class StackStatus:
     """A stack's line on the board; `releases` are sorted, the newest first."""
 
     stack: Stack
     releases: tuple[Release, ...]
-    newest: Moved | Unknown | None
-    main: Moved | Unknown | None
-    dev: Moved | Unknown | None
+    newest: TagTarget | Unknown | None
+    main: TagTarget | Unknown | None
+    dev: TagTarget | Unknown | None
 
     @property
-    def tags(self) -> dict[str, Moved | Unknown | None]:
+    def tags(self) -> dict[str, TagTarget | Unknown | None]:
         """What each tag on the board points to."""
         return {"newest": self.newest, "main": self.main, "dev": self.dev}
 
@@ -58,19 +58,19 @@ class Line:
         return [one.reason for one in self.tags.values() if isinstance(one, Unknown)]
 
 
-def _cells(moved: Moved | Unknown | None) -> tuple[str, str]:
-    if isinstance(moved, Moved):
+def _cells(moved: TagTarget | Unknown | None) -> tuple[str, str]:
+    if isinstance(moved, TagTarget):
         return str(moved), moved.digest
     return ("unknown" if moved else "-", "-")
 
 
-def _data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:
-    if isinstance(moved, Moved):
+def _data(moved: TagTarget | Unknown | None) -> dict[str, str | None] | None:
+    if isinstance(moved, TagTarget):
         return {"digest": moved.digest, "release": str(moved.release) if moved.release else None}
     return {"unknown": moved.reason} if moved else None
 
 
-def read_line(registry: Registry, stack: Stack) -> Line:
+def read_status(registry: Registry, stack: Stack) -> StackStatus:
     """Return a stack's line; raise RegistryFailed if its tags cannot be listed."""
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
@@ -81,18 +81,18 @@ def read_line(registry: Registry, stack: Stack) -> Line:
     sought = {state.digest for state in states.values() if state.digest}
     found = {newest.digest: releases[0]} if newest and newest.digest else {}
     older = registry.releases_of(stack.image, releases[1:], sought - set(found))
-    main, dev = (_moved(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
-    return Line(stack, releases, _moved(newest, found), main, dev)
+    main, dev = (_target(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
+    return StackStatus(stack, releases, _target(newest, found), main, dev)
 
 
-def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | None:
+def _target(state: State | None, found: dict[str, Release]) -> TagTarget | Unknown | None:
     if isinstance(state, Taken):
-        return Moved(state.digest, found.get(state.digest))
+        return TagTarget(state.digest, found.get(state.digest))
     return state if isinstance(state, Unknown) else None
 
 
 @dataclass(frozen=True)
-class Dated:
+class DatedRelease:
     """A release, the day of its build if known, and its digest."""
 
     stack: Stack
@@ -107,24 +107,24 @@ class Dated:
         return tuple(str(value or "-") for value in self.data.values())
 
     @property
-    def data(self) -> dict[str, str | None]:
+    def data(self) -> dict[str, object]:
         """The same for programs."""
         day = str(self.day) if self.day else None
         names = {"stack": self.stack.name, "release": str(self.release)}
         return names | {"day": day, "digest": self.digest}
 
 
-def read_days(registry: Registry, line: Line) -> list[Dated]:
+def read_releases(registry: Registry, line: StackStatus) -> list[DatedRelease]:
     """Return a stack's releases, the newest first, each with the day of its build if known."""
     return run_concurrently(partial(_dated, registry, line.stack, one) for one in line.releases)
 
 
-def _dated(registry: Registry, stack: Stack, release: Release) -> Dated:
+def _dated(registry: Registry, stack: Stack, release: Release) -> DatedRelease:
     try:
         manifest = registry.manifest(stack.image, str(release))
         created = registry.created(stack.image, manifest)
     except RegistryFailed as error:
-        return Dated(stack, release, None, None, f"{release} cannot be read: {error}")
+        return DatedRelease(stack, release, None, None, f"{release} cannot be read: {error}")
     with contextlib.suppress(ValueError):
-        return Dated(stack, release, date.fromisoformat(created[:10]), manifest.digest)
-    return Dated(stack, release, None, manifest.digest)
+        return DatedRelease(stack, release, date.fromisoformat(created[:10]), manifest.digest)
+    return DatedRelease(stack, release, None, manifest.digest)

@@ -6,6 +6,7 @@ a helper for the host, a helper for all hosts, a stored login.
 
 import base64
 import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,8 +119,6 @@ def _entry(login: Mapping[str, Any], source: str) -> Credentials | None:
 
 def _from_helper(name: str, host: str) -> Credentials | None:
     """Return the login that a credential helper knows, or None if it knows none."""
-    import subprocess
-
     program = f"docker-credential-{name}"
     try:
         with say_if_slow(program):
