@@ -184,11 +184,11 @@ def _failures() -> Iterator[None]:
         raise
     # the SDK lets through what reading its configuration and its streams raises
     except Exception as error:
-        said = _unreachable(innermost(error))
+        said = _describe_failure(innermost(error))
         raise EngineFailed(_without_user(" ".join(said.split()))) from None
 
 
-def _unreachable(error: BaseException) -> str:
+def _describe_failure(error: BaseException) -> str:
     said = getattr(error, "strerror", None) or str(error)
     where = os.environ.get("DOCKER_HOST") or "its usual place"
     if isinstance(error, PermissionError):

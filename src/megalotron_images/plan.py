@@ -245,7 +245,10 @@ def _version(release: Release, state: RepositoryState, asked: Overrides) -> Find
 def _platform(
     name: str, platforms: frozenset[str], other: str, needed: frozenset[str], asked: Overrides
 ) -> Finding:
-    """An image must run wherever the `other` one does; nobody knows it of one without platforms."""
+    """A finding whether an image runs wherever the `other` one does.
+
+    It is unknown if that one states no platform.
+    """
     own, lost = ", ".join(sorted(platforms)) or "no platform", sorted(needed - platforms)
     if asked.fewer_platforms or not other:
         return _yes("platform", own if other else f"{own}, with no release to compare")

@@ -279,7 +279,7 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
         raise EngineFailed(
             f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows"
             f" {image.name} by another digest ({image.id}). Nothing else was written. Pull the"
-            " image again or build it anew, and try that."
+            " image again or rebuild it, and try that."
         )
     raise EngineFailed(
         f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again."

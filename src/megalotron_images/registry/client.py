@@ -74,6 +74,11 @@ class Unknown:
     def __str__(self) -> str:
         return "something unknown"
 
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        return {"unknown": self.reason}
+
 
 State = Free | Taken | Unknown
 
