@@ -53,7 +53,8 @@ def read_file(file: Path) -> dict[str, Any]:
 def current_context() -> Context | None:
     """Return the context that DOCKER_CONTEXT or the configuration names; None for the default.
 
-    Raises CannotTell for one that is not there.
+    Raises:
+        CannotTell: there is no such context.
     """
     configured = read_file(folder() / "config.json").get("currentContext")
     name = str(os.environ.get("DOCKER_CONTEXT") or configured or "default")

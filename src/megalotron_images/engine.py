@@ -86,8 +86,13 @@ class Engine:
     ) -> None:
         """Push an image to `repository:tag`.
 
-        The name is given to the image for the push, and removed again. say: called with the
-        engine's remarks. Raises EngineFailed, with the registry's words.
+        The name is given to the image for the push, and removed again.
+
+        Args:
+            say: called with the engine's remarks.
+
+        Raises:
+            EngineFailed: the push failed; the error has the registry's words.
         """
         login = {}  # not None: for that the SDK looks for a login of its own
         if credentials:

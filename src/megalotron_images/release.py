@@ -79,8 +79,11 @@ class Written:
 def gather(registry: Registry, reference: Reference, revision: str = "") -> RepositoryState:
     """Return the facts about a tag and its repository.
 
-    revision: if given, facts about the image that the tag points to are read too.
-    Raises CannotTell where the registry does not say.
+    Args:
+        revision: if given, facts about the image that the tag points to are read too.
+
+    Raises:
+        CannotTell: the registry does not say.
     """
     repository = reference.stack.image
     tags = start_in_thread(partial(registry.tags, repository))
@@ -121,7 +124,8 @@ def promote_plan(
 ) -> Promotion:
     """Return the plan to move a tag to a release, with the manifest to write.
 
-    Raises Refused if there is no such release.
+    Raises:
+        Refused: there is no such release.
     """
     tags = start_in_thread(partial(registry.tags, stack.image))
     state_now = start_in_thread(partial(registry.state, stack.image, to))
@@ -169,7 +173,12 @@ def publish(
 
     An engine can push to a tag only, so it pushes to the stack's `staging`. That must then be the
     local image in the registry; from there on everything goes by digest, so others may push there
-    too. Raises LostRace, Refused or CannotTell.
+    too.
+
+    Raises:
+        LostRace: somebody else wrote the tag at the same moment.
+        Refused: a rule forbids it.
+        CannotTell: the registry or the engine did not answer reliably.
     """
     plan.check()
     if plan.done:
@@ -201,7 +210,10 @@ def put(
 ) -> Written:
     """Put a manifest at the plan's tag, if the tag has not moved since.
 
-    Raises LostRace, Refused or CannotTell.
+    Raises:
+        LostRace: somebody else wrote the tag at the same moment.
+        Refused: a rule forbids it.
+        CannotTell: the registry or the engine did not answer reliably.
     """
     plan.check()
     if plan.done:
