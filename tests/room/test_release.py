@@ -93,9 +93,7 @@ def test_an_older_release_is_refused_unless_asked_for_and_main_stays(publish, re
 
 def test_a_loss_of_platforms_is_refused_unless_asked_for(publish, registry, make_image):
     put_index(registry, IMAGE, "v1.0.0")
-    with pytest.raises(
-        Refused, match=r"v1\.0\.0 runs on linux/arm64, and your image only on linux/amd64"
-    ):
+    with pytest.raises(Refused, match="linux/arm64"):
         publish("v1.1.0", make_image("one"))
     publish("v1.1.0", make_image("one"), Overrides(fewer_platforms=True))
 
