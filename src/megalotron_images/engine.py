@@ -64,15 +64,22 @@ class Engine:
         image = LocalImage(name, found["Id"], frozenset(), created=found.get("Created") or "")
         if parts := found.get("Manifests"):
             here = [part for part in parts if part["Available"] and part["Kind"] == "image"]
-            whole = all(part["Available"] for part in parts)
-            pushable = frozenset(part["ID"] for part in here if not whole)
-            return replace(image, platforms=frozenset(_platforms(here)), parts=pushable)
+            platforms = frozenset(_platforms(here))
+            if all(part["Available"] for part in parts):
+                return replace(image, platforms=platforms)
+            # of an image that is not all there the engine pushes one platform: its own, if it can
+            pushable = frozenset(part["ID"] for part in here)
+            return replace(image, platforms=platforms & {self._own()} or platforms, parts=pushable)
         stated = {key: found.get(key.capitalize()) for key in PLATFORM}
         image = replace(image, platforms=frozenset(platform_in(stated)))
         if _CONTAINERD not in str(self._api.info().get("DriverStatus")):
             return image
-        engine = self._api.version()
-        return replace(image, preferred=platform_name(engine["Os"], engine["Arch"]))
+        return replace(image, preferred=self._own())
+
+    def _own(self) -> str:
+        """Return the engine's own platform."""
+        version = self._api.version()
+        return platform_name(version["Os"], version["Arch"])
 
     def push(
         self,

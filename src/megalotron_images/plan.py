@@ -21,7 +21,7 @@ class LocalImage:
     Attributes:
         name: how it was asked for.
         id: the digest of its configuration with the graph driver, else of its manifest or index.
-        platforms: those whose content is in the engine.
+        platforms: those that the engine can push, as far as it states them.
         parts: digests of the manifests that the engine may push in place of an index that is not
         all there.
         preferred: the one that an engine states first, if it states one alone of all it may hold.
