@@ -51,12 +51,11 @@ images = ["library/alpine:latest"]
 
 
 @pytest.fixture(autouse=True)
-def no_room_for_a_unit_test(request, monkeypatch):
-    """What starts a room lies in `host`, and what runs in one in `room`: to all beside this file a
-    room is refused.
-    """
-    if request.path.parent == Path(__file__).parent:
-        monkeypatch.setenv("REHEARSAL_ROOM_SIZE", "none for a unit test")
+def no_room(request, monkeypatch):
+    """A room is refused to a test whose folder does not say that it needs one."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    if folder not in ("host", "lab", "room"):
+        monkeypatch.setenv("REHEARSAL_ROOM_SIZE", "none")
 
 
 def rehearsal(*arguments, cwd=ROOT, before=(), seconds=120, **environment):
