@@ -38,7 +38,7 @@ test: test-packages setup ## run what each change must pass, in minutes
 	@echo "All checks passed. The others: make test-rest"
 
 test-rest: test-packages setup older-engine ## run all else that must hold: other engines and stores, lifecycles, sealing, every page
-	@$(AT_ONCE)=6 $(ROOMS) browser-rest
+	@$(AT_ONCE)=7 $(ROOMS) ssh browser-rest
 	@$(AT_ONCE)=1 host lab-test engines-verify
 	@grep -h "^Verified" build/verified-*
 	@echo "All the rest passed."
@@ -92,7 +92,8 @@ types: setup
 	mypy
 
 unit: setup site ## the tests that start no room and no browser
-	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/host --ignore=tests/lab --ignore=tests/room
+	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/host --ignore=tests/lab --ignore=tests/room \
+	    --ignore=tests/ssh
 
 host: setup ## the tests that start rooms
 	pytest -n 2 --dist worksteal tests/host
@@ -127,6 +128,16 @@ browser-rest: setup site ## every page, in both schemes and widths, and what tak
 
 lab-test: setup ## JupyterLab on the runbooks, which it saves: nothing else reads them meanwhile
 	pytest tests/lab
+
+SSHD = openssh-server libwrap0
+.PHONY: ssh
+ssh: setup build/sshd ## the tests over a real sshd: unpacked, as an installed one starts with the machine
+	rehearsal room -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml $(CURDIR)/tests/ssh
+
+build/sshd:
+	@mkdir -p $@.new && cd $@.new && apt-get download --quiet=2 $(SSHD) && \
+	    for package in *.deb; do dpkg-deb --extract "$$package" . || exit 1; done
+	@mv $@.new $@
 
 drift: setup ## try every stale edit of every runbook
 	python tests/drift.py

@@ -54,7 +54,7 @@ images = ["library/alpine:latest"]
 def no_room(request, monkeypatch):
     """A room is refused to a test whose folder does not say that it needs one."""
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    if folder not in ("host", "lab", "room"):
+    if folder not in ("host", "lab", "room", "ssh"):
         monkeypatch.setenv("REHEARSAL_ROOM_SIZE", "none")
 
 

@@ -38,6 +38,7 @@ LAYERS = {
         "release",
         "check",
         "status",
+        "running",
         "timeline",
         "doctor",
         "output",

@@ -28,7 +28,7 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {4,}(?!\w+: ).*)*)", re.MULTILINE
 _LONGEST = 12
 """Lines of an example's output."""
 _DEFAULTS = {"notebooks": "`notebooks`", "name": "the first of `hosts`"}
-_DEFAULTS |= dict.fromkeys(("hosts", "registries"), "required")
+_DEFAULTS |= {"hosts": "required"}
 """Of settings, where their class does not say."""
 
 
@@ -143,9 +143,9 @@ def errors(module: Any, root: type) -> str:
 
 
 def refusals() -> str:
-    """Return registries' refusals, with cause and next step."""
-    rows = ((f"`{_cell(one.said)}`", one.cause, one.step) for one in REFUSALS)
-    return table(("The registry says", "Likely cause", "Next step"), rows)
+    """Return registries' refusals, with next step and cause."""
+    rows = ((f"`{_cell(one.said)}`", _sentence(one.step), _sentence(one.cause)) for one in REFUSALS)
+    return table(("The registry says", "Next step", "Likely cause"), rows)
 
 
 def python() -> str:

@@ -130,4 +130,4 @@ def test_nothing_moves_where_less_motion_is_asked_for(open_page):
 
 @pytest.mark.main
 def test_an_address_that_was_moved_leads_on(open_page):
-    assert open_page("/guide/").query_selector("h1").text_content().startswith("Image process")
+    assert open_page("/guide/").query_selector("h1").text_content().startswith("Megalotron")

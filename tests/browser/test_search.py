@@ -2,14 +2,17 @@
 first.
 """
 
+import json
 import re
 import tomllib
+from collections import defaultdict
+from html import unescape
 
 import nbformat
 import playwright.sync_api as playwright
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SITE
 from megalotron_images.cli import app as images_app
 from megalotron_images.convention import STACKS
 from megalotron_images.registry.hints import REFUSALS
@@ -155,3 +158,22 @@ def test_a_working_days_words_lead_to_their_page(title):
         if wanted not in said.lower():
             missed[words] = said
     assert missed == {}
+
+
+def test_each_word_that_leads_to_a_page_is_on_it_or_a_synonym_with_a_reason():
+    said = tomllib.loads((ROOT / "docs" / "words.toml").read_text())
+    synonyms = set(" ".join(said["synonyms"].values()).split())
+    texts = defaultdict(str)
+    for entry in json.loads((SITE / "search" / "search_index.json").read_text())["docs"]:
+        text = f" {entry['title']} {unescape(re.sub('<[^>]*>', ' ', entry['text']))}".lower()
+        texts[entry["location"]] += text
+        texts[entry["location"].partition("#")[0]] += text
+    astray, needed = {}, set()
+    for place, typed in said["words"].items():
+        words = {part for word in typed.split() for part in word.split("-")}
+        missing = words - set(re.findall(r"\w+(?:\.\d+)*", texts[place]))
+        needed |= missing
+        if strangers := {word for word in missing if f"{word}s" not in texts[place]} - synonyms:
+            astray[place] = strangers
+    assert astray == {}
+    assert synonyms - needed == set()

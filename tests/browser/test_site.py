@@ -166,6 +166,33 @@ def test_each_part_of_the_picture_leads_to_its_page(open_page):
 
 
 @pytest.mark.main
+def test_there_are_at_most_six_tabs_and_none_leads_to_a_single_page(open_page):
+    page = open_page("/convention/", script=False)
+    assert 0 < len(page.query_selector_all(".md-tabs__item")) <= 6
+    assert page.get_attribute(".md-header__button.md-logo", "href") in ("..", "../")
+    sections = page.query_selector_all(".md-nav--primary > .md-nav__list > .md-nav__item--nested")
+    assert len(sections) == len(page.query_selector_all(".md-tabs__item"))
+    for section in sections:
+        assert len(section.query_selector_all("a.md-nav__link[href]")) > 1
+
+
+@pytest.mark.main
+def test_a_guide_begins_with_what_it_does(open_page):
+    page = open_page("/guide/release-a-stack/", script=False)
+    order = page.evaluate("""[...document.querySelector("article > h1").parentElement.children]
+        .map((one) => one.className || one.tagName)""")
+    first = order[order.index("H1") :]
+    assert first[:5] == ["H1", "P", "nb-evidence", "nb-run", "nb-values"]
+
+
+@pytest.mark.main
+def test_the_path_above_a_page_leads_home_and_to_its_section(open_page):
+    page = open_page("/convention/", script=False)
+    path = [one.text_content().strip() for one in page.query_selector_all(".md-path a")]
+    assert path == ["Megalotron's image process", "Understand"]
+
+
+@pytest.mark.main
 def test_the_table_of_stacks_is_made_from_the_code(open_page):
     page = open_page("/convention/", script=False)
     rows = page.query_selector_all("#stacks ~ * tbody tr")

@@ -113,6 +113,8 @@ class Rehearsal:
         from rehearsal.room.registry import in_place_of
         from rehearsal.room.scripted import words
 
+        if not self._registries:
+            raise CannotCheck("The room has no registry: nothing can answer in its place.")
         registry = self._registries[0]
         return in_place_of(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 
