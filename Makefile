@@ -1,4 +1,4 @@
-# Two targets do everything: `make guide` checks and builds the site, `make test` runs whatever must hold.
+# `make guide` checks and builds the site. `make test` runs what each change must pass, `make test-rest` all else that must hold.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ TEST_PACKAGES := $(ROOM_PACKAGES) chromium-headless-shell=chromium-headless-shel
     /usr/lib/*/libatomic.so.1=libatomic1 \
     /usr/lib/*/libdevmapper.so.1.02.1=libdevmapper1.02.1
 
-.PHONY: guide serve test setup packages lint types unit room browser drift steady races verify refresh generate site offline lab bench scores evidence lock clean
+.PHONY: guide serve test test-rest setup packages lint types unit room host browser lab-test drift steady races verify refresh generate site offline lab bench scores evidence lock clean
 
 guide: setup ## run every runbook in a room and build the site: the main job
 	@mkdir -p build
@@ -28,10 +28,19 @@ guide: setup ## run every runbook in a room and build the site: the main job
 serve: setup ## show the site, and follow changes
 	mkdocs serve
 
-test: test-packages setup older-engine static unit room engines-verify browser ## run whatever must hold
-	@grep -h "^Verified" build/verified-*
+# what waits runs beside what computes
+AT_ONCE = $(MAKE) --no-print-directory --output-sync=target --jobs
+
+test: test-packages setup ## run what each change must pass, in minutes
+	@$(AT_ONCE)=3 lint types site unit room verify browser
+	@grep "^Verified" build/verified
 	@python -m bench.engines --stale
-	@echo "All checks passed."
+	@echo "All checks passed. The others: make test-rest"
+
+test-rest: test-packages setup older-engine ## run all else that must hold: other engines and stores, lifecycles, sealing, every page
+	@$(AT_ONCE)=7 $(ROOMS) ssh browser-rest
+	@$(AT_ONCE)=1 host lab-test engines-verify
+	@echo "All the rest passed."
 
 # rooms see the project read-only, and cannot keep what they compile
 setup: packages engine $(VENV)/installed
@@ -47,12 +56,10 @@ older-engine: packages
 engines: packages ## fetch every Docker that the pages are held to
 	@scripts/engines debian-12 debian-13 debian-14
 
-PAIRS = debian-13/containerd debian-13/graph debian-12/graph
-engines-verify: setup ## verify on three engines
-	@mkdir -p build
+PAIRS = debian-13/graph debian-12/graph
+engines-verify: setup ## verify with the other store, and on the older engine
 	@for pair in $(PAIRS); do \
-	    rehearsal verify --engine $${pair%/*} --store $${pair#*/} >build/verified-$$(echo $$pair | tr / -) || \
-	        { status=$$?; cat build/verified-$$(echo $$pair | tr / -); echo "$$pair: not verified"; exit $$status; }; \
+	    $(MAKE) --no-print-directory verify VERIFY="--engine $${pair%/*} --store $${pair#*/}" || exit; \
 	done
 
 evidence-engines: engines setup ## verify on every engine, and write bench/engines.json
@@ -74,10 +81,6 @@ $(VENV)/installed: requirements.txt pyproject.toml kernels/*/kernel.json | packa
 	@$(BIN)/pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: static
-static: setup ## what runs nothing, at once
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint types site
-
 lint: setup
 	ruff check .
 	ruff format --check .
@@ -85,32 +88,43 @@ lint: setup
 types: setup
 	mypy
 
-unit: setup site
-	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room --ignore=tests/ssh
+unit: setup site ## the tests that start no room and no browser
+	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/host --ignore=tests/lab --ignore=tests/room \
+	    --ignore=tests/ssh
 
-ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml \
-    $(foreach name,$(2),$(CURDIR)/tests/room/test_$(name).py)
+host: setup ## the tests that start rooms
+	pytest -n 2 --dist worksteal tests/host
+
+IN_ROOM = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml -m "$(2)" \
+    $(foreach name,$(3),$(CURDIR)/tests/room/test_$(name).py)
+NAMES = $(patsubst tests/room/test_%.py,%,$(wildcard tests/room/test_*.py))
 OF_SHELL = shell workflow stores containerd
-OF_HELPER = release command_line roll_back running provenance
-OF_REGISTRY = registry_faults logins
-IN_ROOMS = $(patsubst tests/room/test_%.py,%,$(wildcard tests/room/test_*.py))
+OF_REGISTRY = registry_faults logins addresses
+OF_HELPER = $(filter-out $(OF_SHELL) $(OF_REGISTRY) production,$(NAMES))
+ROOMS = room-shell room-registry room-helper room-production room-graph
 
-room: setup ## the tests that run inside a room, in five rooms at once: most of them wait
-	@test "$(sort $(IN_ROOMS))" = "$(sort $(OF_SHELL) production $(OF_HELPER) $(OF_REGISTRY))"
-	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target \
-	    room-production room-shell room-helper room-registry room-graph
+.PHONY: $(ROOMS)
+room: setup ## the main paths inside a room
+	@$(call IN_ROOM,,main,$(NAMES))
+room-shell: setup
+	@$(call IN_ROOM,,not main,$(OF_SHELL))
+room-registry: setup
+	@$(call IN_ROOM,,not main,$(OF_REGISTRY))
+room-helper: setup
+	@$(call IN_ROOM,,not main,$(OF_HELPER))
+room-production: setup
+	@$(call IN_ROOM,,not main,production)
+room-graph: setup ## what depends on the image store, with the other one
+	@$(call IN_ROOM,--store graph,main or not main,release stores)
 
-.PHONY: room-shell room-production room-helper room-registry room-graph
-room-shell:
-	@$(call ROOM_TESTS,,$(OF_SHELL))
-room-production:
-	@$(call ROOM_TESTS,,production)
-room-helper:
-	@$(call ROOM_TESTS,,$(OF_HELPER))
-room-registry:
-	@$(call ROOM_TESTS,,$(OF_REGISTRY))
-room-graph: ## what depends on the image store, with the other one
-	@$(call ROOM_TESTS,--store graph,release stores)
+.PHONY: browser-rest
+browser: setup site ## the pages in a real browser: one of each kind
+	pytest -n 2 --dist worksteal -m main tests/browser
+browser-rest: setup site ## every page, in both schemes and widths, and what takes long
+	pytest -n 2 --dist worksteal -m "not main" tests/browser
+
+lab-test: setup ## JupyterLab on the runbooks, which it saves: nothing else reads them meanwhile
+	pytest tests/lab
 
 SSHD = openssh-server libwrap0
 .PHONY: ssh
@@ -121,9 +135,6 @@ build/sshd:
 	@mkdir -p $@.new && cd $@.new && apt-get download --quiet=2 $(SSHD) && \
 	    for package in *.deb; do dpkg-deb --extract "$$package" . || exit 1; done
 	@mv $@.new $@
-
-browser: setup site
-	pytest -n 2 --dist worksteal tests/browser
 
 drift: setup ## try every stale edit of every runbook
 	python tests/drift.py

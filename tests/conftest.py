@@ -25,6 +25,7 @@ PAGES = [
 """The addresses of the built site's pages, below its own; those that only lead on are not among
 them.
 """
+GUIDES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 """Before a command: run it without root's rights, on a machine where root's folders hold the Python
 in use.
@@ -47,6 +48,14 @@ name = "docker.io"
 hosts = ["registry-1.docker.io", "index.docker.io", "auth.docker.io"]
 images = ["library/alpine:latest"]
 """
+
+
+@pytest.fixture(autouse=True)
+def no_room(request, monkeypatch):
+    """A room is refused to a test whose folder does not say that it needs one."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    if folder not in ("host", "lab", "room", "ssh"):
+        monkeypatch.setenv("REHEARSAL_ROOM_SIZE", "none")
 
 
 def rehearsal(*arguments, cwd=ROOT, before=(), seconds=120, **environment):

@@ -9,14 +9,13 @@ import pytest
 from markdown import markdown
 from mkdocs.config import load_config
 
-from conftest import ROOT, rehearsal
+from conftest import ROOT
 from rehearsal.cell.record_page import fence
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.lint import list_strays, problems
 from rehearsal.runbook.model import Cell, Runbook
 from rehearsal.runbook.strays import stray_blocks, unshown_outputs
 from rehearsal.settings import load_settings
-from test_verify import write_pair
 
 HEADER = (
     "---\njupyter:\n  kernelspec: {display_name: R, language: python, name: rehearsal}\n---\n\n"
@@ -102,13 +101,6 @@ def test_a_page_without_a_cell(tmp_path):
     assert said.startswith("has no cell, so nothing of it is run")
 
 
-def test_a_page_without_a_cell_is_no_breakdown(project):
-    write_pair(project / "notebooks", "specimen", "# Only text\n")
-    done = rehearsal("verify", "specimen", cwd=project)
-    assert done.returncode == 1
-    assert "specimen: has no cell" in done.stdout
-
-
 def test_a_key_of_the_header_that_nothing_reads(tmp_path):
     path = tmp_path / "page.md"
     path.write_text(HEADER.replace("\n---\n\n", "\n  rehearsal: {leves: [x]}\n---\n\n") + CELL)
@@ -175,20 +167,6 @@ def test_a_tab_survives_on_the_page():
         text, extensions=config.markdown_extensions, extension_configs=config.mdx_configs
     )
     assert html.count("\t") == 2
-
-
-def test_verify_ends_with_what_was_passed_over(project):
-    (project / "notebooks" / "notes.md").write_text(CELL)
-    done = rehearsal("verify", cwd=project)
-    assert done.returncode == 1
-    assert "notes.md: has no header, so nobody runs it" in done.stdout
-
-
-def test_a_broken_header_is_named(project):
-    (project / "notebooks" / "bad.md").write_text("---\njupyter: [\n---\n" + CELL)
-    done = rehearsal("verify", cwd=project)
-    assert done.returncode == 3
-    assert "bad.md cannot be read" in done.stderr
 
 
 @pytest.mark.parametrize(

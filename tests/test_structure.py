@@ -1,6 +1,7 @@
 """The house: imports point one way, folder by folder, and the source keeps to its budget."""
 
 import ast
+import graphlib
 import io
 import statistics
 import tokenize
@@ -83,6 +84,44 @@ def test_imports_point_one_way(path):
             assert name == package, f"{path.name} imports {module}"
         if name == package and (other := rest.partition(".")[0]) in layers and other != folder:
             assert layers.index(other) < layers.index(folder), f"{path.name} imports {module}"
+
+
+def circle(graph):
+    """Return the modules of a circle of imports, each followed by one that it imports; none if
+    there is none.
+    """
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+def module(path):
+    return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    """What is imported for its types alone, or inside a function, counts too."""
+    files = {module(path): path for path in FILES}
+    graph = {
+        name: {one if one in files else one.rpartition(".")[0] for one in imported(path)}
+        & files.keys() - {name}
+        for name, path in files.items()
+    }
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        ({"a": {"b"}, "b": {"c"}}, []),
+        ({"a": {"b"}, "b": {"a"}}, ["a", "b", "a"]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"b"}}, ["b", "c", "b"]),
+    ],
+)
+def test_a_circle_is_found_by_its_modules(graph, found):
+    assert circle(graph) == found
 
 
 def documentation(tree):

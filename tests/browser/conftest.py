@@ -4,18 +4,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from conftest_browser import chromium
+
+__all__ = ["chromium"]
 SITE = Path(__file__).parents[2] / "site"
-
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-OPTIONS += ["--disable-component-update", "--disable-sync"]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -36,16 +29,6 @@ def site(tmp_path_factory):
         yield f"http://127.0.0.1:{server.server_port}/image-process"
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium-headless-shell", args=OPTIONS
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

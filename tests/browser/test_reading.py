@@ -5,11 +5,11 @@ first visit.
 import gzip
 
 import pytest
-from bs4 import BeautifulSoup
 
-from conftest import PAGES, ROOT, SITE, scripts_of
+from conftest import GUIDES, scripts_of
 
-GUIDES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+MAIN = "release-a-stack"
+EACH_GUIDE = [pytest.param(name, marks=pytest.mark.main if name == MAIN else ()) for name in GUIDES]
 A4 = 718
 """The width of an A4 page between browsers' usual margins, in CSS pixels."""
 NOT_WHOLE = """() => [...document.querySelectorAll(".nb-in code, .nb-out code")]
@@ -19,7 +19,7 @@ NOT_WHOLE = """() => [...document.querySelectorAll(".nb-in code, .nb-out code")]
 """The blocks of commands and outputs that cannot be read whole."""
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", EACH_GUIDE)
 def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_page, copied):
     page = open_page(f"/guide/{name}/")
     assert page.query_selector_all(".nb-out button[data-md-type='copy']") == []
@@ -32,7 +32,7 @@ def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_pa
     assert [text for text in texts if text not in python] == scripts_of(name)
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", EACH_GUIDE)
 def test_every_command_is_whole_on_paper(name, open_page):
     page = open_page(f"/guide/{name}/", width=A4)
     page.emulate_media(media="print")
@@ -46,7 +46,7 @@ def test_every_command_is_whole_on_paper(name, open_page):
     )
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", EACH_GUIDE)
 def test_without_script_a_guide_is_complete(name, open_page):
     page = open_page(f"/guide/{name}/", script=False)
     shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]
@@ -56,6 +56,7 @@ def test_without_script_a_guide_is_complete(name, open_page):
     assert all(code.is_visible() for code in page.query_selector_all(".nb-in code"))
 
 
+@pytest.mark.main
 def test_a_first_visit_is_small(open_page):
     """As GitHub Pages serves it, text and scripts are compressed."""
     bodies = {}
@@ -112,6 +113,7 @@ def test_what_has_the_focus_can_be_seen(path, open_page):
         assert shown, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
 
 
+@pytest.mark.main
 def test_nothing_moves_where_less_motion_is_asked_for(open_page):
     page = open_page("/guide/release-a-stack/")
     page.emulate_media(reduced_motion="reduce")
@@ -126,42 +128,6 @@ def test_nothing_moves_where_less_motion_is_asked_for(open_page):
     assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
 
 
-def read(path):
-    return BeautifulSoup((SITE / path[1:] / "index.html").read_text(), "html.parser")
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_a_shared_page_shows_a_card(path):
-    page = read(path)
-    said = {one["property"]: one["content"] for one in page.select("meta[property^='og:']")}
-    assert said["og:image"].endswith("assets/card.png")
-    assert said["og:title"]
-    assert said["og:url"].endswith(path)
-    assert said["og:description"] == page.select_one("meta[name=description]")["content"]
-    assert len(said["og:description"]) > 30
-
-
-def test_each_page_is_described_in_its_own_words():
-    said = [read(path).select_one("meta[name=description]")["content"] for path in PAGES]
-    assert len(set(said)) == len(PAGES), said
-
-
-@pytest.mark.parametrize("name", GUIDES)
-def test_a_guide_says_on_what_it_ran_and_how_to_run_it(name):
-    page = read(f"/guide/{name}/")
-    blocks = len(page.select(".nb-in"))
-    said = " ".join(page.select_one(".nb-evidence").get_text().split())
-    assert said.startswith(f"✓ All {blocks} blocks of commands ran on Docker ")
-    box = page.select_one("details.nb-run")
-    assert f"rehearsal run {name} --production" in box.get_text()
-    assert (SITE / "guide" / name / box.select_one("a[download]")["href"]).is_file()
-
-
+@pytest.mark.main
 def test_an_address_that_was_moved_leads_on(open_page):
     assert open_page("/guide/").query_selector("h1").text_content().startswith("Megalotron")
-
-
-def test_the_sitemap_names_every_page():
-    sitemap = (SITE / "sitemap.xml").read_text()
-    missing = [path for path in PAGES if f"image-process{path}</loc>" not in sitemap]
-    assert missing == []

@@ -143,6 +143,7 @@ def test_each_refusal_of_a_registry_is_found_where_it_is_explained(found):
         assert found(refusal.said) in ("/guide/troubleshooting/", "/errors/"), refusal.said
 
 
+@pytest.mark.main
 def test_what_a_reader_wants_to_do_is_found_by_its_name(found):
     assert {words: found(words) for words in TITLES} == TITLES
 

@@ -1,12 +1,6 @@
-import gzip
-import json
-from pathlib import Path
-
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from html5lib import HTMLParser
-from html5lib.treebuilders import getTreeBuilder
 
 from conftest import PAGES, ROOT, SITE, scripts_of
 from megalotron_images.cli import app as images_app
@@ -31,10 +25,25 @@ CUT = """() => [...document.querySelectorAll("pre code")]
 """The blocks of which a line is cut."""
 WIDTH = "document.documentElement.scrollWidth"
 SMALL_PHONE = 320
+ONE_OF_EACH = {
+    "/": "drawing",
+    "/guide/release-a-stack/": "commands, values and a copied digest",
+    "/guide/what-is-released/": "timeline",
+    "/convention/": "checker of names",
+    "/reference/": "generated text",
+    "/404.html": "no page",
+}
+"""A page for each template, and what it alone has."""
+
+
+def pages(paths):
+    """Return the pages as parameters: those of `ONE_OF_EACH` are of the main path."""
+    main = pytest.mark.main
+    return [pytest.param(path, marks=main if path in ONE_OF_EACH else ()) for path in paths]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-@pytest.mark.parametrize("path", [*PAGES, "/404.html"])
+@pytest.mark.parametrize("path", pages([*PAGES, "/404.html"]))
 def test_a_page_is_accessible_and_fits(path, scheme, width, open_page):
     page = open_page(path, scheme=scheme, width=width)
     page.evaluate(NEXT_FRAME)
@@ -45,7 +54,7 @@ def test_a_page_is_accessible_and_fits(path, scheme, width, open_page):
     assert page.complaints == []
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", pages(PAGES))
 def test_no_page_is_wider_than_a_small_phone_and_no_line_is_cut(path, open_page):
     page = open_page(path, width=SMALL_PHONE)
     assert page.evaluate(WIDTH) <= SMALL_PHONE
@@ -55,6 +64,7 @@ def test_no_page_is_wider_than_a_small_phone_and_no_line_is_cut(path, open_page)
     assert page.evaluate(CUT) == []
 
 
+@pytest.mark.main
 def test_each_line_of_the_seed_stands_in_text_and_page(open_page):
     assert set(SIX_LINES) <= set(scripts_of("push-an-image"))
     page = open_page("/guide/push-an-image/", script=False)
@@ -62,6 +72,7 @@ def test_each_line_of_the_seed_stands_in_text_and_page(open_page):
     assert {f"{line}\n" for line in SIX_LINES} <= shown
 
 
+@pytest.mark.main
 def test_a_long_output_is_folded_with_its_count_of_lines(open_page):
     page = open_page("/guide/push-an-image/")
     long = page.query_selector("details.nb-long")
@@ -74,6 +85,7 @@ def test_a_long_output_is_folded_with_its_count_of_lines(open_page):
     assert long.query_selector("code").is_visible()
 
 
+@pytest.mark.main
 def test_a_digest_can_be_copied_by_mouse_and_keyboard_and_says_why_it_differs(open_page, copied):
     page = open_page("/guide/release-a-stack/")
     digest = page.query_selector(".nb-out var[role=button]")
@@ -86,6 +98,7 @@ def test_a_digest_can_be_copied_by_mouse_and_keyboard_and_says_why_it_differs(op
     assert page.evaluate("navigator.clipboard.readText()") == digest.text_content()
 
 
+@pytest.mark.main
 def test_the_reference_shows_every_verb_of_both_commands(open_page):
     page = open_page("/reference/", script=False)
     heads = [head.text_content().rstrip("#") for head in page.query_selector_all("h3")]
@@ -94,12 +107,14 @@ def test_the_reference_shows_every_verb_of_both_commands(open_page):
             assert f"{program} {verb}" in heads
 
 
+@pytest.mark.main
 def test_outputs_have_no_copy_button(open_page):
     page = open_page("/guide/push-an-image/")
     assert page.query_selector_all(".nb-out")
     assert page.query_selector_all(".nb-out button.md-code__button[data-md-type='copy']") == []
 
 
+@pytest.mark.main
 def test_each_output_of_the_notebook_is_on_the_page(open_page):
     notebook = nbformat.read(ROOT / "notebooks" / "push-an-image.ipynb", as_version=4)
     texts = [
@@ -112,6 +127,7 @@ def test_each_output_of_the_notebook_is_on_the_page(open_page):
     assert shown == [text.strip().replace("/run/room/home", "~") for text in texts]
 
 
+@pytest.mark.main
 def test_the_diagram_is_drawn_in_the_page_and_named(open_page):
     page = open_page("/process/", script=False)
     drawing = page.query_selector("svg[role=img]")
@@ -132,6 +148,7 @@ FACTS = (
 )
 
 
+@pytest.mark.main
 def test_each_fact_of_the_process_is_on_the_first_screen(open_page):
     page = open_page("/")
     for fact in FACTS:
@@ -139,6 +156,7 @@ def test_each_fact_of_the_process_is_on_the_first_screen(open_page):
         assert box["y"] + box["height"] <= 900, fact
 
 
+@pytest.mark.main
 def test_each_part_of_the_picture_leads_to_its_page(open_page):
     page = open_page("/", script=False)
     links = [one.get_attribute("href") for one in page.query_selector_all("svg.nb-drawing a")]
@@ -147,6 +165,7 @@ def test_each_part_of_the_picture_leads_to_its_page(open_page):
         assert (SITE / link.partition("#")[0] / "index.html").is_file(), link
 
 
+@pytest.mark.main
 def test_there_are_at_most_six_tabs_and_none_leads_to_a_single_page(open_page):
     page = open_page("/convention/", script=False)
     assert 0 < len(page.query_selector_all(".md-tabs__item")) <= 6
@@ -157,6 +176,7 @@ def test_there_are_at_most_six_tabs_and_none_leads_to_a_single_page(open_page):
         assert len(section.query_selector_all("a.md-nav__link[href]")) > 1
 
 
+@pytest.mark.main
 def test_a_guide_begins_with_what_it_does(open_page):
     page = open_page("/guide/release-a-stack/", script=False)
     order = page.evaluate("""[...document.querySelector("article > h1").parentElement.children]
@@ -165,49 +185,16 @@ def test_a_guide_begins_with_what_it_does(open_page):
     assert first[:5] == ["H1", "P", "nb-evidence", "nb-run", "nb-values"]
 
 
+@pytest.mark.main
 def test_the_path_above_a_page_leads_home_and_to_its_section(open_page):
     page = open_page("/convention/", script=False)
     path = [one.text_content().strip() for one in page.query_selector_all(".md-path a")]
     assert path == ["Megalotron's image process", "Understand"]
 
 
+@pytest.mark.main
 def test_the_table_of_stacks_is_made_from_the_code(open_page):
     page = open_page("/convention/", script=False)
     rows = page.query_selector_all("#stacks ~ * tbody tr")
     shown = [[cell.text_content().strip() for cell in row.query_selector_all("td")] for row in rows]
     assert shown == [[stack.title, stack.image] for stack in STACKS]
-
-
-@pytest.mark.parametrize(
-    "path", sorted(SITE.glob("**/index.html")), ids=lambda path: path.parent.name
-)
-def test_a_page_is_light(path):
-    content = path.read_bytes()
-    assert len(content) <= 90_000  # less than a long page of Material's own documentation
-    assert len(gzip.compress(content, 9)) <= 15_000
-
-
-@pytest.mark.parametrize(
-    "path", sorted(SITE.glob("**/*.html")), ids=lambda path: str(path.relative_to(SITE))
-)
-def test_a_page_is_well_formed(path):
-    parser = HTMLParser(tree=getTreeBuilder("etree"))
-    parser.parse(path.read_text())
-    assert [
-        error
-        for error in parser.errors
-        if error[1] not in ("unexpected-end-tag-implies-table-voodoo",)
-    ] == []
-
-
-def test_the_search_finds_each_command_once_and_no_ornament():
-    index = json.loads((SITE / "search" / "search_index.json").read_text())
-    text = "\n".join(entry["text"] for entry in index["docs"])
-    for ornament in ("In [", "Copied!", "¶", "%%bash"):
-        assert ornament not in text
-    assert "docker login" in text
-
-
-def test_the_notebook_can_be_downloaded():
-    assert (SITE / "guide" / "push-an-image" / "push-an-image.ipynb").is_file()
-    assert not list(Path(SITE).glob("**/hooks*"))

@@ -55,6 +55,7 @@ def type_all(page):
         page.get_by_label(name, exact=True).fill(value)
 
 
+@pytest.mark.main
 def test_every_command_and_copy_follows_what_is_typed_and_comes_back(open_values, all_copied):
     page = open_values()
     type_all(page)
@@ -98,12 +99,14 @@ def test_a_version_stays_on_its_page_and_in_its_tab(open_values):
     assert command.format("<version>") in page.text_content("article")
 
 
+@pytest.mark.main
 def test_a_refused_value_is_said_in_the_bar_too(open_values):
     page = open_values()
     page.get_by_label("version", exact=True).fill("1.2")
     assert page.text_content(".nb-values summary") == "Your values: version 1.2 (refused)"
 
 
+@pytest.mark.main
 def test_a_step_cannot_be_copied_before_the_one_that_it_needs_has_worked(open_page):
     page = open_page(PAGE)
     step = page.query_selector(".nb-in.nb-after")
@@ -113,6 +116,7 @@ def test_a_step_cannot_be_copied_before_the_one_that_it_needs_has_worked(open_pa
     assert step.query_selector("button").is_visible()
 
 
+@pytest.mark.main
 def test_a_secret_has_no_field(open_values):
     page = open_values()
     assert page.query_selector_all(".nb-values input")
@@ -158,6 +162,7 @@ def test_a_page_without_placeholders_has_no_bar(open_page):
     assert open_page("/guide/choose-an-image/").query_selector(".nb-values") is None
 
 
+@pytest.mark.main
 def test_without_script_the_page_reads_as_before(open_page):
     page = open_page(PAGE, script=False)
     shown = [code.text_content().rstrip("\n") for code in page.query_selector_all(".nb-in code")]

@@ -90,6 +90,7 @@ QUESTIONS = {
 }
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("place", QUESTIONS)
 def test_an_address_that_is_not_plain_https_leads_nowhere(place, played, reached, client):
     sent = []
@@ -118,6 +119,7 @@ def test_a_person_reads_one_line_where_an_address_is_refused(place, played, reac
     assert reached == []
 
 
+@pytest.mark.main
 def test_an_address_of_another_host_gets_no_login(played, reached, client):
     """The other host speaks no TLS here: that it is visited shows that the address was followed."""
     there = script_for("manifest", f"https://{OTHER}/x")

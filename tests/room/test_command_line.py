@@ -81,6 +81,7 @@ def in_a_terminal(*arguments, types):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
+@pytest.mark.main
 def test_a_write_waits_for_the_full_reference(registry, make_image):
     make_image("one")
     status, shown = in_a_terminal(
@@ -101,6 +102,7 @@ def test_any_other_answer_writes_nothing(typed, registry, make_image):
     assert registry.tags(IMAGE) == []
 
 
+@pytest.mark.main
 def test_without_a_terminal_nothing_is_written_unless_yes_is_said(registry, cli):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     done = cli("promote", "backend", "v1.0.0")
@@ -111,6 +113,7 @@ def test_without_a_terminal_nothing_is_written_unless_yes_is_said(registry, cli)
     assert done.stdout == f"ghcr.io/{IMAGE}:main@{manifest.digest}\n"
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("verb", ["publish", "promote"])
 def test_a_dry_run_writes_nothing(verb, registry, cli, make_image):
     put_image(registry, IMAGE, "v1.0.0")
@@ -168,6 +171,7 @@ def test_the_age_of_an_image_is_in_words(created, age):
     assert describe(image, now) == f"one is sha256:1, built {age}."
 
 
+@pytest.mark.main
 def test_the_next_version_is_alone_on_its_line(registry, cli):
     put_image(registry, IMAGE, "v1.2.3")
     assert cli("next", "backend").stdout == "v1.2.4\n"
@@ -180,6 +184,7 @@ def test_the_next_version_is_alone_on_its_line(registry, cli):
     assert cli("next", "backend", "--minor", "--major").returncode == 2
 
 
+@pytest.mark.main
 def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli, make_image):
     put_image(registry, IMAGE, "v1.2.3")
     make_image("one")
@@ -196,6 +201,7 @@ def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli
     assert verdicts == dict.fromkeys(("name", "image", "tag", "version", "platform"), "ok")
 
 
+@pytest.mark.main
 def test_status_has_a_row_for_each_stack_or_with_digests_for_each_tag(registry, cli):
     first, second = (put_image(registry, IMAGE, tag) for tag in ("v1.0.0", "v1.1.0"))
     registry.put(IMAGE, "main", first)
@@ -224,6 +230,7 @@ def test_status_tells_what_is_no_release_by_its_digest(registry, cli):
     ]  # fmt: skip
 
 
+@pytest.mark.main
 def test_digest_answers_for_any_image_of_the_registry(registry, cli):
     manifest = put_image(registry, "megalotron/alpine", "test")
     assert cli("digest", "ghcr.io/megalotron/alpine:test").stdout == f"{manifest.digest}\n"
@@ -242,6 +249,7 @@ def test_digest_answers_for_any_image_of_the_registry(registry, cli):
         assert cli("digest", odd).returncode == 1
 
 
+@pytest.mark.main
 def test_a_refused_login_is_told_with_where_it_came_from(cli, registry):
     done = cli("status", token="practice-token-expired")
     assert done.returncode == 3
@@ -279,6 +287,7 @@ def test_status_lists_every_release_of_a_stack(registry, cli):
     ]
 
 
+@pytest.mark.main
 def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
     assert cli("doctor").returncode == 0
     for token, step in (
@@ -417,6 +426,7 @@ def forms(secret):
     return found
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["plain", "debug"])
 def test_the_token_appears_nowhere(debug, registry, cli, make_image, tmp_path):
     make_image("one", size=8_000_000)

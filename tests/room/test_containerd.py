@@ -49,6 +49,7 @@ def partly(both, cli):
     docker("image", "rm", name)
 
 
+@pytest.mark.main
 def test_an_image_for_two_platforms_is_published_whole(registry, cli, both):
     image = Engine().image(both)
     assert image.platforms == (BOTH if LISTS_PLATFORMS else {"linux/amd64"})
@@ -58,6 +59,7 @@ def test_an_image_for_two_platforms_is_published_whole(registry, cli, both):
     assert registry.platforms(IMAGE, registry.manifest(IMAGE, "v1.0.0")) == BOTH
 
 
+@pytest.mark.main
 def test_an_image_that_is_partly_there_is_refused_where_a_release_had_more(registry, cli, partly):
     put_index(registry, IMAGE, "v1.0.0")
     assert Engine().image(partly).platforms == {"linux/amd64"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from playwright.sync_api import sync_playwright
+
 from test_production import (
     LARGE,
     STORE,

@@ -120,6 +120,7 @@ def test_a_login_of_dockers_is_used(login, run, registry):
     assert "ok  write     this login may push to megalotron/backend" in done.stdout
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("store", [{"credsStore": "practice"}, {"auths": {"ghcr.io": {}}}])
 def test_an_identity_token_is_exchanged(store, run, played):
     given = json.dumps({"ServerURL": "ghcr.io", "Username": "<token>", "Secret": TOKEN})
@@ -316,6 +317,7 @@ def test_a_socks_proxy_is_said_not_to_be_supported(scheme, run):
     assert "SOCKS proxies are not supported" in done.stderr
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("written", [TOKEN, "".join(f"\\u{ord(one):04x}" for one in TOKEN)])
 def test_a_refusal_that_repeats_the_token_is_shown_without_it(written, run, played):
     def script(request):

@@ -191,6 +191,7 @@ def scripts(machine, notebook):
     return [cell.script for cell in cells if cell.script is not None]
 
 
+@pytest.mark.main
 def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
     before = tags()
     status, shown = walk(machine, "push-an-image")
@@ -219,6 +220,7 @@ def test_a_push_writes_what_was_confirmed_and_is_recorded_to_the_byte(machine):
     assert all(script in page for script in scripts(machine, "push-an-image"))
 
 
+@pytest.mark.main
 def test_a_wrong_confirmation_sends_nothing(machine):
     before = tags()
     wrong = ["", "yes", "alpine:test", f"{TEST}2", "ghcr.io/megalotron/alpine"]
@@ -264,6 +266,7 @@ EDITS = {
 }
 
 
+@pytest.mark.main
 def test_a_cell_that_was_edited_does_not_run(machine, notebook):
     before, text = tags(), machine / "notebooks" / "push-an-image.md"
     known, written = sources(machine, "push-an-image"), text.read_text()
@@ -279,6 +282,7 @@ def test_a_cell_that_was_edited_does_not_run(machine, notebook):
     assert not Path("/tmp/pwned").exists()
 
 
+@pytest.mark.main
 def test_a_text_that_was_edited_does_not_run_where_it_was(machine):
     before = tags()
     edit(machine, *EDITS["another-tag"])
@@ -320,6 +324,7 @@ def test_what_somebody_put_in_for_a_placeholder_is_not_recorded(machine):
     assert "PLANTED" not in "".join(path.read_text() for path in machine.glob("runs/*"))
 
 
+@pytest.mark.main
 def test_a_kernel_without_its_guard_does_not_start(machine):
     before = tags()
     (machine / "notebooks" / "notes.md").write_text("---\njupyter: [\n---\n")
@@ -405,6 +410,7 @@ def test_ci_sends_nothing_even_where_somebody_answers(said, machine):
     assert records(machine) == []
 
 
+@pytest.mark.main
 def test_without_a_terminal_nothing_is_sent(machine):
     before = tags()
     (machine / "notebooks" / "large.md").write_text(header(machine) + LARGE)
@@ -454,6 +460,7 @@ def test_a_push_that_is_interrupted_writes_nothing_and_goes_on_when_run_again(ma
     assert len(records(machine)) == 2
 
 
+@pytest.mark.main
 def test_the_token_stands_in_no_record_output_or_process(machine):
     seen = set()
     text = machine / "notebooks" / "push-an-image.md"
@@ -610,6 +617,7 @@ def short(machine, *cells):
     rehearse(machine, "short")
 
 
+@pytest.mark.main
 def test_what_is_done_already_need_not_ask_again(machine):
     options = f"magic_args=\"--asked 'to write it: ' {TEST}\""
     short(machine, f"```bash {options}\necho done already\n```")
@@ -653,6 +661,7 @@ def test_a_run_whose_login_fails_can_be_continued_once_more(machine):
     assert f"done: {cells[push]}" in shown
 
 
+@pytest.mark.main
 def test_each_stop_says_how_to_go_on_and_what_is_left(machine):
     cells = scripts(machine, "push-an-image")
     push = next(n for n, script in enumerate(cells) if "docker push" in script)
@@ -745,6 +754,7 @@ def test_of_a_lost_run_nothing_outlives_and_nothing_follows(do, machine):
     assert tagged.returncode != 0
 
 
+@pytest.mark.main
 def test_after_a_failure_values_are_changed_and_the_rest_is_kept(machine):
     before = tags()
     answers = {
@@ -777,6 +787,7 @@ def test_enter_does_not_undo(machine):
     assert records(machine)[0][-2]["event"] == "stop"
 
 
+@pytest.mark.main
 def test_a_run_that_was_stopped_goes_on_where_it_was(machine):
     before = tags()
     cells = scripts(machine, "push-an-image")
@@ -863,6 +874,7 @@ def test_a_run_does_not_go_on_unasked_where_nobody_can_say_what_the_tag_names(ma
     assert walk(machine, "push-an-image", answers, options=GOES_ON)[0] == 1
 
 
+@pytest.mark.main
 def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     cells = scripts(machine, "push-an-image")
     push = next(n for n, script in enumerate(cells) if "docker push" in script)
@@ -948,6 +960,7 @@ def sources(machine, notebook):
     return [cell.source for cell in Runbook(machine / "notebooks" / f"{notebook}.md").text.code]
 
 
+@pytest.mark.main
 def test_nothing_runs_behind_a_word_about_the_run(machine, notebook):
     before = tags()
     behind = "open('/tmp/pwned', 'w')\nprint('ran')"

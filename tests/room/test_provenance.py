@@ -47,6 +47,7 @@ def found(registry, manifest):
     return find_provenance(registry, IMAGE, manifest)
 
 
+@pytest.mark.main
 def test_provenance_of_each_image_is_found(registry):
     index = put_index(registry, IMAGE, "v1.0.0")
     first, second = (part["digest"] for part in index.parts)

@@ -213,6 +213,7 @@ def test_each_refusal_of_ghcr_is_told_with_its_cause_and_next_step(said, played,
     assert GHCR_WORDS[said] in line
 
 
+@pytest.mark.main
 def test_an_engine_without_a_login_is_told_what_to_do(cli, make_image, registry):
     make_image("one")
     done = cli("publish", "backend", "v1.0.0", "--image", "one", "--yes", token="")
@@ -242,12 +243,14 @@ def test_the_waiting_time_of_the_header_is_kept(played):
         assert 1 <= time.monotonic() - begin < 3
 
 
+@pytest.mark.main
 def test_a_read_that_fails_for_a_moment_is_asked_again(played):
     cut = Cut(200, MANIFEST, SAYS)
     with in_place_of(played, in_turn(Reply(500), cut, Reply(200, MANIFEST, SAYS))):
         assert client().manifest(IMAGE, "v1.0.0").content == MANIFEST
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("reply", [Reply(500), Cut(201, b"x" * 10)], ids=["500", "cut"])
 def test_a_write_is_sent_once(reply, played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
@@ -257,6 +260,7 @@ def test_a_write_is_sent_once(reply, played, registry):
         assert len(written(asked)) == 1
 
 
+@pytest.mark.main
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
@@ -280,6 +284,7 @@ def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):
             )
 
 
+@pytest.mark.main
 def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     limited = errors(429, "TOOMANYREQUESTS", "retry-after: 10ms")
@@ -288,6 +293,7 @@ def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, 
         assert len(written(asked)) == 2
 
 
+@pytest.mark.main
 def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
     """The server answers as GHCR does: 404 for whoever does not accept the kind of manifest that is
     there.
@@ -305,6 +311,7 @@ def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
     )
 
 
+@pytest.mark.main
 @pytest.mark.parametrize(
     "reply", [Reply(404), Reply(404, b"{}"), errors(404, "NOT_FOUND", "x"), Reply(503)]
 )
@@ -315,6 +322,7 @@ def test_only_the_registrys_own_unknown_makes_a_tag_free(reply, played):
         assert client().state(IMAGE, "v1.0.0") == Free()
 
 
+@pytest.mark.main
 def test_a_registry_that_lists_fewer_tags_at_once_is_asked_for_as_many_as_it_likes(played):
     def answer(asked):
         return errors(400, "PAGINATION_NUMBER_INVALID", "too many") if "n=" in asked.path else TAGS
@@ -323,6 +331,7 @@ def test_a_registry_that_lists_fewer_tags_at_once_is_asked_for_as_many_as_it_lik
         assert client().tags(IMAGE) == ["v1.0.0"]
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("tags", [{}, "v1.0.0", False, [{"name": "v1.0.0"}], [None]])
 def test_what_is_no_list_of_tags_is_never_an_empty_one(tags, played):
     reply = Reply(200, json.dumps({"tags": tags}).encode())
@@ -333,6 +342,7 @@ def test_what_is_no_list_of_tags_is_never_an_empty_one(tags, played):
         client().tags(IMAGE)
 
 
+@pytest.mark.main
 def test_a_page_without_tags_is_not_the_last(played):
     pages = [b'{"tags": ["v1.0.0"]}', b'{"tags": null}', b'{"tags": []}', b'{"tags": ["v2.0.0"]}']
 
@@ -351,6 +361,7 @@ REALMS = {
 }
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("realm", REALMS)
 def test_a_token_is_asked_for_where_the_registry_says(realm, played):
     def script(asked):
@@ -366,6 +377,7 @@ def test_a_token_is_asked_for_where_the_registry_says(realm, played):
     assert "service" not in token
 
 
+@pytest.mark.main
 @pytest.mark.parametrize(
     "place", ["https://ghcr.io:443/v2/m", "HTTPS://GHCR.IO/v2/m", "m", "//ghcr.io/m"]
 )
@@ -379,6 +391,7 @@ def test_a_redirect_to_the_same_host_keeps_the_login(place, played):
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("status", [307, 308])
 def test_a_write_is_redirected_with_its_body_on_the_same_host_alone(status, played, registry):
     manifest, there = put_image(registry, IMAGE, "v1.0.0"), "/moved"
@@ -434,6 +447,7 @@ def test_no_control_character_of_a_registry_reaches_the_terminal(verb, reply, pl
     assert (done.stdout + done.stderr).replace("\n", "").isprintable()
 
 
+@pytest.mark.main
 def test_tags_in_pages_are_read_to_the_last(played):
     def script(asked):
         number = int(asked.path.partition("last=")[2].partition("&")[0] or 0)
@@ -488,6 +502,7 @@ def test_a_token_that_cannot_be_a_header_is_in_no_message(played):
     assert "SECRET" not in state.reason
 
 
+@pytest.mark.main
 @pytest.mark.parametrize(
     "body",
     [
@@ -524,6 +539,7 @@ def test_a_token_that_is_refused_in_its_first_second_is_tried_once_more(refused,
     assert sent[1] >= 1
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 520, 524, 599])
 def test_a_read_is_asked_again_and_a_write_only_where_nothing_was_accepted(status, played):
     manifest = Manifest(DIGEST, SAYS["Content-Type"], MANIFEST)
@@ -551,6 +567,7 @@ def test_a_token_service_that_fails_for_a_moment_is_asked_again_for_a_write_too(
         assert len(written(asked)) == 1
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_any_success_of_a_write_is_read_back(status, played):
     reads = []
@@ -569,6 +586,7 @@ def test_any_success_of_a_write_is_read_back(status, played):
     assert done.digest == DIGEST
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("header", ["", f"{DIGEST}, {DIGEST}", f" {DIGEST},{DIGEST} ", ","])
 def test_a_digest_that_comes_twice_is_one_and_an_empty_one_says_nothing(header, played):
     says = SAYS | {"Docker-Content-Digest": header}
@@ -576,6 +594,7 @@ def test_a_digest_that_comes_twice_is_one_and_an_empty_one_says_nothing(header, 
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
 
 
+@pytest.mark.main
 def test_two_digests_that_differ_are_trusted_neither(played):
     says = SAYS | {"Docker-Content-Digest": f"{DIGEST}, sha256:{'0' * 64}"}
     with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
@@ -598,6 +617,7 @@ def test_an_answer_that_is_too_large_is_asked_for_once(played):
         assert len([one for one in asked if "Bearer" in one.headers.get("Authorization", "")]) == 1
 
 
+@pytest.mark.main
 def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played):
     tokens, refused = [], []
 
@@ -619,6 +639,7 @@ def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played
     assert f"scope=repository%3A{IMAGE.replace('/', '%2F')}%3Apull" in tokens[0]
 
 
+@pytest.mark.main
 def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     with in_place_of(played, None):

@@ -54,6 +54,7 @@ def promote(registry, version, to=MovingTag.MAIN, **asked):
     )
 
 
+@pytest.mark.main
 def test_a_first_release_is_published_and_read_back(publish, registry, make_image):
     image = make_image("one")
     written = publish("v1.0.0", image)
@@ -62,6 +63,7 @@ def test_a_first_release_is_published_and_read_back(publish, registry, make_imag
     assert image.is_in(registry.manifest(IMAGE, written.digest))
 
 
+@pytest.mark.main
 def test_the_same_image_again_is_a_success_that_sends_nothing(publish, registry, make_image):
     image, steps = make_image("one"), []
     first = publish("v1.0.0", image)
@@ -69,6 +71,7 @@ def test_the_same_image_again_is_a_success_that_sends_nothing(publish, registry,
     assert steps == []
 
 
+@pytest.mark.main
 def test_another_image_under_a_taken_release_is_refused_with_both_digests(
     publish, registry, make_image
 ):
@@ -80,6 +83,7 @@ def test_another_image_under_a_taken_release_is_refused_with_both_digests(
     assert registry.state(IMAGE, "v1.0.0") == Taken(first.digest)
 
 
+@pytest.mark.main
 def test_an_older_release_is_refused_unless_asked_for_and_main_stays(publish, registry, make_image):
     publish("v1.1.0", make_image("one"))
     promote(registry, "v1.1.0")
@@ -91,6 +95,7 @@ def test_an_older_release_is_refused_unless_asked_for_and_main_stays(publish, re
     assert registry.state(IMAGE, "main") == main
 
 
+@pytest.mark.main
 def test_a_loss_of_platforms_is_refused_unless_asked_for(publish, registry, make_image):
     put_index(registry, IMAGE, "v1.0.0")
     with pytest.raises(Refused, match="linux/arm64"):
@@ -98,6 +103,7 @@ def test_a_loss_of_platforms_is_refused_unless_asked_for(publish, registry, make
     publish("v1.1.0", make_image("one"), Overrides(fewer_platforms=True))
 
 
+@pytest.mark.main
 def test_a_moving_tag_may_be_published_over(publish, registry, make_image):
     first = publish("dev", make_image("one"))
     second = publish("dev", make_image("two"))
@@ -117,6 +123,7 @@ def test_the_name_for_handing_over_is_not_left_in_the_engine_nor_on_the_board(
     assert list(releases_among(registry.tags(IMAGE))) == [parse_release("v1.0.0")]
 
 
+@pytest.mark.main
 def test_an_index_is_promoted_byte_for_byte_and_skopeo_reads_it(registry):
     index = put_index(registry, IMAGE, "v1.0.0")
     written, _ = promote(registry, "v1.0.0")
@@ -125,6 +132,7 @@ def test_an_index_is_promoted_byte_for_byte_and_skopeo_reads_it(registry):
     assert subprocess.run(command, capture_output=True, check=True).stdout == index.content
 
 
+@pytest.mark.main
 def test_going_back_is_the_same_verb_and_says_so(registry):
     put_image(registry, IMAGE, "v1.0.0")
     put_image(registry, IMAGE, "v1.1.0")
@@ -134,6 +142,7 @@ def test_going_back_is_the_same_verb_and_says_so(registry):
     assert registry.state(IMAGE, "main") == registry.state(IMAGE, "v1.0.0") == Taken(written.digest)
 
 
+@pytest.mark.main
 def test_a_promotion_stops_where_the_tag_is_not_what_is_expected(registry):
     put_image(registry, IMAGE, "v1.0.0")
     moved = put_image(registry, IMAGE, "main")
@@ -154,11 +163,13 @@ def test_a_pre_release_becomes_main_only_when_asked_for(registry):
     promote(registry, "v1.0.0-rc.1", prerelease=True)
 
 
+@pytest.mark.main
 def test_a_release_that_is_not_there_cannot_be_promoted(registry):
     with pytest.raises(Refused, match="There is no release"):
         promote(registry, "v1.0.0")
 
 
+@pytest.mark.main
 def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
     put_image(registry, IMAGE, "v1.0.0")
     found = release.promote_plan(
@@ -172,6 +183,7 @@ def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
     assert registry.state(IMAGE, "main") == Taken(other.digest)
 
 
+@pytest.mark.main
 def test_who_is_overwritten_in_the_meantime_is_told_both_digests_and_restores_nothing(registry):
     mine = put_image(registry, IMAGE, "v1.0.0")
     found = release.promote_plan(
@@ -223,6 +235,7 @@ def test_two_pushes_from_one_engine_do_not_mix_their_images(publish, registry, m
     assert image.is_in(registry.manifest(IMAGE, written.digest))
 
 
+@pytest.mark.main
 def test_the_board_names_main_and_dev_by_digest_and_release(registry):
     releases = [put_image(registry, IMAGE, f"v1.{minor}.0") for minor in range(12)]
     promote(registry, "v1.9.0")
@@ -233,6 +246,7 @@ def test_the_board_names_main_and_dev_by_digest_and_release(registry):
     assert line.dev == TagTarget(dev.digest, None)
 
 
+@pytest.mark.main
 def test_the_next_version_follows_the_newest(registry):
     assert (
         str(next_release(next(releases_among(registry.tags(IMAGE)), None), Bump.PATCH)) == "v1.0.0"
@@ -290,6 +304,7 @@ def _room_does_not_fill():
     shutil.rmtree(ROOM / "registries" / "ghcr.io" / "docker", ignore_errors=True)
 
 
+@pytest.mark.main
 def test_main_moves_to_fewer_platforms_only_when_asked_for(registry, cli):
     put_index(registry, IMAGE, "v1.0.0")
     put_index(registry, IMAGE, "main")

@@ -16,6 +16,7 @@ from rehearsal.cell.magic import Bash, CellFailed
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.rehearsal import Rehearsal
 
+pytestmark = pytest.mark.main
 SPECIMENS = Path(__file__).parent.parent / "specimens" / "shell"
 HEADER = (
     "---\njupyter:\n  kernelspec: {name: rehearsal, language: python, display_name:"

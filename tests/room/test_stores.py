@@ -31,6 +31,7 @@ def built():
     return "built"
 
 
+@pytest.mark.main
 @pytest.mark.parametrize("kind", ["pulled", "built"])
 def test_an_image_of_the_engine_is_published_and_again_is_done(kind, registry, cli, request):
     name = request.getfixturevalue(kind)
@@ -43,6 +44,7 @@ def test_an_image_of_the_engine_is_published_and_again_is_done(kind, registry, c
     assert "is this image already" in again.stderr
 
 
+@pytest.mark.main
 def test_an_image_keeps_its_digest_where_the_store_is_containerds(registry, cli, pulled):
     digest = (
         cli("publish", "backend", "v1.0.0", "--image", pulled, "--yes")

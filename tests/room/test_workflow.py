@@ -188,6 +188,7 @@ def test_a_push_publishes_its_tag_and_no_other(ref, tag, runner, registry):
     assert ("provenance is stated for 1 of 1 images" in run.said) == has
 
 
+@pytest.mark.main
 def test_an_older_commit_of_a_branch_never_goes_over_a_newer_one(runner, registry):
     run = runner("refs/heads/main")
     run.git("checkout", "--quiet", "-B", "main")
@@ -199,6 +200,7 @@ def test_an_older_commit_of_a_branch_never_goes_over_a_newer_one(runner, registr
     assert tags(registry) == before
 
 
+@pytest.mark.main
 def test_a_first_release_is_published(runner, registry):
     run = runner("refs/tags/v1.0.0")
     shutil.rmtree("/run/room/registries/ghcr.io/docker")
@@ -380,6 +382,7 @@ def test_a_missing_secret_is_named_and_nothing_is_written(name, runner, registry
     assert tags(registry) == before
 
 
+@pytest.mark.main
 def test_a_token_that_only_reads_writes_nothing(runner, registry):
     before = tags(registry)
     step, said = runner(
@@ -401,6 +404,7 @@ def test_the_same_git_tag_with_other_content_never_replaces_a_release(runner, re
     assert isinstance(first, Taken)
 
 
+@pytest.mark.main
 def test_no_step_expands_an_expression_inside_a_command():
     assert not [step["name"] for step in STEPS if "${{" in step.get("run", "")]
     assert set(NOT_COVERED) < {step["name"] for step in STEPS}

@@ -1,0 +1,3 @@
+from conftest_browser import chromium
+
+__all__ = ["chromium"]
