@@ -48,14 +48,16 @@ def count(text: str) -> dict[str, int]:
 
 
 def main() -> None:
-    """Print one line for each page with such words, and their sums."""
+    """Print the counts of each page that has such words, and their sums."""
     counts = {page: count(page.read_text()) for page in pages()}
-    sums = {name: sum(one[name] for one in counts.values()) for name in WORDS}
-    print("".join(f"{name:>17}" for name in ("page", *WORDS)))
     for page, one in counts.items():
-        if any(one.values()):
-            print(f"{page.stem[:16]:>17}" + "".join(f"{number or '.':>17}" for number in one.values()))
-    print(f"{'all':>17}" + "".join(f"{number:>17}" for number in sums.values()))
+        print(_line(str(page.relative_to(ROOT)), one))
+    print(_line("all", {name: sum(one[name] for one in counts.values()) for name in WORDS}))
+
+
+def _line(what: str, counts: dict[str, int]) -> str:
+    found = ", ".join(f"{name} {number}" for name, number in counts.items() if number)
+    return f"{what:<44} {sum(counts.values()):>3}  {found}"
 
 
 if __name__ == "__main__":
