@@ -1,4 +1,4 @@
-"""Write what is generated into the pages; with `--check` only name the files that would change."""
+"""Write the generated parts into the pages; with `--check`, only list files that would change."""
 
 import re
 import sys

@@ -91,7 +91,7 @@ def _example(verb: str, said: str) -> Iterator[str]:
         yield re.sub(r"Example: (.*)", r"Example: `\1`", said)
         return
     cell, name = min(ran, key=lambda one: (len(str(one[0].script)), one[1]))
-    yield f"Example, which ran in [{name}](../notebooks/{name}.ipynb):"
+    yield f"Example, from a run of [{name}](../notebooks/{name}.ipynb):"
     yield fence(str(cell.script).strip(), "bash")
     yield fence(as_text(cell.outputs).strip(), "text")
 
@@ -109,7 +109,7 @@ def cell_options() -> str:
         (_code(action.option_strings[0] + _value(action)), _sentence(said[action.dest]))
         for action in options._PARSER._actions
     ]
-    return table(("Option", "What it says of the cell"), rows)
+    return table(("Option", "What it declares"), rows)
 
 
 def _value(action: Any) -> str:
@@ -140,7 +140,7 @@ def errors(module: Any, root: type) -> str:
         kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, root)
     ]
     rows = [(f"`{kind.__name__}`", str(kind.status), _first(kind)) for kind in known]  # type: ignore[attr-defined]
-    return table(("Error", "Exit status", "Means"), rows)
+    return table(("Error", "Exit status", "Meaning"), rows)
 
 
 def refusals() -> str:

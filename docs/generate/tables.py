@@ -20,7 +20,7 @@ RUNS = {
     "steady": "Repeated runs",
     "races": "Races for a version",
 }
-"""The long checks, by the name of their file in bench/, with their titles."""
+"""Titles of the long-running checks, by the name of their file in bench/."""
 DOCS = Path(__file__).parents[1]
 BENCH = DOCS.parent / "bench"
 _WORKFLOW = re.compile(r"^```yaml\n(name: Image\n.*?)^```", re.DOTALL | re.MULTILINE)
@@ -43,7 +43,7 @@ def tags() -> str:
     cases = tomllib.loads((DOCS / "tags-for.toml").read_text())["case"]
     starts = _starts_of_the_workflow()
     rows = ((case["what"], _published(case, starts)) for case in cases)
-    return table(("On", "it publishes"), rows)
+    return table(("On", "The workflow publishes"), rows)
 
 
 def _starts_of_the_workflow() -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _starts(ref: str, event: str, starts: Mapping[str, Any]) -> bool:
 def bench() -> str:
     """Return the last `make bench`: medians, ratios and their bars."""
     results = _measured("results")
-    head = ("What", "Takes", "Beside", "Takes", "Ratio", "At most")
+    head = ("What", "Takes", "Compared with", "Takes", "Ratio", "At most")
     rows = map(_ratio, results["ratios"])
     return f"{_when(results)} Medians of {results['runs']} runs in turn.\n\n{table(head, rows)}"
 
@@ -94,7 +94,7 @@ def pages() -> str:
     for score in results["scores"]:
         bar = f"at {'least' if score['least'] else 'most'} {score['bar']:g}"
         rows.append((score["what"], f"{score['value']:g}", bar, score["page"]))
-    return f"{_when(results)}\n\n" + table(("What", "The worst page has", "Bar", "Which"), rows)
+    return f"{_when(results)}\n\n" + table(("What", "Worst value", "Limit", "Page"), rows)
 
 
 def runs() -> str:
@@ -104,7 +104,7 @@ def runs() -> str:
         (what, run["outcome"], f"{run['seconds'] / 60:.1f} min", run["measured"], _commit(run))
         for what, run in found
     )
-    return table(("Check", "Outcome", "Took", "On", "At commit"), rows)
+    return table(("Check", "Outcome", "Took", "On", "Commit"), rows)
 
 
 def versions() -> str:
@@ -116,7 +116,7 @@ def versions() -> str:
 
 
 def engines() -> str:
-    """Return which guide held on which engine when that was measured last."""
+    """Return which guide passed on which engine, as last measured."""
     rows = load_rows(load_settings(BENCH))
     found = {(row.notebook, row.release, row.store, row.processor): row for row in rows}
     heads = sorted({(row.release, row.store, row.processor) for row in rows}, key=_by_number)
