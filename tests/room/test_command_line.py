@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest_room import MAY_PUSH, put_image
+from conftest_room import MAY_PUSH, OTHER, put_image
 from megalotron_images.convention import STACKS, MovingTag, Reference, Release, parse_reference
 from megalotron_images.registry.client import Free, Taken
 from rehearsal.room.paths import PROJECT, ROOM
@@ -130,7 +130,7 @@ def test_the_next_version_is_alone_on_its_line(registry, cli):
 
 
 def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli, make_image):
-    put_image(registry, IMAGE, "v1.2.3", "arm64")
+    put_image(registry, IMAGE, "v1.2.3", OTHER)
     make_image("one")
     done = cli("check", f"ghcr.io/{IMAGE}:v1.2.4")
     assert (done.returncode, [line.split()[:2] for line in done.stdout.splitlines()]) == (

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import shlex
 import shutil
 import socket
@@ -22,7 +23,7 @@ from typing import Any, NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
-from rehearsal.room import limits, nested
+from rehearsal.room import limits, linux, nested
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.room.nested import Trees
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
@@ -31,7 +32,7 @@ from rehearsal.room.supervisor import Enter, Runner, supervise
 from rehearsal.room.users import choose_outer_user, shown_to
 from rehearsal.room.walls import Inside, modes_below, open_trees, seal
 from rehearsal.room.work import read_folder
-from rehearsal.settings import Settings
+from rehearsal.settings import SECONDS_VARIABLE, Settings, seconds_to_start
 
 PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
 """Programs that a room runs; an engine set may have some."""
@@ -39,6 +40,7 @@ Modes = tuple[tuple[str, int], ...]
 """Paths with their modes."""
 _FIRST_OF_OURS = 3
 """The first descriptor behind the standard streams."""
+_KEPT = ("TERM", SECONDS_VARIABLE)
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 """Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
 
@@ -130,6 +132,11 @@ def check_machine(engine: Engine) -> None:
     if sys.platform != "linux":
         walls = "its walls are the Linux kernel's namespaces"
         raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
+    if not linux.can_filter_calls():
+        here = f"{platform.machine()} with a Python of {platform.architecture()[0]}"
+        needs = "A room needs a 64-bit Python on x86_64 or aarch64, to filter system calls"
+        raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
+    seconds_to_start()
     for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
             missing = f"{program} is missing, so no room can be made"
@@ -260,7 +267,7 @@ def _keeps_root_out(folder: Path) -> bool:
     return status.st_uid != os.geteuid() and not status.st_mode & stat.S_IXOTH
 
 
-def _environment(engine: Engine, platform: str) -> dict[str, str]:
+def _environment(engine: Engine, images: str) -> dict[str, str]:
     """Return the environment of a room: an allow-list, so that no token gets in."""
     home, bundle = f"{ROOM}/home", str(BUNDLE)
     certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
@@ -268,9 +275,9 @@ def _environment(engine: Engine, platform: str) -> dict[str, str]:
     # its own tmpfs: a kernel must be able to say that the room is full
     own = {"IPYTHONDIR": f"{ROOM}/log/ipython"}
     own |= {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
-    terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
-    world = {"DOCKER_DEFAULT_PLATFORM": platform} if platform else {}
-    return certificates | docker | own | terminal | world
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    world = {"DOCKER_DEFAULT_PLATFORM": images} if images else {}
+    return certificates | docker | own | kept | world
 
 
 _NO_RIGHT_TO_MAP = (
@@ -280,6 +287,10 @@ _NO_RIGHT_TO_MAP = (
 _IN_A_CONTAINER = (
     "this is a container, and its engine forbids that. Start it with --security-opt"
     " seccomp=unconfined --security-opt systempaths=unconfined; see README, «On other machines»."
+)
+_EMULATED = (
+    f" Where the container is emulated, as its {platform.machine()} is not the machine's processor,"
+    " that does not help: use an image for the machine's own."
 )
 _NO_NAMESPACES = (
     "this machine does not let you make user namespaces. As root, set the sysctls"
@@ -297,7 +308,7 @@ def _advice(error: str, number: int) -> str:
     elif number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
         why = _NO_RIGHT_TO_MAP
     elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
-        why = _IN_A_CONTAINER
+        why = _IN_A_CONTAINER + (_EMULATED if number == errno.ENOSYS else "")
     elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
         now = f"(now {limits.for_files()})"
         why = f"free memory, or set REHEARSAL_ROOM_SIZE {now} to a size or a part of memory."
