@@ -132,12 +132,16 @@ def test_a_room_keeps_the_two_ranges_of_users_that_rootlesskit_gives():
     assert done.stdout.split() == ["0", "0", "0", "1", "1", "1", "60000"]
 
 
-@pytest.mark.parametrize("ranges", [[(0, 0, 1)], [(0, 0, 1), (1, 100000, 65535)]], ids=len)
+@pytest.mark.parametrize(
+    "ranges",
+    [[(0, 0, 1)], [(0, 0, 1), (1, 100000, 65535)], [(0, 100000, 1000), (1000, 0, 1)]],
+    ids=["alone", "and others", "as another number"],
+)
 def test_the_machines_root_in_a_namespace_gets_no_room_as_itself(ranges):
     with namespace_of_users(*ranges) as before:
         done = rehearsal("room", "--", "true", before=before)
     assert done.returncode == 3
-    assert "the only root here is the machine's" in done.stderr
+    assert "the machine's own root is a user here" in done.stderr
 
 
 def test_a_room_in_a_room_runs_containers():

@@ -225,7 +225,7 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: 
     work = here if settings.root in here.parents else settings.notebooks
     return Inside(
         visible=visible,
-        work=read_folder(work) if work.is_dir() else (),
+        work=read_folder(work) if work.is_dir() else b"",
         sockets=_reachable_sockets(below),
         registries=settings.registries,
         size=limits.for_files(),

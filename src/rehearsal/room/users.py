@@ -9,6 +9,8 @@ from pathlib import Path
 from rehearsal.room import linux
 
 _USERS = 65536
+_UNKNOWN = 65534
+"""How the kernel shows a user who is none here (user_namespaces(7), overflowuid)."""
 _FIRST_USER = 2_100_000_000
 """Root's rooms run as this user, a number that nobody has: nothing on the machine is theirs."""
 
@@ -20,15 +22,12 @@ def choose_outer_user() -> int:
     """
     if os.geteuid() != 0:
         return os.geteuid()
-    return _FIRST_USER if _may_map_nobody("uid") and _may_map_nobody("gid") else 0
-
-
-def _may_map_nobody(kind: str) -> bool:
-    """Whether those numbers can be mapped; a container may have only a few of its own."""
-    return any(
-        first <= _FIRST_USER and first + count >= _FIRST_USER + _USERS
-        for first, count in _ranges_here(kind)
-    )
+    last = _FIRST_USER + _USERS - 1
+    found = [
+        any(first <= _FIRST_USER and last < first + count for first, count in _ranges_here(kind))
+        for kind in ("uid", "gid")
+    ]
+    return _FIRST_USER if all(found) else 0
 
 
 def _ranges_here(kind: str) -> list[tuple[int, int]]:
@@ -37,9 +36,9 @@ def _ranges_here(kind: str) -> list[tuple[int, int]]:
     return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
 
-def _is_root_of_machine() -> bool:
-    """Whether number 0 is it here too: the kernel's settings are its, in every namespace."""
-    return os.stat("/proc/sys/kernel").st_uid == 0
+def _has_root_of_machine() -> bool:
+    """Whether it is a user here: the kernel's settings are its, in every namespace."""
+    return os.stat("/proc/sys/kernel").st_uid != _UNKNOWN
 
 
 def map_users(process: int, outer: int) -> None:
@@ -50,8 +49,8 @@ def map_users(process: int, outer: int) -> None:
     """
     root = os.geteuid() == 0
     try:
-        if root and not outer and _is_root_of_machine():
-            raise PermissionError(errno.EPERM, "the only root here is the machine's")
+        if root and not outer and _has_root_of_machine():
+            raise PermissionError(errno.EPERM, "the machine's own root is a user here")
         Path(f"/proc/{process}/setgroups").write_text("allow" if root else "deny")
         for kind, number in (("uid", outer), ("gid", outer if root else os.getegid())):
             ranges = _ranges_for_root(kind, outer) if root else [(0, number, 1)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
-from rehearsal.room.work import Copied, write_folder
+from rehearsal.room.work import write_folder
 from rehearsal.settings import LOCALHOST, Registry
 
 _OLD = "/.rehearsal"
@@ -33,7 +33,7 @@ class Inside:
     Attributes:
         visible: folders shown read-only at their own paths (the project, the Python in use).
         sockets: unix sockets below those, to be covered.
-        work: what is in the folder that commands start in.
+        work: the folder that commands start in, as a tar.
         registries: whose addresses and host names it has.
         size: the limit of all that is written, in tmpfs's words (all of it is memory).
         files: small files of /run/room, readable by their owner alone.
@@ -41,7 +41,7 @@ class Inside:
 
     visible: tuple[Path, ...]
     sockets: tuple[str, ...]
-    work: tuple[Copied, ...]
+    work: bytes
     registries: tuple[Registry, ...]
     size: str
     files: dict[str, bytes]
