@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -60,23 +61,6 @@ def map_users(process: int, outer: int) -> None:
         raise OSError(error.errno, f"map users: {error.strerror}") from error
 
 
-@contextlib.contextmanager
-def new_namespaces(flags: int) -> Iterator[int]:
-    """Yield a process that does nothing but be in new namespaces; it ends with this one."""
-    ended, alive = os.pipe()
-    process = linux.fork_into_namespaces(flags)
-    if not process:
-        os.close(alive)
-        os.read(ended, 1)
-        os._exit(0)
-    try:
-        yield process
-    finally:
-        os.close(alive)
-        os.close(ended)
-        os.waitpid(process, 0)
-
-
 def map_users_to_themselves(process: int) -> None:
     """Map the users of a process in a namespace below this one. Raises OSError."""
     for kind in ("uid", "gid"):
@@ -103,13 +87,20 @@ def shown_to(outer: int, paths: Iterable[Path]) -> Iterator[dict[str, int]]:
     Raises OSError where a file system cannot do that, or where this user may not ask.
     """
     trees = dict[str, int]()
+    ended, alive = os.pipe()
+    process = linux.fork_into_namespaces(linux.CLONE_NEWUSER)
+    if not process:  # it does nothing but be there, and ends with this one
+        os.close(alive)
+        os.read(ended, 1)
+        os._exit(0)
     try:
-        with new_namespaces(linux.CLONE_NEWUSER) as room_like:
-            map_users(room_like, outer)
-            for path in map(str, paths):
-                trees[path] = linux.clone_tree(path)
-                linux.show_as(trees[path], f"/proc/{room_like}/ns/user")
+        map_users(process, outer)
+        for path in map(str, paths):
+            trees[path] = linux.clone_tree(path)
+            linux.show_as(trees[path], f"/proc/{process}/ns/user")
         yield trees
     finally:
-        for tree in trees.values():
-            os.close(tree)
+        os.kill(process, signal.SIGKILL)  # the room has the pipe too
+        for descriptor in (alive, ended, *trees.values()):
+            os.close(descriptor)
+        os.waitpid(process, 0)
