@@ -19,6 +19,11 @@ from rehearsal.settings import load_settings
 HOST = "ghcr.io"
 MAY_PUSH = Credentials("octocat", "practice-token-may-push", "a test")
 STAGED = ("staging",)
+PLATFORM = load_settings(PROJECT.resolve()).platform
+"""Of what the room's engine builds and pulls, whatever the machine's processor."""
+ARCHITECTURE = PLATFORM.removeprefix("linux/")
+OTHER = {"amd64": "arm64", "arm64": "amd64"}[ARCHITECTURE]
+BOTH = frozenset({PLATFORM, f"linux/{OTHER}"})
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +100,7 @@ def put_blob(registry, repository, content):
     return {"size": len(content), "digest": digest_of(content)}
 
 
-def put_image(registry, repository, tag, architecture="amd64", created="2026-01-01"):
+def put_image(registry, repository, tag, architecture=ARCHITECTURE, created="2026-01-01"):
     """Put an image of one layer at a tag, without an engine; return its manifest."""
     from megalotron_images.registry.client import Manifest
 
@@ -116,7 +121,7 @@ def put_image(registry, repository, tag, architecture="amd64", created="2026-01-
     return manifest
 
 
-def put_index(registry, repository, tag, architectures=("amd64", "arm64")):
+def put_index(registry, repository, tag, architectures=(ARCHITECTURE, OTHER)):
     """Put an index of several platforms at a tag; its bytes are spaced in a way that no serialiser
     would repeat.
     """

@@ -1,5 +1,6 @@
 """The settings of a project: `[tool.rehearsal]` of its pyproject.toml."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ _HOST = re.compile(rf"(localhost|{_LABEL}(\.{_LABEL})+)(:[0-9]+)?|{_LABEL}:[0-9]
 """A registry as references begin with it: other words are folders of Docker Hub."""
 KERNEL = "rehearsal"
 """The kernel that executes and verifies notebooks, in a room."""
+SECONDS_VARIABLE = "REHEARSAL_SECONDS"
 STORES = ("graph", "containerd")
 """An engine's image stores: its graph driver, or containerd's."""
 
@@ -111,6 +113,17 @@ def load_settings(start: Path) -> Settings:
                 return _settings(folder, table)
     none = f"No pyproject.toml with [tool.rehearsal] at or above {start}"
     raise CannotCheck(f"{none}: change into the project's folder.")
+
+
+def seconds_to_start() -> int:
+    """Return how long a room or a kernel may take to start; a cell may take five times as long.
+
+    Raises CannotCheck where REHEARSAL_SECONDS is no number of seconds.
+    """
+    said = os.environ.get(SECONDS_VARIABLE, "60")
+    if said.isdecimal() and int(said):
+        return int(said)
+    raise CannotCheck(f"{SECONDS_VARIABLE} is {said!r}: give it a number of seconds.")
 
 
 def _read(file: Path) -> dict[str, Any]:

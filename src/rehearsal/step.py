@@ -31,9 +31,8 @@ from rehearsal.output import printable
 from rehearsal.runbook.kernel import private_manager
 from rehearsal.runbook.model import Cell, Runbook
 from rehearsal.session import Session, forget_what_was_typed
-from rehearsal.settings import KERNEL
+from rehearsal.settings import KERNEL, SECONDS_VARIABLE, seconds_to_start
 
-_SECONDS_TO_START = 60
 _SETTERS = {"declaration_command", "unset_command"}
 _CHANGES_STATE = {"cd", "pushd", "popd", "read", "umask"}
 _UNDO = re.compile(r"^#+ Undo\b[^\n]*\n*", re.MULTILINE)
@@ -82,12 +81,12 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
         client: BlockingKernelClient = manager.client()
         client.start_channels()
         try:
-            client.wait_for_ready(_SECONDS_TO_START)
+            client.wait_for_ready(seconds_to_start())
             walk = _Walk(runbook, Session(manager, client), record.file if production else None)
             return walk.through(before)
         except RuntimeError as error:
-            said = f"The kernel {kernel} ended. What it said stands above."
-            raise CannotCheck(said) from error
+            why = f"{error}. See what it said above, or raise {SECONDS_VARIABLE}"
+            raise CannotCheck(f"The kernel {kernel} does not start: {why}.") from error
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))

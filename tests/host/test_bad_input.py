@@ -253,6 +253,12 @@ def test_a_size_that_holds_nothing(size, project):
     told(rehearsal("verify", cwd=project, REHEARSAL_ROOM_SIZE=size), 3, "REHEARSAL_ROOM_SIZE")
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "long"])
+@pytest.mark.parametrize("verb", [("verify",), ("refresh",), ("room", "--", "true")], ids="".join)
+def test_a_time_to_start_that_is_none(verb, seconds):
+    told(rehearsal(*verb, REHEARSAL_SECONDS=seconds), 3, "REHEARSAL_SECONDS", seconds)
+
+
 def test_an_answer_that_cannot_be_written(project):
     full = ["sh", "-c", 'exec "$@" > /dev/full', "sh"]
     told(rehearsal("verify", cwd=project, before=full), 3, "could not be checked", "No space left")

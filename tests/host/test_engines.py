@@ -67,6 +67,34 @@ def test_a_room_has_the_engine_its_plugins_and_its_store(name, store):
     assert ("io.containerd.snapshotter.v1" in info) == (store == "containerd")
 
 
+NETWORKS = """
+cd /tmp
+docker pull --quiet alpine >/dev/null
+docker run --detach --name web --publish 8080:80 alpine busybox httpd -f -h /etc >/dev/null
+until curl --silent --fail localhost:8080/hosts >/dev/null; do sleep 0.1; done
+gateway=$(docker inspect web --format '{{.NetworkSettings.Networks.bridge.Gateway}}')
+printf 'FROM alpine\\nRUN busybox wget -q -O /got http://%s:8080/hosts\\n' "$gateway" >Dockerfile
+docker build --quiet --tag built . >/dev/null
+docker run --rm built busybox grep -c localhost /got
+printf 'services: {web: {image: alpine, command: busybox httpd -f -h /etc, ports: ["8081:80"]}}' \\
+  >compose.yaml
+docker compose --progress quiet up --detach
+until curl --silent --fail localhost:8081/hosts >/dev/null; do sleep 0.1; done
+docker compose port web 80
+docker compose --progress quiet down
+docker ps --format '{{.Names}}'
+! docker run --rm --privileged -v /usr:/there alpine busybox mount -o remount,bind,rw /there
+"""
+
+
+@pytest.mark.parametrize(("name", "store"), PAIRS)
+def test_a_room_publishes_ports_builds_with_a_network_and_composes(name, store):
+    done = in_room(NETWORKS, name, store)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["2", "0.0.0.0:8081", "web"]
+    assert "permission denied" in done.stderr
+
+
 TWO_PLATFORMS = """
 echo practice-token-may-push | docker login ghcr.io -u octocat --password-stdin >/dev/null 2>&1
 docker buildx build --quiet --platform linux/amd64,linux/arm64 \\

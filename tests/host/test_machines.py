@@ -49,6 +49,37 @@ def test_a_container_whose_proc_is_masked_is_told_the_options_that_it_needs():
     assert "systempaths=unconfined" in done.stderr
 
 
+WITHOUT_NAMESPACES = """
+import ctypes, os, struct, sys
+machine, clone3, seccomp = {"x86_64": (0xC000003E, 435, 317), "aarch64": (0xC00000B7, 435, 277)}[
+    os.uname().machine
+]
+lines = (0x20, 0, 0, 0), (0x15, 0, 1, clone3), (6, 0, 0, 0x50000 | 38), (6, 0, 0, 0x7FFF0000)
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+program = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(code))
+assert not ctypes.CDLL(None).syscall(seccomp, 1, 0, program)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a command for which clone3 is not implemented, as for one in an emulated container."""
+
+
+def test_where_a_container_has_no_clone3_its_advice_names_emulation_too():
+    in_container = 'mount -t tmpfs none /run; touch /run/.containerenv; exec "$@"'
+    before = ["unshare", "--mount", "sh", "-c", in_container, "sh"]
+    before += [sys.executable, "-c", WITHOUT_NAMESPACES]
+    done = rehearsal("room", "--", "true", before=before)
+    assert done.returncode == 3
+    assert "seccomp=unconfined" in done.stderr
+    assert "is emulated" in done.stderr
+
+
+def test_a_processor_whose_system_calls_are_not_known_gets_no_room():
+    done = rehearsal("room", "--", "true", before=["setarch", "linux32"])
+    assert done.returncode == 3
+    assert "A room needs a 64-bit Python on x86_64 or aarch64" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 CGROUPS_ALONE = 'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"'
 """In a mount namespace: mount cgroups of version 2 as systemd does, and no other; run a command."""
 RUNS_A_CONTAINER = "docker pull -q alpine >&2; docker run --rm alpine echo ran"
@@ -101,12 +132,16 @@ def test_a_room_keeps_the_two_ranges_of_users_that_rootlesskit_gives():
     assert done.stdout.split() == ["0", "0", "0", "1", "1", "1", "60000"]
 
 
-@pytest.mark.parametrize("ranges", [[(0, 0, 1)], [(0, 0, 1), (1, 100000, 65535)]], ids=len)
+@pytest.mark.parametrize(
+    "ranges",
+    [[(0, 0, 1)], [(0, 0, 1), (1, 100000, 65535)], [(0, 100000, 1000), (1000, 0, 1)]],
+    ids=["alone", "and others", "as another number"],
+)
 def test_the_machines_root_in_a_namespace_gets_no_room_as_itself(ranges):
     with namespace_of_users(*ranges) as before:
         done = rehearsal("room", "--", "true", before=before)
     assert done.returncode == 3
-    assert "the only root here is the machine's" in done.stderr
+    assert "the machine's own root is a user here" in done.stderr
 
 
 def test_a_room_in_a_room_runs_containers():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ORDINARY_USER, ROOT, cgroups, rehearsal, wait_until_nothing_is_left
+from test_verify import write_pair
 
 ADDRESSES = ("1.1.1.1", "10.0.0.1", "172.17.0.9", "192.168.1.1", "2606:4700::1111")
 LEAK = f"leak-{uuid.uuid4().hex}"
@@ -167,6 +168,14 @@ def test_a_command_that_forks_without_end_ends_its_room_with_one_line():
     done = rehearsal("room", "--", sys.executable, "-c", FORKS, seconds=60)
     assert done.returncode == 3
     assert "more than 512 processes" in done.stderr.splitlines()[-1]
+
+
+def test_a_cell_that_forks_without_end_is_reported_in_one_line(project):
+    (project / "notebooks/forks.py").write_text(FORKS)
+    write_pair(project / "notebooks", "specimen", "```bash\necho a\npython3 forks.py\n```\n")
+    done = rehearsal("refresh", "specimen", cwd=project, seconds=60)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("rehearsal: specimen: cell «echo a»: the kernel")
 
 
 @pytest.mark.parametrize("place", ["/tmp", "/var/tmp", "/run", "/run/room/home"])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest_room import digest_of, put_blob, put_image, put_index
+from conftest_room import ARCHITECTURE, digest_of, put_blob, put_image, put_index
 from megalotron_images.plan import Verdict
 from megalotron_images.provenance import find_provenance
 from megalotron_images.registry.client import Manifest
@@ -59,7 +59,7 @@ def test_provenance_of_each_image_is_found(registry):
 
 @pytest.mark.parametrize("wrong", ["subject", "predicate", "about"])
 def test_a_statement_about_something_else_is_none(wrong, registry):
-    index = put_index(registry, IMAGE, "v1.0.0", ["amd64"])
+    index = put_index(registry, IMAGE, "v1.0.0", [ARCHITECTURE])
     (image,) = (part["digest"] for part in index.parts)
     other = f"sha256:{'0' * 64}"
     made = state(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest_room import MAY_PUSH, digest_of, docker, put_image, put_index
+from conftest_room import BOTH, MAY_PUSH, PLATFORM, digest_of, docker, put_image, put_index
 from megalotron_images import release
 from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
@@ -16,7 +16,6 @@ from rehearsal.room.paths import ENGINE
 
 IMAGE = parse_stack("backend").image
 HERE = read_engine(ENGINE)
-BOTH = frozenset({"linux/amd64", "linux/arm64"})
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def test_an_image_keeps_its_digest_where_the_store_is_containerds(registry, cli,
 
 
 def test_a_built_image_is_for_one_platform_however_it_is_attested(built):
-    assert Engine().image(built).platforms == {"linux/amd64"}
+    assert Engine().image(built).platforms == {PLATFORM}
 
 
 def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(

@@ -24,11 +24,10 @@ from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
 from rehearsal.room.ready import STARTED, can_run_containers
-from rehearsal.settings import Settings, load_settings
+from rehearsal.settings import SECONDS_VARIABLE, Settings, load_settings, seconds_to_start
 
 _LOG = ROOM / "log"
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_SECONDS_TO_START = 30.0
 _PAUSE = 0.01
 _SECONDS_BETWEEN_LOOKS = 0.2
 _Service = subprocess.Popen[bytes]
@@ -184,11 +183,13 @@ def _wait_for_services(settings: Settings, started: dict[str, _Service]) -> None
 
     answers: dict[str, Callable[[], bool]] = {"engine": _engine_answers}
     answers |= {one.name: partial(registry.answers, one) for one in settings.registries}
-    end = time.monotonic() + _SECONDS_TO_START
+    end = time.monotonic() + (seconds := seconds_to_start())
     for name, service in started.items():
         while not answers[name]():
-            if service.poll() is not None or time.monotonic() > end:
-                raise CannotCheck(f"The room's {name} does not start: {_last_line(name)}")
+            late = time.monotonic() > end
+            if late or service.poll() is not None:
+                limit = f" in {seconds} s ({SECONDS_VARIABLE})" if late else ""
+                raise CannotCheck(f"The room's {name} does not start{limit}: {_last_line(name)}")
             time.sleep(_PAUSE)
 
 

@@ -8,6 +8,7 @@ import platform
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Iterable
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 1 << 17, 1 << 25, 1 << 26, 1 << 27
@@ -129,11 +130,15 @@ def attach(tree: int, target: str) -> None:
     os.close(tree)
 
 
+def can_filter_calls() -> bool:
+    """Whether this module knows the system calls of the processor, and of Python's words on it."""
+    return platform.machine() in _SYSTEM_CALLS and sys.maxsize > 1 << 32
+
+
 def leave_keyring() -> None:
     """Join a new session keyring: the caller's own may hold keys (keyrings(7))."""
-    if numbers := _SYSTEM_CALLS.get(platform.machine()):
-        # where this is refused, nothing in the room can ask either
-        _libc.syscall(numbers[1], _KEYCTL_JOIN_SESSION_KEYRING, None)
+    # where this is refused, nothing in the room can ask either
+    _libc.syscall(_SYSTEM_CALLS[platform.machine()][1], _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def refuse_ways_out() -> None:
@@ -142,9 +147,7 @@ def refuse_ways_out() -> None:
     A seccomp(2) filter in classic BPF. Each line: operation, lines to jump if true, if false, a
     number.
     """
-    if not (numbers := _SYSTEM_CALLS.get(platform.machine())):
-        return
-    processor, _, seccomp, new_socket, ioctl = numbers
+    processor, _, seccomp, new_socket, ioctl = _SYSTEM_CALLS[platform.machine()]
     program = (
         (_LOAD, 0, 0, 4),  # the processor
         (_IF, 0, 10, processor),  # a program for another one: for containers, let it be

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rehearsal.room import limits, linux
-from rehearsal.room.supervisor import Runner
+from rehearsal.room.supervisor import Runner, run_as_child
 from rehearsal.room.users import map_users_to_themselves
 
 _INNER = linux.CLONE_NEWUSER | linux.CLONE_NEWNET | linux.CLONE_NEWPID
@@ -37,14 +37,14 @@ def enter(
     first = linux.fork_into_namespaces(_INNER)
     if not first:
         os.close(step)
-        _in_child(runner, lambda: _wait_and_run(run, steps))
+        run_as_child(runner, lambda: _wait_and_run(run, steps))
     map_users_to_themselves(first)
     os.write(step, b"1")
     linux.join(f"/proc/{first}/ns/net", linux.CLONE_NEWNET)
     linux.join(f"/proc/{first}/ns/pid", linux.CLONE_NEWPID)  # of the next child
     builder = os.fork()
     if not builder:
-        _in_child(runner, lambda: build(trees, containers))
+        run_as_child(runner, lambda: build(trees, containers))
     if os.waitpid(builder, 0)[1]:
         os._exit(3)
     if containers:
@@ -58,16 +58,6 @@ def enter(
 def leave_top_cgroup() -> None:
     """Move this process down: the top of the engine's tree must hold none (cgroups(7))."""
     Path("/sys/fs/cgroup/room/cgroup.procs").write_text("0")
-
-
-def _in_child(runner: Runner, action: Callable[[], None]) -> NoReturn:
-    """Run an action, report its failure, and exit: a child must not run on as a copy."""
-    try:
-        action()
-        os._exit(0)
-    except BaseException as error:
-        runner.tell_error(error)
-    os._exit(3)
 
 
 def _wait_and_run(run: Run, steps: int) -> None:

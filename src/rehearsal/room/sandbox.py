@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import shlex
 import shutil
 import socket
@@ -22,22 +23,24 @@ from typing import Any, NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
-from rehearsal.room import limits, nested
+from rehearsal.room import limits, linux, nested
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.room.nested import Trees
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
 from rehearsal.room.ready import can_run_containers
 from rehearsal.room.supervisor import Enter, Runner, supervise
 from rehearsal.room.users import choose_outer_user, shown_to
-from rehearsal.room.walls import Inside, open_trees, seal
+from rehearsal.room.walls import Inside, modes_below, open_trees, seal
 from rehearsal.room.work import read_folder
-from rehearsal.settings import Settings
+from rehearsal.settings import SECONDS_VARIABLE, Settings, seconds_to_start
 
 PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
 """Programs that a room runs; an engine set may have some."""
+Modes = tuple[tuple[str, int], ...]
+"""Paths with their modes."""
 _FIRST_OF_OURS = 3
 """The first descriptor behind the standard streams."""
-_LARGE = (".venv", "node_modules")
+_KEPT = ("TERM", SECONDS_VARIABLE)
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 """Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
 
@@ -88,7 +91,8 @@ def open_room(
     """
     engine = choose_engine(settings)
     check_machine(engine)
-    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
+    below = tuple(modes_below(settings.root))
+    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)}, below)
     outer_user = choose_outer_user()
 
     def run() -> NoReturn:
@@ -106,7 +110,7 @@ def open_room(
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    with _shown(settings, inside.visible, outer_user) as trees:
+    with _shown(settings, inside.visible, below, outer_user) as trees:
         trees_of = partial(open_trees, inside, trees)
         enter = partial(nested.enter, trees_of, partial(seal, inside), run)
         return _fork(enter, outer_user, in_terminal)
@@ -128,6 +132,11 @@ def check_machine(engine: Engine) -> None:
     if sys.platform != "linux":
         walls = "its walls are the Linux kernel's namespaces"
         raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
+    if not linux.can_filter_calls():
+        here = f"{platform.machine()} with a Python of {platform.architecture()[0]}"
+        needs = "A room needs a 64-bit Python on x86_64 or aarch64, to filter system calls"
+        raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
+    seconds_to_start()
     for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
             missing = f"{program} is missing, so no room can be made"
@@ -156,12 +165,14 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
 
 
 @contextlib.contextmanager
-def _shown(settings: Settings, visible: tuple[Path, ...], outer_user: int) -> Iterator[Trees]:
+def _shown(
+    settings: Settings, visible: tuple[Path, ...], below: Modes, outer_user: int
+) -> Iterator[Trees]:
     """Yield mounts that show a room of root what it must read, and nobody may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
     """
-    private = [] if outer_user == os.geteuid() else _private_files(visible)
+    private = [] if outer_user == os.geteuid() else _private_files(visible, below)
     tops = [top for top in visible if any(path.is_relative_to(top) for path in private)]
     with contextlib.ExitStack() as ending:
         trees: Trees = {}
@@ -202,7 +213,7 @@ def _path(engine: Engine) -> str:
     return os.pathsep.join(dict.fromkeys(folders))
 
 
-def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Inside:
+def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: Modes) -> Inside:
     seen = [settings.root, Path(sys.prefix), Path(sys.base_prefix)]
     seen += [Path(rehearsal.__file__).parents[1], *map(Path, filter(None, [engine.folder]))]
     # a home may hold the machine's Docker
@@ -214,39 +225,31 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Insi
     work = here if settings.root in here.parents else settings.notebooks
     return Inside(
         visible=visible,
-        work=read_folder(work) if work.is_dir() else (),
-        sockets=_reachable_sockets(settings.root),
+        work=read_folder(work) if work.is_dir() else b"",
+        sockets=_reachable_sockets(below),
         registries=settings.registries,
         size=limits.for_files(),
         files=files,
     )
 
 
-def _modes_below(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield what is below a folder, large ones left out, and its mode."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _LARGE]
-        for path in (os.path.join(place, name) for name in (*folders, *names)):
-            with contextlib.suppress(OSError):
-                yield path, os.lstat(path).st_mode
-
-
-def _reachable_sockets(project: Path) -> tuple[str, ...]:
+def _reachable_sockets(below: Modes) -> tuple[str, ...]:
     """Return the machine's unix sockets, and sockets and pipes in the project: all are visible."""
     with open("/proc/net/unix", errors="surrogateescape") as table:
         paths = {line.rstrip("\n").split(" ", 7)[-1].strip() for line in table}
-    for path, mode in _modes_below(project):
-        paths |= {path} if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode) else set()
+    paths |= {path for path, mode in below if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)}
     return tuple(sorted(path for path in paths if path.startswith("/")))
 
 
-def _private_files(visible: tuple[Path, ...]) -> list[Path]:
+def _private_files(visible: tuple[Path, ...], below: Modes) -> list[Path]:
     """Return what a room must read, and only some users may; the project's first.
 
     Nothing of the folder that commands start in: it is copied.
     """
-    found = [Path(path) for path, mode in _modes_below(visible[0]) if _is_private(mode)]
-    needed = (*visible, Path(sys.executable), *Path(rehearsal.__file__).parent.rglob("*.*"))
+    found = [Path(path) for path, mode in below if _is_private(mode)]
+    package = modes_below(Path(rehearsal.__file__).parent)
+    found += [Path(path) for path, mode in package if _is_private(mode)]
+    needed = (*visible, Path(sys.executable))
     found += [path for path in needed if path.exists() and _is_private(path.stat().st_mode)]
     others = [top for top in visible if any(map(_keeps_root_out, top.parents))]
     return found + others
@@ -264,7 +267,7 @@ def _keeps_root_out(folder: Path) -> bool:
     return status.st_uid != os.geteuid() and not status.st_mode & stat.S_IXOTH
 
 
-def _environment(engine: Engine, platform: str) -> dict[str, str]:
+def _environment(engine: Engine, images: str) -> dict[str, str]:
     """Return the environment of a room: an allow-list, so that no token gets in."""
     home, bundle = f"{ROOM}/home", str(BUNDLE)
     certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
@@ -272,9 +275,9 @@ def _environment(engine: Engine, platform: str) -> dict[str, str]:
     # its own tmpfs: a kernel must be able to say that the room is full
     own = {"IPYTHONDIR": f"{ROOM}/log/ipython"}
     own |= {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
-    terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
-    world = {"DOCKER_DEFAULT_PLATFORM": platform} if platform else {}
-    return certificates | docker | own | terminal | world
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    world = {"DOCKER_DEFAULT_PLATFORM": images} if images else {}
+    return certificates | docker | own | kept | world
 
 
 _NO_RIGHT_TO_MAP = (
@@ -284,6 +287,10 @@ _NO_RIGHT_TO_MAP = (
 _IN_A_CONTAINER = (
     "this is a container, and its engine forbids that. Start it with --security-opt"
     " seccomp=unconfined --security-opt systempaths=unconfined; see README, «On other machines»."
+)
+_EMULATED = (
+    f" Where the container is emulated, as its {platform.machine()} is not the machine's processor,"
+    " that does not help: use an image for the machine's own."
 )
 _NO_NAMESPACES = (
     "this machine does not let you make user namespaces. As root, set the sysctls"
@@ -301,7 +308,7 @@ def _advice(error: str, number: int) -> str:
     elif number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
         why = _NO_RIGHT_TO_MAP
     elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
-        why = _IN_A_CONTAINER
+        why = _IN_A_CONTAINER + (_EMULATED if number == errno.ENOSYS else "")
     elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
         now = f"(now {limits.for_files()})"
         why = f"free memory, or set REHEARSAL_ROOM_SIZE {now} to a size or a part of memory."

@@ -78,7 +78,7 @@ def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> 
     first = linux.fork_into_namespaces(_OUTER)
     if not first:
         os.close(say_mapped)
-        _begin(enter, mapped, cgroup is not None, runner)
+        run_as_child(runner, lambda: _begin(enter, mapped, cgroup is not None, runner))
     try:
         if cgroup:
             (cgroup / "cgroup.procs").write_text(str(first))
@@ -91,14 +91,20 @@ def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> 
     return _watch(first, runner.alive)
 
 
-def _begin(enter: Enter, mapped: int, containers: bool, runner: Runner) -> NoReturn:
+def _begin(enter: Enter, mapped: int, containers: bool, runner: Runner) -> None:
+    linux.die_with_parent()
+    if os.read(mapped, 1):  # else the supervisor has failed, or has been killed
+        linux.leave_keyring()
+        linux.refuse_ways_out()
+        enter(containers, runner)
+
+
+def run_as_child(runner: Runner, action: Callable[[], None]) -> NoReturn:
+    """Run an action, report its failure, and exit: a child must not run on as a copy."""
     try:
-        linux.die_with_parent()
-        if os.read(mapped, 1):  # else the supervisor has failed, or has been killed
-            linux.leave_keyring()
-            linux.refuse_ways_out()
-            enter(containers, runner)
-    except BaseException as error:  # it must not run on as a copy of the runner
+        action()
+        os._exit(0)
+    except BaseException as error:
         runner.tell_error(error)
     os._exit(3)
 

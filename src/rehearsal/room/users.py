@@ -3,12 +3,15 @@
 import contextlib
 import errno
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rehearsal.room import linux
 
 _USERS = 65536
+_UNKNOWN = 65534
+"""How the kernel shows a user who is none here (user_namespaces(7), overflowuid)."""
 _FIRST_USER = 2_100_000_000
 """Root's rooms run as this user, a number that nobody has: nothing on the machine is theirs."""
 
@@ -20,15 +23,12 @@ def choose_outer_user() -> int:
     """
     if os.geteuid() != 0:
         return os.geteuid()
-    return _FIRST_USER if _may_map_nobody("uid") and _may_map_nobody("gid") else 0
-
-
-def _may_map_nobody(kind: str) -> bool:
-    """Whether those numbers can be mapped; a container may have only a few of its own."""
-    return any(
-        first <= _FIRST_USER and first + count >= _FIRST_USER + _USERS
-        for first, count in _ranges_here(kind)
-    )
+    last = _FIRST_USER + _USERS - 1
+    found = [
+        any(first <= _FIRST_USER and last < first + count for first, count in _ranges_here(kind))
+        for kind in ("uid", "gid")
+    ]
+    return _FIRST_USER if all(found) else 0
 
 
 def _ranges_here(kind: str) -> list[tuple[int, int]]:
@@ -37,9 +37,9 @@ def _ranges_here(kind: str) -> list[tuple[int, int]]:
     return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
 
-def _is_root_of_machine() -> bool:
-    """Whether number 0 is it here too: the kernel's settings are its, in every namespace."""
-    return os.stat("/proc/sys/kernel").st_uid == 0
+def _has_root_of_machine() -> bool:
+    """Whether it is a user here: the kernel's settings are its, in every namespace."""
+    return os.stat("/proc/sys/kernel").st_uid != _UNKNOWN
 
 
 def map_users(process: int, outer: int) -> None:
@@ -50,8 +50,8 @@ def map_users(process: int, outer: int) -> None:
     """
     root = os.geteuid() == 0
     try:
-        if root and not outer and _is_root_of_machine():
-            raise PermissionError(errno.EPERM, "the only root here is the machine's")
+        if root and not outer and _has_root_of_machine():
+            raise PermissionError(errno.EPERM, "the machine's own root is a user here")
         Path(f"/proc/{process}/setgroups").write_text("allow" if root else "deny")
         for kind, number in (("uid", outer), ("gid", outer if root else os.getegid())):
             ranges = _ranges_for_root(kind, outer) if root else [(0, number, 1)]
@@ -59,23 +59,6 @@ def map_users(process: int, outer: int) -> None:
             Path(f"/proc/{process}/{kind}_map").write_text("".join(lines))
     except OSError as error:
         raise OSError(error.errno, f"map users: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def new_namespaces(flags: int) -> Iterator[int]:
-    """Yield a process that does nothing but be in new namespaces; it ends with this one."""
-    ended, alive = os.pipe()
-    process = linux.fork_into_namespaces(flags)
-    if not process:
-        os.close(alive)
-        os.read(ended, 1)
-        os._exit(0)
-    try:
-        yield process
-    finally:
-        os.close(alive)
-        os.close(ended)
-        os.waitpid(process, 0)
 
 
 def map_users_to_themselves(process: int) -> None:
@@ -104,13 +87,20 @@ def shown_to(outer: int, paths: Iterable[Path]) -> Iterator[dict[str, int]]:
     Raises OSError where a file system cannot do that, or where this user may not ask.
     """
     trees = dict[str, int]()
+    ended, alive = os.pipe()
+    process = linux.fork_into_namespaces(linux.CLONE_NEWUSER)
+    if not process:  # it does nothing but be there, and ends with this one
+        os.close(alive)
+        os.read(ended, 1)
+        os._exit(0)
     try:
-        with new_namespaces(linux.CLONE_NEWUSER) as room_like:
-            map_users(room_like, outer)
-            for path in map(str, paths):
-                trees[path] = linux.clone_tree(path)
-                linux.show_as(trees[path], f"/proc/{room_like}/ns/user")
+        map_users(process, outer)
+        for path in map(str, paths):
+            trees[path] = linux.clone_tree(path)
+            linux.show_as(trees[path], f"/proc/{process}/ns/user")
         yield trees
     finally:
-        for tree in trees.values():
-            os.close(tree)
+        os.kill(process, signal.SIGKILL)  # the room has the pipe too
+        for descriptor in (alive, ended, *trees.values()):
+            os.close(descriptor)
+        os.waitpid(process, 0)

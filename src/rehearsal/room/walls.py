@@ -14,7 +14,7 @@ from pathlib import Path
 from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
-from rehearsal.room.work import Copied, write_folder
+from rehearsal.room.work import write_folder
 from rehearsal.settings import LOCALHOST, Registry
 
 _OLD = "/.rehearsal"
@@ -23,6 +23,7 @@ _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _HOST_WIDE = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 _FRESH = MS_NOSUID | MS_NODEV
+_LARGE = (".venv", "node_modules")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Inside:
     Attributes:
         visible: folders shown read-only at their own paths (the project, the Python in use).
         sockets: unix sockets below those, to be covered.
-        work: what is in the folder that commands start in.
+        work: the folder that commands start in, as a tar.
         registries: whose addresses and host names it has.
         size: the limit of all that is written, in tmpfs's words (all of it is memory).
         files: small files of /run/room, readable by their owner alone.
@@ -40,7 +41,7 @@ class Inside:
 
     visible: tuple[Path, ...]
     sockets: tuple[str, ...]
-    work: tuple[Copied, ...]
+    work: bytes
     registries: tuple[Registry, ...]
     size: str
     files: dict[str, bytes]
@@ -107,25 +108,33 @@ def _new_root(inside: Inside, trees: Mapping[str, int]) -> None:
         linux.make_read_only(path)
     for path in filter(os.path.exists, inside.sockets):
         linux.mount("/dev/null", path, flags=MS_BIND)
-    for path in _secrets():
-        linux.mount("/dev/null", path, flags=MS_BIND)
-        linux.disable_devices(path)  # so that it cannot be opened
+    _cover_secrets()
     if os.path.isdir("/etc/docker"):
         _fresh("/etc/docker", "1m")
 
 
-def _secrets() -> Iterator[str]:
-    """Cover the folders of /etc that not everybody may read; yield such files, as the shadow's."""
-    for folder, folders, names in os.walk("/etc"):
-        for name in [name for name in folders if _is_secret(f"{folder}/{name}", stat.S_IXOTH)]:
-            folders.remove(name)
-            _fresh(f"{folder}/{name}", "4k")
-        yield from (path for name in names if _is_secret(path := f"{folder}/{name}", stat.S_IROTH))
+def _cover_secrets() -> None:
+    """Cover what is in /etc and not everybody may read, as the shadow's."""
+    for path, mode in modes_below("/etc"):
+        if stat.S_ISDIR(mode) and not mode & stat.S_IXOTH:
+            _fresh(path, "4k")
+        elif not (mode & stat.S_IROTH or stat.S_ISDIR(mode)):
+            linux.mount("/dev/null", path, flags=MS_BIND)
+            linux.disable_devices(path)  # so that it cannot be opened
 
 
-def _is_secret(path: str, right: int) -> bool:
-    mode = os.lstat(path).st_mode
-    return not (mode & right or stat.S_ISLNK(mode))
+def modes_below(folder: str | Path) -> Iterator[tuple[str, int]]:
+    """Yield what is below a folder, large ones left out, and its mode; folders before content."""
+    folders = [os.fspath(folder)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name in _LARGE:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                with contextlib.suppress(OSError):  # it may be gone meanwhile
+                    yield entry.path, entry.stat(follow_symlinks=False).st_mode
 
 
 def _make_folders(inside: Inside) -> None:

@@ -1,71 +1,39 @@
 """The folder that commands start in: read outside by who may, written into the room as a copy."""
 
-import os
-import stat
-from dataclasses import dataclass
+import io
+import tarfile
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
 
 
-@dataclass(frozen=True)
-class Copied:
-    """A file, folder or link.
-
-    Attributes:
-        path: below the folder.
-        status: lstat(2) of it.
-        content: of a file, or where a link leads to.
-    """
-
-    path: str
-    status: os.stat_result
-    content: bytes = b""
-
-
-def read_folder(folder: Path) -> tuple[Copied, ...]:
-    """Return what a folder holds, parents first; sockets, pipes and devices are skipped.
+def read_folder(folder: Path) -> bytes:
+    """Return what a folder holds, as a tar; sockets, pipes and devices are skipped.
 
     Raises CannotCheck for what this user may not read.
     """
-    found = []
+    packed = io.BytesIO()
     try:
-        for place, folders, names in os.walk(folder, onerror=_fail):
-            for path in (os.path.join(place, name) for name in (*folders, *names)):
-                status = os.lstat(path)
-                if content := _read(path, status.st_mode):
-                    found.append(Copied(os.path.relpath(path, folder), status, *content))
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            tar.add(folder, arcname=".", filter=_of_root)
     except OSError as error:
         unread = f"{error.filename} cannot be copied into a room ({error.strerror})"
         raise CannotCheck(
             f"{unread}. Let this user read it: chmod u+rX {error.filename}"
         ) from error
-    return tuple(found)
+    return packed.getvalue()
 
 
-def _fail(error: OSError) -> None:
-    raise error
+def _of_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if member.ischr() or member.isblk() or member.isfifo():
+        return None
+    return member.replace(uid=0, gid=0, uname="", gname="", deep=False)
 
 
-def _read(path: str, mode: int) -> tuple[bytes, ...] | None:
-    """Return what `Copied` holds of its content: nothing of a folder; None for what is skipped."""
-    if stat.S_ISLNK(mode):
-        return (os.readlink(os.fsencode(path)),)
-    if stat.S_ISREG(mode):
-        return (Path(path).read_bytes(),)
-    return (b"",) if stat.S_ISDIR(mode) else None
-
-
-def write_folder(folder: Path, copied: tuple[Copied, ...]) -> None:
+def write_folder(folder: Path, packed: bytes) -> None:
     """Write the copy with modes and times. Raises OSError."""
     folder.mkdir()
-    for one in copied:
-        path, mode = folder / one.path, one.status.st_mode
-        if stat.S_ISLNK(mode):
-            path.symlink_to(os.fsdecode(one.content))
-            continue
-        path.mkdir() if stat.S_ISDIR(mode) else path.write_bytes(one.content)
-        path.chmod(stat.S_IMODE(mode))
-    for one in reversed(copied):  # a folder's time changes with what is put into it
-        times = (one.status.st_atime_ns, one.status.st_mtime_ns)
-        os.utime(folder / one.path, ns=times, follow_symlinks=False)
+    if packed:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            tar.extraction_filter = lambda member, _: member  # each mode as it is
+            tar.extractall(folder)  # noqa: S202 - what read_folder has packed

@@ -22,9 +22,8 @@ from rehearsal.runbook.masks import Mask
 from rehearsal.runbook.model import Notebook, Runbook
 from rehearsal.runbook.outcome import RESULT, Outcome, Problem
 from rehearsal.runbook.progress import Progress
-from rehearsal.settings import Settings
+from rehearsal.settings import Settings, seconds_to_start
 
-CELL_SECONDS = 300
 NBVAL = ["--disable-plugin-autoload", "--assert=plain", "-p", "nbval.plugin"]
 NBVAL += ["-p", "rehearsal.runbook.nbval_plugin", "-p", "no:cacheprovider", "--nbval"]
 NBVAL += ["-c", os.devnull, "--color=no"]
@@ -144,7 +143,9 @@ def _name(path: Path) -> str:
 
 
 def _run_nbval(paths: Sequence[Path], collector: _Collector) -> None:
-    arguments = [*NBVAL, f"--rootdir={paths[0].parent}", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    seconds = seconds_to_start()
+    limits = [f"--nbval-cell-timeout={5 * seconds}", f"--nbval-kernel-startup-timeout={seconds}"]
+    arguments = [*NBVAL, f"--rootdir={paths[0].parent}", *limits]
     if len(paths) > 1:
         workers = min(len(paths), 2 * (os.cpu_count() or 1))
         arguments += ["-p", "xdist.plugin", "--dist", "loadfile", "-n", str(workers)]
