@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from megalotron_images.audit.yaml_files import Map, Seq, as_list, as_map
+from megalotron_images.audit.yaml_files import Map, as_list, as_map
 from megalotron_images.convention import WRITING_EVENTS, Tag, tags_for
 from megalotron_images.errors import RuleBroken
 
@@ -99,7 +99,7 @@ def holds(when: When, scenario: Scenario) -> bool | None:
 def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    if isinstance(events, str | Seq):
+    if isinstance(events, str | list):
         return {name: Map() for name in as_list(events)}
     return {name: as_map(given) for name, given in events.items()}
 
@@ -147,7 +147,9 @@ def _pushed(given: Map, named: Iterable[str]) -> Iterator[Scenario]:
 def _patterns(given: Map, kind: str) -> list[str] | None:
     """Return the filters of an event; None if it has none."""
     ignored = [f"!{one}" for one in as_list(given.get(f"{kind}-ignore"))]
-    return as_list(given[kind]) if kind in given else ["**", *ignored] if ignored else None
+    if kind in given:
+        return [*as_list(given[kind])]
+    return ["**", *ignored] if ignored else None
 
 
 def _passes(patterns: list[str], name: str) -> bool:

@@ -96,19 +96,15 @@ def stack(text: str) -> Answer:
 def tag(text: str) -> Answer:
     """Judge a tag, for whatever its unknown parts may be."""
     tried = text
-    for hole, what in zip(HOLE.findall(text), holes(text), strict=True):
+    for what in holes(text):
         known = "4f3c2b1" if _HASHES.fullmatch(what) else what.partition("=")[2]
-        tried = tried.replace(hole, known) if known and what[:5] != "type=" else tried
+        tried = tried.replace(unknown(what), known) if known and what[:5] != "type=" else tried
+    if tried == convention.STAGING:
+        return Verdict.CANNOT_TELL, f"{tried} is the helper's tag: write it with the helper alone"
     start = HOLE.split(tried)[0]
     could = start[:1] == "v" or any(one.startswith(start) for one in convention.MovingTag)
-    if not (
-        could and not re.search(r"[^\w.-]", HOLE.sub("", tried)) if holes(tried) else follows(tried)
-    ):
-        if tried == convention.STAGING:
-            return (
-                Verdict.CANNOT_TELL,
-                f"{tried} is the helper's tag: write it with the helper alone",
-            )
+    could = could and not re.search(r"[^\w.-]", HOLE.sub("", tried))
+    if not (could if holes(tried) else follows(tried)):
         return Verdict.VIOLATED, f"the tag {show(text)!r} is none of vX.Y.Z, main and dev"
     return depends(text) if holes(text) else OK
 
