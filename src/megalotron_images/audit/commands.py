@@ -16,6 +16,7 @@ from megalotron_images.audit.model import LOGINS, Login
 from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
 from megalotron_images.audit.yaml_files import Text
 
+_SHORT = {"--tag": "-t", "--username": "-u", "--password": "-p"}
 _SIGNS = "();<>|&`"
 _SUBSTITUTION = re.compile(r"\$\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)|`([^`]*)`")
 _HEREDOC = re.compile(r"(?<!<)<<-?\s*['\"]?(\w+)['\"]?")
@@ -29,8 +30,8 @@ _ENDS = re.compile(r"\b(exit|return)\b|^\s*(\[|test\b)", re.MULTILINE)
 _NAMES = ("repository", "repository_owner", "ref_name", "ref", "sha", "actor", "head_ref")
 
 
-class _Unclear(Exception):
-    """A line or command that is none of the plain ones."""
+class _Unclear(ValueError):
+    """A line or command that is none of the plain ones; a ValueError as that of shlex."""
 
 
 def follow(job: Job, text: Text, step: str) -> None:
@@ -50,7 +51,7 @@ class _Script:
 
     def __init__(self, job: Job, text: str, step: str) -> None:
         self.job, self.text, self.step, self.is_bare = job, text, step, True
-        self.place, self.exported = job.place(Text()), set[str]()
+        self.place, self.outputs = job.place(Text()), dict[str, str]()
         lines = (one for one in text.splitlines() if not re.match(r"\s*(echo|printf [^-])", one))
         found = PATTERNS["setting"].findall("\n".join(["", *lines]))
         names = re.findall(r"\w+", " ".join(map(" ".join, found)))
@@ -69,9 +70,11 @@ class _Script:
                 self.job.doubt_command(self.place, one)
             try:
                 self._line(_SUBSTITUTION.sub(lambda one: unknown(one[0]), line))
-            except (_Unclear, ValueError):
+            except ValueError:
                 self.is_bare = False
                 self.job.doubt_command(self.place, line)
+        for name, value in self.outputs.items():
+            self.job.names[f"steps.{self.step}.outputs.{name}".lower()] = value
         if not self.is_bare and _ENDS.search(self.text):
             self.job.when += self._when()
 
@@ -79,7 +82,7 @@ class _Script:
         return () if self.is_bare else (UNSURE,)
 
     def _line(self, line: str) -> None:
-        """Note what a line does. Raises _Unclear, and ValueError for quotes that do not end."""
+        """Note what a line does. Raises ValueError where that is not plain."""
         if _UNCLEAR.search(line):
             raise _Unclear
         if export := _EXPORT.fullmatch(line.partition(" #")[0].strip()):
@@ -87,22 +90,16 @@ class _Script:
             self._export(name, with_variables(value, self.variables), where == "ENV")
             return
         if "GITHUB_OUTPUT" in line:
-            self.job.names = {
-                name: unknown(name) if name.startswith(f"steps.{self.step}.".lower()) else value
-                for name, value in self.job.names.items()
-            }
+            self.outputs = {name: unknown(name) for name in self.outputs}
         self.job.is_open |= "GITHUB_ENV" in line
         for sign, words, raw in list(_pipes(line)):
             self._pipe(sign, words, raw)
 
     def _export(self, name: str, value: str, is_env: bool) -> None:
         """Note what is written for later steps; a name that is written twice is unknown."""
-        known = self.job.exported if is_env else self.job.names
-        key = name if is_env else f"steps.{self.step}.outputs.{name}".lower()
-        is_twice = key in known if is_env else name in self.exported
-        is_sure = self.is_bare and not is_twice and (self.job.is_sure or not is_env)
-        known[key] = value if is_sure else unknown(name)
-        self.exported.add(name)
+        known = self.job.exported if is_env else self.outputs
+        is_sure = self.is_bare and name not in known and (self.job.is_sure or not is_env)
+        known[name] = value if is_sure else unknown(name)
 
     def _pipe(self, sign: str, pipe: list[list[str]], raw: str) -> None:
         """Note what the commands of a pipe do, each with what the one before it prints."""
@@ -146,42 +143,39 @@ class _Script:
 
     def _engine(self, verb: str, rest: list[str], stdin: str, whole: str) -> None:
         """Note what docker and podman do. Raises _Unclear where that is not plain."""
-        if verb == "push":
-            options, operands = _parsed(rest)
-            if len(operands) != 1:
-                raise _Unclear
-            is_all = {"-a", "--all-tags"} & set(options)
+        options, operands = _parsed(rest) if verb in ("push", "login", "build", "b") else ({}, [])
+        if verb == "push" and len(operands) == 1:
+            is_all = {"-a", "--all-tags"} & options.keys()
             tags = f":{unknown('all tags that are there')}" if is_all else ""
             self.job.push(operands[0] + tags, self.place, self._when())
         elif verb == "login":
-            self._login(*_parsed(rest), stdin)
+            self._login(options, operands, stdin)
         elif verb in ("build", "b"):
-            self._build(*_parsed(rest))
+            self._build(options, operands)
         elif verb not in WORDS["local"] or mentions.pushes(whole):
             raise _Unclear
         elif verb in WORDS["reading"]:
             self.job.doubt(self.place, whole, rules=())
 
     def _login(self, options: dict[str, str], operands: list[str], stdin: str) -> None:
-        username, password = options.get("-u", ""), options.get("-p", "")
-        if not password and "--password-stdin" not in options:
+        username = options.get("-u") or unknown("a user name")
+        secret = options.get("-p") or stdin or unknown("a password that is not seen")
+        if not {"-p", "--password-stdin"} & options.keys():
             reason = "how it gets the password is not seen"
             self.job.doubt(self.place, "docker login", reason, LOGINS)
-        secret = password or stdin or unknown("a password that is not seen")
-        given = ("".join(operands[:1]), username or unknown("a user name"), secret)
-        places = (self.place,) * 3
-        self.job.facts.append(Login(self.place, self.job.name, *given, places, bool(password)))
+        given = ("".join(operands[:1]), username, secret, (self.place,) * 3)
+        self.job.facts.append(Login(self.place, self.job.name, *given, "-p" in options))
 
     def _build(self, options: dict[str, str], operands: list[str]) -> None:
         if any("$" in "".join(holes(one)) for one in operands):  # which may hold options
             raise _Unclear
         for value in options.get("--build-arg", "").split("\n"):
             actions.leak(self.job, self.place, value)
-        if options.get("--push", "false") != "false":
-            if "-t" not in options:
-                raise _Unclear
-            for tag in options["-t"].split("\n"):
-                self.job.push(tag, self.place, self._when())
+        is_pushed = options.get("--push", "false") != "false"
+        if is_pushed and "-t" not in options:
+            raise _Unclear
+        for tag in options["-t"].split("\n") if is_pushed else ():
+            self.job.push(tag, self.place, self._when())
 
 
 def _logical(text: str) -> Iterator[tuple[int, str, str]]:
@@ -233,17 +227,16 @@ def _parsed(words: list[str]) -> tuple[dict[str, str], list[str]]:
 
     The values of an option that is given again are rows. Raises _Unclear for one that is not known.
     """
-    short = {"--tag": "-t", "--username": "-u", "--password": "-p"}
     options, operands, rest = dict[str, str](), list[str](), words[::-1]
     while rest:
         word = rest.pop()
         name, sign, value = word.partition("=")
+        key = _SHORT.get(name, name)
         if word[:1] != "-" or word == "-":
             operands.append(word)
         elif name in WORDS["switches"] or (name in WORDS["valued"] and (sign or rest)):
             value = value if sign or name in WORDS["switches"] else rest.pop()
-            before = [options[short.get(name, name)]] if short.get(name, name) in options else []
-            options[short.get(name, name)] = "\n".join([*before, value])
+            options[key] = f"{options[key]}\n{value}" if key in options else value
         else:
             raise _Unclear
     return options, operands

@@ -4,7 +4,7 @@ Source: the page "Image process" and `megalotron_images.convention`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from megalotron_images import convention
@@ -23,7 +23,7 @@ _EXPOSED = "the password is an argument of the command line: others can read it"
 _NO_LOGIN = "no login is seen before it"
 _IDLE = "nothing is seen that needs this login: it may push"
 _ORDER = [*Rule, *Verdict]
-Starts = Mapping[str, list[Scenario]]
+Starts = dict[str, list[Scenario]]
 """What starts each workflow."""
 
 
