@@ -235,6 +235,8 @@ READ = [
     "sudo docker image push {}",
     "podman push {}",
     "NAME={}; docker push $NAME",
+    "declare -x NAME={}; docker push $NAME",
+    "echo a#b && docker push {} 2>&1",
     "docker buildx build --platform linux/amd64 --tag={} --push .",
 ]
 NOT_FOLLOWED = [
@@ -254,6 +256,11 @@ NOT_FOLLOWED = [
     "goreleaser release",
     "npm run release",
     "$CLI push {}",
+    "docker push '{}$TAG'",
+    "docker push {}\\$TAG",
+    "echo 'a # b' && docker push {}",
+    "echo {} > ~/.docker/config.json",
+    "echo docker push {} > ship.sh",
 ]
 
 
