@@ -13,8 +13,8 @@ import pytest
 
 from conftest import ROOT
 from megalotron_images.audit import report
-from megalotron_images.audit.events import Scenario, conditions, holds, scenarios
 from megalotron_images.audit.actions import resolved
+from megalotron_images.audit.events import Scenario, conditions, holds, scenarios
 from megalotron_images.audit.model import Rule, Verdict
 from megalotron_images.audit.references import split, tag
 from megalotron_images.audit.repository import audit
@@ -294,6 +294,12 @@ WORK = {
     "variables": f"{START}      - run: |\n          A0=xx\n"
     + "".join(f"          A{n + 1}=$A{n}$A{n}\n" for n in range(40))
     + f"          {PUSH}:$A40\n",
+    "steps": "on: push\njobs:\n  image:\n    strategy:\n      matrix:\n"
+    + "        a: [1, 2, 3, 4, 5, 6]\n        b: [1, 2, 3, 4, 5, 6]\n    steps:\n"
+    + "      - uses: actions/checkout@v4\n" * 2_500,
+    "filters": START.replace("[main]", str([f"b{n}*" for n in range(2_000)]))
+    + f"      - run: {PUSH}:main\n",
+    "pipes": START + f"      - run: |\n          {'a|' * 900}docker push x\n" * 40,
     "depth": f"a: {'[' * 60_000}",
     "pushes": f"{START}      - run: |\n" + f"          {PUSH}:$X\n" * 4_000,
     "scripts": START + f"      - run: |\n          {'ship.' * 390}\n" * 60,

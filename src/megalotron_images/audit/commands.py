@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _EXPORT = re.compile(
     r"""echo\s+(?:-n\s+)?["']?([\w-]+)=([^"'\\>]*?)["']?\s*>>?\s*"?\$\{?GITHUB_(ENV|OUTPUT)\}?"?"""
 )
-_UNCLEAR = re.compile(r"""'[^']*\$[^']*'|\\[$`]|\$\{\{|>\s*\S*(docker|config\.json|\.(ba)?sh$)""")
+_UNCLEAR = re.compile(r"""'[^'$]*\$[^']*'|\\[$`]|\$\{\{|>\s*\S*(docker|config\.json|\.(ba)?sh$)""")
 """A sign that is quoted, an expression that does not end, a file that the shell or docker reads."""
 _ENDS = re.compile(r"\b(exit|return)\b|^\s*(\[|test\b)", re.MULTILINE)
 _NAMES = ("repository", "repository_owner", "ref_name", "ref", "sha", "actor", "head_ref")
@@ -103,7 +103,7 @@ class _Script:
 
     def _pipe(self, sign: str, pipe: list[list[str]], raw: str) -> None:
         """Note what the commands of a pipe do, each with what the one before it prints."""
-        stdin = ""
+        stdin, is_clear = "", True
         for tokens in pipe:
             words = [with_variables(one, self.variables) for one in tokens]
             is_plain = sign != "||" and not WORDS["conditions"] & {*words[:1]}
@@ -114,8 +114,9 @@ class _Script:
             try:
                 stdin = self._command(words, stdin)
             except _Unclear:
-                self.job.doubt_command(self.place, raw)
-                stdin = unknown("the output of a command")
+                is_clear, stdin = False, unknown("the output of a command")
+        if not is_clear:
+            self.job.doubt_command(self.place, raw)
 
     def _command(self, words: list[str], stdin: str) -> str:
         """Note what a command does; return what it prints. Raises _Unclear for one of others."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from megalotron_images.audit.yaml_files import Map, as_list, as_map
+from megalotron_images.audit.yaml_files import Map, Unreadable, as_list, as_map
 from megalotron_images.convention import WRITING_EVENTS, Tag, tags_for
 from megalotron_images.errors import RuleBroken
 
@@ -20,6 +20,7 @@ _OTHERS = {
     "release": ("refs/tags/v1.2.3", "refs/tags/v1"),
     "workflow_dispatch": ("refs/heads/dev", "refs/heads/topic", "refs/tags/v1.2.3"),
 }
+_MOST_FILTERS = 50
 _PROTECTED = ("refs/heads/main", "refs/heads/dev")
 _PLAIN = re.compile(
     r"github\.(ref|event_name)\s*([!=]=)\s*'([^']*)'|startswith\(\s*github\.ref\s*,\s*'([^']*)'\s*\)",
@@ -144,6 +145,8 @@ def _pushed(given: Map, named: Iterable[str]) -> Iterator[Scenario]:
 def _patterns(given: Map, kind: str) -> list[str] | None:
     """Return the filters of an event; None if it has none."""
     ignored = [f"!{one}" for one in as_list(given.get(f"{kind}-ignore"))]
+    if len(as_list(given.get(kind))) + len(ignored) > _MOST_FILTERS:
+        raise Unreadable(f"its events have more than {_MOST_FILTERS} filters")
     if kind in given:
         return [*as_list(given[kind])]
     return ["**", *ignored] if ignored else None

@@ -12,6 +12,8 @@ from megalotron_images.audit.values import unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Text, Unreadable, as_list, as_map
 
 _MOST_ROWS, _MOST_NEEDED = 64, 9
+_STEP = 10
+"""What a step costs, in characters."""
 _OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
 """The reusable workflow of the process itself, in lower case."""
 _HARMLESS = mentions.PATTERNS["harmless_workflows"]
@@ -35,7 +37,7 @@ def follow(folder: Folder, name: str, repository: str) -> tuple[list[Fact], list
                 job.doubt(
                     job.place(jobs.below(key).below("strategy")),
                     key,
-                    "its matrix is not one of few literals",
+                    "its matrix is not of literals: a few axes, or an include",
                 )
             _job(job, document, jobs.below(key), starts)
     return facts, starts
@@ -92,6 +94,10 @@ def _job(job: Job, document: Map, held: Map, starts: list[Scenario]) -> None:
     shells += ["pwsh"] if "windows" in f"{held.get('runs-on')}{held.get('strategy')}" else []
     steps = [held] if "uses" in held else held.get("steps", ())
     for at, step in enumerate(map(as_map, steps)):
+        job.folder.budget -= _STEP
+        if job.folder.budget < 0:
+            job.doubt(job.place(held), job.name, "there is too much to be read")
+            break
         before, when = job.env, job.when
         own = conditions(step.text("if")) if step is not held else ()
         if not starts or any(holds((*when, *own), one) is not False for one in starts):
