@@ -299,7 +299,7 @@ WORK = {
     + "      - uses: actions/checkout@v4\n" * 2_500,
     "filters": START.replace("[main]", str([f"b{n}*" for n in range(2_000)]))
     + f"      - run: {PUSH}:main\n",
-    "pipes": START + f"      - run: |\n          {'a|' * 900}docker push x\n" * 40,
+    "pipes": START + f"      - run: |\n          {'a|' * 900}crane push x\n" * 40,
     "depth": f"a: {'[' * 60_000}",
     "pushes": f"{START}      - run: |\n" + f"          {PUSH}:$X\n" * 4_000,
     "scripts": START + f"      - run: |\n          {'ship.' * 390}\n" * 60,
