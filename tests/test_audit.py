@@ -13,8 +13,8 @@ import pytest
 
 from conftest import ROOT
 from megalotron_images.audit import report
+from megalotron_images.audit.actions import resolved
 from megalotron_images.audit.events import Scenario, conditions, holds, scenarios
-from megalotron_images.audit.metadata_action import resolved
 from megalotron_images.audit.model import Rule, Verdict
 from megalotron_images.audit.references import split, tag
 from megalotron_images.audit.repository import audit
@@ -235,6 +235,8 @@ READ = [
     "sudo docker image push {}",
     "podman push {}",
     "NAME={}; docker push $NAME",
+    "declare -x NAME={}; docker push $NAME",
+    "echo a#b && docker push {} 2>&1",
     "docker buildx build --platform linux/amd64 --tag={} --push .",
 ]
 NOT_FOLLOWED = [
@@ -254,6 +256,11 @@ NOT_FOLLOWED = [
     "goreleaser release",
     "npm run release",
     "$CLI push {}",
+    "docker push '{}$TAG'",
+    "docker push {}\\$TAG",
+    "echo 'a # b' && docker push {}",
+    "echo {} > ~/.docker/config.json",
+    "echo docker push {} > ship.sh",
 ]
 
 
@@ -287,6 +294,12 @@ WORK = {
     "variables": f"{START}      - run: |\n          A0=xx\n"
     + "".join(f"          A{n + 1}=$A{n}$A{n}\n" for n in range(40))
     + f"          {PUSH}:$A40\n",
+    "steps": "on: push\njobs:\n  image:\n    strategy:\n      matrix:\n"
+    + "        a: [1, 2, 3, 4, 5, 6]\n        b: [1, 2, 3, 4, 5, 6]\n    steps:\n"
+    + "      - uses: actions/checkout@v4\n" * 2_500,
+    "filters": START.replace("[main]", str([f"b{n}*" for n in range(2_000)]))
+    + f"      - run: {PUSH}:main\n",
+    "pipes": START + f"      - run: |\n          {'a|' * 900}crane push x\n" * 40,
     "depth": f"a: {'[' * 60_000}",
     "pushes": f"{START}      - run: |\n" + f"          {PUSH}:$X\n" * 4_000,
     "scripts": START + f"      - run: |\n          {'ship.' * 390}\n" * 60,
@@ -399,7 +412,7 @@ def test_yaml_keeps_lines_and_all_scalars_as_text(tmp_path):
     (tmp_path / "b.yml").write_text("a: [")
     (document,) = Folder(tmp_path).documents("a.yml")
     assert document == {"a": {"b": "1"}, "c": {"b": "1", "e": "f\n"}, "on": "yes"}
-    assert document["c"].lines == {"b": 1, "e": 5}
+    assert [document["c"][key].line for key in "be"] == [1, 5]
     with pytest.raises(Unreadable, match="line 2"):
         Folder(tmp_path).documents("b.yml")
 

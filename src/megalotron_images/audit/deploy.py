@@ -7,7 +7,7 @@ from typing import Any
 from megalotron_images.audit.mentions import PATTERNS
 from megalotron_images.audit.model import Deployed, Doubt, Fact, Place, Rule
 from megalotron_images.audit.values import LONGEST, unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Seq, Unreadable, as_map
+from megalotron_images.audit.yaml_files import Folder, Map, Unreadable, as_map
 
 _VARIABLE = re.compile(r"\$\{\w+:?-([^{}]*)\}|\$\{[^}]*\}|\$\w+|\{\{.*?\}\}")
 _NOT_FOLLOWED = "it names an image of Megalotron, and files of this kind are not followed"
@@ -50,12 +50,15 @@ def _images(document: Map, name: str, has_env: bool, is_replaced: bool) -> Itera
                 return unknown(one[0]) if one[1] is None or has_env else one[1]
 
             image = _VARIABLE.sub(value, node["image"].strip().replace("$$", "$"))
-            place = Place(name, node.lines["image"])
-            yield Deployed(place, "", image, "build" in node, is_object and is_replaced)
+            place = Place(name, node["image"].line)
+            image += unknown("what kustomize sets") * (
+                is_object and is_replaced and "@" not in image
+            )
+            yield Deployed(place, "", image, "build" in node)
 
 
 def _below(node: Any) -> Iterator[Map]:
     if isinstance(node, Map):
         yield node
-    for value in node.values() if isinstance(node, Map) else node if isinstance(node, Seq) else ():
+    for value in node.values() if isinstance(node, Map) else node if isinstance(node, list) else ():
         yield from _below(value)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from megalotron_images.audit.yaml_files import Map, Seq, as_list, as_map
+from megalotron_images.audit.yaml_files import Map, Unreadable, as_list, as_map
 from megalotron_images.convention import WRITING_EVENTS, Tag, tags_for
 from megalotron_images.errors import RuleBroken
 
@@ -16,6 +16,11 @@ UNKNOWN_EVENT = "workflow_call"
 _RELEASES = ("v1.2.3", "v1.2.3-rc.1")
 _TAGS = ("v1", "1.2.3", "release-1", "nightly", "v1.x.y", "v1.2.3.4")
 """Git tags that are no releases, to see whether a filter lets one through."""
+_OTHERS = {
+    "release": ("refs/tags/v1.2.3", "refs/tags/v1"),
+    "workflow_dispatch": ("refs/heads/dev", "refs/heads/topic", "refs/tags/v1.2.3"),
+}
+_MOST_FILTERS = 50
 _PROTECTED = ("refs/heads/main", "refs/heads/dev")
 _PLAIN = re.compile(
     r"github\.(ref|event_name)\s*([!=]=)\s*'([^']*)'|startswith\(\s*github\.ref\s*,\s*'([^']*)'\s*\)",
@@ -99,7 +104,7 @@ def holds(when: When, scenario: Scenario) -> bool | None:
 def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    if isinstance(events, str | Seq):
+    if isinstance(events, str | list):
         return {name: Map() for name in as_list(events)}
     return {name: as_map(given) for name, given in events.items()}
 
@@ -107,23 +112,18 @@ def triggers(workflow: Map) -> dict[str, Map]:
 def scenarios(workflow: Map, text: str) -> list[Scenario]:
     """Return what can start a workflow; `text` is its source, searched for names of branches."""
     named = re.findall(r"refs/heads/([\w./-]{1,99})", text)[:50]
-    started = (_starts(event, given, named) for event, given in triggers(workflow).items())
-    return list(dict.fromkeys(one for starts in started for one in starts))
+    events = triggers(workflow).items()
+    return list(dict.fromkeys(one for event in events for one in _starts(*event, named)))
 
 
 def _starts(event: str, given: Map, named: Iterable[str]) -> Iterator[Scenario]:
+    is_pull = event.startswith("pull_request") and event != "pull_request_target"
     if event == "push":
         yield from _pushed(given, named)
-    elif event.startswith("pull_request") and event != "pull_request_target":
-        yield Scenario(event, "refs/pull/7/merge")
-    elif event == "release":
-        yield from (Scenario(event, f"refs/tags/{one}", False) for one in ("v1.2.3", "v1"))
-    elif event == "workflow_dispatch":
-        yield Scenario(event, _PROTECTED[0])
-        others = (_PROTECTED[1], "refs/heads/topic", "refs/tags/v1.2.3")
-        yield from (Scenario(event, one, False) for one in others)
-    else:
-        yield Scenario(event, "refs/heads/main", False)
+    elif is_pull or event == "workflow_dispatch":
+        yield Scenario(event, "refs/pull/7/merge" if is_pull else _PROTECTED[0])
+    others = () if is_pull or event == "push" else ("refs/heads/main",)
+    yield from (Scenario(event, one, False) for one in _OTHERS.get(event, others))
 
 
 def _pushed(given: Map, named: Iterable[str]) -> Iterator[Scenario]:
@@ -131,32 +131,31 @@ def _pushed(given: Map, named: Iterable[str]) -> Iterator[Scenario]:
     heads, tags = _patterns(given, "branches"), _patterns(given, "tags")
     if heads is None and tags is None:
         heads = tags = ["**"]
-    for one in heads or []:
-        example = re.sub(r"[*?+\[\]]+", "topic", one)
-        if _passes(heads or [], example) or (one[:1] != "!" and not _passes([one], example)):
-            yield Scenario("push", f"refs/heads/{example}")
-    branches = (one for one in ("main", "dev", *named) if _passes(heads or [], one))
-    yield from (Scenario("push", f"refs/heads/{one}") for one in branches)
-    plain = [one for one in tags or [] if not re.search(r"[*?+\[\]!]", one)]
-    passing = [one for one in (*plain, *_RELEASES, *_TAGS) if _passes(tags or [], one)]
-    odd = (tags or [])[:1] if not passing else []  # a pattern that no example fits
-    for one in [*passing, *odd]:
+    heads, tags = heads or [], tags or []
+    examples = ((one, re.sub(r"[*?+\[\]]+", "topic", one)) for one in heads if one[:1] != "!")
+    shown = [name for one, name in examples if _passes(heads, name) or not _passes([one], name)]
+    shown += [one for one in ("main", "dev", *named) if _passes(heads, one)]
+    yield from (Scenario("push", f"refs/heads/{one}") for one in shown)
+    plain = [one for one in tags if not re.search(r"[*?+\[\]!]", one)]
+    passing = [one for one in (*plain, *_RELEASES, *_TAGS) if _passes(tags, one)]
+    for one in passing or tags[:1]:  # a pattern that no example fits
         yield Scenario("push", f"refs/tags/{one}", one in (*plain, *_RELEASES))
 
 
 def _patterns(given: Map, kind: str) -> list[str] | None:
     """Return the filters of an event; None if it has none."""
     ignored = [f"!{one}" for one in as_list(given.get(f"{kind}-ignore"))]
-    return as_list(given[kind]) if kind in given else ["**", *ignored] if ignored else None
+    if len(as_list(given.get(kind))) + len(ignored) > _MOST_FILTERS:
+        raise Unreadable(f"its events have more than {_MOST_FILTERS} filters")
+    if kind in given:
+        return [*as_list(given[kind])]
+    return ["**", *ignored] if ignored else None
 
 
 def _passes(patterns: list[str], name: str) -> bool:
     """Whether filters let a name through: the last one that matches decides."""
-    passed = False
-    for one in patterns:
-        if _matches(name, one.removeprefix("!")):
-            passed = one[:1] != "!"
-    return passed
+    matching = [one for one in patterns if _matches(name, one.removeprefix("!"))]
+    return bool(matching) and matching[-1][:1] != "!"
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from megalotron_images.audit.events import When
 
@@ -33,8 +34,7 @@ PUSHES = tuple(rule for rule in Rule if rule is not Rule.DEPLOY)
 WRITES, LOGINS = PUSHES[:4], PUSHES[4:]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A line of a file."""
 
     file: str
@@ -82,11 +82,6 @@ class Login(Fact):
 
 
 @dataclass(frozen=True)
-class Reading(Fact):
-    """Images are pulled or run: what a login may be for, too."""
-
-
-@dataclass(frozen=True)
 class Call(Fact):
     """A call of the process's own workflow, with what it is given as user name and token."""
 
@@ -104,7 +99,7 @@ class Leak(Fact):
 
 @dataclass(frozen=True)
 class Doubt(Fact):
-    """Words of a file that may push or deploy, and the reason why they are not followed."""
+    """Words of a file that may push or deploy, and why they are not followed."""
 
     words: str
     reason: str
@@ -116,8 +111,7 @@ class Deployed(Fact):
     """An image that is run; `is_built` where the same file says how to build it."""
 
     reference: str
-    is_built: bool = False
-    is_replaced: bool = False
+    is_built: bool
 
 
 @dataclass(frozen=True)
@@ -143,6 +137,11 @@ class Finding:
     mend: str = ""
     ignored: str = ""
     is_followed: bool = True
+
+    @property
+    def is_against(self) -> bool:
+        """Whether it is against the repository, excused or not."""
+        return self.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
 
 
 CALLED = "publish-image.yml"

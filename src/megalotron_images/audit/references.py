@@ -5,6 +5,7 @@ Source: the distribution's grammar, Docker's rule that a name without a host is 
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from megalotron_images import convention
@@ -78,44 +79,41 @@ def name(text: str) -> Answer:
     if not is_owner or "/" in last or text != text.lower() or not (last or HOLE.search(owner)):
         wrong = f"{show(text)} is not {convention.ORGANISATION}/<stack> in lower case"
         return Verdict.VIOLATED, wrong
-    answer = stack(last) if last else depends(text)
-    return answer if answer[0] is Verdict.VIOLATED or not holes(text) else depends(text)
+    answer = stack(last) if last else OK
+    return depends(text) if holes(text) and answer[0] is not Verdict.VIOLATED else answer
 
 
 def stack(text: str) -> Answer:
     """Judge a stack's name; the nearest one is in the reason."""
-    if holes(text):
-        return depends(text)
-    try:
-        convention.parse_stack(text)
-    except RuleBroken as error:
-        return Verdict.VIOLATED, str(error).rstrip(".")
-    return OK
+    wrong = _broken(convention.parse_stack, text)
+    return depends(text) if holes(text) else (Verdict.VIOLATED, wrong) if wrong else OK
 
 
 def tag(text: str) -> Answer:
     """Judge a tag, for whatever its unknown parts may be."""
     tried = text
-    for hole, what in zip(HOLE.findall(text), holes(text), strict=True):
+    for what in holes(text):
         known = "4f3c2b1" if _HASHES.fullmatch(what) else what.partition("=")[2]
-        tried = tried.replace(hole, known) if known and what[:5] != "type=" else tried
+        tried = tried.replace(unknown(what), known) if known and what[:5] != "type=" else tried
+    if tried == convention.STAGING:
+        return Verdict.CANNOT_TELL, f"{tried} is the helper's tag: write it with the helper alone"
     start = HOLE.split(tried)[0]
     could = start[:1] == "v" or any(one.startswith(start) for one in convention.MovingTag)
-    if not (
-        could and not re.search(r"[^\w.-]", HOLE.sub("", tried)) if holes(tried) else follows(tried)
-    ):
-        if tried == convention.STAGING:
-            return (
-                Verdict.CANNOT_TELL,
-                f"{tried} is the helper's tag: write it with the helper alone",
-            )
+    could = could and not re.search(r"[^\w.-]", HOLE.sub("", tried))
+    if not (could if holes(tried) else follows(tried)):
         return Verdict.VIOLATED, f"the tag {show(text)!r} is none of vX.Y.Z, main and dev"
     return depends(text) if holes(text) else OK
 
 
 def follows(text: str) -> bool:
     """Whether a tag is one of the convention."""
+    return not _broken(convention.parse_tag, text)
+
+
+def _broken(parse: Callable[[str], object], text: str) -> str:
+    """Return which rule of the convention a text breaks; empty for none."""
     try:
-        return bool(convention.parse_tag(text))
-    except RuleBroken:
-        return False
+        parse(text)
+    except RuleBroken as error:
+        return str(error).rstrip(".")
+    return ""

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from megalotron_images.audit import deploy, mentions, report, rules, workflow
@@ -13,6 +14,7 @@ from megalotron_images.errors import CannotTell
 
 _WORKFLOW = re.compile(r"\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml")
 _MOST_FACTS = 400
+_TOO_MUCH = "there is more than can be judged"
 
 
 def audit(root: Path, repository: str = "") -> list[Finding]:
@@ -23,25 +25,28 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
     """
     if not root.is_dir():
         raise CannotTell(f"There is no folder {root}: give the folder of a repository.")
-    folder, starts, facts = Folder(root), dict[str, list[Scenario]](), list[Fact]()
-    for name in folder.names():
-        if len(facts) > _MOST_FACTS:
-            facts.append(Doubt(Place(name, 1), "", name, "there is more than can be judged"))
-            break
-        machine = mentions.machine(name)
-        try:
-            if _WORKFLOW.fullmatch(name):
-                noted, starts[name] = workflow.follow(folder, name, repository)
-                facts += noted
-            elif machine:
-                reason = f"the files of {machine} are not followed"
-                spoken = mentions.spoken(folder, [name])
-                facts += [Doubt(Place(name, line), "", words, reason) for _, line, words in spoken]
-        except Unreadable as error:
-            facts.append(Doubt(Place(name, 1), "", name, str(error)))
+    folder, starts = Folder(root), dict[str, list[Scenario]]()
+    facts = list(itertools.islice(_facts(folder, starts, repository), _MOST_FACTS))
+    if len(facts) == _MOST_FACTS:
+        facts.append(Doubt(facts[-1].use, "", "", _TOO_MUCH))
     facts += itertools.islice(deploy.follow(folder), _MOST_FACTS)
     found = rules.judge(facts, starts, repository)
     return list(report.excused(found, lambda name: _lines(folder, name)))
+
+
+def _facts(folder: Folder, starts: rules.Starts, repository: str) -> Iterator[Fact]:
+    """Yield what workflows and the files of other systems do; note what starts a workflow."""
+    for name in folder.names():
+        try:
+            if _WORKFLOW.fullmatch(name):
+                noted, starts[name] = workflow.follow(folder, name, repository)
+                yield from noted
+            elif machine := mentions.machine(name):
+                reason = f"the files of {machine} are not followed"
+                for _, line, words in mentions.spoken(folder, [name]):
+                    yield Doubt(Place(name, line), "", words, reason)
+        except Unreadable as error:
+            yield Doubt(Place(name, 1), "", name, str(error))
 
 
 def _lines(folder: Folder, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files of a repository as text, and YAML with the line of each value; both bounded."""
+"""Files of a repository as text, and YAML whose texts know their lines; both bounded."""
 
 import os
 import re
@@ -27,34 +27,37 @@ class Unreadable(Exception):
     """A file that cannot be judged; its text says why."""
 
 
+class Text(str):
+    """A scalar, with the line on which it begins, and whether it is a block of lines."""
+
+    line: int
+    is_block: bool
+
+    def __new__(cls, text: str = "", line: int = 1, is_block: bool = False) -> "Text":
+        self = super().__new__(cls, text)
+        self.line, self.is_block = line, is_block
+        return self
+
+    def rows(self) -> list["Text"]:
+        """Return its rows that are neither empty nor comments, each with its own line."""
+        every = enumerate(map(str.strip, self.splitlines()))
+        return [
+            Text(one, self.line + at * self.is_block) for at, one in every if one and one[0] != "#"
+        ]
+
+
 class Map(dict[str, Any]):
-    """A mapping, with the line on which each value begins, and which are blocks of lines."""
+    """A mapping, with the line on which it begins."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: dict[str, int] = {}
-        self.blocks: set[str] = set()
-
-    def add(self, key: str, value: Any, line: int, is_block: bool = False) -> None:
-        """Add a value that begins in a line."""
-        self[key], self.lines[key] = value, line
-        self.blocks |= {key} if is_block else set()
+    line = 1
 
     def below(self, key: str) -> "Map":
         """Return the mapping below a key; an empty one where there is none."""
         return as_map(self.get(key))
 
-    def text(self, key: str) -> str:
-        """Return the text at a key; a list as lines, and empty where there is neither."""
-        return "\n".join(as_list(self.get(key)))
-
-    def line(self, key: str, row: int = 0, default: int = 1) -> int:
-        """Return the line of a value, or of one of its rows."""
-        return self.lines.get(key, default) + row * (key in self.blocks)
-
-
-class Seq(list[Any]):
-    """A sequence."""
+    def text(self, key: str) -> Text:
+        """Return the text at a key; empty where there is none."""
+        return next(iter(as_list(self.get(key))), Text())
 
 
 def as_map(node: Any) -> Map:
@@ -62,10 +65,9 @@ def as_map(node: Any) -> Map:
     return node if isinstance(node, Map) else Map()
 
 
-def as_list(node: Any) -> list[str]:
+def as_list(node: Any) -> list[Text]:
     """Return the texts of a sequence, or one text alone; nothing of a mapping."""
-    nodes = node if isinstance(node, Seq) else [node]
-    return [one for one in nodes if isinstance(one, str)]
+    return [one for one in (node if isinstance(node, list) else [node]) if isinstance(one, Text)]
 
 
 class Folder:
@@ -92,16 +94,16 @@ class Folder:
             if path.stat().st_size > _LARGEST:
                 raise Unreadable(f"it has more than {_LARGEST // 1000} kB")
             return _ODD.sub("\ufffd", path.read_bytes().decode().replace("\r\n", "\n"))
-        except UnicodeDecodeError:
-            raise Unreadable("it is not UTF-8") from None
         except (OSError, RuntimeError, ValueError) as error:  # as for a link to itself
-            raise Unreadable(f"it cannot be read ({type(error).__name__})") from None
+            reason = "is not UTF-8" if isinstance(error, UnicodeError) else "cannot be read"
+            raise Unreadable(f"it {reason} ({type(error).__name__})") from None
 
     def documents(self, name: str) -> list[Map]:
         """Return the mappings in a YAML file; raise Unreadable where it is none, or too large."""
         if len(text := self.text(name)) > _LARGEST_YAML:
             raise Unreadable(f"it has more than {_LARGEST_YAML // 1000} kB")
-        reader = _Reader(text, min(_MOST_NODES, self._nodes))
+        most = min(_MOST_NODES, self._nodes)
+        reader = _Reader(text, most)
         try:
             return [one for one in reader.documents() if isinstance(one, Map)]
         except (yaml.YAMLError, ValueError) as error:
@@ -109,35 +111,37 @@ class Folder:
             line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
             raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
         finally:
-            self._nodes -= reader.nodes
+            self._nodes -= most - reader.left
 
 
 class _Reader:
-    """Builds Map, Seq and text from the parser's events, so that the bounds hold at each node."""
+    """Builds Map, list and Text from the parser's events, so that the bounds hold at each node."""
 
     def __init__(self, text: str, most: int) -> None:
         self.events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         self.anchors: dict[str, tuple[Any, int]] = {}
-        self.nodes, self.most = 0, most
+        self.left = most
 
     def documents(self) -> Iterator[Any]:
         yield from (self._node(one, 0) for one in self.events if isinstance(one, yaml.NodeEvent))
 
     def _node(self, event: Any, depth: int) -> Any:
-        is_alias, before = isinstance(event, yaml.AliasEvent), self.nodes
+        is_alias, before = isinstance(event, yaml.AliasEvent), self.left
         node, size = self.anchors.get(event.anchor, (None, 1)) if is_alias else (None, 1)
-        self.nodes += size
-        if self.nodes > self.most or depth > _DEEPEST:
-            raise Unreadable(f"it has more than {self.most} nodes, or is too deep")
-        if is_alias:
-            return node
-        node = getattr(event, "value", None)
-        if isinstance(event, yaml.SequenceStartEvent):
-            node = Seq(self._node(one, depth + 1) for one in self._below())
-        elif isinstance(event, yaml.MappingStartEvent):
-            node = self._map(depth)
-        if event.anchor:
-            self.anchors[event.anchor] = node, self.nodes - before
+        self.left -= size
+        line = getattr(event.start_mark, "line", 0) + 1
+        if self.left < 0 or depth > _DEEPEST:
+            raise Unreadable("it has too many nodes, or is too deep")
+        if isinstance(event, yaml.ScalarEvent):
+            is_block = event.style in ("|", ">")
+            node = Text(event.value, line + is_block, is_block)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = [self._node(one, depth + 1) for one in self._below()]
+        elif not is_alias:
+            node = self._map(depth + 1)
+            node.line = line
+        if event.anchor and not is_alias:
+            self.anchors[event.anchor] = node, before - self.left
         return node
 
     def _below(self) -> Iterator[Any]:
@@ -147,20 +151,15 @@ class _Reader:
     def _map(self, depth: int) -> Map:
         pairs, merged = Map(), list[Any]()
         for inner in self._below():
-            key, event = str(self._node(inner, depth + 1)), next(self.events)
-            value, is_block = (
-                self._node(event, depth + 1),
-                getattr(event, "style", "") in ("|", ">"),
-            )
+            key, value = self._node(inner, depth), self._node(next(self.events), depth)
             if key == "<<":
-                merged += value if isinstance(value, Seq) else [value]
+                merged += value if isinstance(value, list) else [value]
             else:
-                pairs.add(key, value, _line(event) + is_block, is_block)
-        for other in map(as_map, merged):
-            for name in set(other) - set(pairs):
-                pairs.add(name, other[name], other.lines[name], name in other.blocks)
-        return pairs
-
-
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
+                pairs[str(key)] = value
+        return Map(
+            {
+                key: value
+                for one in [*map(as_map, merged[::-1]), pairs]
+                for key, value in one.items()
+            }
+        )
