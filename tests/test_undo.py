@@ -6,7 +6,7 @@ import pytest
 
 from conftest import ROOT, rehearsal
 from rehearsal.errors import Wrong
-from rehearsal.room.left import without_parts
+from rehearsal.room.leftovers import without_parts
 from rehearsal.runbook.model import find_runbooks
 from rehearsal.runbook.undo import undeclared_leftovers
 from rehearsal.settings import load_settings

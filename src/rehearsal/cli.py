@@ -122,7 +122,7 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     for line in outcome.lines():
         say(line)
     say(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
-    outcome.judge(chosen, recorded)
+    outcome.raise_for_failures(chosen, recorded)
 
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
@@ -171,7 +171,7 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
     It runs in a room, or with --production on your own engine: then each write waits for its full
     reference, and runs/ gets a record. After a failed step you may run it again.
     """
-    from rehearsal.cell.record import find_unfinished
+    from rehearsal.cell.production.record import find_unfinished
     from rehearsal.runbook.lint import check_cells
     from rehearsal.runbook.model import find_runbooks
     from rehearsal.step import walk_through
@@ -193,7 +193,7 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
 @click.argument("notebook", default="", help="Its name; all if none is given.")
 def runs(notebook: str) -> None:
     """List the records of production runs, the oldest first, and how each ended."""
-    from rehearsal.cell.record import find_records, how_it_ended, read_record
+    from rehearsal.cell.production.record import find_records, how_it_ended, read_record
 
     for file in find_records(load_settings(Path.cwd()).root / "runs", notebook):
         try:
@@ -207,8 +207,8 @@ def runs(notebook: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path), help="The record of a production run.")
 def record(file: Path) -> None:
     """Print the record of a production run as a page, in Markdown."""
-    from rehearsal.cell.record import read_record
-    from rehearsal.cell.record_page import to_markdown
+    from rehearsal.cell.production.record import read_record
+    from rehearsal.cell.production.record_page import to_markdown
 
     say(to_markdown(read_record(file)), end="")
 

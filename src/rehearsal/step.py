@@ -15,8 +15,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 
-from rehearsal.cell.production import NOTEBOOK, VERB, refuse_in_ci
-from rehearsal.cell.record import (
+from rehearsal.cell.production.guard import NOTEBOOK, VERB, refuse_in_ci
+from rehearsal.cell.production.record import (
     VARIABLE,
     Record,
     commands_done,

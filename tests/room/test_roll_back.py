@@ -11,7 +11,7 @@ from copied import Terminal
 from rehearsal.cell.syntax import FORM
 from rehearsal.room.images import Store, load_history
 from rehearsal.room.paths import PROJECT, ROOM
-from rehearsal.room.registry import in_place_of
+from rehearsal.room.registry import replaced_by
 from rehearsal.runbook.model import Runbook
 from rehearsal.settings import load_settings
 
@@ -136,6 +136,6 @@ def test_what_is_pinned_stays_where_the_registry_cannot_be_asked(servers):
     (at_night, _) = commands("compose", "up")
     before = (servers[0] / ".env").read_text()
     (registry, *_) = load_settings(PROJECT).registries
-    with in_place_of(registry, None):
+    with replaced_by(registry, None):
         Terminal().paste(at_night.replace("<folder on the server>", str(servers[0])), [])
     assert (servers[0] / ".env").read_text() == before

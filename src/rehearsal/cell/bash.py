@@ -165,13 +165,13 @@ class Shell:
 
         What the driver reports stands at its top: `last` comes only if the last statement is run.
         """
-        if fails != _NO_COMMAND and "missing" in self._told():
+        if fails != _NO_COMMAND and "missing" in self._read_report():
             raise self._ended("missing", _NO_COMMAND)
         if status is None:
             raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
         self._pass_on(write)  # what it has said at its end
-        told = self._told()
+        told = self._read_report()
         early = fails is not None and "last" not in told
         if self._bash.poll() is not None or ("failed" in told and not early):
             raise self._ended("failed", 1)
@@ -208,14 +208,14 @@ class Shell:
             self._requests.flush()
         return nonce
 
-    def _told(self) -> dict[str, list[str]]:
+    def _read_report(self) -> dict[str, list[str]]:
         """Return what the driver has noted of the last cell: of each kind the last note."""
         lines = self._report.read_text(errors="replace").splitlines()
         return {kind: rest for kind, *rest in (line.split("\t", 3) for line in lines)}
 
     def _ended(self, kind: str, status: int, said: str = "") -> Ended:
         """Return the failure that the driver has noted: its line, its status and its command."""
-        told, cell = self._told(), self._ran[-1]
+        told, cell = self._read_report(), self._ran[-1]
         running = int(told["at"][0]) - 1 if "at" in told else 0
         line = _first_line(*cell.statements[running])
         if kind not in told:

@@ -20,9 +20,9 @@ from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import NotRun, Shell
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
-from rehearsal.cell.production import VERB, Production
+from rehearsal.cell.production.guard import VERB, Production
 from rehearsal.cell.questions import Answer
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.cell.rehearsal import Rehearsal
 from rehearsal.cell.syntax import FORM
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
@@ -79,19 +79,19 @@ class Bash:
 
         Raises CellFailed, with one line for a person, unless it ends as declared.
         """
-        shown = Shown(self._secrets)
+        shown = RedactedOutput(self._secrets)
         try:
             shell = self._backend.shell()
             shell.check()
             cell = self._with_values(read_cell(line, script))
             filled = self._fill_and_check(cell, shell)
-            if why := self._backend.passes_over(cell):
+            if why := self._backend.reason_to_skip(cell):
                 print(f"{why}.")
                 return
             values = {name: self._value(one) for name, one in filled.variables.items()}
             answers = [self._answer(*asked, cell) for asked in cell.asked]
             hidden = self._secrets | self._backend.secrets(self._placeholders.values())
-            shown = Shown(hidden, self._backend.end_flood)
+            shown = RedactedOutput(hidden, self._backend.end_flood)
             with self._backend.running(cell, shown):
                 try:
                     shell.run(filled, shown.write, values=values, fails=cell.fails, answers=answers)
@@ -144,7 +144,7 @@ class Bash:
             raise
 
 
-def _failure(error: RehearsalError, shown: Shown) -> CellFailed:
+def _failure(error: RehearsalError, shown: RedactedOutput) -> CellFailed:
     """Return an error as its one line for a person."""
     if isinstance(error, CannotCheck):
         return RoomUnavailable(shown.hide(str(error)))

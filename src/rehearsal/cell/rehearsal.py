@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import NOBODY, NOT_HERE, ShellCell
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
-from rehearsal.room.left import items, without_parts
+from rehearsal.room.leftovers import items, without_parts
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
 from rehearsal.room.ready import can_run_containers, wait_until_ready
-from rehearsal.room.writes import Seen, WriteLog
+from rehearsal.room.writes import RegistryActivity, WriteLog
 from rehearsal.settings import Registry, load_settings
 
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
@@ -53,7 +53,7 @@ class Rehearsal:
         """Return all practice secrets: they are known before any cell runs."""
         return {placeholder.value for placeholder in known if placeholder.secret}
 
-    def passes_over(self, cell: ShellCell) -> str:
+    def reason_to_skip(self, cell: ShellCell) -> str:
         """Return why a cell is not run on this engine, or nothing."""
         if cell.store and read_engine(ENGINE).store != cell.store:
             return f"{NOT_HERE}this cell holds with the store {cell.store} alone"
@@ -71,7 +71,7 @@ class Rehearsal:
         raise Wrong(f"{why}.")
 
     @contextlib.contextmanager
-    def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+    def running(self, cell: ShellCell, shown: RedactedOutput) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
         if cell.root and not can_run_containers():
             root = "only a room that root has made can run containers."
@@ -110,14 +110,14 @@ class Rehearsal:
         if not said:
             return contextlib.nullcontext()
         # few cells ask for it, and a server takes long to load
-        from rehearsal.room.registry import in_place_of
+        from rehearsal.room.registry import replaced_by
         from rehearsal.room.scripted import words
 
         registry = self._registries[0]
-        return in_place_of(registry, None if said == NOBODY else words(said, registry.hosts[0]))
+        return replaced_by(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 
 
-def undeclared_writes(cell: ShellCell, seen: Seen) -> str | None:
+def undeclared_writes(cell: ShellCell, seen: RegistryActivity) -> str | None:
     """Return how a cell's writes differ from those it declares, or None.
 
     A cell that must fail declares what it would write if it could, so it may write less.

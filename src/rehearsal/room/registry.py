@@ -16,7 +16,7 @@ from pathlib import Path
 from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
 from rehearsal.room.scripted import Reply, Request, Script, Server
-from rehearsal.room.tokens import PORT, note_refused
+from rehearsal.room.tokens import PORT, log_denied_push
 from rehearsal.settings import Registry
 
 HTTPS = 443
@@ -59,7 +59,7 @@ def answers(registry: Registry) -> bool:
 
 
 @contextlib.contextmanager
-def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
+def replaced_by(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
     """Replace a registry by `script`, or by nothing; yield the list of the requests that come."""
     asked: list[Request] = []
     _stop(registry)
@@ -69,7 +69,7 @@ def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Requ
 
             def noted(request: Request) -> Reply:
                 asked.append(request)
-                note_refused(registry, request)
+                log_denied_push(registry, request)
                 return script(request)
 
             ending.callback(Server((registry.address, HTTPS), noted).stop)

@@ -39,7 +39,7 @@ def writes_in(log: str, registry: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RegistryActivity:
     """What a cell did.
 
     Attributes:
@@ -60,7 +60,7 @@ class WriteLog:
         self._read_of = dict[Path, int]()
         self.since_last()
 
-    def since_last(self) -> Seen:
+    def since_last(self) -> RegistryActivity:
         """Return what was done since the last call.
 
         Raises CannotCheck if a registry no longer answers.
@@ -70,7 +70,7 @@ class WriteLog:
             wrote.update(writes_in(self._logged(registry), registry.name))
             lines = self._unread(refused_log(registry.name)).split()
             refused.update(f"{registry.name}/{repository}" for repository in lines)
-        return Seen(frozenset(wrote), frozenset(refused))
+        return RegistryActivity(frozenset(wrote), frozenset(refused))
 
     def _logged(self, registry: Registry) -> str:
         """Return a log's new part, up to a request of our own: earlier answers are logged then."""

@@ -22,7 +22,7 @@ class Row:
         versions: of its parts, by name.
         processor: of the machine, such as `amd64`.
         cells: that ran there and held.
-        passed_over: cells that hold with another image store alone.
+        skipped: cells that hold with another image store alone.
         measured: the day.
         commit: of the code.
         state: the notebook's fingerprint.
@@ -35,7 +35,7 @@ class Row:
     versions: dict[str, str]
     processor: str
     cells: int
-    passed_over: int
+    skipped: int
     measured: str
     commit: str
     state: str

@@ -67,8 +67,8 @@ def _lint(settings: Settings, runbooks: Sequence[Runbook], masks: Sequence[Mask]
 
 
 def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
-    idle = [mask.name for mask in masks if mask.on and mask.name not in needed]
-    what = "is for this engine, and no output needs it: narrow its `on`"
+    idle = [mask.name for mask in masks if mask.engines and mask.name not in needed]
+    what = "is for this engine, and no output needs it: narrow its `engines`"
     return [Problem("masks", None, f"«{name}» {what}") for name in idle]
 
 
@@ -116,7 +116,7 @@ class _Collector:
             self.progress.advance(name)
             outcome.outputs[name, number] = found["outputs"]
             if report.passed:
-                counter = outcome.passed_over if "passed_over" in found else outcome.held
+                counter = outcome.skipped if "skipped" in found else outcome.held
                 counter[name] += 1
         if report.failed:
             # pytest-xdist reports a worker that died, without a result

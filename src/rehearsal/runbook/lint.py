@@ -25,10 +25,10 @@ from rehearsal.cell.syntax import (
 from rehearsal.cell.syntax import text as said
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
-from rehearsal.runbook.masks import Mask, hidden
+from rehearsal.runbook.masks import Mask, masks_hiding_values
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.outcome import Problem
-from rehearsal.runbook.strays import stray_blocks, stray_files, unshown_outputs
+from rehearsal.runbook.unrun_blocks import stray_blocks, stray_files, unshown_outputs
 from rehearsal.settings import Settings
 
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
@@ -296,9 +296,11 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
     idle = [
         f"«{mask.name}» matches no output of any notebook: remove it"
         for mask in masks
-        if not (mask.on or any(mask.pattern.search(text) for text in texts))
+        if not (mask.engines or any(mask.pattern.search(text) for text in texts))
     ]
-    wide = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
+    wide = {
+        f"{line}. Make it narrower." for text in texts for line in masks_hiding_values(text, masks)
+    }
     return [Problem("masks", None, what) for what in (*idle, *sorted(wide))]
 
 

@@ -41,7 +41,7 @@ class Mask:
         pattern: of a `named` mask, a group, if there is one, is the compared value.
         example: a text that it matches.
         reason: why that may differ.
-        on: the engines that need it, each a series, a store, or both (`28`, `graph`, `28 graph`);
+        engines: that need it, each a series, a store, or both (`28`, `graph`, `28 graph`);
             empty for all. A run of all notebooks on one of those must need it.
     """
 
@@ -50,13 +50,13 @@ class Mask:
     pattern: re.Pattern[str]
     example: str
     reason: str
-    on: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
 
     def holds_on(self, release: str, store: str) -> bool:
         """Whether it applies on an engine of this release (`28.5.2`) with this store."""
-        return not self.on or any(
+        return not self.engines or any(
             all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split())
-            for spec in self.on
+            for spec in self.engines
         )
 
 
@@ -139,13 +139,13 @@ def _same(mask: Mask, seen: str, value: str) -> bool:
     return seen == value
 
 
-def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
+def masks_hiding_values(text: str, masks: Sequence[Mask]) -> list[str]:
     """Return which masks hide what another names in a text: a wrong value would not show.
 
     A dropped line may hold a named value if the text shows it elsewhere too.
     """
     found = []
-    hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.on]
+    hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.engines]
     for named in (mask for mask in masks if mask.kind in _NAMING):
         for other in hiding:
             covered, shown = _values_in(text, named, other)
@@ -166,9 +166,9 @@ def _values_in(text: str, named: Mask, other: Mask) -> tuple[set[str], set[str]]
     return covered, shown
 
 
-def needed(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
+def masks_that_mattered(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
     """Return the names of the engine-specific masks without which two outputs would differ."""
-    only = [mask for mask in masks if mask.on]
+    only = [mask for mask in masks if mask.engines]
     return [mask.name for mask in only if _found(mask, expected) != _found(mask, came)]
 
 
@@ -187,7 +187,7 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
     try:
         masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
         examples = [mask.example for mask in masks if mask.kind in _NAMING]
-        if wrong := [one for example in examples for one in hidden(example, masks)]:
+        if wrong := [one for example in examples for one in masks_hiding_values(example, masks)]:
             raise ValueError(wrong[0])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         broken = f"The masks in {file} cannot be used: {error}"
@@ -196,13 +196,17 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
 
 
 def _mask(entry: dict[str, Any]) -> Mask:
-    if set(entry) - {"on"} != _FIELDS or entry["kind"] not in KINDS:
+    if set(entry) - {"engines"} != _FIELDS or entry["kind"] not in KINDS:
         fields = f"name, kind ({', '.join(KINDS)}), pattern, example, reason"
         raise ValueError(f"{entry.get('name', entry)} needs {fields}")
-    on = entry.pop("on", [])
-    if not isinstance(on, list) or not all(isinstance(spec, str) and spec.strip() for spec in on):
-        raise ValueError(f'{entry["name"]}: `on` is no list of engines, such as ["28 graph"]')
-    mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), on=tuple(on), **entry)
+    engines = entry.pop("engines", [])
+    if not isinstance(engines, list) or not all(
+        isinstance(spec, str) and spec.strip() for spec in engines
+    ):
+        raise ValueError(f'{entry["name"]}: `engines` is no list of engines, such as ["28 graph"]')
+    mask = Mask(
+        pattern=re.compile(entry.pop("pattern"), re.MULTILINE), engines=tuple(engines), **entry
+    )
     if not mask.pattern.search(mask.example):
         raise ValueError(f"{mask.name} does not match its own example")
     if mask.pattern.search("") or mask.pattern.search(_UNMASKED):

@@ -4,8 +4,8 @@ import getpass
 from collections.abc import Callable, Mapping
 
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.record import HIDDEN
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.production.record import HIDDEN
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import Wrong
 
 
@@ -51,7 +51,7 @@ class Values:
         """The secret ones."""
         return {value for name, value in self._given.items() if name in self._secret}
 
-    def told(self, shown: Shown) -> dict[str, str]:
+    def told(self, shown: RedactedOutput) -> dict[str, str]:
         """Return all of them as a record may hold them; a short secret is hidden here alone."""
         secret = {name for name, value in self._given.items() if shown.hide(value) != value}
         hidden = dict.fromkeys(self._secret | secret, HIDDEN)

@@ -10,11 +10,11 @@ from markdown import markdown
 from mkdocs.config import load_config
 
 from conftest import ROOT, rehearsal
-from rehearsal.cell.record_page import fence
+from rehearsal.cell.production.record_page import fence
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.lint import list_strays, problems
 from rehearsal.runbook.model import Cell, Runbook
-from rehearsal.runbook.strays import stray_blocks, unshown_outputs
+from rehearsal.runbook.unrun_blocks import stray_blocks, unshown_outputs
 from rehearsal.settings import load_settings
 from test_verify import write_pair
 

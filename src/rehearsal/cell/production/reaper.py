@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from rehearsal.cell.record import Record
+from rehearsal.cell.production.record import Record
 
 _DRIVER = "driver.bash"
 _SECONDS_TO_END = 2.0
@@ -36,7 +36,14 @@ class Lifeline:
 
     def __init__(self, record: Path, digest: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rehearsal.cell.lost", str(record), digest, str(os.getppid())],
+            [
+                sys.executable,
+                "-m",
+                "rehearsal.cell.production.reaper",
+                str(record),
+                digest,
+                str(os.getppid()),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -16,16 +16,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.logins import secrets_of_person, stored_logins
-from rehearsal.cell.lost import Lifeline
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.record import UNKNOWN, VARIABLE, Record, digests_after, read_whole, values_of
-from rehearsal.cell.redact import Shown
-from rehearsal.cell.rehearsed import rehearsed
-from rehearsal.cell.values import Values, ask
+from rehearsal.cell.production.allowed_cells import rehearsed
+from rehearsal.cell.production.reaper import Lifeline
+from rehearsal.cell.production.record import (
+    UNKNOWN,
+    VARIABLE,
+    Record,
+    digests_after,
+    read_whole,
+    values_of,
+)
+from rehearsal.cell.production.surroundings import surroundings
+from rehearsal.cell.production.values import Values, ask
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import Wrong
 from rehearsal.settings import load_settings
 
@@ -71,7 +78,7 @@ class Production:
         After a failed cell it is a new one, as the old was before that cell.
         """
         if self._shell is None:
-            about_run = about.surroundings(self.folder)
+            about_run = surroundings(self.folder)
             self._record.add("start", notebook=_notebook(), **about_run)
             self._record.hold()
             self._shell = self._new_shell()
@@ -108,7 +115,7 @@ class Production:
             self._record.add("python", code=source, failed=failed)
 
     @contextlib.contextmanager
-    def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+    def running(self, cell: ShellCell, shown: RedactedOutput) -> Iterator[None]:
         """Ask before a write, and record the cell as it runs."""
         try:
             self._guard(cell)
@@ -145,7 +152,7 @@ class Production:
         """Say that the rest is not shown; the cell runs on, as it may be halfway through a push."""
         print(f"\nThis cell goes on, and what it prints is no longer shown or recorded: {why}.")
 
-    def passes_over(self, cell: ShellCell) -> str:
+    def reason_to_skip(self, cell: ShellCell) -> str:
         """Return nothing: the cell itself says what this engine cannot do."""
         return ""
 
@@ -283,7 +290,7 @@ class Production:
         What it says of its waiting, on its standard error, is shown as it comes.
         """
         shell = self.shell()
-        shown = Shown(secrets_of_person() | self._values.secrets)
+        shown = RedactedOutput(secrets_of_person() | self._values.secrets)
         file, program = shell.folder / "digest", self._digest_command.split()[0]
         # in an if, as its failure must not end the strict shell
         asked = f"{self._digest_command} {shlex.quote(reference)} > {shlex.quote(str(file))}"
