@@ -86,12 +86,12 @@ types: setup
 	mypy
 
 unit: setup site
-	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room
+	pytest -n 2 --dist worksteal --ignore=tests/browser --ignore=tests/room --ignore=tests/ssh
 
 ROOM_TESTS = rehearsal room $(1) -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml \
     $(foreach name,$(2),$(CURDIR)/tests/room/test_$(name).py)
 OF_SHELL = shell workflow stores containerd
-OF_HELPER = release command_line roll_back provenance
+OF_HELPER = release command_line roll_back running provenance
 OF_REGISTRY = registry_faults logins
 IN_ROOMS = $(patsubst tests/room/test_%.py,%,$(wildcard tests/room/test_*.py))
 
@@ -111,6 +111,16 @@ room-registry:
 	@$(call ROOM_TESTS,,$(OF_REGISTRY))
 room-graph: ## what depends on the image store, with the other one
 	@$(call ROOM_TESTS,--store graph,release stores)
+
+SSHD = openssh-server libwrap0
+.PHONY: ssh
+ssh: setup build/sshd ## the tests over a real sshd: unpacked, as an installed one starts with the machine
+	rehearsal room -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml $(CURDIR)/tests/ssh
+
+build/sshd:
+	@mkdir -p $@.new && cd $@.new && apt-get download --quiet=2 $(SSHD) && \
+	    for package in *.deb; do dpkg-deb --extract "$$package" . || exit 1; done
+	@mv $@.new $@
 
 browser: setup site
 	pytest -n 2 --dist worksteal tests/browser

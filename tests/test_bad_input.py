@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from conftest import ROOT, rehearsal, wait_until_nothing_is_left
+from conftest import ROOT, SETTINGS, rehearsal, wait_until_nothing_is_left
 
 HIDE = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null "$0"; exec "$@"']
 NO_NAMESPACES = ["unshare", "--user", "--map-root-user", "sh", "-c"]
@@ -142,6 +142,12 @@ NOT_UNDERSTOOD = {
     "no hosts": "[[tool.rehearsal.registries]]\nhosts = []\n",
     "a word for a list": '[[tool.rehearsal.registries]]\nhosts = "ghcr.io"\n',
     "a host with a space": '[[tool.rehearsal.registries]]\nhosts = ["ghcr io"]\n',
+    "a host that is no name": '[[tool.rehearsal.registries]]\nhosts = ["my_registry"]\n',
+    "a name of the room's own": f'{REGISTRIES}name = "engine"\n',
+    "two ports": '[[tool.rehearsal.registries]]\nhosts = ["ghcr.io", "a.example:5000"]\n',
+    "a registry twice": REGISTRIES * 2,
+    "a number for a folder": "[tool.rehearsal]\nnotebooks = 5\n",
+    "a list for tokens": f'{REGISTRIES}tokens = ["a"]\n',
     "an image without a tag": f'{REGISTRIES}images = ["library/alpine"]\n',
     "a setting that there is not": f'[tool.rehearsal]\nmaks = "x"\n{REGISTRIES}',
     "a number for words": f"[tool.rehearsal]\nreaders = 5\n{REGISTRIES}",
@@ -152,6 +158,26 @@ NOT_UNDERSTOOD = {
 def test_settings_of_a_wrong_form(content, project):
     (project / "pyproject.toml").write_text(content)
     told(rehearsal("verify", cwd=project), 3, "[tool.rehearsal] of", "is not understood")
+
+
+@pytest.mark.parametrize("host", ["localhost:5000", "registry.example:5000"])
+def test_a_registry_on_another_port(host, project):
+    registry = f'[[tool.rehearsal.registries]]\nhosts = ["{host}"]\nimages = ["a:b"]\n'
+    settings = SETTINGS.partition("[[")[0] + registry + 'tokens = {t = "push"}\n'
+    (project / "pyproject.toml").write_text(settings)
+    script = (
+        f"echo t | docker login {host} -u u --password-stdin; docker pull -q {host}/a:b;"
+        f" docker tag {host}/a:b {host}/c:d; docker push -q {host}/c:d"
+    )
+    done = rehearsal("room", "--", "sh", "-ec", script, cwd=project)
+    assert done.stdout.endswith(f"{host}/c:d\n"), done.stderr
+
+
+def test_a_room_without_registries(project):
+    settings = SETTINGS.partition("[[")[0] + "registries = []\n"
+    (project / "pyproject.toml").write_text(settings)
+    done = rehearsal("room", "--", "docker", "image", "ls", "-q", cwd=project)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 MASK = 'name = "a"\nkind = "text"\npattern = "a"\nexample = "a"\nreason = "none"\n'

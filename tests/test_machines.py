@@ -4,9 +4,11 @@ PID namespace.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,21 +80,119 @@ def namespace_of_users(*ranges):
         holder.wait()
 
 
+IN_TWO_RANGES = """
+import subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from test_machines import namespace_of_users
+script = "id -u; cat /proc/self/uid_map; touch /tmp/x; chown 1000:1000 /tmp/x"
+with namespace_of_users((0, 0, 1), (1, 1000, 60000)) as before:
+    rehearsal = sys.executable.replace("python3", "rehearsal")
+    command = [*before, rehearsal, "room", "--", "sh", "-c", script]
+    sys.exit(subprocess.call(command, cwd=sys.argv[2]))
+"""
+"""In a room, whose root is nobody on the machine: a room in a namespace as rootlesskit makes it."""
+
+
 def test_a_room_keeps_the_two_ranges_of_users_that_rootlesskit_gives():
-    with namespace_of_users((0, 0, 1), (1, 100000, 65535)) as before:
-        done = rehearsal(
-            "room",
-            "--",
-            "sh",
-            "-c",
-            "cat /proc/self/uid_map; touch /tmp/x; chown 1000:1000 /tmp/x",
-            before=before,
-        )
+    python = str(Path(sys.executable).parent / "python3")
+    arguments = [python, "-c", IN_TWO_RANGES, str(ROOT / "tests"), str(ROOT)]
+    done = rehearsal("room", "--", *arguments)
     assert done.returncode == 0, done.stderr
-    assert [line.split() for line in done.stdout.splitlines()] == [
-        ["0", "0", "1"],
-        ["1", "1", "65535"],
-    ]
+    assert done.stdout.split() == ["0", "0", "0", "1", "1", "1", "60000"]
+
+
+@pytest.mark.parametrize("ranges", [[(0, 0, 1)], [(0, 0, 1), (1, 100000, 65535)]], ids=len)
+def test_the_machines_root_in_a_namespace_gets_no_room_as_itself(ranges):
+    with namespace_of_users(*ranges) as before:
+        done = rehearsal("room", "--", "true", before=before)
+    assert done.returncode == 3
+    assert "the only root here is the machine's" in done.stderr
+
+
+def test_a_room_in_a_room_runs_containers():
+    inner = [str(Path(sys.executable).parent / "rehearsal"), "room", "--", "sh", "-c"]
+    script = f'cd "{ROOT}"; exec "$@"'
+    done = rehearsal("room", "--", "sh", "-c", script, "sh", *inner, RUNS_A_CONTAINER)
+    assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr
+
+
+@pytest.fixture
+def closed(project):
+    """A project of which nobody but its owner may read a line."""
+    subprocess.run(["chmod", "-R", "go-rwx", project], check=True)
+    return project
+
+
+READS_THE_PROJECT = (
+    "cat push-an-image.md /run/room/project/pyproject.toml >/dev/null; echo read; read x"
+)
+
+
+def outer_user(runner):
+    """Return the user that processes of a room are on this machine."""
+    (one,) = {
+        uid
+        for child in psutil.Process(runner.pid).children(recursive=True)[1:]
+        for uid in child.uids()
+    }
+    return one
+
+
+@pytest.mark.parametrize("opened", ["", "pyproject.toml", "."])
+def test_a_project_that_only_root_may_read_gets_a_room_whose_root_is_nobody(closed, opened):
+    if opened:
+        subprocess.run(
+            ["chmod", "-R" if opened == "." else "-f", "go+rX", closed / opened], check=True
+        )
+        (closed / "notebooks/push-an-image.md").chmod(0o600)
+    command = [str(Path(sys.executable).parent / "rehearsal"), "room", "--", "sh", "-ec"]
+    with subprocess.Popen(
+        [*command, READS_THE_PROJECT],
+        cwd=closed,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as runner:
+        assert runner.stdout.readline() == "read\n"
+        assert outer_user(runner) == 2_100_000_000
+        runner.communicate("go\n", timeout=60)
+    assert runner.returncode == 0
+
+
+ON_OVERLAY = """
+mkdir upper work merged
+mount -t overlay -o lowerdir="$0",upperdir=upper,workdir=work none merged
+cd merged; exec "$@"
+"""
+
+
+def test_where_users_of_files_cannot_be_mapped_the_file_is_named_with_the_command(
+    closed, tmp_path_factory
+):
+    folder = tmp_path_factory.mktemp("overlay")
+    before = ["unshare", "--mount", "sh", "-ec", ON_OVERLAY, str(closed)]
+    done = rehearsal("room", "--", "true", cwd=folder, before=before)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert "pyproject.toml" in line
+    assert f"chmod -R o+rX {folder}/merged" in line
+
+
+def test_on_such_a_file_system_closed_notebooks_are_copied(project, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overlay")
+    (project / "notebooks/push-an-image.md").chmod(0o600)
+    before = ["unshare", "--mount", "sh", "-ec", ON_OVERLAY, str(project)]
+    done = rehearsal("room", "--", "cat", "push-an-image.md", cwd=folder, before=before)
+    assert done.stdout == (ROOT / "notebooks/push-an-image.md").read_text(), done.stderr
+
+
+@pytest.mark.parametrize("place", ["/mnt", "/dev/shm", "/var/tmp"])
+def test_a_project_gets_a_room_below(place, project):
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        os.chmod(folder, 0o755)
+        shutil.copytree(project, folder, dirs_exist_ok=True)
+        done = rehearsal("room", "--", "ls", f"{folder}/pyproject.toml", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, f"{folder}/pyproject.toml\n"), done.stderr
 
 
 @pytest.fixture

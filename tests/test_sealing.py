@@ -109,3 +109,69 @@ def test_every_client_finds_the_rooms_registries(tried):
     assert tried["requests"] == 401
     assert tried["skopeo"] == tried["docker"]
     assert tried["docker"].startswith("sha256:")
+
+
+REOPENS = """
+import json, subprocess
+mounts = (line.split()[4:6] for line in open("/proc/self/mountinfo"))
+changed = []
+for place, options in dict(mounts).items():  # of several at one place the last is seen
+    for command in (["mount", "-o", "remount,bind,rw", place], ["umount", place]):
+        read_only = options.startswith("ro")
+        if read_only and not subprocess.run(command, capture_output=True).returncode:
+            changed.append(command)
+print(json.dumps(changed))
+"""
+
+
+@pytest.mark.parametrize("before", [(), ORDINARY_USER], ids=["root", "ordinary user"])
+def test_no_mount_that_is_read_only_can_be_reopened(before):
+    done = rehearsal("room", "--", sys.executable, "-c", REOPENS, before=before)
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+
+
+def test_a_container_with_all_rights_cannot_reopen_one_either():
+    script = (
+        "docker pull -q alpine >&2; docker run --rm --privileged -v /usr:/there alpine"
+        " busybox mount -o remount,bind,rw /there"
+    )
+    done = rehearsal("room", "--", "sh", "-ec", script)
+    assert done.returncode != 0
+    assert "permission denied" in done.stderr
+
+
+def test_what_only_some_may_read_in_etc_is_covered_for_the_ordinary_user_too():
+    script = "cat /etc/shadow /etc/gshadow; ls -A /etc/ssl/private; stat -c %s /etc/passwd"
+    done = rehearsal("room", "--", "sh", "-c", script, before=ORDINARY_USER)
+    assert int(done.stdout) > 0
+    assert done.stderr.count("Permission denied") == 2
+
+
+def test_an_abstract_socket_whose_name_is_no_text_stops_no_room():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(b"\0\xff\xfe" + LEAK.encode())
+        assert rehearsal("room", "--", "true").returncode == 0
+
+
+FORKS = """
+import os
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
+"""
+
+
+def test_a_command_that_forks_without_end_ends_its_room_with_one_line():
+    done = rehearsal("room", "--", sys.executable, "-c", FORKS, seconds=60)
+    assert done.returncode == 3
+    assert "more than 512 processes" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/var/tmp", "/run", "/run/room/home"])
+def test_a_file_without_end_fills_the_room_and_no_more(place):
+    script = f"dd if=/dev/zero of={place}/x bs=1M; df -m --output=size / | tail -1"
+    done = rehearsal("room", "--", "sh", "-c", script)
+    assert "No space left on device" in done.stderr
+    assert int(done.stdout) <= 1024

@@ -45,6 +45,18 @@ def test_the_site_builds(copied):
     assert "WARNING" not in done.stderr
 
 
+def test_the_pages_for_servers_link_to_whom_to_call_and_which_folder(copied):
+    settings, where = copied / "mkdocs.yml", "https://intranet.example/"
+    default = "https://github.com/Megalotron/image-process/blob/main/docs/settings.md"
+    settings.write_text(settings.read_text().replace(default, where))
+    assert build(copied).returncode == 0
+    for name in ("go-back", "use-in-production"):
+        page = (copied / "site" / "guide" / name / "index.html").read_text()
+        top, _, rest = page.partition('class="nb-evidence"')
+        assert rest
+        assert top.count(where) == 2, name
+
+
 def test_each_broken_link_is_told_and_stops_the_build(copied):
     for place, link in BROKEN.values():
         break_link(copied, place, link)

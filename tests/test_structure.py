@@ -37,6 +37,7 @@ LAYERS = {
         "release",
         "check",
         "status",
+        "running",
         "timeline",
         "doctor",
         "output",

@@ -108,3 +108,11 @@ def test_only_the_whole_is_named():
 def test_every_page_that_changes_something_ends_with_its_undo():
     for runbook in find_runbooks(load_settings(ROOT), ()):
         assert "## Undo it" in runbook.path.read_text()
+
+
+@pytest.mark.parametrize("kind", ["container", "volume"])
+def test_what_docker_names_itself_is_declared_by_its_kind(kind):
+    left, declares = [f"{kind} quirky_noether", f"{kind} x"], {"leaves": [f"{kind} *"]}
+    assert undeclared_leftovers(left, declares) == ""
+    assert f"{kind} *" in undeclared_leftovers(["image a:b"], declares)
+    assert "image a:b" in undeclared_leftovers([*left, "image a:b"], declares)

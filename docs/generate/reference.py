@@ -28,7 +28,7 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {4,}(?!\w+: ).*)*)", re.MULTILINE
 _LONGEST = 12
 """Lines of an example's output."""
 _DEFAULTS = {"notebooks": "`notebooks`", "name": "the first of `hosts`"}
-_DEFAULTS |= dict.fromkeys(("hosts", "registries"), "required")
+_DEFAULTS |= {"hosts": "required"}
 """Of settings, where their class does not say."""
 
 

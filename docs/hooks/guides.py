@@ -37,6 +37,8 @@ _TO_DOCS = re.compile(r"(\]\(|\]: )(?:\.\./)?docs/")
 _TO_NOTEBOOKS = re.compile(r"(\]\(|\]: )(?:\.\./)?notebooks/")
 _TO_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages that are files of the project's own folder, by their name there."""
+_ITEM = re.compile(r"(?<= )(?!file )(.+)")
+"""What is left, without its kind, such as `container` or `changed file`."""
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
 _INPUT = re.compile(
@@ -73,9 +75,8 @@ def _left(declares: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a page leaves, a sentence each."""
     beginnings = {LEAVES: "Left on your machine on purpose", MAY_LEAVE: "Left on some engines only"}
     for key, beginning in beginnings.items():
-        items = (one.partition(" ") for one in declared_items(declares, key))
-        if named := [f"the {kind} `{name}`" for kind, _, name in items]:
-            yield f"{beginning}: {', '.join(named)}."
+        if items := [_ITEM.sub(r"`\1`", one) for one in declared_items(declares, key)]:
+            yield f"{beginning}: the {', the '.join(items)}."
 
 
 def _outputs(cell: Cell, name: str, config: MkDocsConfig, files: Files) -> Iterator[str]:

@@ -164,6 +164,27 @@ def status(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
         raise CannotTell(" ".join(unknown))
 
 
+@app.command(epilog="Example: megalotron-images running backend --context one --context two")
+@one_or_all_argument
+@click.option(
+    "--context", "servers", multiple=True, metavar="NAME", help="A server's Docker context; repeat."
+)
+@json_option
+def running(stack: str, servers: Sequence[str], as_json: bool) -> None:
+    """Show which release each server runs, beside main.
+
+    The current Docker context is asked if none is given. Status 1: one does not run main.
+    """
+    from megalotron_images.running import current_context, read_running
+
+    found = read_running(connect(), _stacks(stack), servers or [current_context()])
+    rows = [("SERVER", "STACK", "RUNS", "MAIN"), *(one.row for one in found)]
+    output.answer(output.table(rows), [one.data for one in found], as_json)
+    for reason in (unknown := dict.fromkeys(why for one in found for why in one.unknowns)):
+        step(reason)
+    sys.exit(CannotTell.status if unknown else not all(one.is_main for one in found))
+
+
 @app.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
 @reference_argument
 @json_option

@@ -20,6 +20,10 @@ _NETWORK = "192.0.2"
 
 Not 127.0.0.0/8: Docker lets those do without TLS.
 """
+LOCALHOST = "127.0.0.1"
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"(localhost|{_LABEL}(\.{_LABEL})+)(:[0-9]+)?|{_LABEL}:[0-9]+")
+"""A registry as references begin with it: other words are folders of Docker Hub."""
 KERNEL = "rehearsal"
 """The kernel that executes and verifies notebooks, in a room."""
 STORES = ("graph", "containerd")
@@ -33,7 +37,7 @@ class Registry:
     Attributes:
         name: how references begin.
         address: in the room.
-        hosts: the host names that lead to it.
+        hosts: the host names that lead to it, all with the same port if it is not 443.
         tokens: each practice token's right. Without any, everybody may pull and push: nobody can
             reach it but the room itself.
         images: stand-ins that it holds from the start, as `name:tag`.
@@ -48,6 +52,16 @@ class Registry:
     images: tuple[str, ...]
     history: str
     user: str
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """`hosts` without their port."""
+        return tuple(host.partition(":")[0] for host in self.hosts)
+
+    @property
+    def port(self) -> int:
+        """The port of all hosts."""
+        return int(self.hosts[0].partition(":")[2] or 443)
 
 
 @dataclass(frozen=True)
@@ -114,14 +128,11 @@ def keys_of(kind: type) -> set[str]:
 def _settings(root: Path, table: Mapping[str, Any]) -> Settings:
     try:
         _check_keys(table, Settings)
-        said = {"notebooks": "notebooks", "engines": "engines", **table}
-        read: dict[str, Any] = {name: root / said[name] for name in _PATHS if name in said}
-        read |= {name: str(said[name]) for name in _TEXTS if name in said}
+        said = {"notebooks": "notebooks", "engines": "engines", "registries": [], **table}
+        read: dict[str, Any] = {name: root / _text(said, name) for name in _PATHS if name in said}
+        read |= {name: _text(said, name) for name in _TEXTS if name in said}
         read |= {name: _words(said, name) for name in ("readers", "modules")}
-        registries = tuple(_registry(i, entry) for i, entry in enumerate(said["registries"], 1))
-        settings = Settings(root=root, registries=registries, **read)
-        if not registries:
-            raise ValueError("it names no `registries`")
+        settings = Settings(root=root, registries=_registries(said["registries"]), **read)
         if settings.store not in STORES:
             raise ValueError(f"the store {settings.store} is none of {', '.join(STORES)}")
         if not re.fullmatch(r"(linux/[a-z0-9]+)?", settings.platform):
@@ -132,25 +143,52 @@ def _settings(root: Path, table: Mapping[str, Any]) -> Settings:
         raise CannotCheck(f"[tool.rehearsal] of {file} is not understood: {error}.") from error
 
 
+def _registries(tables: object) -> tuple[Registry, ...]:
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        raise ValueError("registries is no list of tables, [[tool.rehearsal.registries]]")
+    found = tuple(_registry(i, entry) for i, entry in enumerate(tables, 1))
+    for names in ([one.name for one in found], [host for one in found for host in one.hosts]):
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two of the registries are {twice[0]}")
+    return found
+
+
 def _registry(number: int, entry: dict[str, Any]) -> Registry:
     _check_keys(entry, Registry)
-    tokens = dict(entry.get("tokens", {}))
+    tokens = entry.get("tokens", {})
+    if not isinstance(tokens, dict):
+        raise ValueError("tokens is no table")
     for token, right in tokens.items():
         if right not in RIGHTS:
             raise ValueError(f"the token {token} may {right!r}, none of {', '.join(RIGHTS)}")
     hosts, images = _words(entry, "hosts"), _words(entry, "images")
-    if not hosts or not all(re.fullmatch(r"[A-Za-z0-9._-]+", host) for host in hosts):
+    if not hosts:
         raise ValueError("each of the registries needs `hosts`, a list of names")
+    name, history, user = (_text(entry, key) for key in ("name", "history", "user"))
+    if wrong := [host for host in (*hosts, name or hosts[0]) if not _HOST.fullmatch(host)]:
+        form = "such as ghcr.io, localhost or localhost:5000"
+        raise ValueError(f"{wrong[0]!r} is no name with which a reference can begin, {form}")
     if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
         raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
-    name, history, user = (str(entry.get(key, "")) for key in ("name", "history", "user"))
-    address = f"{_NETWORK}.{number}"
-    return Registry(name or hosts[0], address, hosts, tokens, images, history, user)
+    address = LOCALHOST if hosts[0].startswith("localhost") else f"{_NETWORK}.{number}"
+    registry = Registry(name or hosts[0], address, hosts, tokens, images, history, user)
+    if {host.partition(":")[2] for host in hosts} != {hosts[0].partition(":")[2]}:
+        raise ValueError(f"the hosts of {registry.name} have more than one port")
+    if not 0 < registry.port < 2**16:
+        raise ValueError(f"{registry.name} has no port {registry.port}")
+    return registry
 
 
 def _check_keys(table: Mapping[str, object], kind: type) -> None:
     if unknown := sorted(set(table) - keys_of(kind)):
         raise ValueError(f"there is no setting {', '.join(unknown)}")
+
+
+def _text(table: Mapping[str, Any], name: str) -> str:
+    found = table.get(name, "")
+    if not isinstance(found, str):
+        raise ValueError(f"{name} is no text")
+    return found
 
 
 def _words(table: Mapping[str, Any], name: str) -> tuple[str, ...]:

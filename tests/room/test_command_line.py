@@ -24,7 +24,18 @@ from semver import Version
 
 IMAGE = "megalotron/backend"
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
-VERBS = ("check", "status", "digest", "next", "publish", "promote", "tags-for", "doctor", "audit")
+VERBS = (
+    "check",
+    "status",
+    "running",
+    "digest",
+    "next",
+    "publish",
+    "promote",
+    "tags-for",
+    "doctor",
+    "audit",
+)
 
 STOPPED_WHILE_IT_LOADS = """
 import os, signal, sys

@@ -1,264 +1,265 @@
-"""What commands write to registries: docker and its kin, builders, scripts.
+"""Scripts of `run:`, line by line: plain commands of docker and podman, and literal assignments.
 
-Each function takes a command's words, notes the facts, and returns what the command prints; None
-where that is unknown.
+No shell is interpreted. From the first condition or block of a script on, whether a line runs is
+unknown; a command that is not understood and may push is a doubt.
 """
 
 import re
-from functools import partial, reduce
-from itertools import dropwhile
+from collections.abc import Iterator
 
-from megalotron_images.audit import buildx, compose, filters, makefiles, releasers, scripts
-from megalotron_images.audit.expansions import parameters
-from megalotron_images.audit.knowledge import ENGINES, FUNCTIONS, PATTERNS, PROGRAMS, QUIET, VALUED
-from megalotron_images.audit.model import PUSHES, How, Rule, Run
-from megalotron_images.audit.shell import FOLDER, Handler, Shell
-from megalotron_images.audit.texts import either, expand, has_holes, holes, show, unknown, variants
-from megalotron_images.audit.words import flag, operands, option, options
+from megalotron_images.audit import actions, mentions
+from megalotron_images.audit.events import UNSURE, When
+from megalotron_images.audit.job import Job
+from megalotron_images.audit.mentions import WORDS
+from megalotron_images.audit.model import LOGINS, Login, Place, Reading
+from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
 
-_COPIERS = ("skopeo", "crane", "gcrane", "regctl", "oras")
-_GROUPS = ("image", "images", "i", "buildx", "builder", "plugin")
-"""Words before an engine's verb."""
-_SECRET = re.compile(r"secrets\.\w*(REGISTRY|DOCKER|GHCR|CR_PAT|PASSWORD|PACKAGES)", re.IGNORECASE)
-
-
-def handle(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Note what a command does; return what it prints, None where that is unknown."""
-    words = list(dropwhile(PATTERNS["prefixes"].fullmatch, words))
-    if not words:
-        return None
-    for at, word in enumerate(words):
-        if len(parts := variants(word) if not word[1:] else ()) > 1:
-            chosen = ([one] if at and one[:1] not in ("", "-") else one.split() for one in parts)
-            rows = ([*words[:at], *one, *words[at + 1 :]] for one in chosen)
-            printed = [handle(shell, row, stdin) for row in rows]
-            return either(filter(None, printed)) if any(printed) else None
-    name = _name(words)
-    if name in _HANDLERS:
-        return _HANDLERS[name](shell, words[1:], stdin)
-    stdin = stdin or _read(shell, name, words[1:])
-    if stdin and (filtered := filters.filtered([name, *words[1:]], stdin)) is not None:
-        return filtered
-    if (inner := _inner(name, words)) is not None:
-        return handle(shell, inner, stdin)
-    return scripts.called(shell, words, stdin)
+_WORD = r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\."""
+_TOKEN = re.compile(
+    rf"""((?:{_WORD}|[^\s'"\\;&|<>()`#]|(?<=\S)\#)+)|"""
+    r"(&&|\|\||;;|<<<|<<|>>|[<>]&|&>|[;&|<>()`])|\#.*|\s+|(.)"
+)
+_PIECE = re.compile(rf"""{_WORD}|[^'"\\]+""")
+_SUBSTITUTION = re.compile(r"\$\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)|`([^`]*)`")
+_HEREDOC = re.compile(r"(?<!<)<<-?\s*['\"]?(\w+)['\"]?")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_SETTER = re.compile(r"\s*(export|readonly|declare|local|typeset)\s+(-\w+\s+)*")
+_SET = re.compile(
+    r"(?:^|[;&|({]|\b(?:then|do|else|export|readonly|declare|local|typeset)\b)\s*(\w+)\+?=|"
+    r"\b(?:read|for|select|unset|mapfile|readarray|getopts|let|-v)\b([^\n;|&]*)|\$\{(\w+):?=",
+    re.MULTILINE,
+)
+_ANY_SET = re.compile(r"\b(eval|source)\b|(^|[;&|])\s*\.\s", re.MULTILINE)
+_ENDS = re.compile(r"\b(exit|return)\b|^\s*(\[|test\b)", re.MULTILINE)
+_NAMES = ("repository", "repository_owner", "ref_name", "ref", "sha", "actor", "head_ref")
 
 
-def _inner(name: str, words: list[str]) -> list[str] | None:
-    """Return the command that another one runs, as `nice docker push` and `su -c '…'` do."""
-    if name in QUIET:
-        return None
-    for at, word in enumerate(words[1:], 1):
-        base, verb = word.rpartition("/")[2], "".join(words[at + 1 : at + 2])
-        if base in _COPIERS or (base in ENGINES and verb in (*_VERBS, *_GROUPS)):
-            return words[at:]
-        if re.fullmatch(r"-\w*c", words[at - 1]) and PATTERNS["pushing_text"].search(show(word)):
-            return ["bash", "-c", word]
-    return None
+class _Unclear(Exception):
+    """A line or command that is none of the plain ones."""
 
 
-def _name(words: list[str]) -> str:
-    """Return a program's name without its folder; a variable with an engine's verb is an engine."""
-    name = words[0].rpartition("/")[2]
-    is_engine = ENGINES & set(expand(name, False)) or {*words[1:2]} & set(_VERBS)
-    return "docker" if has_holes(name) and is_engine else name
+class _Command:
+    """A plain command: its words, what it reads, and the files that it writes."""
+
+    def __init__(self, is_bare: bool = True) -> None:
+        self.words, self.targets, self.stdin, self.is_bare = list[str](), list[str](), "", is_bare
 
 
-def _read(shell: Shell, name: str, words: list[str]) -> str:
-    """Return the text of the file that a text tool is given."""
-    if words and words[-1][:1] != "-" and shell.usual(words[-1:]):
-        return shell.read(words[-1])
-    return "".join(map(shell.read, operands(words))) if name == "cat" else ""
-
-
-def _tee(shell: Shell, words: list[str], stdin: str) -> str | None:
-    for path in operands(words):
-        shell.write(path, stdin, flag(words, "-a", "--append"))
-    return stdin
-
-
-def _each(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Follow what `xargs` runs, for each word that it reads or for all; alone it prints them."""
-    rest = list(dropwhile(lambda one: re.fullmatch(r"-.*|\d+|\{\}", one), words))
-    is_single = any(one[:2] in ("-n", "-I", "-i", "-L") for one in words) or ":::" in words
-    for items in [[one] for one in stdin.split()] if is_single else [stdin.split()]:
-        held = [one.replace("{}", " ".join(items)) for one in rest]
-        handle(shell, held if held != rest else [*rest, *items], "") if rest else None
-    return None if rest else stdin.strip()
-
-
-def _engine(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Note what docker, podman, buildah and the like do."""
-    while words and words[0][:1] == "-":
-        words = words[2 if words[0] in VALUED else 1 :]
-    verb, rest = (words[0], words[1:]) if words else ("", [])
-    if verb in _GROUPS and rest:
-        verb, rest = rest[0], rest[1:]
-    if verb in ("pull", "run", "compose", "stack", "create", "from"):
-        shell.run.read()
-    return _VERBS[verb](shell, rest, stdin) if verb in _VERBS else None
-
-
-def _push(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `push`: podman and buildah may be given where to, as a second operand."""
-    for creds in options(words, "--creds"):
-        username, _, password = creds.partition(":")
-        target = (operands(words) or [""])[-1].removeprefix("docker://")
-        shell.run.login(target.partition("/")[0], username, password, How.ARGUMENT)
-    names = operands(words, VALUED - {"-p", "-f", "-c", "-t", "-u", "-l"})[-1:]
-    if flag(words, "-a", "--all-tags") and names:
-        tagged = [one for one in shell.run.tagged if one.rpartition(":")[0] == names[0]]
-        names = tagged or [f"{names[0]}:{unknown('all tags that are there locally')}"]
-    for name in names or [unknown("what is pushed")]:
-        shell.run.push(name)
-
-
-def login(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `login`."""
-    given = options(words, "-p", "--password")
-    registry = "".join(operands(words)[:1])
-    username = option(words, "-u", "--username") or unknown("a user name that is not seen")
-    password = stdin.strip() or unknown("a password that is not seen")
-    how = How.ARGUMENT if given else How.SAFE
-    shell.run.login(registry, username, [*given, password][0], how)
-
-
-def written_login(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note a configuration with a login that is written by hand."""
-    text = words[0] if words else ""
-    if "auth" not in text and not holes(text):
+def follow(job: Job, text: str, place: Place, step: str) -> None:
+    """Note what a script pushes, and where it logs in; step: its id, for its outputs."""
+    lines = text.splitlines()
+    job.folder.budget -= len(text)
+    if job.folder.budget < 0 or any(len(one) > LONGEST for one in lines):
+        job.doubt(place, f"a script of {len(text)} characters", "there is too much to be read")
+        job.scope.is_open = True
         return
-    host = re.search(r'"auths?"\s*:\s*\{\s*"([^"]+)"', text)
-    secrets = [one for one in text if has_holes(one) and show(one).startswith("<secrets.")]
-    username = secrets[0] if secrets[1:] else unknown("a user name in a file")
-    password = secrets[-1] if secrets else unknown("a password in a file")
-    shell.run.login(host[1] if host else unknown("a registry"), username, password, How.WRITTEN)
+    whole = job.scope.put(text) if len(text) < LONGEST else "\n".join(map(job.scope.put, lines))
+    _Script(job, whole, place, step).follow()
 
 
-def _build(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note `build`, with `--push` or an output to a registry, and caches that it exports."""
-    tags = options(words, "-t", "--tag")
-    shell.run.tagged += tags
-    for argument in options(words, "--build-arg"):
-        if _SECRET.search(show(argument)):
-            shell.run.login("ghcr.io", unknown("a name"), argument.partition("=")[2], How.BUILD)
-    if flag(words, "--push", "--publish"):
-        for tag in tags or operands(words)[:1]:
-            shell.run.push(tag)
-    buildx.outputs(shell.run, options(words, "-o", "--output"), tags)
-    buildx.caches(shell.run, options(words, "--cache-to"))
+class _Script:
+    """One script; `is_bare` until a condition or a block stands before what is read."""
+
+    def __init__(self, job: Job, text: str, place: Place, step: str) -> None:
+        self.job, self.text, self.place, self.step = job, text, place, step
+        self.is_bare, self.outputs = True, dict[str, str]()
+        lines = (one for one in text.splitlines() if not re.match(r"\s*(echo|printf [^-])", one))
+        names = re.findall(r"\w+", " ".join(map(" ".join, _SET.findall("\n".join(lines)))))
+        is_unseen = bool(_ANY_SET.search(text))
+        self.several = {one for one in names if names.count(one) > 1 or is_unseen}
+        self.variables = {
+            f"GITHUB_{one.upper()}": job.scope.value(f"github.{one}") for one in _NAMES
+        }
+        self.variables |= {} if job.scope.is_open or is_unseen else job.scope.env
+        self.variables |= {one: unknown(f"${one}") for one in names}
+
+    def follow(self) -> None:
+        """Note the facts of each line."""
+        for number, line, body in _logical(self.text):
+            place = Place(self.place.file, self.place.line + number)
+            for inner in [
+                *_SUBSTITUTION.findall(line),
+                ("", body if mentions.pushes(body) else ""),
+            ]:
+                self._doubt(place, inner[0] or inner[1])
+            try:
+                for raw, pipe in _pipes(_SUBSTITUTION.sub(lambda one: unknown(one[0]), line)):
+                    self._pipe(place, raw, pipe)
+            except _Unclear:
+                self.is_bare = False
+                self._doubt(place, line)
+        for name, value in self.outputs.items():
+            self.job.scope.names[f"steps.{self.step}.outputs.{name}".lower()] = value
+        if not self.is_bare and _ENDS.search(self.text):
+            self.job.when += self._when()
+
+    def _when(self) -> When:
+        return () if self.is_bare else (UNSURE,)
+
+    def _doubt(self, place: Place, line: str) -> None:
+        """Note a doubt about what is not understood, and what it may have set."""
+        self.job.doubt_command(place, line)
+        self.job.scope.is_open |= "GITHUB_ENV" in line
+        if "GITHUB_OUTPUT" in line:
+            self.outputs = {name: unknown(name) for name in self.outputs}
+
+    def _pipe(self, place: Place, raw: str, pipe: list[_Command]) -> None:
+        stdin = ""
+        for command in pipe:
+            first = command.words[:1]
+            self.is_bare = self.is_bare and command.is_bare and not WORDS["conditions"] & {*first}
+            command.stdin = self._expanded(command.stdin) or stdin
+            try:
+                stdin = self._command(place, [*map(self._expanded, command.words)], command)
+            except _Unclear:
+                self._doubt(place, raw)
+                stdin = unknown("the output of a command")
+
+    def _expanded(self, word: str) -> str:
+        """Return a word without its quotes, and with variables put in."""
+        found = []
+        for piece in _PIECE.findall(word):
+            bare = piece[1:-1] if piece[0] in "'\"" else piece[piece[0] == "\\" :]
+            is_plain = piece[0] in "'\\"
+            found.append(bare if is_plain else with_variables(bare, self.variables))
+        return "".join(found)
+
+    def _command(self, place: Place, words: list[str], command: _Command) -> str:
+        """Note what a command does; return what it prints. Raises _Unclear for one of others."""
+        while words and words[0] in WORDS["prefixes"]:
+            words = words[1:]
+        while words and (match := _ASSIGNMENT.fullmatch(words[0])):
+            if all(map(_ASSIGNMENT.fullmatch, words)):
+                self._assign(place, match[1], match[2])
+            words = words[1:]
+        if not words or words[0] in WORDS["conditions"]:
+            return ""
+        if words[0] in ("echo", "printf"):
+            return self._echo(words[1:], command)
+        if words[0] not in ("docker", "podman"):
+            raise _Unclear
+        verb, *rest = [*words[1:], ""][1 if words[1:2] in (["image"], ["buildx"]) else 0 :]
+        self._engine(place, verb, [one for one in rest if one], command.stdin, " ".join(words))
+        return unknown("the output of docker")
+
+    def _assign(self, place: Place, name: str, value: str) -> None:
+        if mentions.pushes(value):
+            self.job.doubt(place, f"{name}={value}")
+        if self.is_bare and name not in self.several:
+            self.variables[name] = value
+
+    def _echo(self, words: list[str], command: _Command) -> str:
+        """Return what `echo` prints; note what it writes for later steps."""
+        text = " ".join(one for one in words if one not in ("-n", "-e", "%s", "%s\\n"))
+        for target in command.targets:
+            name, sign, value = text.partition("=")
+            is_env, is_output = "GITHUB_ENV" in target, "GITHUB_OUTPUT" in target
+            if not (is_env or is_output):
+                if not mentions.PATTERNS["plain_file"].fullmatch(target.strip("'\"")):
+                    raise _Unclear
+            elif not re.fullmatch(r"[\w-]+", name) or not sign or re.search(r"\n|\\n", text):
+                raise _Unclear
+            else:
+                known = self.job.exported if is_env else self.outputs
+                is_sure = self.is_bare and name not in known and (self.job.is_sure or is_output)
+                known[name] = value if is_sure else unknown(name)
+        return text
+
+    def _engine(self, place: Place, verb: str, rest: list[str], stdin: str, whole: str) -> None:
+        """Note what docker and podman do. Raises _Unclear where that is not plain."""
+        if verb == "push":
+            options, operands = _parsed(rest)
+            if len(operands) != 1:
+                raise _Unclear
+            is_all = {"-a", "--all-tags"} & set(options)
+            tags = f":{unknown('all tags that are there')}" if is_all else ""
+            self.job.push(operands[0] + tags, place, self._when())
+        elif verb == "login":
+            self._login(place, *_parsed(rest), stdin)
+        elif verb in ("build", "b"):
+            self._build(place, *_parsed(rest))
+        elif verb not in WORDS["local"] or mentions.pushes(whole):
+            raise _Unclear
+        elif verb in WORDS["reading"]:
+            self.job.facts.append(Reading(place, self.job.name))
+
+    def _login(
+        self, place: Place, options: dict[str, list[str]], operands: list[str], stdin: str
+    ) -> None:
+        username, password = (
+            "".join((options.get(short, []) + options.get(long, []))[:1])
+            for short, long in (("-u", "--username"), ("-p", "--password"))
+        )
+        if not password and "--password-stdin" not in options:
+            self.job.doubt(place, "docker login", "how it gets the password is not seen", LOGINS)
+        secret = password or stdin or unknown("a password that is not seen")
+        given = ("".join(operands[:1]), username or unknown("a user name"), secret)
+        self.job.facts.append(Login(place, self.job.name, *given, (place,) * 3, bool(password)))
+
+    def _build(self, place: Place, options: dict[str, list[str]], operands: list[str]) -> None:
+        if any("$" in "".join(holes(one)) for one in operands):  # which may hold options
+            raise _Unclear
+        for value in options.get("--build-arg", ()):
+            actions.leak(self.job, place, value)
+        if options.get("--push", ["false"])[-1] != "false":
+            for tag in (tags := [*options.get("-t", ()), *options.get("--tag", ())]):
+                self.job.push(tag, place, self._when())
+            if not tags:
+                raise _Unclear
 
 
-def container(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note builders and copiers that are run in a container: `words` are those of `docker run`."""
-    rest = list(words)
-    while rest and rest[0][:1] == "-":
-        rest = rest[2 if PATTERNS["run_valued"].fullmatch(rest[0]) else 1 :]
-    tool = PATTERNS["containers"].search("".join(rest[:1]))
-    if rest[1:2] and (rest[1] in ENGINES or re.fullmatch("-[a-z]*c", "".join(rest[2:3]))):
-        handle(shell, rest[1:], stdin)
-    elif tool:
-        name = "executor" if tool[0] == "kaniko" else tool[0]
-        handle(shell, rest[1:] if rest[1:2] == [name] else [name, *rest[1:]], stdin)
+def _logical(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield a script's lines with their numbers, joined where they go on, and here-documents."""
+    rows = list(enumerate(text.split("\n")))[::-1]
+    while rows:
+        number, line = rows.pop()
+        while line.endswith("\\") and rows:
+            line = line[:-1] + " " + rows.pop()[1]
+        end, body = _HEREDOC.search(line), list[str]()
+        while end and rows and (not body or body[-1].strip() != end[1]):
+            body.append(rows.pop()[1])
+        if line.strip() and line.strip()[0] != "#":
+            yield number, _SETTER.sub("", line, count=1).strip(), "\n".join(body)
 
 
-def _echo(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Return what `echo` and `printf` print; the old commands that set outputs are kept in it."""
-    ends = "" if words[:1] == ["-n"] else "\n"
-    words = [one for one in words if one not in ("-n", "-e", "-ne", "-en")]
-    text = " ".join(words)
-    if match := re.match(r"::set-(output|env) name=([\w-]+)::(.*)", text, re.DOTALL):
-        path = "$GITHUB_OUTPUT" if match[1] == "output" else "$GITHUB_ENV"
-        shell.run.files[path] = shell.run.files.get(path, "") + f"{match[2]}={match[3]}\n"
-        shell.run.bind(match[3], shell.run.place)
-    return text.replace("\\n", "\n") + ends
+def _pipes(line: str) -> Iterator[tuple[str, list[_Command]]]:
+    """Yield the pipes of a line with their text; raise _Unclear where it is not plain."""
+    pipe, start, pending = [_Command()], 0, ""
+    for token in _TOKEN.finditer(line):
+        word, sign, bad = token.groups()
+        if bad or sign in ("(", ")", "&", "`", "<<"):
+            raise _Unclear
+        last = pipe[-1]
+        if word and pending in (">", ">>"):
+            last.targets.append(word)
+        elif word and pending:
+            last.stdin = word if pending == "<<<" else last.stdin or unknown("a file")
+        elif word:
+            last.words.append(word)
+        elif sign == "|":
+            pipe.append(_Command())
+        elif sign in ("&&", "||", ";", ";;"):
+            yield line[start : token.start()].strip(), pipe
+            is_plain = last.words[:1] in (["docker"], ["cd"], ["echo"])
+            pipe, start = [_Command(sign[0] == ";" or (sign == "&&" and is_plain))], token.end()
+        elif sign and last.words[-1:] in (["1"], ["2"]):
+            last.words.pop()
+        pending = "" if word else sign if sign and sign[0] in "<>&" and sign != "&&" else pending
+    yield line[start:].strip(), pipe
 
 
-def _read_words(shell: Shell, words: list[str], stdin: str, sign: str = "") -> None:
-    """Set what `read` and `mapfile` read: a variable for each word, or an array of all."""
-    is_array = bool(sign) or any(re.fullmatch(r"-\w*a", one) for one in words)
-    parts = re.split(rf"[{re.escape(sign or shell.env.get('IFS') or ' ')}\n]+", stdin.strip())
-    names = [one for one in words if one.isidentifier()]
-    rest = [" ".join(parts)] if is_array else [*parts, *[""] * len(names)]
-    rest = rest if stdin else [unknown("a line read")] * len(names)
-    shell.env |= dict(zip(names, rest, strict=False))
-
-
-def _printf(shell: Shell, words: list[str], stdin: str) -> str | None:
-    """Return what `printf` prints: its form is used again until all words are in it."""
-    form, *given = [one.replace("\\n", "\n") for one in words if one != "--"] or [""]
-    form = re.sub("%[qbd]", "%s", form)
-    count = form.count("%s") or len(given) or 1
-    rows = [given[at : at + count] for at in range(0, len(given) or 1, count)]
-    fields = ([*row, *[""] * form.count("%s")] for row in rows)
-    return "".join(reduce(lambda text, one: text.replace("%s", one, 1), r, form) for r in fields)
-
-
-def _judged(shell: Shell, words: list[str], stdin: str) -> None:
-    """Note a push by `megalotron-images`, which holds to the convention itself."""
-    name, _, tag = words[0].rpartition(":")
-    held = unknown(show(tag), ("main",)) if has_holes(tag) else tag
-    shell.run.push(f"{name}:{held}", judged=True)
-
-
-def _program(shell: Shell, words: list[str], stdin: str, name: str) -> str | None:
-    """Follow the commands that do the same as a program; return what they print."""
-    run, found = shell.run.deeper(shell.run.place), operands(words)
-    values = {"all": " ".join(words), "list": ",".join(found), "last": "".join(found[-1:])}
-    values["hidden"] = " ".join(one for one in words if has_holes(one[:1]))
-    for word, after in zip(words, [*words[1:], "-"], strict=False):
-        key, sign, value = word.partition("=")
-        if key[:1] == "-":
-            key = f"_{re.sub(r'[^A-Za-z0-9]', '_', key.lstrip('-'))}"
-            value = value if sign else "true" if after[:1] == "-" else after
-            values[key] = f"{values[key]}\n{value}" if key in values else value
-    if run is None:
-        return None
-    return equivalent(run, shell.env, values | parameters(found), PROGRAMS[name], stdin) or None
-
-
-def equivalent(
-    run: Run, env: dict[str, str], given: dict[str, str], text: str, stdin: str = ""
-) -> str:
-    """Follow the commands that do the same as a program or an action; return what they print.
-
-    given: their own variables, those in lower case; what is not given is empty.
-    """
-    text = f"{FUNCTIONS}\n{text}"
-    empty = dict.fromkeys(re.findall(r"\$\{?([a-z_]\w*)", text), "")
-    return Shell(run, env | empty | given, handle, has_lines=False).follow(text, stdin)
-
-
-_VERBS: dict[str, Handler] = {
-    "push": _push,
-    "login": login,
-    **dict.fromkeys(("build", "bud", "b"), _build),
-    "tag": lambda shell, words, stdin: shell.run.tagged.extend(operands(words)[1:]),
-    "compose": compose.compose,
-    **{one: partial(_program, name=one) for one in ("manifest", "imagetools", "service")},
-    "bake": buildx.bake,
-    **dict.fromkeys(("run", "exec"), container),
-}
-"""What an engine's commands do."""
-_HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(ENGINES, _engine),
-    **{one: partial(_program, name=one) for one in PROGRAMS},
-    "echo": _echo,
-    "printf": _printf,
-    **dict.fromkeys(("xargs", "parallel"), _each),
-    **dict.fromkeys(("mapfile", "readarray"), partial(_read_words, sign="\n")),
-    "read": _read_words,
-    "pwd": lambda shell, words, stdin: shell.env.get(FOLDER) or ".",
-    "popd": lambda shell, words, stdin: shell.env.update({FOLDER: ""}),
-    "tee": _tee,
-    **dict.fromkeys(("cd", "pushd"), lambda shell, words, stdin: shell.enter(*operands(words)[:1])),
-    "make": makefiles.make,
-    "judged": _judged,
-    "deployed": lambda shell, words, stdin: shell.run.deploy(words[0]),
-    "written-login": written_login,
-    "doubt": lambda shell, words, stdin: shell.run.doubt(
-        show(words[0]), tuple(map(Rule, words[1:])) or PUSHES
-    ),
-    "jib-image": releasers.jib_image,
-    "goreleaser": releasers.goreleaser,
-}
+def _parsed(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return a command's options and operands; raise _Unclear for an option that is not known."""
+    options, operands, rest = dict[str, list[str]](), list[str](), words[::-1]
+    while rest:
+        word = rest.pop()
+        name, sign, value = word.partition("=")
+        if word[:1] != "-" or word == "-":
+            operands.append(word)
+        elif name in WORDS["switches"]:
+            options.setdefault(name, []).append(value)
+        elif name in WORDS["valued"] and (sign or rest):
+            options.setdefault(name, []).append(value if sign else rest.pop())
+        else:
+            raise _Unclear
+    return options, operands

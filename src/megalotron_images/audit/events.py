@@ -1,115 +1,156 @@
-"""The events that start a workflow, each with the references that it can have. Pure.
+"""The events that start a workflow, with the references they can have, and plain conditions. Pure.
 
-A scenario is one event on one reference. Branches and tags that the workflow does not name one by
-one are scenarios too: with a hole for their name.
+A reference that stands for many (`v*`, any branch) is an example of what the workflow lets in.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from megalotron_images.audit.knowledge import CONTEXT
-from megalotron_images.audit.texts import PERSON, Hole, one_of, put, unknown
-from megalotron_images.audit.yaml_files import Map, as_list, as_map
+from megalotron_images.audit.yaml_files import Map, Seq, as_list, as_map
+from megalotron_images.convention import WRITING_EVENTS, Tag, tags_for
+from megalotron_images.errors import RuleBroken
 
-_NAMED = re.compile(r"refs/(heads|tags)/([\w./-]+\w)'|ref(?:_name)?\s*[!=]=\s*'([\w.-]+)'")
-_TAGS = ("v1.2.3", "1.2.3", "v1", "v1.2", "release-1", "release/1", "backend-v1.2.3", "nightly")
-"""Examples of git tags, to see which of them a filter lets through."""
-_BRANCHES = ("topic", "feature/x", "release/x", "release-x", "1.2", "hotfix/x", "v1")
-_PROTECTED = ("main", "dev")
-DEFAULT_BRANCH = Hole("the default branch", ("main", "master"))
+UNKNOWN_EVENT = "workflow_call"
+"""The event of a workflow that others call: theirs."""
+_RELEASES = ("v1.2.3", "v1.2.3-rc.1")
+_TAGS = ("v1", "1.2.3", "release-1", "nightly", "v1.x.y", "v1.2.3.4")
+"""Git tags that are no releases, to see whether a filter lets one through."""
+_PROTECTED = ("refs/heads/main", "refs/heads/dev")
+_PLAIN = re.compile(
+    r"github\.(ref|event_name)\s*([!=]=)\s*'([^']*)'|startswith\(\s*github\.ref\s*,\s*'([^']*)'\s*\)",
+    re.IGNORECASE,
+)
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """An event on a reference, as `github.event_name` and `github.ref` tell it."""
+class Scenario(NamedTuple):
+    """An event on a reference; `is_certain` unless others of its kind may do otherwise."""
 
     event: str
     ref: str
+    is_certain: bool = True
+
+    @property
+    def writes(self) -> Tag | None:
+        """The tag that the process writes here; None where it writes nothing."""
+        try:
+            return tags_for(self.ref, self.event)
+        except RuleBroken:
+            return None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether what is pushed here is certainly wrong if the process does not write it."""
+        return self.is_certain or self.event not in WRITING_EVENTS
+
+
+class Condition(NamedTuple):
+    """A name that must, or must not, be a value.
+
+    Attributes:
+        subject: `ref`, `event_name`, `start` (the reference begins so), or `unknown`.
+    """
+
+    subject: str
+    value: str
+    wanted: bool = True
+
+    def holds(self, scenario: Scenario) -> bool | None:
+        """Whether it holds; None where that is not known."""
+        event, ref, _ = scenario
+        if self.subject == "unknown" or event == UNKNOWN_EVENT:
+            return None
+        if self.subject == "event_name":
+            return (event == self.value) is self.wanted
+        is_met = ref.startswith(self.value) if self.subject == "start" else ref == self.value
+        kind = ref[: ref.index("/", 5) + 1]  # another reference of it may be as asked
+        is_other = ref not in _PROTECTED and self.value not in _PROTECTED
+        if not is_met and is_other and self.value.startswith(kind) and self.value != kind:
+            return None
+        return is_met is self.wanted
+
+
+When = tuple[Condition, ...]
+"""Conditions that must all hold."""
+UNSURE = Condition("unknown", "")
+NEVER = Condition("event_name", "")
+
+
+def conditions(text: str) -> When:
+    """Return the conditions of an `if:`; one that is not plain is unknown."""
+    bare = re.sub(r"^\$\{\{(.*)\}\}$", r"\1", text.strip(), flags=re.DOTALL)
+    parts = [" ".join(one.split()) for one in (bare.split("&&") if "||" not in bare else [bare])]
+    found = []
+    for part in parts:
+        if plain := _PLAIN.fullmatch(part):
+            subject = (plain[1] or "start").lower()
+            found.append(Condition(subject, plain[3] or plain[4] or "", plain[2] != "!="))
+        elif part.lower() not in ("", "true", "success()", "always()"):
+            found.append(NEVER if part.lower() == "false" else UNSURE)
+    return tuple(found)
+
+
+def holds(when: When, scenario: Scenario) -> bool | None:
+    """Whether all conditions hold; None where one is not known and none is false."""
+    answers = {one.holds(scenario) for one in when}
+    return False if False in answers else None if None in answers else True
 
 
 def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    if isinstance(events, str | list):
+    if isinstance(events, str | Seq):
         return {name: Map() for name in as_list(events)}
     return {name: as_map(given) for name, given in events.items()}
 
 
 def scenarios(workflow: Map, text: str) -> list[Scenario]:
-    """Return what can start a workflow; `text` is its source, searched for names it speaks of."""
-    spoken = [match.groups() for match in _NAMED.finditer(text)]
-    branches = [*_PROTECTED, *(b or c for kind, b, c in spoken if kind != "tags")]
-    pushed = triggers(workflow).get("push", Map())
-    is_main = "main" in (_patterns(pushed, "branches") or ())
-    default = "main" if is_main else put(DEFAULT_BRANCH)
-    found = [
-        Scenario(event, ref)
-        for event, given in triggers(workflow).items()
-        for ref in _references(event, given, branches, default)
-    ]
-    if "workflow_dispatch" in triggers(workflow) and re.search("refs/tags|ref_type", text):
-        found.append(Scenario("workflow_dispatch", "refs/tags/v1.2.3"))
-    return list(dict.fromkeys(found))
+    """Return what can start a workflow; `text` is its source, searched for names of branches."""
+    named = re.findall(r"refs/heads/([\w./-]{1,99})", text)[:50]
+    started = (_starts(event, given, named) for event, given in triggers(workflow).items())
+    return list(dict.fromkeys(one for starts in started for one in starts))
 
 
-def _references(event: str, given: Map, names: list[str], default: str) -> Iterator[str]:
+def _starts(event: str, given: Map, named: Iterable[str]) -> Iterator[Scenario]:
     if event == "push":
-        yield from _pushed(given, names)
-    elif event in ("pull_request", "pull_request_review"):
-        yield f"refs/pull/{one_of('the number of the pull request', '7')}/merge"
-    elif event in ("release", "create"):
-        chosen = Hole("a tag that a person chooses", _TAGS)
-        yield f"refs/tags/{put(chosen)}"
-        yield from ["refs/heads/topic"] * (event == "create")
+        yield from _pushed(given, named)
+    elif event.startswith("pull_request") and event != "pull_request_target":
+        yield Scenario(event, "refs/pull/7/merge")
+    elif event == "release":
+        yield from (Scenario(event, f"refs/tags/{one}", False) for one in ("v1.2.3", "v1"))
     elif event == "workflow_dispatch":
-        yield from (f"refs/heads/{name}" for name in dict.fromkeys(names))
-        chosen = Hole("the branch it is started on", ("topic", "main"), never=tuple(names))
-        yield f"refs/heads/{put(chosen)}"
+        yield Scenario(event, _PROTECTED[0])
+        others = (_PROTECTED[1], "refs/heads/topic", "refs/tags/v1.2.3")
+        yield from (Scenario(event, one, False) for one in others)
     else:
-        yield f"refs/heads/{default}"
+        yield Scenario(event, "refs/heads/main", False)
 
 
-def _pushed(given: Map, names: list[str]) -> Iterator[str]:
+def _pushed(given: Map, named: Iterable[str]) -> Iterator[Scenario]:
+    """Yield the references that a push's filters let in."""
     heads, tags = _patterns(given, "branches"), _patterns(given, "tags")
     if heads is None and tags is None:
         heads = tags = ["**"]
-    yield from (f"refs/heads/{one}" for one in _names(heads or [], names, _BRANCHES, False))
-    yield from (f"refs/tags/{one}" for one in _names(tags or [], ["v1.2.3"], _TAGS, True))
+    for one in heads or []:
+        example = re.sub(r"[*?+\[\]]+", "topic", one)
+        if _passes(heads or [], example) or (one[:1] != "!" and not _passes([one], example)):
+            yield Scenario("push", f"refs/heads/{example}")
+    branches = (one for one in ("main", "dev", *named) if _passes(heads or [], one))
+    yield from (Scenario("push", f"refs/heads/{one}") for one in branches)
+    plain = [one for one in tags or [] if not re.search(r"[*?+\[\]!]", one)]
+    passing = [one for one in (*plain, *_RELEASES, *_TAGS) if _passes(tags or [], one)]
+    odd = (tags or [])[:1] if not passing else []  # a pattern that no example fits
+    for one in [*passing, *odd]:
+        yield Scenario("push", f"refs/tags/{one}", one in (*plain, *_RELEASES))
 
 
 def _patterns(given: Map, kind: str) -> list[str] | None:
     """Return the filters of an event; None if it has none."""
-    if kind in given:
-        return as_list(given[kind])
-    if f"{kind}-ignore" in given:
-        return ["**", *(f"!{one}" for one in as_list(given[f"{kind}-ignore"]))]
-    return None
+    ignored = [f"!{one}" for one in as_list(given.get(f"{kind}-ignore"))]
+    return as_list(given[kind]) if kind in given else ["**", *ignored] if ignored else None
 
 
-def _names(
-    patterns: list[str], names: list[str], examples: tuple[str, ...], chosen: bool
-) -> Iterator[str]:
-    """Yield the names that filters let through.
-
-    These are those written out, the known ones among `names`, and a hole with examples for others.
-    """
-    exact = [one for one in patterns if not re.search(r"[*?+\[\]!]", one)]
-    known_names = [one for one in dict.fromkeys(names) if _passes(one, patterns)]
-    yield from dict.fromkeys([*exact, *known_names])
-    for pattern in dict.fromkeys(one for one in patterns if one[:1] != "!" and one not in exact):
-        others = tuple(one for one in examples if _passes(one, patterns) and _matches(one, pattern))
-        others = tuple(one for one in others if one not in names)
-        if chosen and re.fullmatch(r"v(\*|\[0-9\]\+)(\.(\*|\[0-9\]\+)){2}", pattern):
-            continue  # whoever writes v*.*.* means releases
-        what = f"a {'tag' if chosen else 'branch'} like {pattern}"
-        good = chosen and any(_matches(name, pattern) for name in names)
-        made = others or (re.sub(r"[*?+\[\]!]+", "x", pattern),)
-        yield put(Hole(what, (*made, "v1.2.3") if good else made, never=tuple(names)))
-
-
-def _passes(name: str, patterns: list[str]) -> bool:
+def _passes(patterns: list[str], name: str) -> bool:
     """Whether filters let a name through: the last one that matches decides."""
     passed = False
     for one in patterns:
@@ -120,42 +161,10 @@ def _passes(name: str, patterns: list[str]) -> bool:
 
 def _matches(name: str, pattern: str) -> bool:
     """Whether a name matches a filter (GitHub's documentation, "Filter pattern cheat sheet")."""
-    parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern)
+    parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern[:100])
     signs = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
     regex = "".join(signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
     try:
-        return bool(re.fullmatch(regex, name))
+        return bool(re.fullmatch(regex, name[:50]))
     except re.error:
         return True
-
-
-def github(scenario: Scenario, repository: str) -> dict[str, Any]:
-    """Return the context `github` of a scenario."""
-    owner, _, thing = repository.partition("/")
-    _, kind, name = scenario.ref.split("/", 2)
-    is_pull = scenario.event.startswith("pull_request")
-    values = {key: one_of(*given) for key, given in CONTEXT["known"].items()} | {
-        "ref": scenario.ref,
-        "ref_name": name,
-        "ref_type": "tag" if kind == "tags" else "branch",
-        "event_name": scenario.event,
-        "repository": repository or put(Hole("github.repository", ("megalotron/backend", "A/B"))),
-        "owner": owner or put(Hole("github.repository_owner", PERSON)),
-        "bare": thing or put(Hole("the repository's name", ("backend", "thing"))),
-        "actor": unknown("github.actor", PERSON),
-        "token": unknown("secrets.GITHUB_TOKEN"),
-        "title": unknown("the release's title"),
-        "default_branch": put(DEFAULT_BRANCH),
-        "head_ref": unknown("the pull request's branch", ("topic",)) if is_pull else "",
-        "base_ref": "main" if is_pull else "",
-    }
-    context: dict[str, Any] = _with_names(CONTEXT["github"], values)
-    context["event"] |= {} if is_pull else {"pull_request": ""}
-    return context
-
-
-def _with_names(node: Any, values: dict[str, str]) -> Any:
-    """Return texts with the names in braces filled in, those in tables too."""
-    if isinstance(node, str):
-        return node.format_map(values)
-    return {key: _with_names(one, values) for key, one in node.items()}

@@ -1,12 +1,10 @@
-"""What an audit finds: facts, findings, verdicts; and the run of a job that notes them."""
+"""What an audit finds: facts of the files, and findings with a rule, a verdict and a place."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from megalotron_images.audit.yaml_files import Folder, Map, Unreadable
+from megalotron_images.audit.events import When
 
 
 class Verdict(StrEnum):
@@ -24,15 +22,15 @@ class Rule(StrEnum):
     REGISTRY = "registry"
     NAME = "name"
     TAG = "tag"
+    EVENT = "event"
     CREDENTIALS = "credentials"
     LOGIN = "login"
     DEPLOY = "deploy"
 
 
 PUSHES = tuple(rule for rule in Rule if rule is not Rule.DEPLOY)
-"""The rules about pushes and their logins."""
-WRITES = (Rule.REGISTRY, Rule.NAME, Rule.TAG)
-"""The rules about what is pushed, whoever logged in."""
+"""The rules about pushes and their logins: WRITES about what is pushed, and LOGINS."""
+WRITES, LOGINS = PUSHES[:4], PUSHES[4:]
 
 
 @dataclass(frozen=True)
@@ -45,82 +43,81 @@ class Place:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that a workflow does.
-
-    Attributes:
-        use: where it is done.
-        job: which run of which job does it.
-        origins: where each text that the job had bound to a name was defined.
-    """
+    """Something that a file does, at `use`; `job` is empty outside of a workflow."""
 
     use: Place
     job: str
-    origins: dict[str, Place] = field(compare=False, repr=False)
-
-    @property
-    def workflow(self) -> str:
-        """The file whose events led to it."""
-        return self.job.partition(" ")[0]
 
 
 @dataclass(frozen=True)
 class Push(Fact):
-    """A reference is written to a registry.
+    """A reference is written to a registry; it may have holes.
 
     Attributes:
-        reference: where to, a text that may have holes.
-        by_digest: it has no tag on purpose.
-        judged: the helper itself holds name and tag to the convention.
+        named: where its name is defined.
+        tagged: where its tag is defined.
+        when: what must hold for it to be pushed.
     """
 
     reference: str
-    by_digest: bool = False
-    judged: bool = False
-
-
-class How(StrEnum):
-    """How a password reaches a login."""
-
-    SAFE = "standard input or an action"
-    ARGUMENT = "an argument of the command line"
-    WRITTEN = "a file written by hand"
-    BUILD = "a build argument"
+    named: Place
+    tagged: Place
+    when: When = ()
 
 
 @dataclass(frozen=True)
 class Login(Fact):
-    """A login at a registry; its texts may have holes."""
+    """A login at a registry; its texts may have holes.
+
+    Attributes:
+        places: where the registry, the user name and the password are written.
+        is_exposed: the password is an argument of the command line, where others can read it.
+    """
 
     registry: str
     username: str
     password: str
-    how: How = How.SAFE
+    places: tuple[Place, ...]
+    is_exposed: bool = False
+
+
+@dataclass(frozen=True)
+class Reading(Fact):
+    """Images are pulled or run: what a login may be for, too."""
+
+
+@dataclass(frozen=True)
+class Call(Fact):
+    """A call of the process's own workflow, with what it is given as user name and token."""
+
+    stack: str
+    secrets: tuple[tuple[str, Place], ...]
+
+
+@dataclass(frozen=True)
+class Leak(Fact):
+    """A secret is put into an image; `is_certain` unless its name may be that of a public value."""
+
+    value: str
+    is_certain: bool
 
 
 @dataclass(frozen=True)
 class Doubt(Fact):
-    """Something that may push, and cannot be followed."""
+    """Words of a file that may push or deploy, and the reason why they are not followed."""
 
+    words: str
     reason: str
     rules: tuple[Rule, ...] = PUSHES
 
 
 @dataclass(frozen=True)
-class Read(Fact):
-    """Images are pulled: what a login may be for, too."""
-
-
-@dataclass(frozen=True)
 class Deployed(Fact):
-    """An image that is run in production or elsewhere.
-
-    Attributes:
-        reference: which one, a text that may have holes.
-        kind: `kustomize`, which stands for others of its name, `kubernetes`, `command`, or empty.
-    """
+    """An image that is run; `is_built` where the same file says how to build it."""
 
     reference: str
-    kind: str = ""
+    is_built: bool = False
+    is_replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,8 +127,9 @@ class Finding:
     Attributes:
         file: where the value is defined, with `line`.
         use_file: where it is pushed or used, with `use_line`.
-        mend: how to mend it.
+        mend: how to fix it.
         ignored: why a comment in the file excuses it.
+        is_followed: it is about something that is read; False for what only may push.
     """
 
     rule: Rule
@@ -144,100 +142,14 @@ class Finding:
     reason: str
     mend: str = ""
     ignored: str = ""
+    is_followed: bool = True
 
 
-ANY_RULE = "say in the workflow itself what is pushed and where, or excuse it with a comment"
-"""How to mend what cannot be followed, whichever rule asks."""
+CALLED = "publish-image.yml"
+"""The value of findings about a call of the process's own workflow."""
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
     """Return the worst verdict of findings; those that are ignored do not count."""
     verdicts = {one.verdict for one in findings if not one.ignored}
     return next((verdict for verdict in Verdict if verdict in verdicts), Verdict.NOTHING)
-
-
-_DEEPEST = 8
-"""Files that call each other: deeper ones are not followed."""
-
-
-@dataclass
-class Run:
-    """One run of a job, on one reference and one row of its matrix.
-
-    Attributes:
-        contexts: GitHub's contexts; `env` changes from step to step.
-        files: what its steps wrote to files.
-        tagged: local names given by `docker tag` and `docker build --tag`.
-        place: the step or command that runs now.
-        depth: how many files, functions and substitutions this is within.
-        written: where the inputs of the step are written.
-    """
-
-    folder: Folder
-    job: str
-    contexts: dict[str, Any]
-    place: Place
-    facts: list[Fact] = field(default_factory=list)
-    origins: dict[str, Place] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    tagged: list[str] = field(default_factory=list)
-    depth: int = 0
-    written: dict[str, Place] = field(default_factory=dict)
-
-    def bind(self, text: str, place: Place) -> None:
-        """Remember where a text was defined; the first definition is the one."""
-        if text:
-            self.origins.setdefault(text, place)
-
-    @contextmanager
-    def at(self, place: Place) -> Iterator[None]:
-        """Note what follows at another place."""
-        self.place, before = place, self.place
-        yield
-        self.place = before
-
-    def push(self, reference: str, by_digest: bool = False, judged: bool = False) -> None:
-        """Note a push."""
-        self._note(Push, self._written(reference), reference, by_digest, judged)
-
-    def _note(self, kind: type[Fact], place: Place, *values: Any) -> None:
-        self.facts.append(kind(place, self.job, self.origins, *values))
-
-    def _written(self, text: str) -> Place:
-        """Return where the step's inputs have a text, or else its tag, or else a part of it."""
-        whole = sorted((one for one in self.written if text in one), key=len)
-        tag = [one for one in self.written if one == text.rpartition(":")[2]]
-        parts = sorted((one for one in self.written if one and one in text), key=len, reverse=True)
-        found = [*whole, *tag, *parts]
-        return self.written[found[0]] if found and text else self.place
-
-    def login(self, registry: str, username: str, password: str, how: How = How.SAFE) -> None:
-        """Note a login."""
-        self._note(Login, self._written(password), registry, username, password, how)
-
-    def deploy(self, reference: str) -> None:
-        """Note an image that a command runs from now on."""
-        self._note(Deployed, self.place, reference, "command")
-
-    def read(self) -> None:
-        """Note that images are pulled."""
-        self._note(Read, self.place)
-
-    def doubt(self, reason: str, rules: tuple[Rule, ...] = PUSHES) -> None:
-        """Note something that may push, and cannot be followed."""
-        self._note(Doubt, self.place, reason, rules)
-
-    def documents(self, name: str, what: str, rules: tuple[Rule, ...] = PUSHES) -> list[Map]:
-        """Return the mappings in a file of YAML; note a doubt where it cannot be read."""
-        try:
-            return [one for one in self.folder.documents(name) if isinstance(one, Map)]
-        except Unreadable as error:
-            self.doubt(f"{what} {name}: {error}", rules)
-            return []
-
-    def deeper(self, place: Place) -> "Run | None":
-        """Return the same run in a file that it calls; None where too many call each other."""
-        if self.depth >= _DEEPEST:
-            self.doubt(f"files call each other more than {_DEEPEST} deep")
-            return None
-        return replace(self, place=place, depth=self.depth + 1)

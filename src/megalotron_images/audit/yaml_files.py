@@ -1,22 +1,26 @@
-"""Files of a repository as text, and YAML with the line of each value."""
+"""Files of a repository as text, and YAML with the line of each value; both bounded."""
 
 import os
-import warnings
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import ScalarNode, SequenceNode
+import yaml
 
-from megalotron_images.audit.texts import clean
-
-_LARGEST, _LARGEST_YAML = 3_000_000, 300_000
-"""Bytes of a file that is read; a larger one is told as one that cannot be."""
+_LARGEST, _LARGEST_YAML, _MOST_NODES, _ALL_NODES = 1_000_000, 150_000, 10_000, 60_000
+"""Bytes of a file and of a YAML file; YAML nodes of a file, each alias counted as what it repeats,
+and of all files.
+"""
+_DEEPEST, _ALL_CHARACTERS = 60, 80_000
+"""Levels of nesting; characters of all scripts, those of a matrix counted for each row."""
 _SKIPPED = {".git", ".venv", "node_modules", "vendor", "__pycache__", "testdata"}
 _SKIPPED |= {"fixtures", "specimens"}
+_ODD = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\U000f0000-\U000fffff]"
+)
+"""Characters that steer a terminal, or stand for an unknown part."""
 
 
 class Unreadable(Exception):
@@ -29,11 +33,28 @@ class Map(dict[str, Any]):
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[str, int] = {}
-        self.is_block: dict[str, bool] = {}
+        self.blocks: set[str] = set()
+
+    def add(self, key: str, value: Any, line: int, is_block: bool = False) -> None:
+        """Add a value that begins in a line."""
+        self[key], self.lines[key] = value, line
+        self.blocks |= {key} if is_block else set()
 
     def below(self, key: str) -> "Map":
         """Return the mapping below a key; an empty one where there is none."""
         return as_map(self.get(key))
+
+    def text(self, key: str) -> str:
+        """Return the text at a key; a list as lines, and empty where there is neither."""
+        return "\n".join(as_list(self.get(key)))
+
+    def line(self, key: str, row: int = 0, default: int = 1) -> int:
+        """Return the line of a value, or of one of its rows."""
+        return self.lines.get(key, default) + row * (key in self.blocks)
+
+
+class Seq(list[Any]):
+    """A sequence."""
 
 
 def as_map(node: Any) -> Map:
@@ -41,17 +62,10 @@ def as_map(node: Any) -> Map:
     return node if isinstance(node, Map) else Map()
 
 
-def as_list(node: Any) -> list[Any]:
-    """Return a node that may be a sequence, or one text alone."""
-    return [node] if isinstance(node, str) else list(node)
-
-
-class Seq(list[Any]):
-    """A sequence, with the line on which each value begins."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[int] = []
+def as_list(node: Any) -> list[str]:
+    """Return the texts of a sequence, or one text alone; nothing of a mapping."""
+    nodes = node if isinstance(node, Seq) else [node]
+    return [one for one in nodes if isinstance(one, str)]
 
 
 class Folder:
@@ -60,100 +74,93 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.text = cache(self._text)
-        self.documents = cache(self._documents)
+        self.names = cache(lambda: [_ODD.sub("\ufffd", one) for one in self._names()])
+        self._nodes, self.budget = _ALL_NODES, _ALL_CHARACTERS
 
-    def names(self) -> Iterator[str]:
+    def _names(self) -> Iterator[str]:
         """Yield the files below the folder, sorted; links to folders are not followed."""
         for folder, below, files in os.walk(self.root):
             below[:] = sorted(set(below) - _SKIPPED)
             yield from (os.path.relpath(Path(folder, name), self.root) for name in sorted(files))
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a file."""
-        return Path(self.root, name).is_file()
-
     def _text(self, name: str) -> str:
         """Return a file's text; raise Unreadable where it is large, foreign or no text."""
         try:
             path = Path(self.root, name).resolve()
-            if not path.is_relative_to(self.root):
-                raise Unreadable("it leads out of the folder")
-            if not path.is_file():
-                raise Unreadable("it is not there")
+            if not path.is_relative_to(self.root) or not path.is_file():
+                raise Unreadable("it is no file of the folder")
             if path.stat().st_size > _LARGEST:
-                raise Unreadable(f"it is larger than {_LARGEST // 1000} kB")
-            return clean(path.read_bytes().decode().replace("\r\n", "\n"))
+                raise Unreadable(f"it has more than {_LARGEST // 1000} kB")
+            return _ODD.sub("\ufffd", path.read_bytes().decode().replace("\r\n", "\n"))
         except UnicodeDecodeError:
             raise Unreadable("it is not UTF-8") from None
-        except (OSError, RuntimeError) as error:  # as for a link to itself
+        except (OSError, RuntimeError, ValueError) as error:  # as for a link to itself
             raise Unreadable(f"it cannot be read ({type(error).__name__})") from None
 
-    def document(self, name: str) -> Map:
-        """Return the first of a file's documents; raise Unreadable where it is no YAML."""
-        return as_map(next(iter(self.documents(name)), None))
-
-    def _documents(self, name: str) -> list[Any]:
-        """Return a file's YAML documents; raise Unreadable where it is none."""
+    def documents(self, name: str) -> list[Map]:
+        """Return the mappings in a YAML file; raise Unreadable where it is none, or too large."""
         if len(text := self.text(name)) > _LARGEST_YAML:
-            raise Unreadable(f"it is larger than {_LARGEST_YAML // 1000} kB")
-        return parse(text)
+            raise Unreadable(f"it has more than {_LARGEST_YAML // 1000} kB")
+        reader = _Reader(text, min(_MOST_NODES, self._nodes))
+        try:
+            return [one for one in reader.documents() if isinstance(one, Map)]
+        except (yaml.YAMLError, ValueError) as error:
+            problem = getattr(error, "problem", None) or type(error).__name__
+            line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+            raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
+        finally:
+            self._nodes -= reader.nodes
 
 
-def parse(text: str) -> list[Any]:
-    """Return the documents of a text, all scalars as text; raise Unreadable where it is no YAML."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # as of an anchor that is used twice
-            nodes = YAML(typ="safe", pure=True).compose_all(text)
-            return [_convert(node, {}) for node in nodes]
-    except (YAMLError, ValueError, RecursionError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        problem = getattr(error, "problem", None) or type(error).__name__
-        raise Unreadable(f"it is no YAML: {problem} in line {line}") from None
+class _Reader:
+    """Builds Map, Seq and text from the parser's events, so that the bounds hold at each node."""
+
+    def __init__(self, text: str, most: int) -> None:
+        self.events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.nodes, self.most = 0, most
+
+    def documents(self) -> Iterator[Any]:
+        yield from (self._node(one, 0) for one in self.events if isinstance(one, yaml.NodeEvent))
+
+    def _node(self, event: Any, depth: int) -> Any:
+        is_alias, before = isinstance(event, yaml.AliasEvent), self.nodes
+        node, size = self.anchors.get(event.anchor, (None, 1)) if is_alias else (None, 1)
+        self.nodes += size
+        if self.nodes > self.most or depth > _DEEPEST:
+            raise Unreadable(f"it has more than {self.most} nodes, or is too deep")
+        if is_alias:
+            return node
+        node = getattr(event, "value", None)
+        if isinstance(event, yaml.SequenceStartEvent):
+            node = Seq(self._node(one, depth + 1) for one in self._below())
+        elif isinstance(event, yaml.MappingStartEvent):
+            node = self._map(depth)
+        if event.anchor:
+            self.anchors[event.anchor] = node, self.nodes - before
+        return node
+
+    def _below(self) -> Iterator[Any]:
+        ends = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
+        return iter(lambda: None if isinstance(one := next(self.events), ends) else one, None)
+
+    def _map(self, depth: int) -> Map:
+        pairs, merged = Map(), list[Any]()
+        for inner in self._below():
+            key, event = str(self._node(inner, depth + 1)), next(self.events)
+            value, is_block = (
+                self._node(event, depth + 1),
+                getattr(event, "style", "") in ("|", ">"),
+            )
+            if key == "<<":
+                merged += value if isinstance(value, Seq) else [value]
+            else:
+                pairs.add(key, value, _line(event) + is_block, is_block)
+        for other in map(as_map, merged):
+            for name in set(other) - set(pairs):
+                pairs.add(name, other[name], other.lines[name], name in other.blocks)
+        return pairs
 
 
-def items(node: Any) -> list[tuple[Any, int]]:
-    """Return the values of a mapping or sequence, each with its line; none of a text."""
-    if isinstance(node, Map):
-        return [(value, node.lines[key]) for key, value in node.items()]
-    return list(zip(node, node.lines, strict=True)) if isinstance(node, Seq) else []
-
-
-def texts_of(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield all texts below a node, each with its line."""
-    for value, line in items(node):
-        yield from [(value, line)] if isinstance(value, str) else texts_of(value)
-
-
-def _convert(node: Any, done: dict[int, Any]) -> Any:
-    """Return a node as Map, Seq or text; a node with several aliases is converted once."""
-    if isinstance(node, ScalarNode):
-        return str(node.value)
-    if id(node) in done:
-        return done[id(node)]
-    if isinstance(node, SequenceNode):
-        done[id(node)] = items = Seq()
-        for one in node.value:
-            items.append(_convert(one, done))
-            items.lines.append(_line(one))
-        return items
-    done[id(node)] = pairs = Map()
-    for key, value in sorted(node.value, key=lambda pair: pair[0].value != "<<"):
-        if key.value == "<<":
-            _merge(pairs, _convert(value, done))
-        else:
-            pairs[str(key.value)] = _convert(value, done)
-            pairs.lines[str(key.value)] = _line(value)
-            pairs.is_block[str(key.value)] = getattr(value, "style", None) in ("|", ">")
-    return pairs
-
-
-def _merge(pairs: Map, merged: Any) -> None:
-    """Add what a merge key brings: the first of several wins."""
-    for other in merged if isinstance(merged, Seq) else [merged]:
-        for name in set(other) - set(pairs):
-            pairs[name], pairs.lines[name] = other[name], other.lines[name]
-
-
-def _line(node: Any) -> int:
-    """Return the first line of a node's content, counted from 1."""
-    return int(node.start_mark.line) + (2 if getattr(node, "style", None) in ("|", ">") else 1)
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1

@@ -113,6 +113,8 @@ class Rehearsal:
         from rehearsal.room.registry import replaced_by
         from rehearsal.room.scripted import words
 
+        if not self._registries:
+            raise CannotCheck("The room has no registry: nothing can answer in its place.")
         registry = self._registries[0]
         return replaced_by(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 

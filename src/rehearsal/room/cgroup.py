@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rehearsal.room import limits
+
 _PREFIX = "rehearsal-"
 _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 """Files that the owner of a delegated cgroup must be able to write (cgroups(7), "Delegation")."""
@@ -23,13 +25,17 @@ def make_cgroup(owner: int) -> Path | None:
     if tree is None:
         return None
     own = tree / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-    with _opened(tree) as folder, contextlib.suppress(OSError):
-        fcntl.flock(folder, fcntl.LOCK_EX)  # so that no sweep comes between a cgroup and its lock
+    # a file: in a room, the folder is the outer room's own, which that keeps locked
+    with _opened(tree / "cgroup.procs") as file, contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)  # so that no sweep comes between a cgroup and its lock
         _sweep(tree)
         own.mkdir()
         fcntl.flock(os.open(own, os.O_RDONLY), fcntl.LOCK_SH)  # held until this process ends
         for name in _DELEGATED:
             os.chown(own / name, owner, owner)
+        for name, limit in limits.for_cgroup().items():
+            if (own / name).exists():  # its controller is not there on each machine
+                (own / name).write_text(str(limit))
         return own
     return None
 
@@ -53,14 +59,15 @@ def _find_tree() -> Path | None:
     if os.geteuid() == 0:
         with open("/proc/self/mountinfo") as mounts:
             for before, _, after in (line.partition(" - ") for line in mounts):
-                if after.startswith("cgroup2 "):
-                    return Path(before.split()[4])
+                tree = Path(before.split()[4])
+                if after.startswith("cgroup2 ") and (tree / "cgroup.procs").exists():  # not covered
+                    return tree
     return None
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
     finally:

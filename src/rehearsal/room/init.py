@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from rehearsal.errors import CannotCheck, lacks_extra
-from rehearsal.room import linux
+from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
 from rehearsal.room.ready import STARTED, can_run_containers
@@ -30,6 +30,7 @@ _LOG = ROOM / "log"
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _SECONDS_TO_START = 30.0
 _PAUSE = 0.01
+_SECONDS_BETWEEN_LOOKS = 0.2
 _Service = subprocess.Popen[bytes]
 
 
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
     """Run one room to its end; return its command's exit status."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _noop)
+    signal.signal(signal.SIGALRM, _end_if_too_many)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS)
     project, started_before, *command = arguments
     settings, kernel = load_settings(Path(project)), int(started_before)
     reason = _why_not_started(settings)
@@ -49,11 +52,21 @@ def main(arguments: list[str]) -> int:
         print(reason, file=sys.stderr)
         return CannotCheck.status
     _show_credentials(settings)
-    return _reap_until(_start(command))
+    pid = _start(command)
+    with contextlib.suppress(PermissionError):  # where it leads its session already
+        os.setsid()  # the kernel shares out time by sessions: a full room must not starve this one
+    return _reap_until(pid)
 
 
 def _noop(number: int, frame: FrameType | None) -> None:
     """A handler, not SIG_IGN: exec resets handlers, so the command gets the default."""
+
+
+def _end_if_too_many(number: int, frame: FrameType | None) -> None:
+    if limits.are_too_many():
+        os.write(2, f"{limits.TOO_MANY}\n".encode())
+        os._exit(CannotCheck.status)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS)
 
 
 def _outlive_kernel(pid: int) -> int:
@@ -155,8 +168,8 @@ def _make_certificate(settings: Settings) -> str:
     import trustme
 
     authority = trustme.CA()
-    hosts = [host for registry in settings.registries for host in registry.hosts]
-    leaf = authority.issue_cert(*hosts)
+    hosts = [host for registry in settings.registries for host in registry.host_names]
+    leaf = authority.issue_cert("localhost", *hosts)
     (certificate,) = (pem.bytes() for pem in leaf.cert_chain_pems)
     authority.cert_pem.write_to_path(str(BUNDLE))
     leaf.private_key_pem.write_to_path(str(KEY))

@@ -10,16 +10,17 @@ import socket
 import struct
 from collections.abc import Iterable
 
-_CLONE_ROOM = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
-"""New mount, UTS, IPC, user, PID and network namespaces."""
-CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 1 << 17, 1 << 25, 1 << 26, 1 << 27
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 1 << 28, 1 << 29, 1 << 30
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _MNT_DETACH = 2
-_AT_FDCWD, _AT_RECURSIVE, _SYS_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 1
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_SYS_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NODEV = 442, 1, 4
+_MOUNT_ATTR_IDMAP = 1 << 20
 _SYS_CLONE3 = 435
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 428, 429, 1, 4
 _SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8914, 0x8916, 1
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 _KEYCTL_JOIN_SESSION_KEYRING, _SECCOMP_SET_MODE_FILTER, _SECCOMP_SPEC_ALLOW = 1, 1, 4
 _AF_VSOCK, _TIOCSTI, _TIOCLINUX, _X32 = 40, 0x5412, 0x541C, 0x40000000
@@ -40,12 +41,12 @@ def _checked(result: int | bool, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def fork_into_namespaces() -> int:
-    """Fork, with the child in new namespaces, as process 1 there: clone3(2), Linux 5.3.
+def fork_into_namespaces(flags: int) -> int:
+    """Fork, with the child in new namespaces: clone3(2), Linux 5.3.
 
     Only for a process without threads.
     """
-    arguments = struct.pack("8Q", _CLONE_ROOM, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
+    arguments = struct.pack("8Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
     child: int = _libc.syscall(_SYS_CLONE3, arguments, ctypes.c_size_t(len(arguments)))
     _checked(child < 0, "make namespaces")
     return child
@@ -54,6 +55,12 @@ def fork_into_namespaces() -> int:
 def unshare(flags: int) -> None:
     """Move this process into new namespaces."""
     _checked(_libc.unshare(flags), "make namespaces")
+
+
+def join(namespace: str, kind: int) -> None:
+    """Move this process into the namespace of a file of /proc/PID/ns: setns(2)."""
+    with open(namespace) as file:
+        _checked(_libc.setns(file.fileno(), kind), "join namespaces")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
@@ -78,10 +85,32 @@ def make_read_only(path: str, *, below: bool = True) -> None:
 
     mount_setattr(2), Linux 5.12.
     """
-    attributes = struct.pack("4Q", _MOUNT_ATTR_RDONLY, 0, 0, 0)  # set, and clear nothing
-    flags, size = _AT_RECURSIVE if below else 0, ctypes.c_size_t(len(attributes))
-    done = _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, size)
-    _checked(done, f"make {path} read-only")
+    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_RDONLY, below=below)
+
+
+def disable_devices(path: str) -> None:
+    """Refuse to open devices of the mount `path`."""
+    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_NODEV)
+
+
+def show_as(tree: int, users: str) -> None:
+    """Show the files of what `clone_tree` gave as those of a user namespace's same numbers.
+
+    An idmapped mount: mount_setattr(2), needs CAP_SYS_ADMIN where the file system was mounted.
+    """
+    with open(users) as file:
+        _set_attributes(tree, "", _MOUNT_ATTR_IDMAP, file.fileno())
+
+
+def _set_attributes(
+    folder: int, path: str, attributes: int, users: int = 0, *, below: bool = True
+) -> None:
+    packed = struct.pack("4Q", attributes, 0, 0, users)  # set, clear nothing, propagate as before
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if below else 0)
+    arguments = (folder, path.encode(), flags, packed, ctypes.c_size_t(len(packed)))
+    _checked(
+        _libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"set attributes of {path or 'a mount'}"
+    )
 
 
 def clone_tree(path: str) -> int:
@@ -143,6 +172,8 @@ def become_root() -> None:
         os.setgroups([])
         os.setgid(0)
         os.setuid(0)
+        # else its children's files in /proc belong to the machine's root
+        _checked(_libc.prctl(_PR_SET_DUMPABLE, 1), "own files in /proc")
 
 
 def raise_loopback(addresses: Iterable[str] = ()) -> None:

@@ -19,7 +19,6 @@ from rehearsal.room.scripted import Reply, Request, Script, Server
 from rehearsal.room.tokens import PORT, log_denied_push
 from rehearsal.settings import Registry
 
-HTTPS = 443
 _SECONDS = 10.0
 _PAUSE = 0.005
 
@@ -35,10 +34,10 @@ def prepare(registry: Registry) -> list[str]:
         "version": "0.1",
         "log": {"level": "info", "formatter": "json"},
         "storage": {"filesystem": storage, "delete": {"enabled": True}},
-        "http": {"addr": f"{registry.address}:{HTTPS}", "tls": tls},
+        "http": {"addr": f"{registry.address}:{registry.port}", "tls": tls},
     }
     if registry.tokens:
-        host = registry.hosts[0]
+        host = registry.host_names[0]
         token = {"realm": f"https://{host}:{PORT}/token", "service": host, "issuer": host}
         configuration["auth"] = {"token": token | {"rootcertbundle": str(BUNDLE)}}
     file = _configuration(registry)
@@ -53,7 +52,7 @@ def _configuration(registry: Registry) -> Path:
 def answers(registry: Registry) -> bool:
     """Whether something listens at a registry's address."""
     with contextlib.suppress(OSError):
-        socket.create_connection((registry.address, HTTPS), timeout=1).close()
+        socket.create_connection((registry.address, registry.port), timeout=1).close()
         return True
     return False
 
@@ -72,7 +71,7 @@ def replaced_by(registry: Registry, script: Script | None) -> Iterator[list[Requ
                 log_denied_push(registry, request)
                 return script(request)
 
-            ending.callback(Server((registry.address, HTTPS), noted).stop)
+            ending.callback(Server((registry.address, registry.port), noted).stop)
         yield asked
 
 

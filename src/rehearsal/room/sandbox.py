@@ -1,7 +1,7 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, which forks process 1 of the room, in new namespaces; that seals
-itself in (walls.py) and then becomes init.py, with nothing of this process but its standard
+This process forks the supervisor, which forks the room's outer process (nested.py); that builds its
+walls, and forks process 1, which becomes init.py, with nothing of this process but its standard
 streams.
 """
 
@@ -9,21 +9,28 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import shutil
+import socket
 import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
+from rehearsal.room import limits, nested
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
-from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM
+from rehearsal.room.nested import Trees
+from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
+from rehearsal.room.ready import can_run_containers
 from rehearsal.room.supervisor import Enter, Runner, supervise
-from rehearsal.room.users import choose_outer_user
-from rehearsal.room.walls import Inside, seal
+from rehearsal.room.users import choose_outer_user, shown_to
+from rehearsal.room.walls import Inside, open_trees, seal
+from rehearsal.room.work import read_folder
 from rehearsal.settings import Settings
 
 PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
@@ -82,11 +89,15 @@ def open_room(
     engine = choose_engine(settings)
     check_machine(engine)
     inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)})
+    outer_user = choose_outer_user()
 
-    def enter(containers: bool) -> NoReturn:
-        seal(inside, containers)
+    def run() -> NoReturn:
         if not command:
             os._exit(0)
+        os.chdir(WORK)
+        socket.sethostname("rehearsal")
+        if can_run_containers():
+            nested.leave_top_cgroup()
         for number in map(int, os.listdir("/proc/self/fd")):
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number < _FIRST_OF_OURS)
@@ -95,7 +106,10 @@ def open_room(
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    return _fork(enter, choose_outer_user(_needed(inside)), in_terminal)
+    with _shown(settings, inside.visible, outer_user) as trees:
+        trees_of = partial(open_trees, inside, trees)
+        enter = partial(nested.enter, trees_of, partial(seal, inside), run)
+        return _fork(enter, outer_user, in_terminal)
 
 
 def _start_beside(command: list[str], environment: dict[str, str]) -> int:
@@ -141,12 +155,35 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
     return room
 
 
-def _needed(inside: Inside) -> Iterator[Path]:
-    """Yield the files that a room must be able to read."""
-    yield from (*inside.visible, inside.visible[0] / "pyproject.toml", Path(sys.executable))
-    yield from Path(rehearsal.__file__).parent.rglob("*.*")
-    if inside.work:
-        yield from inside.work.glob("**/*")
+@contextlib.contextmanager
+def _shown(settings: Settings, visible: tuple[Path, ...], outer_user: int) -> Iterator[Trees]:
+    """Yield mounts that show a room of root what it must read, and nobody may.
+
+    Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
+    """
+    private = [] if outer_user == os.geteuid() else _private_files(visible)
+    tops = [top for top in visible if any(path.is_relative_to(top) for path in private)]
+    with contextlib.ExitStack() as ending:
+        trees: Trees = {}
+        try:
+            if tops:
+                trees = ending.enter_context(shown_to(outer_user, tops))
+        except OSError as error:
+            # what commands start in is copied
+            private = [path for path in private if not path.is_relative_to(settings.notebooks)]
+            if private:
+                raise CannotCheck(_advice_on_rights(private, visible[0], error)) from error
+        yield trees
+
+
+def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str:
+    reason = str(error.strerror)
+    if reason.startswith(("make namespaces", "map users")):
+        return _advice(reason, error.errno or 0)
+    closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
+    cannot = f"a mount that shows it to the room cannot be made here ({reason})"
+    path = private[0] if len(private) == 1 else project
+    return f"{closed}; {cannot}. Type: chmod -R o+rX {shlex.quote(str(path))}"
 
 
 def _read_report(report: int) -> dict[str, Any]:
@@ -171,38 +208,60 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes]) -> Insi
     # a home may hold the machine's Docker
     found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)
     seen += [Path(program).parent for program in found if program]
+    visible = tuple(form for path in seen for form in (path, path.resolve()))
     here = Path.cwd()
     # a person's folder of the project, for `rehearsal room`
     work = here if settings.root in here.parents else settings.notebooks
     return Inside(
-        visible=tuple(form for path in seen for form in (path, path.resolve())),
-        work=work if work.is_dir() else None,
+        visible=visible,
+        work=read_folder(work) if work.is_dir() else (),
         sockets=_reachable_sockets(settings.root),
         registries=settings.registries,
-        size=_size(),
+        size=limits.for_files(),
         files=files,
     )
 
 
+def _modes_below(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield what is below a folder, large ones left out, and its mode."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _LARGE]
+        for path in (os.path.join(place, name) for name in (*folders, *names)):
+            with contextlib.suppress(OSError):
+                yield path, os.lstat(path).st_mode
+
+
 def _reachable_sockets(project: Path) -> tuple[str, ...]:
     """Return the machine's unix sockets, and sockets and pipes in the project: all are visible."""
-    with open("/proc/net/unix") as table:
+    with open("/proc/net/unix", errors="surrogateescape") as table:
         paths = {line.rstrip("\n").split(" ", 7)[-1].strip() for line in table}
-    for folder, folders, names in os.walk(project):
-        folders[:] = [name for name in folders if name not in _LARGE]
-        for path in (os.path.join(folder, name) for name in names):
-            with contextlib.suppress(OSError):
-                mode = os.lstat(path).st_mode
-                paths |= {path} if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode) else set()
+    for path, mode in _modes_below(project):
+        paths |= {path} if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode) else set()
     return tuple(sorted(path for path in paths if path.startswith("/")))
 
 
-def _size() -> str:
-    size = os.environ.get("REHEARSAL_ROOM_SIZE", "50%")
-    if not size.strip("0kmgKMG%"):  # which a tmpfs takes for no limit
-        none = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
-        raise CannotCheck(f"{none}: set a size or a part of memory.")
-    return size
+def _private_files(visible: tuple[Path, ...]) -> list[Path]:
+    """Return what a room must read, and only some users may; the project's first.
+
+    Nothing of the folder that commands start in: it is copied.
+    """
+    found = [Path(path) for path, mode in _modes_below(visible[0]) if _is_private(mode)]
+    needed = (*visible, Path(sys.executable), *Path(rehearsal.__file__).parent.rglob("*.*"))
+    found += [path for path in needed if path.exists() and _is_private(path.stat().st_mode)]
+    others = [top for top in visible if any(map(_keeps_root_out, top.parents))]
+    return found + others
+
+
+def _is_private(mode: int) -> bool:
+    if stat.S_ISDIR(mode):
+        return not (mode & stat.S_IROTH and mode & stat.S_IXOTH)
+    return stat.S_ISREG(mode) and not mode & stat.S_IROTH
+
+
+def _keeps_root_out(folder: Path) -> bool:
+    """Whether root may enter a folder by its special rights alone, which process 1 lacks."""
+    status = folder.stat()
+    return status.st_uid != os.geteuid() and not status.st_mode & stat.S_IXOTH
 
 
 def _environment(engine: Engine, platform: str) -> dict[str, str]:
@@ -210,7 +269,9 @@ def _environment(engine: Engine, platform: str) -> dict[str, str]:
     home, bundle = f"{ROOM}/home", str(BUNDLE)
     certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
     docker = {"DOCKER_CONFIG": f"{home}/.docker", "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
-    own = {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
+    # its own tmpfs: a kernel must be able to say that the room is full
+    own = {"IPYTHONDIR": f"{ROOM}/log/ipython"}
+    own |= {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
     terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
     world = {"DOCKER_DEFAULT_PLATFORM": platform} if platform else {}
     return certificates | docker | own | terminal | world
@@ -235,12 +296,14 @@ def _advice(error: str, number: int) -> str:
     """Return the advice for a step that failed with this errno."""
     refused = number in (errno.EPERM, errno.EACCES)
     space = number == errno.ENOSPC and not error.startswith("make namespaces")
-    if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
+    if number == errno.EPERM and "machine's" in error:
+        why = "start this outside of this user namespace, or as an ordinary user."
+    elif number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
         why = _NO_RIGHT_TO_MAP
     elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
         why = _IN_A_CONTAINER
     elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
-        now = f"(now {_size()!r})"
+        now = f"(now {limits.for_files()})"
         why = f"free memory, or set REHEARSAL_ROOM_SIZE {now} to a size or a part of memory."
     elif refused or number in (errno.ENOSPC, errno.EINVAL):
         why = _NO_NAMESPACES

@@ -1,8 +1,8 @@
 """The supervisor of a room: a process outside that ends the room when its runner ends.
 
 The runner may be killed at any moment, so it cannot clean up. The supervisor, whose pipe from the
-runner closes then, kills the room's process 1, and so every process in it, and removes the room's
-cgroup. Everything else is in the room's mount namespace, and ends with that.
+runner closes then, kills the room's outer process, and so every process in it, and removes the
+room's cgroup. Everything else is in the room's mount namespaces, and ends with those.
 """
 
 import contextlib
@@ -19,9 +19,8 @@ from rehearsal.room import linux
 from rehearsal.room.cgroup import make_cgroup, remove_cgroup
 from rehearsal.room.users import map_users
 
+_OUTER = linux.CLONE_NEWUSER | linux.CLONE_NEWNS
 _SECONDS_TO_EMPTY = 3.0
-Enter = Callable[[bool], NoReturn]
-"""Becomes the room's process 1; its argument says whether there is a cgroup."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,12 @@ class Runner:
         self.tell(error=reason, number=getattr(error, "errno", None) or 0)
 
 
+Enter = Callable[[bool, Runner], NoReturn]
+"""Goes on in the room's outer namespaces; told whether there is a cgroup, and where to report."""
+
+
 def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:
-    """Make a room whose process 1 is `enter`, and exit with its status; never return.
+    """Make a room whose outer process is `enter`, and exit with its status; never return.
 
     outer_user: the user that the room's root is outside.
     """
@@ -67,9 +70,12 @@ def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:
 
 
 def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> int:
-    """Make process 1, give it its cgroup and users, and wait for its end; return its status."""
+    """Make the outer process, give it its cgroup and users, and wait for its end.
+
+    Return its status.
+    """
     mapped, say_mapped = os.pipe()
-    first = linux.fork_into_namespaces()
+    first = linux.fork_into_namespaces(_OUTER)
     if not first:
         os.close(say_mapped)
         _begin(enter, mapped, cgroup is not None, runner)
@@ -77,7 +83,6 @@ def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> 
         if cgroup:
             (cgroup / "cgroup.procs").write_text(str(first))
         map_users(first, outer_user)
-        runner.tell(pid=first)
         os.write(say_mapped, b"1")
     except OSError as error:
         runner.tell_error(error)
@@ -92,14 +97,14 @@ def _begin(enter: Enter, mapped: int, containers: bool, runner: Runner) -> NoRet
         if os.read(mapped, 1):  # else the supervisor has failed, or has been killed
             linux.leave_keyring()
             linux.refuse_ways_out()
-            enter(containers)
+            enter(containers, runner)
     except BaseException as error:  # it must not run on as a copy of the runner
         runner.tell_error(error)
     os._exit(3)
 
 
 def _watch(first: int, alive: int) -> int:
-    """Wait for process 1, or kill it when the runner is gone; return its exit status."""
+    """Wait for a process, or kill it when the runner is gone; return its exit status."""
     ended = os.pidfd_open(first)
     ready, _, _ = select.select([ended, alive], [], [])
     if ended not in ready:

@@ -52,7 +52,7 @@ class Issuer:
         return as_json(200, {"token": self._token(right, request), "expires_in": _SECONDS_VALID})
 
     def _token(self, right: Right | None, request: Request) -> str:
-        now, host = int(time.time()), self.registry.hosts[0]
+        now, host = int(time.time()), self.registry.host_names[0]
         access = [
             {"type": kind, "name": name, "actions": sorted(_ALLOWED[right] & actions)}
             for kind, name, actions in _scopes(request)

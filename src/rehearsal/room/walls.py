@@ -4,19 +4,21 @@ An allow-list: what is not listed does not exist inside. So a person's home, oth
 cannot be reached, on machines that nobody has tried yet too.
 """
 
-import errno
+import contextlib
 import os
-import shutil
-import socket
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
-from rehearsal.settings import Registry
+from rehearsal.room.work import Copied, write_folder
+from rehearsal.settings import LOCALHOST, Registry
 
-_OLD = "/mnt"
+_OLD = "/.rehearsal"
+"""Where the machine's own root is meanwhile: no path that a room shows begins so."""
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "sys")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _HOST_WIDE = ("sys", "sysrq-trigger", "irq", "bus", "fs")
@@ -30,44 +32,36 @@ class Inside:
     Attributes:
         visible: folders shown read-only at their own paths (the project, the Python in use).
         sockets: unix sockets below those, to be covered.
-        work: the folder whose copy commands start in, or None for an empty one.
+        work: what is in the folder that commands start in.
         registries: whose addresses and host names it has.
-        size: the limit of each writable place, in tmpfs's words (all of it is memory).
+        size: the limit of all that is written, in tmpfs's words (all of it is memory).
         files: small files of /run/room, readable by their owner alone.
     """
 
     visible: tuple[Path, ...]
     sockets: tuple[str, ...]
-    work: Path | None
+    work: tuple[Copied, ...]
     registries: tuple[Registry, ...]
     size: str
     files: dict[str, bytes]
 
 
-def seal(inside: Inside, containers: bool) -> None:
-    """Turn this process's new namespaces into a room.
+def seal(inside: Inside, trees: Mapping[str, int], containers: bool) -> None:
+    """Turn the outer mount namespace into what a room shows, with the inner network and processes.
 
-    Raises OSError, whose text names the step that failed.
+    trees: what `open_trees` returned. Raises OSError, whose text names the step that failed.
     """
-    socket.sethostname("rehearsal")
-    linux.raise_loopback(one.address for one in inside.registries)
-    linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    # before become_root: afterwards this process may not be allowed to open their paths
-    trees = _trees(inside)
-    linux.become_root()
-    linux.die_with_parent()  # again: a change of user takes it back
     _new_root(inside, trees)
     _make_folders(inside)
-    if os.path.isdir("/etc/docker"):
-        _fresh("/etc/docker", "1m")
-    _processes()
-    _devices()
+    linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
+    addresses = {one.address for one in inside.registries}
+    linux.raise_loopback(addresses - {LOCALHOST})
+    _cover_kernel()
     if containers:
         _containers()
-    linux.mount(str(ROOM / "hosts"), "/etc/hosts", flags=MS_BIND)
     linux.detach(_OLD)
+    _keep_uncovered()
     linux.make_read_only("/", below=False)
-    os.chdir(WORK)
 
 
 def _fresh(target: str, size: str, mode: str = "755") -> None:
@@ -76,68 +70,81 @@ def _fresh(target: str, size: str, mode: str = "755") -> None:
     linux.mount("tmpfs", target, "tmpfs", _FRESH, f"size={size},mode={mode}")
 
 
-def _trees(inside: Inside) -> dict[str, int]:
-    """Return copies of the mounts that the room shows, the system's first."""
+def open_trees(inside: Inside, given: Mapping[str, int]) -> dict[str, int]:
+    """Return copies of the mounts that the room shows, the system's first.
+
+    given: those to be taken in place of others. Raises OSError.
+    """
+    linux.mount("none", "/", flags=MS_REC | MS_PRIVATE)
     system = [f"/{name}" for name in _SYSTEM if os.path.isdir(f"/{name}")]
     trees = {path: linux.clone_tree(path) for path in system if not os.path.islink(path)}
     for path in map(str, inside.visible):
         if not any(f"{path}/".startswith(f"{other}/") for other in trees):
-            trees[path] = linux.clone_tree(path)
+            trees[path] = given[path] if path in given else linux.clone_tree(path)
     return trees
 
 
-def _new_root(inside: Inside, trees: dict[str, int]) -> None:
+def _new_root(inside: Inside, trees: Mapping[str, int]) -> None:
     """Build a root file system in memory; the machine's own stays at _OLD until the end."""
-    linux.mount("tmpfs", "/tmp", "tmpfs", _FRESH, "mode=755")
+    linux.mount("tmpfs", "/tmp", "tmpfs", _FRESH, f"mode=755,size={inside.size}")
     os.mkdir(f"/tmp{_OLD}")
     linux.pivot_root("/tmp", f"/tmp{_OLD}")
     os.chdir("/")
-    for place, mode in (("/run", "755"), ("/tmp", "1777"), ("/var/tmp", "1777")):
-        _fresh(place, inside.size, mode)
+    for place, mode in (("/run", 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777)):
+        os.makedirs(place)
+        os.chmod(place, mode)
+        linux.mount(place, place, flags=MS_BIND)  # stays writable when the root no longer is
     for name in ("/proc", "/dev", "/root"):
         os.mkdir(name)
     os.symlink("/run", "/var/run")
     for name in _SYSTEM:
         if os.path.islink(f"{_OLD}/{name}"):
             os.symlink(os.readlink(f"{_OLD}/{name}"), f"/{name}")
+    _devices()  # a project may be below /dev/shm
     for path, tree in trees.items():
         os.makedirs(path, exist_ok=True)
         linux.attach(tree, path)
         linux.make_read_only(path)
-    for socket_path in inside.sockets:
-        if os.path.exists(socket_path):
-            linux.mount(f"{_OLD}/dev/null", socket_path, flags=MS_BIND)
+    for path in filter(os.path.exists, inside.sockets):
+        linux.mount("/dev/null", path, flags=MS_BIND)
+    for path in _secrets():
+        linux.mount("/dev/null", path, flags=MS_BIND)
+        linux.disable_devices(path)  # so that it cannot be opened
+    if os.path.isdir("/etc/docker"):
+        _fresh("/etc/docker", "1m")
+
+
+def _secrets() -> Iterator[str]:
+    """Cover the folders of /etc that not everybody may read; yield such files, as the shadow's."""
+    for folder, folders, names in os.walk("/etc"):
+        for name in [name for name in folders if _is_secret(f"{folder}/{name}", stat.S_IXOTH)]:
+            folders.remove(name)
+            _fresh(f"{folder}/{name}", "4k")
+        yield from (path for name in names if _is_secret(path := f"{folder}/{name}", stat.S_IROTH))
+
+
+def _is_secret(path: str, right: int) -> bool:
+    mode = os.lstat(path).st_mode
+    return not (mode & right or stat.S_ISLNK(mode))
 
 
 def _make_folders(inside: Inside) -> None:
     for folder in (ROOM, ROOM / "home", ROOM / "log", ROOM / "engine", STATE):
         folder.mkdir()
-    for place, size in ((STATE, "64k"), (ROOM / "log", "64m"), (ROOM / "home", inside.size)):
+    for place, size in ((STATE, "64k"), (ROOM / "log", "64m")):
         _fresh(str(place), size)
-    if inside.work is None:
-        WORK.mkdir()
-    else:
-        _copy_work(inside.work)
+    write_folder(WORK, inside.work)
     PROJECT.symlink_to(inside.visible[0])
-    hosts = (f"{one.address} {' '.join(one.hosts)}\n" for one in inside.registries)
+    hosts = (f"{one.address} {' '.join(one.host_names)}\n" for one in inside.registries)
     (ROOM / "hosts").write_text("127.0.0.1 localhost rehearsal\n" + "".join(hosts))
+    linux.mount(str(ROOM / "hosts"), "/etc/hosts", flags=MS_BIND)
     for name, content in inside.files.items():
         with open(os.open(ROOM / name, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(content)
 
 
-def _copy_work(folder: Path) -> None:
-    try:
-        shutil.copytree(folder, WORK, symlinks=True)
-    except shutil.Error as error:
-        reason = str(error.args[0][0][2])  # of the first file that failed
-        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in reason else errno.EIO
-        raise OSError(number, f"copy {folder}: {reason}") from error
-
-
-def _processes() -> None:
-    """Mount the room's own /proc; of the kernel's settings only the network's are writable."""
-    linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
+def _cover_kernel() -> None:
+    """Make the kernel's settings in /proc read-only, but for those of this network."""
     # held open, to be mounted writable upon the read-only /proc/sys
     network = os.open("/proc/sys/net", os.O_PATH)
     for name in _HOST_WIDE:
@@ -149,6 +156,18 @@ def _processes() -> None:
     for scope in ("all", "default"):
         # the engine's idle bridge would make a connection wait instead of fail
         Path(f"/proc/sys/net/ipv4/conf/{scope}/ignore_routes_with_linkdown").write_text("1")
+
+
+def _keep_uncovered() -> None:
+    """Mount /proc and /sys once more, out of reach.
+
+    The kernel gives a container its own only where they are seen uncovered, locked mounts counted.
+    """
+    for kind in ("proc", "sysfs"):
+        os.mkdir(f"{_OLD}/{kind}")
+        with contextlib.suppress(OSError):  # as in a container, whose own are covered
+            linux.mount(kind, f"{_OLD}/{kind}", kind, _FRESH | MS_NOEXEC)
+    _fresh(_OLD, "4k")
 
 
 def _devices() -> None:
@@ -166,10 +185,8 @@ def _devices() -> None:
 
 
 def _containers() -> None:
-    """Give the engine a cgroup tree of its own, whose root must hold no process (cgroups(7))."""
-    linux.unshare(linux.CLONE_NEWCGROUP)
+    """Give the engine a cgroup tree of its own."""
     # a tmpfs in between: the kernel refuses cgroup2 upon cgroup2, which most machines have there
     _fresh("/sys/fs/cgroup", "4k")
     linux.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", _FRESH | MS_NOEXEC)
     os.mkdir("/sys/fs/cgroup/room")
-    Path("/sys/fs/cgroup/room/cgroup.procs").write_text("0")

@@ -2,7 +2,8 @@
 
 Under `rehearsal:`, `leaves` is a list of items as room.left names them, such as `image
 alpine:latest`, and `may-leave` of those that stay on some engines only, such as the image on which
-another is built. Placeholders may stand in them.
+another is built. Placeholders may stand in them. `container *` and `volume *` stand for those whose
+name Docker invents.
 """
 
 import re
@@ -13,6 +14,7 @@ from rehearsal.cell.placeholders import declared
 from rehearsal.cell.syntax import FORM
 from rehearsal.errors import Wrong
 
+_ANY = ("container *", "volume *")
 LEAVES, MAY_LEAVE = "leaves", "may-leave"
 
 
@@ -40,10 +42,18 @@ def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> st
         return {FORM.sub(value, one) for one in declared_items(declares, key)}
 
     wrong = []
-    if more := sorted({*left} - items(LEAVES) - items(MAY_LEAVE)):
+    if more := sorted(_unmatched(left, items(LEAVES) | items(MAY_LEAVE))):
         changed = f"after the last cell the room is not as before the first: {', '.join(more)}"
         declare = f"declare each under `rehearsal: {LEAVES}:` in the header"
         wrong.append(f"{changed}. Undo it, or {declare}")
-    if missing := sorted(items(LEAVES) - {*left}):
+    if missing := sorted(one for one in items(LEAVES) if not _matches(one, left)):
         wrong.append(f"the header declares to leave {', '.join(missing)}, and it is not there")
     return "; ".join(wrong)
+
+
+def _unmatched(left: Sequence[str], items: set[str]) -> list[str]:
+    return [one for one in left if not any(_matches(item, [one]) for item in items)]
+
+
+def _matches(item: str, left: Sequence[str]) -> bool:
+    return item in left or (item in _ANY and any(one.startswith(item[:-1]) for one in left))

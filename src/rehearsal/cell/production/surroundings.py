@@ -40,7 +40,9 @@ def _engine() -> dict[str, str]:
 
 def _person() -> str:
     """Return the user that the kernel knows, whatever variables say, and who became it."""
-    name = pwd.getpwuid(os.getuid()).pw_name
+    name = str(os.getuid())
+    with contextlib.suppress(KeyError):  # in a container, say, it may have no name
+        name = pwd.getpwuid(os.getuid()).pw_name
     before = os.environ.get("SUDO_USER", "")
     return f"{name} (sudo by {before})" if before else name
 

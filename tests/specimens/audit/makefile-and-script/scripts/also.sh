@@ -1,2 +1,0 @@
-#!/bin/sh
-docker push "$1:also"
