@@ -20,12 +20,12 @@ from pathlib import Path
 
 import psutil
 
+from rehearsal.cell import processes
 from rehearsal.cell.placeholders import Filled
 from rehearsal.cell.questions import Answer, Questions
 from rehearsal.errors import Wrong
 from rehearsal.room import linux
 
-_SECONDS_TO_END = 2.0
 _SECONDS_TO_NOTE = 0.5
 _NO_COMMAND = 127
 _STATUS_OF_INTERRUPT = 130
@@ -77,7 +77,7 @@ class Shell:
         self._questions = Questions()
         self._report = self.folder / "report"
         self._answers, answers = os.pipe()
-        driver = resources.files("rehearsal.cell") / "driver.bash"
+        driver = resources.files("rehearsal.cell") / processes.DRIVER
         words = map(str, (driver, answers, self._report, self._questions.terminal))
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", *words],
@@ -258,25 +258,13 @@ class Shell:
 
     def _end_leftovers(self) -> None:
         """Kill what the cell left running; raise Wrong if there was anything."""
-        psutil.wait_procs(self._descendants(), timeout=_SECONDS_TO_NOTE)
-        left = self._descendants()
-        running = [words for process in left if (words := _command(process))]
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left, timeout=_SECONDS_TO_END)
+        psutil.wait_procs(processes.adopted(self._bash.pid), timeout=_SECONDS_TO_NOTE)
+        left = processes.adopted(self._bash.pid)
+        commands = filter(None, map(processes.command_of, left))
+        running = [_PART if processes.DRIVER in one else one for one in commands]
+        processes.end(left)
         if running:
             raise Wrong(f"it left a program running ({'; '.join(running)}): let it end in the cell")
-
-    def _descendants(self) -> list[psutil.Process]:
-        """Return the shell's processes except bash: its children, and orphans that we adopted."""
-        found = []
-        for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(ProcessLookupError):
-                # in the kernel's own session are its helpers (lost.py), not a cell's
-                if process.pid != self._bash.pid and os.getsid(process.pid) != os.getsid(0):
-                    found.append(process)
-        return found
 
     def _kill(self, first: signal.Signals) -> None:
         """Kill bash's process group and all that left it: politely first, then for certain."""
@@ -285,12 +273,10 @@ class Shell:
                 # a program that runs as another user, by sudo, ends by the terminal's own signal
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                     os.killpg(self._bash.pid, sent)
-                    self._bash.wait(_SECONDS_TO_END)
-        for process in self._descendants():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+                    self._bash.wait(processes.SECONDS_TO_END)
+        processes.end(processes.adopted(self._bash.pid))
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._bash.wait(_SECONDS_TO_END)
+            self._bash.wait(processes.SECONDS_TO_END)
 
 
 def _first_line(before: int, statement: str) -> int:
@@ -302,12 +288,3 @@ def _first_line(before: int, statement: str) -> int:
 def _line(source: str, number: int) -> str:
     lines = source.splitlines()
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""
-
-
-def _command(process: psutil.Process) -> str:
-    """Return a process's command line, or nothing if it has ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        if process.status() != psutil.STATUS_ZOMBIE:
-            said = " ".join(process.cmdline()) or process.name()
-            return _PART if "driver.bash" in said else said
-    return ""

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from rehearsal.cell.bash import Ended, Interrupted, Shell
-from rehearsal.cell.logins import secrets_of_person, stored_logins
+from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.production.allowed_cells import rehearsed
@@ -34,6 +34,7 @@ from rehearsal.cell.production.surroundings import surroundings
 from rehearsal.cell.production.values import Values, ask
 from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import Wrong
+from rehearsal.room.docker_config import stored_logins
 from rehearsal.settings import load_settings
 
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
@@ -128,7 +129,7 @@ class Production:
             writes=list(cell.writes),
             before=self._digests(cell),
         )
-        self._lifeline.tell(self.shell().process, cell.writes)
+        self._lifeline.report(self.shell().process, cell.writes)
         begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
@@ -146,7 +147,7 @@ class Production:
                 self._printed = shown.text
                 if cell.writes:
                     self._record.add("after", after=self._digests(cell))
-                self._lifeline.tell(self.shell().process, ())
+                self._lifeline.report(self.shell().process, ())
 
     def end_flood(self, why: str) -> None:
         """Say that the rest is not shown; the cell runs on, as it may be halfway through a push."""
@@ -207,7 +208,7 @@ class Production:
     def _new_shell(self) -> Shell:
         """Return a shell like the last one."""
         shell = Shell(state=self._state)
-        self._lifeline.tell(shell.process, ())
+        self._lifeline.report(shell.process, ())
         return shell
 
     def _skip(self, source: str) -> None:
