@@ -1,6 +1,5 @@
 """The command `rehearsal`: parse, call one function, print."""
 
-import gc
 import locale
 import os
 import signal
@@ -101,7 +100,6 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     from rehearsal.runbook import evidence, execute, lint, model
     from rehearsal.runbook.masks import masks_for
 
-    gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
     strays = () if notebooks else lint.list_strays(settings)
     try:
@@ -110,8 +108,8 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
         raise click.BadParameter(str(error)) from None
     chosen = choose_engine(settings)
     if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
-        missing = f"{settings.engine} is not here (make setup fetches it)"
-        say(f"{missing}: this machine's engine serves.", error=True)
+        fetch = "is not here (make setup fetches it): this machine's engine serves."
+        say(f"{settings.engine} {fetch}", error=True)
     lint.check_cells(runbooks)
     probe(settings)  # each kernel would take seconds to fail, and none could say why
     check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
@@ -144,8 +142,8 @@ def refresh(notebooks: tuple[str, ...]) -> None:
     runbooks = model.find_runbooks(settings, notebooks)
     lint.check_cells(runbooks)
     if not os.environ.get(NAME_VARIABLE) and choose_engine(settings).name != settings.engine:
-        missing = f"{settings.engine}, on which the pages are recorded, is not here"
-        raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
+        fetch = "is not here: fetch it (make setup), or choose --engine machine."
+        raise CannotCheck(f"{settings.engine}, on which the pages are recorded, {fetch}")
     probe(settings)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # drafts do not stay behind

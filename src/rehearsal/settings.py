@@ -109,8 +109,8 @@ def load_settings(start: Path) -> Settings:
             table = tools.get("rehearsal") if isinstance(tools, dict) else None
             if isinstance(table, dict):
                 return _settings(folder, table)
-    none = f"No pyproject.toml with [tool.rehearsal] at or above {start}"
-    raise CannotCheck(f"{none}: change into the project's folder.")
+    there = f"at or above {start}: change into the project's folder."
+    raise CannotCheck(f"No pyproject.toml with [tool.rehearsal] {there}")
 
 
 def _read(file: Path) -> dict[str, Any]:

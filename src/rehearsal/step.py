@@ -86,8 +86,7 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
             walk = _Walk(runbook, Session(manager, client), record.file if production else None)
             return walk.through(before)
         except RuntimeError as error:
-            said = f"The kernel {kernel} ended. What it said stands above."
-            raise CannotCheck(said) from error
+            raise CannotCheck(f"The kernel {kernel} ended; it printed why, above.") from error
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))

@@ -43,8 +43,7 @@ def declared(table: Mapping[str, Any]) -> dict[str, Placeholder]:
     try:
         entries = dict(table.get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
-        why = "is no table of placeholders."
-        raise Wrong(f"What the header declares under `rehearsal: placeholders:` {why}") from error
+        raise Wrong("`rehearsal: placeholders:` is no table of placeholders.") from error
     return {name: _declared(name, entry) for name, entry in entries.items()}
 
 
@@ -55,8 +54,7 @@ def _declared(name: str, entry: Mapping[str, Any]) -> Placeholder:
         secret, offers = (bool(entry.get(key, False)) for key in ("secret", "offers-output"))
         found = Placeholder(name, str(entry["what"]), value, secret, offers)
     except (KeyError, TypeError, AttributeError) as error:
-        why = f"is declared without {error}: give it `what` and `rehearsal`."
-        raise Wrong(f"{this} {why}") from error
+        raise Wrong(f"{this} is declared without {error}, or is no table.") from error
     if not value:
         raise Wrong(f"{this} has no value for the rehearsal: give it one under `rehearsal`.")
     return found
@@ -75,8 +73,7 @@ def header(path: Path) -> dict[str, Any] | None:
         metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
         first = str(error).partition("\n")[0]
-        why = f"cannot be read as a notebook: {first}. Mend its text."
-        raise CannotCheck(f"{path.name} {why}") from error
+        raise CannotCheck(f"{path.name} cannot be read as a notebook: {first}.") from error
     found = metadata.get("jupyter") if isinstance(metadata, dict) else None
     return found if isinstance(found, dict) else None
 
@@ -93,8 +90,7 @@ def declared_in(folder: Path) -> dict[str, Placeholder]:
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata.get("rehearsal", {})).items():
             if found.setdefault(name, placeholder) != placeholder:
-                why = "differently from another notebook: let them agree."
-                raise Wrong(f"{path.name} declares <{name}> {why}")
+                raise Wrong(f"{path.name} declares <{name}> otherwise than another notebook.")
     return found
 
 

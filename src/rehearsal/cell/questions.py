@@ -80,8 +80,8 @@ class Questions:
         answer, self._line = self._expected.popleft(), b""
         typed = answer.text.encode()
         if _KEYS.search(answer.text) or len(typed) > _LONGEST:
-            why = "holds control characters, or more than a terminal takes"
-            raise Wrong(f"what answers the question `{answer.question}` {why}: it was not typed")
+            why = "holds control characters, or more than a terminal takes: it was not typed"
+            raise Wrong(f"what answers the question `{answer.question}` {why}")
         if answer.secret:
             self._wait_until_hidden(answer.question)
         hidden = self._hides()  # asked before: a program shows what is typed again once it has read

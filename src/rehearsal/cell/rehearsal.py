@@ -35,8 +35,7 @@ class Rehearsal:
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
         if not ROOM.is_dir():
-            why = "choose the kernel `rehearsal`, which runs shell cells in one."
-            raise CannotCheck(f"Not in a room: {why}")
+            raise CannotCheck("Not in a room: choose the kernel `rehearsal`, which makes one.")
         wait_until_ready()
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
@@ -74,8 +73,7 @@ class Rehearsal:
     def running(self, cell: ShellCell, shown: RedactedOutput) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
         if cell.root and not can_run_containers():
-            root = "only a room that root has made can run containers."
-            raise CannotCheck(f"This cell needs root: {root}")
+            raise CannotCheck("This cell needs root: only root's rooms can run containers.")
         try:
             with self._answering(cell.answers):
                 yield
@@ -125,10 +123,6 @@ def undeclared_writes(cell: ShellCell, seen: RegistryActivity) -> str | None:
     A cell that must fail declares what it would write if it could, so it may write less.
     """
     declared, repositories = frozenset(cell.writes), _repositories(cell.writes)
-    if cell.unsent:
-        sent = ", ".join(sorted(seen.wrote | seen.refused))
-        why = f"it declares to send nothing (--unsent), and tried to write {sent}"
-        return why if sent else None
     if undeclared := sorted(seen.wrote - declared):
         return f"it wrote {', '.join(undeclared)} without declaring it{_DECLARE % undeclared[0]}"
     if undeclared := sorted(seen.refused - repositories):

@@ -100,8 +100,7 @@ def choose_engine(settings: Settings) -> Engine:
         raise CannotCheck(f"There is no Docker engine in PATH. Install one: {_INSTALL}")
     if _major(version) < _OLDEST_OF_MACHINE:
         old = f"This machine's Docker is {version}; it takes {_OLDEST_OF_MACHINE} or newer"
-        fetch = "or fetch one for this project: make setup"
-        raise CannotCheck(f"{old}. Install that ({_INSTALL}), {fetch}")
+        raise CannotCheck(f"{old}. Install that ({_INSTALL}), or fetch one: make setup")
     return Engine(MACHINE, _store(settings, version), version, registry=unpacked)
 
 
@@ -116,16 +115,15 @@ def check_plugins(engine: Engine, scripts: Iterable[str]) -> None:
     for plugin in sorted(needed):
         command = ["docker", plugin, "version"]
         if subprocess.run(command, env=environment, capture_output=True, check=False).returncode:
-            lacks = f"This machine's docker lacks the plugin {plugin}, which the cells need"
-            raise CannotCheck(f"{lacks}. Install it for all users: {_INSTALL}")
+            install = f"which the cells need. Install it for all users: {_INSTALL}"
+            raise CannotCheck(f"This machine's docker lacks the plugin {plugin}, {install}")
 
 
 def _version_of_set(folder: Path) -> str:
     try:
         return str(json.loads((folder / "versions.json").read_text())["docker"])
     except (OSError, ValueError, LookupError) as error:
-        broken = f"The engine in {folder} is broken ({error})"
-        raise CannotCheck(f"{broken}: remove the folder, and fetch it again.") from None
+        raise CannotCheck(f"{folder} is broken ({error}): remove it, fetch it again.") from None
 
 
 def _version_of_machine() -> str:
@@ -152,8 +150,7 @@ def _store(settings: Settings, version: str) -> str:
         raise CannotCheck(f"There is no image store {asked}: {' or '.join(STORES)}.")
     has = STORES if _major(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
     if asked and asked not in has:
-        only = f"Docker {version} keeps images in its graph driver only"
-        raise CannotCheck(f"{only}: --store {GRAPH}.")
+        raise CannotCheck(f"Docker {version} keeps images in its graph driver only: --store graph.")
     return asked or (settings.store if settings.store in has else GRAPH)
 
 

@@ -126,12 +126,10 @@ def probe(settings: Settings) -> None:
 def check_machine(engine: Engine) -> None:
     """Raise CannotCheck if a program that a room needs is missing."""
     if sys.platform != "linux":
-        walls = "its walls are the Linux kernel's namespaces"
-        raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
+        raise CannotCheck("A room needs Linux's namespaces. Use a Linux machine or VM.")
     for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
-            missing = f"{program} is missing, so no room can be made"
-            raise CannotCheck(f"{missing}: run `make setup`, or put it in PATH.")
+            raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
 
 
 def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:

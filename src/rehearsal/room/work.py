@@ -36,10 +36,8 @@ def read_folder(folder: Path) -> tuple[Copied, ...]:
                 if content := _read(path, status.st_mode):
                     found.append(Copied(os.path.relpath(path, folder), status, *content))
     except OSError as error:
-        unread = f"{error.filename} cannot be copied into a room ({error.strerror})"
-        raise CannotCheck(
-            f"{unread}. Let this user read it: chmod u+rX {error.filename}"
-        ) from error
+        why = f"cannot be copied into a room ({error.strerror}). Let this user read it: chmod u+rX"
+        raise CannotCheck(f"{error.filename} {why} {error.filename}") from error
     return tuple(found)
 
 

@@ -79,8 +79,7 @@ class WriteLog:
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:
             if time.monotonic() > end:
-                silent = f"The room's {registry.name} does not write its log"
-                raise CannotCheck(f"{silent}: nobody knows what was written.")
+                raise CannotCheck(f"Unknown what was written: {registry.name} writes no log.")
             time.sleep(_PAUSE)
             new += self._unread(ROOM / "log" / registry.name)
         return new
@@ -101,7 +100,7 @@ class WriteLog:
             client.request("GET", "/v2/", headers={"User-Agent": mark})
             client.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            gone = f"The room's {registry.name} does not answer any more"
-            raise CannotCheck(f"{gone}: {error}") from error
+            gone = "does not answer any more"
+            raise CannotCheck(f"The room's {registry.name} {gone}: {error}") from error
         finally:
             client.close()

@@ -52,8 +52,8 @@ def load_rows(settings: Settings) -> tuple[Row, ...]:
     try:
         return tuple(Row(**row) for row in json.loads(settings.evidence.read_text())["rows"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        broken = f"{settings.evidence} is no table of engines ({error})"
-        raise CannotCheck(f"{broken}: make evidence-engines") from None
+        broken = f"is no table of engines ({error}): make evidence-engines"
+        raise CannotCheck(f"{settings.evidence} {broken}") from None
 
 
 def write_rows(file: Path, rows: list[Row]) -> None:

@@ -190,8 +190,7 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
         if wrong := [one for example in examples for one in masks_hiding_values(example, masks)]:
             raise ValueError(wrong[0])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
-        broken = f"The masks in {file} cannot be used: {error}"
-        raise CannotCheck(f"{broken}. Mend the rule, or remove it.") from error
+        raise CannotCheck(f"The masks in {file} cannot be used: {error}.") from error
     return masks
 
 
@@ -199,14 +198,10 @@ def _mask(entry: dict[str, Any]) -> Mask:
     if set(entry) - {"engines"} != _FIELDS or entry["kind"] not in KINDS:
         fields = f"name, kind ({', '.join(KINDS)}), pattern, example, reason"
         raise ValueError(f"{entry.get('name', entry)} needs {fields}")
-    engines = entry.pop("engines", [])
-    if not isinstance(engines, list) or not all(
-        isinstance(spec, str) and spec.strip() for spec in engines
-    ):
+    engines, pattern = entry.pop("engines", []), re.compile(entry.pop("pattern"), re.MULTILINE)
+    if not isinstance(engines, list) or not all(map(str.strip, engines)):
         raise ValueError(f'{entry["name"]}: `engines` is no list of engines, such as ["28 graph"]')
-    mask = Mask(
-        pattern=re.compile(entry.pop("pattern"), re.MULTILINE), engines=tuple(engines), **entry
-    )
+    mask = Mask(pattern=pattern, engines=tuple(engines), **entry)
     if not mask.pattern.search(mask.example):
         raise ValueError(f"{mask.name} does not match its own example")
     if mask.pattern.search("") or mask.pattern.search(_UNMASKED):

@@ -21,8 +21,7 @@ from rehearsal.cell.options import NOT_HERE, shell_cell
 from rehearsal.cell.redact import FLOOD, MOST
 from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
-from rehearsal.runbook import compare
-from rehearsal.runbook.compare import as_text, excerpt
+from rehearsal.runbook.compare import as_text, excerpt, first_difference
 from rehearsal.runbook.kernel import get_message, private_manager
 from rehearsal.runbook.masks import Mask, Masked, masks_for, masks_that_mattered
 from rehearsal.runbook.outcome import RESULT
@@ -55,15 +54,13 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     if max(len(came), len(expected)) > 2 * MOST:  # of a cell of Python
         cell.test_outputs.clear()
         raise Wrong(f"{FLOOD}.")
-    if shell and shell.any_order:
-        came, expected = compare.in_order(came), compare.in_order(expected)
     before = copy.deepcopy(left)  # a line is counted as it was before `left` learned its values
     masked = left.mask(expected)
     if shell and shell.store and came.startswith(NOT_HERE):
         found["skipped"] = True
         return True
     found["needed"] = masks_that_mattered(masks, expected, came)
-    difference = compare.first_difference(masked, right.mask(came))
+    difference = first_difference(masked, right.mask(came))
     if difference is None:
         return True
     line = before.line_of(expected, difference.line)

@@ -86,9 +86,9 @@ class Outcome:
         if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
             raise Wrong(f"{wrong} of what the pages show does not hold.")
         if self.differences:
-            other = f"{len(self.differences)} print other words than the pages show"
-            unknown = f"{engine} is not recorded on {machine_architecture()}"
-            raise CannotCheck(f"{unknown}: every cell ends as it should, and {other}.")
+            where = f"{engine} is not recorded on {machine_architecture()}"
+            what = "every cell ends as it should, and {} print other words than the pages show."
+            raise CannotCheck(f"{where}: {what.format(len(self.differences))}")
 
     def __str__(self) -> str:
         counts = {"notebook": self.notebooks, "cell": self.held.total(), "command": self.commands}

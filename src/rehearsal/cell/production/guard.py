@@ -169,8 +169,7 @@ class Production:
             why = "so nothing was sent; rehearse it (rehearsal refresh)"
             self._refuse(f"no rehearsal has run this cell as it stands, {why}")
         if self._failed not in ("", source):
-            again = f"run it again, or go on without it with %{VERB} skip"
-            how = f"{again} (%{VERB} values changes what you typed)"
+            how = f"run it again, or %{VERB} skip (%{VERB} values changes what you typed)"
             raise Wrong(f"the cell that failed comes first: {how}")
         self._current, self._failed = source, ""
 

@@ -64,8 +64,8 @@ class Record:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            where = "in another terminal or JupyterLab: go on there, or stop it first"
-            raise Wrong(f"the run of {self.file.name} has not ended; it is open {where}") from None
+            where = "has not ended; it is open in another terminal or JupyterLab: go on there"
+            raise Wrong(f"the run of {self.file.name} {where}") from None
 
     def add(self, event: str, **what: object) -> None:
         """Append one event.
@@ -77,8 +77,8 @@ class Record:
             self.file.parent.mkdir(mode=0o700, exist_ok=True)
             _append(self.file, json.dumps(said, ensure_ascii=False) + "\n")
         except OSError as error:
-            why = f"cannot be written ({error.strerror}), so nothing runs."
-            raise CannotCheck(f"The record {self.file} {why}") from error
+            why = f"nothing runs, as {self.file} cannot be written ({error.strerror})."
+            raise CannotCheck(f"The record {why}") from error
 
 
 def read_record(file: Path) -> list[Event]:

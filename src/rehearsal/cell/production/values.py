@@ -74,7 +74,6 @@ def ask(way: Callable[[str], str], prompt: str) -> str:
     try:
         return way(prompt).strip()
     except (StdinNotImplementedError, EOFError):
-        why = "run it in JupyterLab or a terminal; nothing was sent"
-        raise Wrong(f"nobody is there to ask: {why}") from None
+        raise Wrong("nobody is there to ask, so nothing was sent: run it in a terminal") from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None
