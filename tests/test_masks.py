@@ -52,7 +52,7 @@ def test_a_digest_is_all_its_digits():
 def test_a_mask_that_hides_a_digest_in_a_real_output_is_told():
     output = f"test: digest: {ONE} size: 527\n"
     planted = Mask("planted", "text", re.compile("digest: sha256:[0-9a-f]+"), "", "")
-    assert "planted covers what digest names" in masks_hiding_values(output, [*MASKS, planted])[0]
+    assert "planted covers values of digest" in masks_hiding_values(output, [*MASKS, planted])[0]
     dropping = Mask("dropping", "line", re.compile(".*digest: sha256.*"), "", "")
     assert masks_hiding_values(output, [*MASKS, dropping])
     assert not masks_hiding_values(f"{output}{ONE}\n", [*MASKS, dropping])
@@ -136,7 +136,7 @@ def test_a_planted_mask_that_hides_a_wrong_digest_is_found_out(tmp_path):
     )
     file = tmp_path / "masks.toml"
     file.write_text(f"{rules}\n[[mask]]\n{planted}\n")
-    with pytest.raises(CannotCheck, match="planted covers what digest names"):
+    with pytest.raises(CannotCheck, match="planted covers values of digest"):
         load_masks(file)
 
 

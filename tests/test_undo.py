@@ -91,7 +91,7 @@ def test_a_placeholder_stands_for_its_value():
 
 
 def test_a_placeholder_that_nobody_declares():
-    with pytest.raises(Wrong, match="names <stack>, which is not declared"):
+    with pytest.raises(Wrong, match="hold <stack>, which is not declared"):
         undeclared_leftovers([], {"leaves": ["image <stack>:local"]})
 
 

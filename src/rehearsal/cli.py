@@ -101,7 +101,7 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     from rehearsal.runbook.masks import masks_for
 
     settings = load_settings(Path.cwd())
-    strays = () if notebooks else lint.list_strays(settings)
+    unrun = () if notebooks else lint.list_unrun_files(settings)
     try:
         runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
     except ValueError as error:
@@ -111,12 +111,12 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
         fetch = "is not here (make setup fetches it): this machine's engine serves."
         say(f"{settings.engine} {fetch}", error=True)
     lint.check_cells(runbooks)
-    probe(settings)  # each kernel would take seconds to fail, and none could say why
+    probe(settings)  # each kernel would take seconds to fail, without the reason
     check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
     recorded = evidence.is_recorded(settings, chosen)
     masks = () if notebooks or shard else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
-    outcome.problems[:0] = strays
+    outcome.problems[:0] = unrun
     for line in outcome.lines():
         say(line)
     say(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
@@ -137,8 +137,8 @@ def refresh(notebooks: tuple[str, ...]) -> None:
     from rehearsal.runbook.refresh import refresh_notebooks
 
     settings = load_settings(Path.cwd())
-    for stray in () if notebooks else lint.list_strays(settings):
-        say(str(stray), error=True)
+    for unrun in () if notebooks else lint.list_unrun_files(settings):
+        say(str(unrun), error=True)
     runbooks = model.find_runbooks(settings, notebooks)
     lint.check_cells(runbooks)
     if not os.environ.get(NAME_VARIABLE) and choose_engine(settings).name != settings.engine:

@@ -89,7 +89,7 @@ class Session:
 
 
 def forget_what_was_typed() -> None:
-    """Drop typed-ahead input: a second Enter must not run a cell that nobody has read."""
+    """Drop typed-ahead input: a second Enter must not run a cell before it is read."""
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 

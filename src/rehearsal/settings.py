@@ -75,7 +75,7 @@ class Settings:
         masks: its masks, if it has any.
         readers: programs of its own that read a registry.
         modules: what a Python cell may import.
-        digest: the command that says what a reference points to.
+        digest: the command that prints what a reference points to.
         engine: the name of the engine on which outputs are recorded.
         store: that engine's image store.
         platform: of the images in its rooms, such as `linux/amd64`; empty for the machine's own.

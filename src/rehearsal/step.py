@@ -93,7 +93,7 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
 
 
 def _leave(number: int, frame: object) -> NoReturn:
-    """End this process: the terminal has been closed, or somebody asks for it."""
+    """End this process: the terminal has been closed, or a signal asks for it."""
     sys.exit(128 + number)
 
 
@@ -104,7 +104,7 @@ class _Walk:
     Attributes:
         runbook: what is run.
         session: the person and the kernel.
-        record: the run's record, in production: how a step ended is what it says.
+        record: the run's record, in production: it decides how a step ended.
         states: what became of each cell, by its number.
     """
 
@@ -191,7 +191,7 @@ class _Walk:
         return "read"
 
     def _undoes(self, number: int, text: str) -> str:
-        """Return what an Undo says that it does: its last sentence, or else its first command."""
+        """Return what an Undo does: its last sentence, or else its first command."""
         if sentences := _SENTENCE.findall(text):
             return " ".join(sentences[-1].split())
         return self.cells[number + 1].first_line if number + 1 < len(self.cells) else "nothing"

@@ -21,7 +21,7 @@ class Backend(Protocol):
         """Return the kernel's shell; raise CannotCheck if there can be none."""
 
     def value(self, placeholder: Placeholder) -> str:
-        """Return a placeholder's value; raise Wrong if nobody gives one."""
+        """Return a placeholder's value; raise Wrong without one."""
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return secrets to hide, besides the values of placeholders."""
@@ -36,7 +36,7 @@ class Backend(Protocol):
         """Return what is typed where a cell asks; raise Wrong if nobody can be asked."""
 
     def end_flood(self, why: str) -> None:
-        """Raise Wrong for a cell that prints too much, or say that the rest is not shown."""
+        """Raise Wrong for a cell that prints too much, or print that the rest is not shown."""
 
     def running(self, cell: ShellCell, shown: RedactedOutput) -> AbstractContextManager[None]:
         """Return the context in which a cell runs: what is asked before it and checked after it."""

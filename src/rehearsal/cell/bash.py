@@ -137,7 +137,7 @@ class Shell:
         return said.decode(errors="surrogateescape")
 
     def state(self) -> str:
-        """Return what makes another shell like this one, as the driver says it."""
+        """Return what makes another shell like this one, as the driver prints it."""
         return self.ask("rehearsal_state")
 
     @property
@@ -146,7 +146,7 @@ class Shell:
         return self._bash.pid
 
     def fail(self, why: str) -> None:
-        """End the shell; `why` is what later cells say."""
+        """End the shell; later cells print `why`."""
         self.broken = why  # first: a second Ctrl-C may come while it is ended
         self._kill(signal.SIGTERM)
 
@@ -170,7 +170,7 @@ class Shell:
         if status is None:
             raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
-        self._pass_on(write)  # what it has said at its end
+        self._pass_on(write)  # what it printed at its end
         told = self._read_report()
         early = fails is not None and "last" not in told
         if self._bash.poll() is not None or ("failed" in told and not early):
@@ -239,7 +239,7 @@ class Shell:
             patience = self._patience if self._questions.expected else None
             ready = select.select([self._output.fileno(), self._answers], [], [], patience)[0]
             if not ready:
-                self._questions.check(f"for {patience:g} s it has said nothing, and ")
+                self._questions.check(f"for {patience:g} s it has printed nothing, and ")
             self._pass_on(write)
             if self._answers in ready:
                 part = os.read(self._answers, 4096)

@@ -45,9 +45,7 @@ PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
 _OURS = re.compile(r"%rehearsal_\w+ *\w*\s*|%%rehearsal_\w+ *\w* *\n.*", re.ASCII | re.DOTALL)
-"""A word about the run, and nothing else: what stands behind it would not be looked at, and IPython
-works out what stands in braces.
-"""
+"""`%rehearsal_run WORD` alone: code after it would run unchecked, and IPython evaluates braces."""
 LEFT = "rehearsal_left"
 """The line magic that prints what the cells have left in the room, as JSON."""
 
@@ -123,7 +121,7 @@ class Bash:
         def value(match: re.Match[str]) -> str:
             placeholder = self._placeholders.get(match[1])
             if placeholder is None or placeholder.secret:
-                raise Wrong(f"{option} names {match[0]}, which is not declared, or is a secret.")
+                raise Wrong(f"{option} holds {match[0]}, which is not declared, or is a secret.")
             return self._value(placeholder)
 
         return FORM.sub(value, text)

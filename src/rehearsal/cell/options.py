@@ -23,7 +23,7 @@ class ShellCell:
     """A shell cell and its options.
 
     Attributes:
-        script: what stands on the page.
+        script: as on the page.
         fails: the exit status that it must end with.
         root: whether it runs containers.
         writes: the references that it writes.

@@ -1,4 +1,4 @@
-"""Placeholders, such as `<your GH username>`, stand in commands for values.
+"""Placeholders, such as `<your GH username>`, take the place of values in commands.
 
 A value reaches bash as a quoted variable, never as text in the script: so it may hold anything, and
 no message that quotes the script can leak it.
@@ -21,7 +21,7 @@ class Placeholder:
     """A declared placeholder.
 
     Attributes:
-        name: what stands between the angle brackets.
+        name: the text between the angle brackets.
         what: the question for a person.
         value: in a rehearsal.
         secret: whether it must never be printed.
@@ -85,7 +85,7 @@ def runbooks(folder: Path) -> dict[Path, dict[str, Any]]:
 
 
 def declared_in(folder: Path) -> dict[str, Placeholder]:
-    """Return the placeholders of all texts of a folder: a kernel is not told which one it runs."""
+    """Return the placeholders of a folder's texts: a kernel does not know which one it runs."""
     found: dict[str, Placeholder] = {}
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata.get("rehearsal", {})).items():
@@ -117,7 +117,7 @@ def refusals(script: Script, known: Mapping[str, Placeholder]) -> list[Finding]:
 
 
 def _placed(script: Script) -> Iterator[tuple[re.Match[str], set[str]]]:
-    """Yield a script's placeholders, with the kinds of place in which each stands."""
+    """Yield a script's placeholders, with the kinds of syntax around each."""
     for match in FORM.finditer(script.source):
         kinds = places(script.node_at(match))
         if "comment" not in kinds:
@@ -142,9 +142,9 @@ def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
 
 
 def _why_not(match: re.Match[str], kinds: set[str], known: Mapping[str, Placeholder]) -> str:
-    """Return why a placeholder cannot be filled in where it stands, or nothing."""
+    """Return why a placeholder cannot be filled in where it is, or nothing."""
     if "literal" in kinds:
-        return f"{match[0]} stands inside quotes where nothing is filled in; use double quotes"
+        return f"{match[0]} is inside quotes where nothing is filled in; use double quotes"
     if match[1] not in known:
         undeclared = "is not declared; to bash it is two redirections. Declare the placeholder"
         return f"{match[0]} {undeclared}"

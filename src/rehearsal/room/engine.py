@@ -155,7 +155,7 @@ def _store(settings: Settings, version: str) -> str:
 
 
 def as_file(engine: Engine) -> bytes:
-    """Return the file that tells a room its engine; `read_engine` reads it."""
+    """Return a room's file with its engine; `read_engine` reads it."""
     return json.dumps(asdict(engine)).encode()
 
 

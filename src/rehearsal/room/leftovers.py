@@ -97,7 +97,7 @@ def _files(top: Path, before: str) -> Iterator[tuple[str, str]]:
 
 
 def without_parts(found: set[str]) -> set[str]:
-    """Return items without what stands in a folder that is an item itself.
+    """Return items without what is in a folder that is an item itself.
 
     The same holds for an image by digest beside one by tag of its repository.
     """

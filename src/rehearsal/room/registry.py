@@ -84,7 +84,7 @@ def _stop(registry: Registry) -> None:
             process.kill()
             psutil.wait_procs([process], _SECONDS)
             return
-    raise CannotCheck(f"The room's {registry.name} does not run: nothing can stand in its place.")
+    raise CannotCheck(f"The room's {registry.name} does not run: nothing can replace it.")
 
 
 def _start_again(registry: Registry) -> None:

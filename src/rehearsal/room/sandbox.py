@@ -49,12 +49,12 @@ class Room:
     Attributes:
         supervisor: the process that ends it.
         pid: its process 1, as the machine outside sees it.
-        alive: our end of the pipe by which the supervisor knows that this process lives.
+        liveness_fd: our end of the pipe by which the supervisor knows that this process lives.
     """
 
     supervisor: int
     pid: int
-    alive: int
+    liveness_fd: int
 
     @property
     def path(self) -> Path:
@@ -67,7 +67,7 @@ class Room:
 
     def close(self) -> None:
         """End the room, and wait until nothing of it is left."""
-        os.close(self.alive)
+        os.close(self.liveness_fd)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.supervisor, 0)
 
@@ -78,13 +78,13 @@ def open_room(
     *,
     files: dict[str, bytes],
     in_terminal: bool = False,
-    at_once: bool = False,
+    command_first: bool = False,
 ) -> Room:
-    """Open a room that runs `command`, and ends with it; without one it ends once its walls stand.
+    """Open a room that runs `command`, and ends with it; without one it only builds its walls.
 
     files: small files for /run/room. in_terminal: keep the room in this terminal's session.
-    at_once: start the command before the services, its output in a log; it waits for them itself
-    (init.py). Raises CannotCheck where the machine cannot make a room.
+    command_first: start the command before the services, its output in a log; it waits for them
+    itself (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
     check_machine(engine)
@@ -102,7 +102,7 @@ def open_room(
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number < _FIRST_OF_OURS)
         environment = _environment(engine, settings.platform)
-        started = _start_beside(command, environment) if at_once else 0
+        started = _start_beside(command, environment) if command_first else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
@@ -155,7 +155,7 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
 
 @contextlib.contextmanager
 def _shown(settings: Settings, visible: tuple[Path, ...], outer_user: int) -> Iterator[Trees]:
-    """Yield mounts that show a room of root what it must read, and nobody may.
+    """Yield mounts that show a room of root what it must read, and only some users may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
     """

@@ -69,7 +69,7 @@ def run(notebooks: Mapping[Path, Notebook]) -> Outcome:
     Raises CannotCheck unless each asks for the rehearsal's kernel.
     """
     for name in [one for one in os.environ if one.startswith("PYTEST_")]:
-        del os.environ[name]  # what would tell pytest what to load and to compare
+        del os.environ[name]  # options of pytest: what to load and to compare
     os.environ.update(LC_ALL="C")  # messages are not translated
     for path, notebook in notebooks.items():
         check_kernel(notebook.kernel, _name(path))

@@ -22,13 +22,13 @@ from rehearsal.cell.syntax import (
     walk,
     words,
 )
-from rehearsal.cell.syntax import text as said
+from rehearsal.cell.syntax import text as source_of
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.masks import Mask, masks_hiding_values
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.outcome import Problem
-from rehearsal.runbook.unrun_blocks import stray_blocks, stray_files, unshown_outputs
+from rehearsal.runbook.unrun_blocks import unrun_blocks, unrun_files, unshown_outputs
 from rehearsal.settings import Settings
 
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
@@ -44,9 +44,9 @@ _READS = (
 )
 
 
-def list_strays(settings: Settings) -> list[Problem]:
-    """Return the files among the runbooks that nobody would run."""
-    return [Problem(name, None, why) for name, why in stray_files(settings.notebooks)]
+def list_unrun_files(settings: Settings) -> list[Problem]:
+    """Return the files among the runbooks that are not run."""
+    return [Problem(name, None, why) for name, why in unrun_files(settings.notebooks)]
 
 
 def check_cells(runbooks: Sequence[Runbook]) -> None:
@@ -78,7 +78,7 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
     except Wrong as error:
         return [Problem(runbook.name, None, str(error))]
     again = f"Run `rehearsal refresh {runbook.name}`."
-    found: list[Found] = [(None, what) for what in stray_blocks(runbook)]
+    found: list[Found] = [(None, what) for what in unrun_blocks(runbook)]
     found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
         found.append((None, f"text and executed notebook have drifted: {difference}. {again}"))
@@ -184,7 +184,7 @@ def drift(text: Notebook, executed: Notebook) -> str | None:
 
 
 def _unchecked(cells: Sequence[Cell]) -> Iterator[Found]:
-    """Find cells whose effect nobody sees: neither they nor the next one print or assert."""
+    """Find cells without a visible effect: neither they nor the next one print or assert."""
     for cell, following in zip_longest(cells, cells[1:]):
         if not any(_shows(one) or _asserts(one) for one in (cell, following) if one):
             yield cell, "neither prints nor asserts, and nor does the next cell: let one of them"
@@ -209,14 +209,14 @@ def _is_assertion(node: Node) -> bool:
 
 
 def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
-    """Find declared writes to registries that the room does not have: nobody would see them."""
+    """Find declared writes to registries that the room does not have: no log would show them."""
     hosts = {host for registry in settings.registries for host in registry.hosts}
     names = {registry.name for registry in settings.registries} | hosts
     for cell, shell in _shells(text):
         for reference in shell.writes:
             host = full(reference).partition("/")[0]
             if host not in names:
-                room = f"the room has no registry {host}: its registries stand under"
+                room = f"the room has no registry {host}: its registries are under"
                 yield cell, f"declares to write {reference}, and {room} {_REGISTRIES}"
 
 
@@ -260,7 +260,7 @@ def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
         return
     for node in walk(shell.parsed.tree):
         if node.type == "command" and _is_certain(node) and _is_shown(node):
-            command = words(node, shell.parsed.said)
+            command = words(node, shell.parsed.source_of)
             if any(tuple(command[: len(read)]) == read for read in reads):
                 yield from command
 
@@ -276,7 +276,7 @@ def _is_certain(node: Node) -> bool:
 def _is_shown(node: Node) -> bool:
     """Whether a statement's output is not discarded."""
     around = (node, *ancestors(node))
-    return not any(_LOST.fullmatch(said(child)) for one in around for child in one.children)
+    return not any(_LOST.fullmatch(source_of(child)) for one in around for child in one.children)
 
 
 def _full(word: str, known: dict[str, Placeholder]) -> str:
@@ -286,7 +286,7 @@ def _full(word: str, known: dict[str, Placeholder]) -> str:
 
 
 def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
-    """Return masks that match no recorded output, or that hide what another names.
+    """Return masks that match no recorded output, or that hide values of a `named` one.
 
     Nobody would notice if such a mask hid too much. Engine-specific masks are checked by a run on
     their engine.

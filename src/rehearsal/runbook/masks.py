@@ -140,7 +140,7 @@ def _same(mask: Mask, seen: str, value: str) -> bool:
 
 
 def masks_hiding_values(text: str, masks: Sequence[Mask]) -> list[str]:
-    """Return which masks hide what another names in a text: a wrong value would not show.
+    """Return which masks hide values of a `named` one in a text: a wrong value would not show.
 
     A dropped line may hold a named value if the text shows it elsewhere too.
     """
@@ -152,12 +152,12 @@ def masks_hiding_values(text: str, masks: Sequence[Mask]) -> list[str]:
             lost = covered - shown if other.kind == "line" else covered
             if lost:
                 wrong = f"so a wrong {named.name} would not show"
-                found.append(f"{other.name} covers what {named.name} names, {wrong}")
+                found.append(f"{other.name} covers values of {named.name}, {wrong}")
     return found
 
 
 def _values_in(text: str, named: Mask, other: Mask) -> tuple[set[str], set[str]]:
-    """Return the values that a mask names and another one covers, and those that it does not."""
+    """Return the values of a `named` mask that another covers, and those that it does not."""
     covered, shown = set[str](), set[str]()
     spans = [match.span() for match in other.pattern.finditer(text)]
     for match in named.pattern.finditer(text):

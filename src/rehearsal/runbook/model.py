@@ -101,7 +101,7 @@ class Runbook:
 
     @functools.cached_property
     def source(self) -> str:
-        """The text as it stands in its file."""
+        """The file's text."""
         return self.path.read_text()
 
     @functools.cached_property

@@ -35,7 +35,7 @@ def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> st
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in known:
-            raise Wrong(f"What the header says is left names {match[0]}, which is not declared.")
+            raise Wrong(f"The header's leftovers hold {match[0]}, which is not declared.")
         return known[match[1]].value
 
     def items(key: str) -> set[str]:

@@ -20,7 +20,7 @@ from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.production.allowed_cells import rehearsed
+from rehearsal.cell.production.allowed_cells import allowed_cells
 from rehearsal.cell.production.reaper import Lifeline
 from rehearsal.cell.production.record import (
     UNKNOWN,
@@ -64,7 +64,7 @@ class Production:
         self._values = Values()
         self._digests_then: dict[str, str | None] = {}
         self._current, self._failed, self._printed = "", "", ""
-        self._rehearsed = frozenset(rehearsed(self.folder))
+        self._allowed = frozenset(allowed_cells(self.folder))
         named = os.environ.get(VARIABLE)
         new = Record.new(project.root / "runs", _notebook())
         self._record = Record(Path(named)) if named else new
@@ -125,7 +125,7 @@ class Production:
         self._record.add(
             "cell",
             command=shown.hide(cell.script),
-            values=self._values.told(shown),
+            values=self._values.for_record(shown),
             writes=list(cell.writes),
             before=self._digests(cell),
         )
@@ -154,20 +154,20 @@ class Production:
         print(f"\nThis cell goes on, and what it prints is no longer shown or recorded: {why}.")
 
     def reason_to_skip(self, cell: ShellCell) -> str:
-        """Return nothing: the cell itself says what this engine cannot do."""
+        """Return nothing: the cell itself fails where this engine cannot do it."""
         return ""
 
     def check(self, source: str) -> None:
-        """Raise Wrong for a cell that no rehearsal has run as it is: nobody has verified it.
+        """Raise Wrong for a cell that no rehearsal has run, byte for byte.
 
         After a failed cell, only that one may run.
         """
         source = source.strip()
-        if source not in self._rehearsed:
+        if source not in self._allowed:
             self.shell()
             # without its text, which may hold what somebody put in for a placeholder
             why = "so nothing was sent; rehearse it (rehearsal refresh)"
-            self._refuse(f"no rehearsal has run this cell as it stands, {why}")
+            self._refuse(f"no rehearsal has run this cell as it is, {why}")
         if self._failed not in ("", source):
             how = f"run it again, or %{VERB} skip (%{VERB} values changes what you typed)"
             raise Wrong(f"the cell that failed comes first: {how}")
@@ -281,11 +281,11 @@ class Production:
             self._record.add("confirmed", typed=typed)
 
     def _digests(self, cell: ShellCell) -> dict[str, dict[str, Any]]:
-        """Return what the project's digest command says of each reference."""
+        """Return the digest command's answer for each reference."""
         return {one: self._digest(one) for one in cell.writes if self._digest_command}
 
     def _digest(self, reference: str) -> dict[str, Any]:
-        """Return what the digest command says, asked in the shell, with what it exports.
+        """Return the digest command's answer, asked in the shell, with what it exports.
 
         What it says of its waiting, on its standard error, is shown as it comes.
         """
@@ -325,7 +325,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _pointed_to(said: dict[str, Any]) -> str:
-    """Return what the digest command's answer says, in words."""
+    """Return the digest command's answer, in words."""
     return str(said[UNKNOWN] if UNKNOWN in said else said.get("digest") or "nothing")
 
 

@@ -13,9 +13,9 @@ from rehearsal.errors import CannotCheck, Wrong
 
 Event = Mapping[str, Any]
 HIDDEN = "*****"
-"""What stands in a record for a secret."""
+"""In a record, in place of a secret."""
 VARIABLE = "REHEARSAL_RECORD"
-"""Environment variable that names the record, where a terminal leads the run."""
+"""Environment variable with the record's path, where a terminal leads the run."""
 UNKNOWN = "unknown"
 """In place of a digest that the registry did not give."""
 CUT = "cut"

@@ -1,4 +1,4 @@
-"""What a record says of a production run's surroundings: user, text, tools and engine."""
+"""A production run's surroundings, for its record: user, text, tools and engine."""
 
 import contextlib
 import os
@@ -14,23 +14,26 @@ _SECONDS = 90
 
 def surroundings(folder: Path) -> dict[str, Any]:
     """Return the Unix user, the commit of the runbooks and whether it was clean, tools, engine."""
-    changed = _said("git", "-C", str(folder), "status", "--porcelain", "--", ".")
+    changed = _first_line("git", "-C", str(folder), "status", "--porcelain", "--", ".")
     return {
         "person": _person(),
-        "commit": _said("git", "-C", str(folder), "rev-parse", "HEAD"),
+        "commit": _first_line("git", "-C", str(folder), "rev-parse", "HEAD"),
         "clean": changed == "",
-        "tools": {"docker": _said("docker", "--version"), "bash": _said("bash", "--version")},
+        "tools": {
+            "docker": _first_line("docker", "--version"),
+            "bash": _first_line("bash", "--version"),
+        },
         "engine": _engine(),
     }
 
 
 def _engine() -> dict[str, str]:
     """Return the engine's address and context, and its name and version if it answers."""
-    context = _said("docker", "context", "show") or "default"
-    address = os.environ.get("DOCKER_HOST") or _said(
+    context = _first_line("docker", "context", "show") or "default"
+    address = os.environ.get("DOCKER_HOST") or _first_line(
         "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", context
     )
-    name = _said("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
+    name = _first_line("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
     return {
         "address": IN_ADDRESS.sub(r"\1@", address or "the default"),
         "context": context,
@@ -41,14 +44,14 @@ def _engine() -> dict[str, str]:
 def _person() -> str:
     """Return the user that the kernel knows, whatever variables say, and who became it."""
     name = str(os.getuid())
-    with contextlib.suppress(KeyError):  # in a container, say, it may have no name
+    with contextlib.suppress(KeyError):  # in a container it may have no name
         name = pwd.getpwuid(os.getuid()).pw_name
     before = os.environ.get("SUDO_USER", "")
     return f"{name} (sudo by {before})" if before else name
 
 
-def _said(*command: str) -> str | None:
-    """Return the first line that a command prints, or None if it cannot say."""
+def _first_line(*command: str) -> str | None:
+    """Return the first line that a command prints, or None without one."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_SECONDS, check=False

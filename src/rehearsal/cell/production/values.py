@@ -15,7 +15,7 @@ class Values:
     Attributes:
         _given: by the placeholder's name.
         _before: the same, as it was before the person asked to change it.
-        _secret: the names of those that no record may hold.
+        _secret: the placeholders whose values no record may hold.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Values:
         """The secret ones."""
         return {value for name, value in self._given.items() if name in self._secret}
 
-    def told(self, shown: RedactedOutput) -> dict[str, str]:
+    def for_record(self, shown: RedactedOutput) -> dict[str, str]:
         """Return all of them as a record may hold them; a short secret is hidden here alone."""
         secret = {name for name, value in self._given.items() if shown.hide(value) != value}
         hidden = dict.fromkeys(self._secret | secret, HIDDEN)
