@@ -11,7 +11,7 @@ import click
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong, lacks_extra
 from rehearsal.output import say
-from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, check_plugins, choose_engine
+from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
 from rehearsal.settings import KERNEL, STORES, load_settings
 
 _EPILOG = """Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check.
@@ -112,7 +112,6 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
         say(f"{settings.engine} {fetch}", error=True)
     lint.check_cells(runbooks)
     probe(settings)  # each kernel would take seconds to fail, without the reason
-    check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
     recorded = evidence.is_recorded(settings, chosen)
     masks = () if notebooks or shard else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)

@@ -252,8 +252,6 @@ _RULES: dict[str, Callable[[Node], bool]] = {
     **dict.fromkeys(("file_redirect", "herestring_redirect", "heredoc_redirect"), _keeps_files),
     "command_substitution": _keeps_failures,
     "expansion": lambda node: bool(_EXPANSION.fullmatch(text(node))),
-    "arithmetic_expansion": lambda node: (
-        not (_is_asked(node) or inside(node, "command_substitution"))
-    ),
+    "arithmetic_expansion": lambda one: not (_is_asked(one) or inside(one, "command_substitution")),
 }
 """When a form that is on the list may be where it is."""

@@ -30,10 +30,8 @@ _SECONDS_TO_NOTE = 0.5
 _NO_COMMAND = 127
 _STATUS_OF_INTERRUPT = 130
 _PART = "a part of the cell"
-_HINTS = {
-    "127": " (no such command, or what it needs is missing)",
-    "141": " (the command after a | ended before it had read everything)",
-}
+_HINTS = {"127": " (no such command, or what it needs is missing)"}
+_HINTS["141"] = " (the command after a | ended before it had read everything)"
 Write = Callable[[bytes], None]
 
 

@@ -27,19 +27,8 @@ from rehearsal.cell.rehearsal import Rehearsal
 from rehearsal.cell.syntax import FORM
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 
-_OTHER_SHELLS = (
-    "sh",
-    "script",
-    "system",
-    "sx",
-    "!",
-    "perl",
-    "ruby",
-    "python",
-    "python2",
-    "python3",
-    "pypy",
-)
+_OTHER_SHELLS = ["sh", "script", "system", "sx", "!", "perl", "ruby", "pypy"]
+_OTHER_SHELLS += ["python", "python2", "python3"]
 """IPython's magics that start another program, which nothing would check."""
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""

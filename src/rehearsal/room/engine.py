@@ -9,7 +9,6 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +22,6 @@ NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
 """Environment variables that pass the choice on to kernels."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OLDEST_OF_MACHINE = 24
-_PLUGINS = {"build": "buildx", "buildx": "buildx", "compose": "compose"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _INSTALL = "https://docs.docker.com/engine/install/"
 
@@ -102,21 +100,6 @@ def choose_engine(settings: Settings) -> Engine:
         old = f"This machine's Docker is {version}; it takes {_OLDEST_OF_MACHINE} or newer"
         raise CannotCheck(f"{old}. Install that ({_INSTALL}), or fetch one: make setup")
     return Engine(MACHINE, _store(settings, version), version, registry=unpacked)
-
-
-def check_plugins(engine: Engine, scripts: Iterable[str]) -> None:
-    """Raise CannotCheck if shell cells need a plugin of a machine's docker that is not installed.
-
-    Only one for all users counts: a room has a home of its own.
-    """
-    said = "\n".join(scripts) if engine.name == MACHINE else ""
-    needed = {_PLUGINS[verb] for verb in re.findall(r"\bdocker (build|buildx|compose)\b", said)}
-    environment = os.environ | {"DOCKER_CONFIG": os.devnull}
-    for plugin in sorted(needed):
-        command = ["docker", plugin, "version"]
-        if subprocess.run(command, env=environment, capture_output=True, check=False).returncode:
-            install = f"which the cells need. Install it for all users: {_INSTALL}"
-            raise CannotCheck(f"This machine's docker lacks the plugin {plugin}, {install}")
 
 
 def _version_of_set(folder: Path) -> str:

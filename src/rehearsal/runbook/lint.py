@@ -10,19 +10,10 @@ from typing import Any
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
+from rehearsal.cell import syntax
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, refusals
-from rehearsal.cell.syntax import (
-    CONDITIONS,
-    FORM,
-    ancestors,
-    in_condition,
-    inside,
-    steps_up,
-    walk,
-    words,
-)
-from rehearsal.cell.syntax import text as source_of
+from rehearsal.cell.syntax import FORM, ancestors, in_condition, steps_up, walk, words
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.masks import Mask, masks_hiding_values
@@ -36,12 +27,7 @@ _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
 _LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _REGISTRIES = "[[tool.rehearsal.registries]]"
-_READS = (
-    ("docker", "pull"),
-    ("docker", "manifest", "inspect"),
-    ("docker", "buildx", "imagetools", "inspect"),
-    ("skopeo", "inspect"),
-)
+_READS = ("docker pull", "docker manifest inspect", "docker buildx imagetools inspect")
 
 
 def list_unrun_files(settings: Settings) -> list[Problem]:
@@ -237,7 +223,7 @@ def _not_read_back(
 
     readers: programs of the project that read a registry.
     """
-    reads = (*_READS, *((reader,) for reader in readers))
+    reads = (*_READS, "skopeo inspect", *readers)
     writing = [number for number, cell in enumerate(cells) if _writes(cell)]
     for number in writing[-1:]:
         later = cells[number + 1 :]
@@ -253,7 +239,7 @@ def _writes(cell: Cell) -> tuple[str, ...]:
     return cell.shell.writes if cell.shell and cell.shell.fails is None else ()
 
 
-def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _words_read(cell: Cell, reads: Sequence[str]) -> Iterator[str]:
     """Yield the words of commands by which a cell reads from a registry, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
@@ -261,7 +247,7 @@ def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for node in walk(shell.parsed.tree):
         if node.type == "command" and _is_certain(node) and _is_shown(node):
             command = words(node, shell.parsed.source_of)
-            if any(tuple(command[: len(read)]) == read for read in reads):
+            if any(" ".join(command).startswith(f"{read} ") for read in reads):
                 yield from command
 
 
@@ -270,13 +256,13 @@ def _is_certain(node: Node) -> bool:
     behind = any(
         parent.type == "list" and parent.children[0] != child for child, parent in steps_up(node)
     )
-    return not behind and not inside(node, "for_statement", *CONDITIONS)
+    return not behind and not syntax.inside(node, "for_statement", *syntax.CONDITIONS)
 
 
 def _is_shown(node: Node) -> bool:
     """Whether a statement's output is not discarded."""
     around = (node, *ancestors(node))
-    return not any(_LOST.fullmatch(source_of(child)) for one in around for child in one.children)
+    return not any(_LOST.fullmatch(syntax.text(child)) for one in around for child in one.children)
 
 
 def _full(word: str, known: dict[str, Placeholder]) -> str:

@@ -20,16 +20,9 @@ from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.production import record
 from rehearsal.cell.production.allowed_cells import allowed_cells
 from rehearsal.cell.production.reaper import Lifeline
-from rehearsal.cell.production.record import (
-    UNKNOWN,
-    VARIABLE,
-    Record,
-    digests_after,
-    read_whole,
-    values_of,
-)
 from rehearsal.cell.production.surroundings import surroundings
 from rehearsal.cell.production.values import Values, ask
 from rehearsal.cell.redact import RedactedOutput
@@ -40,7 +33,7 @@ from rehearsal.settings import load_settings
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
 """Variable with the notebook's name; JupyterLab sets JPY_SESSION_NAME."""
 VERB = "rehearsal_run"
-"""The magic by which a person steers a run: `%rehearsal_run skip`; see Production.carry_out."""
+"""The magic by which a person steers a run: `%rehearsal_run skip`; see handle_command."""
 
 
 class Production:
@@ -65,9 +58,9 @@ class Production:
         self._digests_then: dict[str, str | None] = {}
         self._current, self._failed, self._printed = "", "", ""
         self._allowed = frozenset(allowed_cells(self.folder))
-        named = os.environ.get(VARIABLE)
-        new = Record.new(project.root / "runs", _notebook())
-        self._record = Record(Path(named)) if named else new
+        named = os.environ.get(record.VARIABLE)
+        new = record.Record.new(project.root / "runs", _notebook())
+        self._record = record.Record(Path(named)) if named else new
 
     @functools.cached_property
     def _lifeline(self) -> Lifeline:
@@ -122,13 +115,9 @@ class Production:
             self._guard(cell)
         except Wrong as error:
             self._refuse(shown.hide(str(error)), command=shown.hide(cell.script))
-        self._record.add(
-            "cell",
-            command=shown.hide(cell.script),
-            values=self._values.for_record(shown),
-            writes=list(cell.writes),
-            before=self._digests(cell),
-        )
+        command, values = shown.hide(cell.script), self._values.for_record(shown)
+        writes = {"writes": list(cell.writes), "before": self._digests(cell)}
+        self._record.add("cell", command=command, values=values, **writes)
         self._lifeline.report(self.shell().process, cell.writes)
         begin, ended = time.monotonic(), {"status": 1}
         try:
@@ -225,11 +214,11 @@ class Production:
 
         Raises Wrong if somebody else is at that run.
         """
-        Record(file).hold()
-        events = read_whole(file)
+        record.Record(file).hold()
+        events = record.read_whole(file)
         self._record.add("continue", of=file.name)
-        self._values.take_over(values_of(events))
-        self._digests_then = digests_after(events)
+        self._values.take_over(record.values_of(events))
+        self._digests_then = record.digests_after(events)
 
     def _compare(self) -> None:
         """Print what each reference points to that the run before wrote; raise Wrong if one moved.
@@ -241,7 +230,7 @@ class Production:
             now = self._digest(reference)
             print(f"{reference}: {_pointed_to(now)}")
             self._record.add("compared", after={reference: now})
-            if then == UNKNOWN:
+            if then == record.UNKNOWN:
                 moved.append(f"what {reference} pointed to at the end of that run is not known")
             elif "digest" not in now or now["digest"] != then:
                 moved.append(f"{reference} pointed to {then or 'nothing'} at the end of that run")
@@ -260,9 +249,9 @@ class Production:
         self._print_left()
 
     def _print_left(self) -> None:
-        for reference, digest in digests_after(read_whole(self._record.file)).items():
-            said = "the registry did not say what it points to" if digest == UNKNOWN else digest
-            print(f"Written: {reference} ({said or 'it points to nothing'})")
+        for reference, digest in record.digests_after(record.read_whole(self._record.file)).items():
+            unknown = "the registry did not answer" if digest == record.UNKNOWN else ""
+            print(f"Written: {reference} ({unknown or digest or 'it points to nothing'})")
         for host in stored_logins():
             print(f"Still stored on this machine: the login for {host} (docker logout {host})")
 
@@ -301,7 +290,7 @@ class Production:
             shown.end()
             return dict(json.loads(file.read_text()))
         except (OSError, TypeError, ValueError, Wrong) as error:
-            return {UNKNOWN: shown.text.strip() or str(error)}
+            return {record.UNKNOWN: shown.text.strip() or str(error)}
 
 
 def refuse_in_ci() -> None:
@@ -326,7 +315,7 @@ def _uninterrupted() -> Iterator[None]:
 
 def _pointed_to(said: dict[str, Any]) -> str:
     """Return the digest command's answer, in words."""
-    return str(said[UNKNOWN] if UNKNOWN in said else said.get("digest") or "nothing")
+    return str(said[record.UNKNOWN] if record.UNKNOWN in said else said.get("digest") or "nothing")
 
 
 def _notebook() -> str:

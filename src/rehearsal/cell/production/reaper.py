@@ -104,13 +104,9 @@ def _end_session(leader: int) -> dict[str, str]:
 
 def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
+        asked = [*shlex.split(digest), reference]
         done = subprocess.run(
-            [*shlex.split(digest), reference],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS_TO_ASK,
-            check=False,
+            asked, env=environment, capture_output=True, timeout=_SECONDS_TO_ASK, check=False
         )
         return dict(json.loads(done.stdout))
     except (OSError, TypeError, ValueError, subprocess.TimeoutExpired) as error:

@@ -19,10 +19,7 @@ def surroundings(folder: Path) -> dict[str, Any]:
         "person": _person(),
         "commit": _first_line("git", "-C", str(folder), "rev-parse", "HEAD"),
         "clean": changed == "",
-        "tools": {
-            "docker": _first_line("docker", "--version"),
-            "bash": _first_line("bash", "--version"),
-        },
+        "tools": {one: _first_line(one, "--version") for one in ("docker", "bash")},
         "engine": _engine(),
     }
 
@@ -34,11 +31,8 @@ def _engine() -> dict[str, str]:
         "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", context
     )
     name = _first_line("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
-    return {
-        "address": IN_ADDRESS.sub(r"\1@", address or "the default"),
-        "context": context,
-        "name": name or "does not answer",
-    }
+    address = IN_ADDRESS.sub(r"\1@", address or "the default")
+    return {"address": address, "context": context, "name": name or "does not answer"}
 
 
 def _person() -> str:
@@ -52,10 +46,7 @@ def _person() -> str:
 
 def _first_line(*command: str) -> str | None:
     """Return the first line that a command prints, or None without one."""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-        if done.returncode == 0:
-            return done.stdout.strip().partition("\n")[0]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        printed = subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=_SECONDS)
+        return printed.decode(errors="replace").strip().partition("\n")[0]
     return None
