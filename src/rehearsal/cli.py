@@ -9,9 +9,12 @@ from pathlib import Path
 
 import click
 
+from rehearsal.cell.production import record as records
+from rehearsal.cell.production.record_page import to_markdown
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong, lacks_extra
 from rehearsal.output import say
 from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
+from rehearsal.room.sandbox import open_room, probe
 from rehearsal.settings import KERNEL, STORES, load_settings
 
 _EPILOG = """Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check.
@@ -74,8 +77,6 @@ def room(command: tuple[str, ...]) -> int:
     The practice credentials of the room's registries are shown first. Nothing in the room can reach
     anything outside, and nothing of it is left afterwards.
     """
-    from rehearsal.room.sandbox import open_room
-
     settings = load_settings(Path.cwd())
     shell = [os.environ.get("SHELL", "/bin/bash")]
     return open_room(settings, [*command] or shell, files={}, in_terminal=True).wait()
@@ -96,7 +97,6 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     On an engine on which the pages were never recorded, outputs that differ are listed, and the
     status is 3.
     """
-    from rehearsal.room.sandbox import probe
     from rehearsal.runbook import evidence, execute, lint, model
     from rehearsal.runbook.masks import masks_for
 
@@ -131,7 +131,6 @@ def refresh(notebooks: tuple[str, ...]) -> None:
 
     A notebook whose outputs still match is left as it is.
     """
-    from rehearsal.room.sandbox import probe
     from rehearsal.runbook import lint, model
     from rehearsal.runbook.refresh import refresh_notebooks
 
@@ -168,7 +167,6 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
     It runs in a room, or with --production on your own engine: then each write waits for its full
     reference, and runs/ gets a record. After a failed step you may run it again.
     """
-    from rehearsal.cell.production.record import find_unfinished
     from rehearsal.runbook.lint import check_cells
     from rehearsal.runbook.model import find_runbooks
     from rehearsal.step import walk_through
@@ -180,7 +178,7 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
         raise click.BadParameter("--continue goes on with a production run: say --production too.")
     before = Path(goes_on) if goes_on else None
     if goes_on == _NEWEST:
-        before = find_unfinished(settings.root / "runs", runbook.name)
+        before = records.find_unfinished(settings.root / "runs", runbook.name)
     kernel = "production" if production else KERNEL
     if not walk_through(runbook, kernel, settings.root, before):
         raise Wrong(f"{runbook.name} did not go through.")
@@ -190,11 +188,9 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
 @click.argument("notebook", default="", help="Its name; all if none is given.")
 def runs(notebook: str) -> None:
     """List the records of production runs, the oldest first, and how each ended."""
-    from rehearsal.cell.production.record import find_records, how_it_ended, read_record
-
-    for file in find_records(load_settings(Path.cwd()).root / "runs", notebook):
+    for file in records.find_records(load_settings(Path.cwd()).root / "runs", notebook):
         try:
-            said = how_it_ended(read_record(file))
+            said = records.how_it_ended(records.read_record(file))
         except CannotCheck as error:
             said = str(error)
         say(f"{file}: {said}")
@@ -204,10 +200,7 @@ def runs(notebook: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path), help="The record of a production run.")
 def record(file: Path) -> None:
     """Print the record of a production run as a page, in Markdown."""
-    from rehearsal.cell.production.record import read_record
-    from rehearsal.cell.production.record_page import to_markdown
-
-    say(to_markdown(read_record(file)), end="")
+    say(to_markdown(records.read_record(file)), end="")
 
 
 def _status() -> int:

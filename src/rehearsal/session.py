@@ -1,13 +1,11 @@
 """A kernel that one person talks to in a terminal: a cell runs, and is answered where it asks."""
 
-import contextlib
 import getpass
 import queue
 import signal
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -16,6 +14,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from rich.console import Console
 
+from rehearsal.cell.signals import on_signal
 from rehearsal.errors import CannotCheck
 from rehearsal.output import printable
 from rehearsal.runbook.kernel import DIED
@@ -44,7 +43,7 @@ class Session:
         """
         stopped = threading.Event()
         # noted and not raised: a message that is being read then must not be lost
-        with _at_interrupt(lambda *_: stopped.set()):
+        with on_signal(signal.SIGINT, lambda *_: stopped.set()):
             identifier = self.client.execute(source, allow_stdin=True)
             well = True
             while True:
@@ -70,7 +69,7 @@ class Session:
 
     def _answer(self, asked: dict[str, Any]) -> None:
         try:
-            with _at_interrupt(signal.default_int_handler):
+            with on_signal(signal.SIGINT, signal.default_int_handler):
                 forget_what_was_typed()
                 self.client.input(_ask(printable(asked["prompt"]), asked["password"]))
         except (EOFError, KeyboardInterrupt):
@@ -106,18 +105,5 @@ def _ask(prompt: str, hidden: bool) -> str:
         sys.stderr.write(prompt)
         sys.stderr.flush()
 
-    before = signal.signal(signal.SIGCONT, hide_again)
-    try:
+    with on_signal(signal.SIGCONT, hide_again):
         return getpass.getpass(prompt)
-    finally:
-        signal.signal(signal.SIGCONT, before)
-
-
-@contextlib.contextmanager
-def _at_interrupt(act: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Let Ctrl-C do something else for a while."""
-    before = signal.signal(signal.SIGINT, act)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -70,7 +70,8 @@ class Bash:
         try:
             shell = self._backend.shell()
             shell.check()
-            cell = self._with_values(read_cell(line, script))
+            cell = read_cell(line, script)
+            cell = replace(cell, writes=tuple(self._put_in(one, "--writes") for one in cell.writes))
             filled = self._fill_and_check(cell, shell)
             if why := self._backend.reason_to_skip(cell):
                 print(f"{why}.")
@@ -101,10 +102,6 @@ class Bash:
         if placeholder.secret:
             self._secrets.add(value)
         return value
-
-    def _with_values(self, cell: ShellCell) -> ShellCell:
-        """Return the cell with values for the placeholders in its declared writes."""
-        return replace(cell, writes=tuple(self._put_in(one, "--writes") for one in cell.writes))
 
     def _put_in(self, text: str, option: str) -> str:
         def value(match: re.Match[str]) -> str:

@@ -113,7 +113,8 @@ class Masked:
         beginning = value[:_SHORTEST_DIGEST] if mask.kind == "digest" else value
         known = self._known.setdefault((mask.name, beginning), [])
         for place, (seen, number) in enumerate(known):
-            if _same(mask, seen, value):
+            part = seen.startswith(value) or value.startswith(seen)
+            if seen == value or (mask.kind == "digest" and part):
                 known[place] = (max(seen, value, key=len), number)  # of a digest the longer form
                 return number
         known.append((value, self._numbers[mask.name]))
@@ -131,12 +132,6 @@ class Masked:
 
 def _value(match: re.Match[str]) -> str:
     return match[match.lastindex or 0]
-
-
-def _same(mask: Mask, seen: str, value: str) -> bool:
-    if mask.kind == "digest":
-        return seen.startswith(value) or value.startswith(seen)
-    return seen == value
 
 
 def masks_hiding_values(text: str, masks: Sequence[Mask]) -> list[str]:

@@ -42,17 +42,16 @@ def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> st
         return {FORM.sub(value, one) for one in declared_items(declares, key)}
 
     wrong = []
-    if more := sorted(_unmatched(left, items(LEAVES) | items(MAY_LEAVE))):
+    expected = items(LEAVES) | items(MAY_LEAVE)
+    if more := sorted(
+        one for one in left if not any(_matches(item, [one]) for item in known_items)
+    ):
         changed = f"after the last cell the room is not as before the first: {', '.join(more)}"
         declare = f"declare each under `rehearsal: {LEAVES}:` in the header"
         wrong.append(f"{changed}. Undo it, or {declare}")
     if missing := sorted(one for one in items(LEAVES) if not _matches(one, left)):
         wrong.append(f"the header declares to leave {', '.join(missing)}, and it is not there")
     return "; ".join(wrong)
-
-
-def _unmatched(left: Sequence[str], items: set[str]) -> list[str]:
-    return [one for one in left if not any(_matches(item, [one]) for item in items)]
 
 
 def _matches(item: str, left: Sequence[str]) -> bool:

@@ -12,8 +12,8 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from rehearsal.cell.bash import Ended, Interrupted, Shell
@@ -26,6 +26,7 @@ from rehearsal.cell.production.reaper import Lifeline
 from rehearsal.cell.production.surroundings import surroundings
 from rehearsal.cell.production.values import Values, ask
 from rehearsal.cell.redact import RedactedOutput
+from rehearsal.cell.signals import on_signal
 from rehearsal.errors import Wrong
 from rehearsal.room.docker_config import stored_logins
 from rehearsal.settings import load_settings
@@ -299,18 +300,10 @@ def refuse_in_ci() -> None:
         raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
 
 
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _uninterrupted() -> AbstractContextManager[None]:
     """Let Ctrl-C wait until the record is complete."""
-
-    def wait(number: int, frame: FrameType | None) -> None:
-        print("Interrupted: asking the registry what was written, please wait.", flush=True)
-
-    before = signal.signal(signal.SIGINT, wait)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    wait = "Interrupted: asking the registry what was written, please wait."
+    return on_signal(signal.SIGINT, lambda *_: print(wait, flush=True))
 
 
 def _pointed_to(said: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,10 +193,8 @@ def digests_after(events: Iterable[Event]) -> dict[str, str | None]:
 
 
 def _append(file: Path, line: str) -> None:
-    def for_its_owner(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    with open(file, "ab+", buffering=0, opener=for_its_owner) as record:
+    private = partial(os.open, mode=0o600)
+    with open(file, "ab+", buffering=0, opener=private) as record:
         size, left = record.tell(), line.encode(errors="backslashreplace")
         if size and os.pread(record.fileno(), 1, size - 1) != b"\n":
             left = b"\n" + left  # behind a line that was cut
