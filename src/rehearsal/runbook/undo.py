@@ -42,10 +42,8 @@ def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> st
         return {FORM.sub(value, one) for one in declared_items(declares, key)}
 
     wrong = []
-    expected = items(LEAVES) | items(MAY_LEAVE)
-    if more := sorted(
-        one for one in left if not any(_matches(item, [one]) for item in known_items)
-    ):
+    may_stay = items(LEAVES) | items(MAY_LEAVE)
+    if more := sorted(one for one in left if not any(_matches(item, [one]) for item in may_stay)):
         changed = f"after the last cell the room is not as before the first: {', '.join(more)}"
         declare = f"declare each under `rehearsal: {LEAVES}:` in the header"
         wrong.append(f"{changed}. Undo it, or {declare}")
