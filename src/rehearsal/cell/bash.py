@@ -169,9 +169,9 @@ class Shell:
             raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
         self._pass_on(write)  # what it printed at its end
-        told = self._read_report()
-        early = fails is not None and "last" not in told
-        if self._bash.poll() is not None or ("failed" in told and not early):
+        reported = self._read_report()
+        early = fails is not None and "last" not in reported
+        if self._bash.poll() is not None or ("failed" in reported and not early):
             raise self._ended("failed", 1)
         if early:
             why = "it failed before its last statement, the one that is declared to fail: "
@@ -213,14 +213,14 @@ class Shell:
 
     def _ended(self, kind: str, status: int, said: str = "") -> Ended:
         """Return the failure that the driver has noted: its line, its status and its command."""
-        told, cell = self._read_report(), self._ran[-1]
-        running = int(told["at"][0]) - 1 if "at" in told else 0
+        reported, cell = self._read_report(), self._ran[-1]
+        running = int(reported["at"][0]) - 1 if "at" in reported else 0
         line = _first_line(*cell.statements[running])
-        if kind not in told:
+        if kind not in reported:
             shown = status if status >= 0 else 128 - status
             how = f"the shell ended with status {shown} before the cell did"
             return Ended(f"{said}line {line}: {how}: {_line(cell.source, line)}", status)
-        noted, number, source = told[kind]
+        noted, number, source = reported[kind]
         # else it is a list, whose parts bash does not report, or a file of the reader's
         if place := re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source):
             cell = self._ran[int(place[1]) - 1]

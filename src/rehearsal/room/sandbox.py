@@ -135,16 +135,16 @@ def check_machine(engine: Engine) -> None:
 def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
     """Return a room, once its process 1 has got through `enter`."""
     alive, kept_alive = os.pipe()
-    report, told = os.pipe()
+    report, written = os.pipe()
     supervisor = os.fork()
     if not supervisor:
         os.close(kept_alive)
         os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(enter, outer_user, Runner(alive, told))
+        supervise(enter, outer_user, Runner(alive, written))
     os.close(alive)
-    os.close(told)
+    os.close(written)
     reported = _read_report(report)
     room = Room(supervisor, reported.get("pid", 0), kept_alive)
     if "error" in reported:
