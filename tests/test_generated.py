@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from docs.generate import tables
 from markdown_it import MarkdownIt
 
 from conftest import ROOT
@@ -43,6 +44,32 @@ def test_the_table_of_variables_names_each_that_is_read():
     names = {name for match in READ.finditer(sources) for name in match.groups() if name}
     assert names >= {"CI", "TERM", "DOCKER_HOST"}
     assert [name for name in sorted(names | KNOWN) if f"| `{name}` |" not in table] == []
+
+
+def published(page):
+    text = (ROOT / page).read_text()
+    block = re.search(r"<!-- generated: tags -->(.*?)<!-- end -->", text, re.DOTALL)[1]
+    return dict(re.findall(r"^\| (.*?) \| (.*?) \|$", block, re.MULTILINE)[2:])
+
+
+@pytest.mark.parametrize("page", ["docs/process.md", "notebooks/automate-a-stack.md"])
+def test_the_table_of_pushes_says_what_the_workflow_beside_it_does(page):
+    found = published(page)
+    assert found["push to `main`"] == "`main`"
+    assert found["push of the git tag `v1.5.1`"] == "`v1.5.1`"
+    assert found["a pull request"].endswith("it is built only")
+    assert found["push of the git tag `v1.5`"].endswith("the run fails")
+    for what in ("push to any other branch", "push of the git tag `latest`", "a timer"):
+        assert found[what] == "nothing: no run starts"
+
+
+def test_the_table_of_pushes_follows_the_workflow(monkeypatch):
+    starts = {"push": {"branches": ["dev"], "tags": ["*"]}, "workflow_dispatch": None}
+    monkeypatch.setattr(tables, "_starts_of_the_workflow", lambda: starts)
+    found = tables.tags()
+    assert "| push to `main` | nothing: no run starts |" in found
+    assert "| push of the git tag `latest` | nothing: the run fails |" in found
+    assert "| a run started by hand | `main` |" in found
 
 
 def anchors(text):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docs.hooks.guides import last_change
 
 from conftest import ROOT
 
@@ -55,6 +56,31 @@ def test_the_pages_for_servers_link_to_whom_to_call_and_which_folder(copied):
         top, _, rest = page.partition('class="nb-evidence"')
         assert rest
         assert top.count(where) == 2, name
+
+
+def test_a_teams_decision_stands_where_the_page_asks_for_it(copied):
+    settings, said = copied / "mkdocs.yml", "The platform team, within the hour."
+    settings.write_text(settings.read_text().replace('restarts: ""', f'restarts: "{said}"'))
+    assert build(copied).returncode == 0
+    page = (copied / "site" / "your-team" / "index.html").read_text()
+    assert page.count(f"<td>{said}</td>") == 1
+    assert page.count("<td>not decided yet</td>") == 2
+
+
+def test_a_pages_last_change_is_known_only_where_its_history_is(tmp_path):
+    full, shallow, page = tmp_path / "full", tmp_path / "shallow", "page.md"
+    full.mkdir()
+    (full / page).write_text("A page.")
+    when = {"GIT_AUTHOR_DATE": "2026-03-02T12:00Z", "GIT_COMMITTER_DATE": "2026-03-02T12:00Z"}
+    author = ["-c", "user.name=x", "-c", "user.email=x@localhost"]
+    for arguments in (["init", "-q"], ["add", page], [*author, "commit", "-qm", "A page"]):
+        subprocess.run(["git", "-C", full, *arguments], env=os.environ | when, check=True)
+    assert last_change(full / page) == "2 March 2026"
+    assert last_change(full / "unknown.md") == ""
+    clone = ["git", "clone", "-q", "--depth=1", f"file://{full}", shallow]
+    subprocess.run(clone, check=True)
+    assert last_change(shallow / page) == ""
+    assert last_change(tmp_path / page) == ""
 
 
 def test_each_broken_link_is_told_and_stops_the_build(copied):

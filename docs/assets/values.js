@@ -55,7 +55,7 @@ function ownValues(bar) {
   const form = document.createElement("form");
   const words = document.createElement("p");
   const clear = document.createElement("button");
-  const open = PLACEHOLDERS.filter((rule) => spots.some((spot) => spot.dataset.name === `<${rule.name}>`));
+  const open = [...new Set(spots.map((spot) => known.get(spot.dataset.name)))].filter(Boolean); // in the order of their use
   form.setAttribute("aria-label", "Your own values");
   words.textContent = "Every command here, and what you copy, follows. What you type stays in this browser; a version stays on this page.";
   form.append(words);
@@ -85,15 +85,32 @@ function ownValues(bar) {
   fill(bar, open);
 }
 
-// What is wrong with the full name of an image, as parse_reference of convention.py judges it.
+// How many letters must change to make one word of the other.
+function distance(one, other) {
+  let row = [...other, ""].map((_, at) => at);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++)
+      next.push(Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row[other.length];
+}
+
+// What is wrong with an image's name, as parse_reference of convention.py judges it; here the registry may be left out.
 function wrongName(text) {
-  if (!text.startsWith(NAMES.start)) return `A name begins with ${NAMES.start}`;
-  const [stack, ...rest] = text.slice(NAMES.start.length).split(":");
+  const start = [NAMES.start, NAMES.short].find((one) => text.startsWith(one));
+  if (start === undefined) return `A name begins with ${NAMES.start}, or ${NAMES.short} for short.`;
+  const [stack, ...rest] = text.slice(start.length).split(":");
   const tag = rest.join(":");
-  if (!NAMES.stacks.includes(stack)) return `There is no such stack. The stacks are: ${NAMES.stacks.join(", ")}.`;
+  if (!NAMES.stacks.includes(stack)) {
+    const near = NAMES.stacks.find((one) => distance(one, stack) <= 2);
+    return `There is no such stack. ${near ? `Did you mean ${near}?` : `The stacks are: ${NAMES.stacks.join(", ")}.`}`;
+  }
   if (tag === "") return `The tag is missing. Add a release, such as :v1.0.0, or one of ${NAMES.moving.join(", ")}.`;
   if (NAMES.moving.includes(tag) || matches(NAMES.release, tag)) return "";
-  return `This is no tag. ${NAMES.hint} Or: ${NAMES.moving.join(", ")}.`;
+  if (tag === "latest") return `latest isn't used, as it doesn't say which version it is. Did you mean ${NAMES.moving[0]}, or a release?`;
+  return `This isn't a tag of the convention. ${NAMES.hint} Or: ${NAMES.moving.join(", ")}.`;
 }
 
 function nameChecker(form) {

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs.generate import board, reference, tables
+from docs.generate import reference, tables
 
 DOCS = Path(__file__).parents[1]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -17,7 +17,6 @@ def current() -> Iterator[tuple[Path, str]]:
     for page in sorted([*DOCS.glob("*.md"), *DOCS.parent.glob("notebooks/*.md")]):
         text = page.read_text()
         yield page, _BLOCK.sub(lambda match: f"{match[1]}\n{MADE[match[2]]()}\n\n{match[3]}", text)
-    yield DOCS / "assets" / "board.svg", board.picture()
 
 
 def main() -> int:

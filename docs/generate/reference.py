@@ -22,8 +22,8 @@ from rehearsal.cell.production.record_page import fence
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.model import Cell, find_runbooks
 
-MODULES = ("convention", "registry.client", "plan", "release", "status", "timeline", "engine")
-_ATTRIBUTES = re.compile(r"(?:\n\n|\A)Attributes:\n(.*)\Z", re.DOTALL)
+MODULES = ("convention", "registry.client", "plan", "release", "status", "engine")
+_LISTS = re.compile(r"(?:\n\n|\A)(Args|Raises|Attributes):\n((?: {4}.*\n?)+)")
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {4,}(?!\w+: ).*)*)", re.MULTILINE)
 _LONGEST = 12
 """Lines of an example's output."""
@@ -34,8 +34,9 @@ _DEFAULTS |= {"hosts": "required"}
 
 def commands(group: click.Group, program: str) -> str:
     """Return a command line's verbs: usage, arguments, options, an example that ran."""
-    parts = []
-    for name, command in sorted(group.commands.items()):
+    parts, whole = [], click.Context(group)
+    for name in sorted(group.list_commands(whole)):
+        command = group.get_command(whole, name)
         context = click.Context(command, info_name=f"{program} {name}")
         parts.append(f"### {program} {name}\n\n{inspect.cleandoc(command.help or '')}")
         parts.append(f"Usage: `{program} {name} {' '.join(command.collect_usage_pieces(context))}`")
@@ -143,9 +144,9 @@ def errors(module: Any, root: type) -> str:
 
 
 def refusals() -> str:
-    """Return registries' refusals, with cause and next step."""
-    rows = ((f"`{_cell(one.said)}`", one.cause, one.step) for one in REFUSALS)
-    return table(("The registry says", "Likely cause", "Next step"), rows)
+    """Return registries' refusals, with next step and cause."""
+    rows = ((f"`{_cell(one.said)}`", _sentence(one.step), _sentence(one.cause)) for one in REFUSALS)
+    return table(("The registry says", "Next step", "Likely cause"), rows)
 
 
 def python() -> str:
@@ -189,15 +190,21 @@ def _arguments(function: Any) -> str:
 
 
 def _documented(one: Any) -> str:
-    """Return a docstring as Markdown; its attributes become a list."""
-    text = inspect.cleandoc(one.__doc__ or "")
-    said = "\n".join(f"- `{name}`: {what}" for name, what in _attributes(one).items())
-    return _escaped(_ATTRIBUTES.sub("", text)) + (f"\n\n{said}" if said else "")
+    """Return a docstring as Markdown, with its lists."""
+    return _escaped(_LISTS.sub(_listed, inspect.cleandoc(one.__doc__ or ""))).strip()
+
+
+def _listed(found: re.Match[str]) -> str:
+    items = [f"- `{name}`: {' '.join(what.split())}" for name, what in _ATTRIBUTE.findall(found[2])]
+    head = "" if found[1] == "Attributes" else f"{found[1]}:\n\n"
+    return "\n\n" + head + "\n".join(items)
 
 
 def _attributes(one: Any) -> dict[str, str]:
-    named = _ATTRIBUTES.search(inspect.cleandoc(one.__doc__ or ""))
-    pairs = _ATTRIBUTE.findall(named[1]) if named else []
+    lists = _LISTS.findall(inspect.cleandoc(one.__doc__ or ""))
+    pairs = [
+        pair for head, items in lists if head == "Attributes" for pair in _ATTRIBUTE.findall(items)
+    ]
     return {name: " ".join(what.split()) for name, what in pairs}
 
 

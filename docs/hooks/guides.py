@@ -5,9 +5,9 @@ download; its own HTML is not used. The templates say below a title what `eviden
 """
 
 import base64
-import json
 import posixpath
 import re
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -39,6 +39,8 @@ _TO_ROOT = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"
 """Pages that are files of the project's own folder, by their name there."""
 _ITEM = re.compile(r"(?<= )(?!file )(.+)")
 """What is left, without its kind, such as `container` or `changed file`."""
+_DECISION = re.compile(r"<!-- decision: (\w+) -->(.*?)<!-- decided -->")
+"""A question that a team answers in `extra.decisions`, with what the page says until then."""
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
 _INPUT = re.compile(
@@ -139,6 +141,13 @@ def _restore(files: Files, config: MkDocsConfig) -> Files:
 on_files = CombinedEvent(_add, _restore)
 
 
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Begin each page's path with the home page, which has no tab: the logo leads there."""
+    home = files.get_file_from_path("index.md")
+    nav.homepage = home.page if home else None
+    return nav
+
+
 @event_priority(-100)
 def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
     """Restore MkDocs' own rendering of a notebook's page."""
@@ -150,12 +159,28 @@ def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
 def on_page_context(
     context: TemplateContext, page: Page, config: MkDocsConfig, nav: Navigation
 ) -> TemplateContext:
-    """Give the templates what is known of a guide, and when all pages were checked."""
-    checked = json.loads((DOCS.parent / "bench" / "coverage.json").read_text())
-    context["checked"] = _day(checked["measured"])
+    """Give the templates what is known of a guide, and when the page was changed last."""
+    source = Path(str(page.file.abs_src_path))
+    context["changed"] = last_change(source.with_suffix(".md"))
     if page.file.src_uri.endswith(".ipynb"):
         context["guide"] = evidence(Runbook(Path(str(page.file.abs_src_path)).with_suffix(".md")))
     return context
+
+
+def last_change(source: Path) -> str:
+    """Return the day of a file's last commit, or nothing where the history is not there."""
+    shallow = _git(source, "rev-parse", "--is-shallow-repository")
+    day = shallow == "false" and _git(source, "log", "-1", "--format=%cs", "--", source.name)
+    return _day(day) if day else ""
+
+
+def _git(source: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(source.parent), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def evidence(runbook: Runbook) -> dict[str, Any]:
@@ -187,6 +212,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri.endswith(".ipynb"):
         runbook = Runbook(Path(str(page.file.abs_src_path)).with_suffix(".md"))
         return to_markdown(runbook.executed, runbook.name, config, files)
+    decisions = config.extra["decisions"]
+    markdown = _DECISION.sub(lambda match: decisions[match[1]] or match[2], markdown)
     for name, own in _TO_ROOT.items():
         markdown = re.sub(rf"\]\((?:\.\./)?{name}", f"]({own}", markdown)
     if page.file.src_uri in _TO_ROOT.values():

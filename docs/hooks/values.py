@@ -21,7 +21,11 @@ _COMMAND = re.compile(
     r'(<div class="[^"]*nb-in[^"]*"><pre>(?:<span></span>)?<code>)(.*?)(</code>)', re.DOTALL
 )
 _PLACEHOLDER = re.compile(r"&lt;[A-Za-z](?:[^<>&\n]|</?span[^>]*>)*?&gt;")
-_BAR = '<details class="nb-values"><summary>Fill in your own values</summary></details>'
+_BAR = (
+    '<details class="nb-values" data-search-exclude>'
+    "<summary>Fill in your own values</summary></details>"
+)
+_INTRODUCTION = re.compile(r"</h1>.*?</p>", re.DOTALL)
 _RELEASE = (RELEASE, "A release is written as v1.2.3, or v1.2.3-rc.1.")
 _MARKED = re.compile(r'<var class="p">&lt;(.*?)&gt;</var>')
 _ONCE = ("version", "release before", "release that dev named")
@@ -38,6 +42,7 @@ RULES = {
 """What may be typed for each placeholder: a pattern for the whole value, and a hint otherwise."""
 NAMES = {
     "start": f"{REGISTRY}/{ORGANISATION}/",
+    "short": f"{ORGANISATION}/",
     "stacks": _STACKS,
     "moving": list(MovingTag),
     "release": RELEASE,
@@ -60,10 +65,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Mark placeholders in commands, and put the bar below the title."""
+    """Mark placeholders in commands, and put the bar below what the page does."""
     html = _COMMAND.sub(lambda match: match[1] + _PLACEHOLDER.sub(_mark, match[2]) + match[3], html)
     filled_in = set(_MARKED.findall(html)) & {escape(name) for name in RULES}
-    return html.replace("</h1>", f"</h1>\n{_BAR}", 1) if filled_in else html
+    return _INTRODUCTION.sub(rf"\g<0>\n{_BAR}", html, count=1) if filled_in else html
 
 
 def _mark(match: re.Match[str]) -> str:

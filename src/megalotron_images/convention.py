@@ -6,6 +6,7 @@ what is in development.
 """
 
 import contextlib
+import difflib
 import heapq
 import re
 from collections.abc import Iterable, Iterator
@@ -122,8 +123,6 @@ def parse_stack(name: str) -> Stack:
         if stack.name == name:
             return stack
     known = [stack.name for stack in STACKS]
-    import difflib
-
     near = difflib.get_close_matches(re.sub(r"[\s_]+", "-", name.lower()), known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"The stacks are: {', '.join(known)}."
     raise RuleBroken(f"There is no stack {name!r}. {hint}")
@@ -132,7 +131,8 @@ def parse_stack(name: str) -> Stack:
 def parse_version(text: str) -> SemVer:
     """Return a version of Semantic Versioning 2.0.0, build part and all.
 
-    Raises RuleBroken for anything else.
+    Raises:
+        RuleBroken: the text is not one.
     """
     try:
         if not text.isascii() or len(text) > _LONGEST_VERSION:
@@ -147,7 +147,8 @@ def parse_version(text: str) -> SemVer:
 def parse_release(text: str) -> Release:
     """Return a tag's release.
 
-    Raises RuleBroken, with the nearest correct spelling, for a tag that is none.
+    Raises:
+        RuleBroken: the tag is not a release; the error has the nearest correct spelling.
     """
     bare = text.strip().removeprefix("v").removeprefix("V")
     try:
@@ -234,7 +235,8 @@ class ImageName:
 def parse_name(text: str) -> ImageName:
     """Return the name of any image in the registry: NAME:TAG, NAME@DIGEST, or NAME:TAG@DIGEST.
 
-    Raises RuleBroken for anything else, with the name that was meant, if one is near.
+    Raises:
+        RuleBroken: it is anything else; the error has the name that was meant, if one is near.
     """
     found = _NAME.fullmatch(text)
     if found and (found[2] or found[3]):
@@ -268,7 +270,8 @@ def _normalized(text: str) -> str:
 def parse_reference(text: str) -> Reference:
     """Return the reference in a name, `ghcr.io/megalotron/<stack>:<tag>`, digest or not.
 
-    Raises RuleBroken, saying what breaks which rule.
+    Raises:
+        RuleBroken: a part breaks a rule; the error says which.
     """
     name = parse_name(text)
     organisation, _, image = name.repository.partition("/")
@@ -282,7 +285,8 @@ def parse_reference(text: str) -> Reference:
 def tags_for(ref: str, event: str = "push") -> Tag | None:
     """Return the tag that an event on a git reference (`refs/heads/main`) writes, or None.
 
-    Raises RuleBroken for a git tag that is no release, and for what is no full reference.
+    Raises:
+        RuleBroken: a git tag is not a release, or the reference is not a full one.
     """
     kind, _, name = ref.removeprefix("refs/").partition("/")
     if not ref.startswith("refs/") or not name:

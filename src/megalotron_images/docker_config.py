@@ -33,9 +33,9 @@ def read_table(text: str, source: str) -> dict[str, Any]:
         table = parsed(text.strip() or "{}")
     except ValueError as error:
         where = f"line {getattr(error, 'lineno', 1)}"  # not its words: they may hold the secret
-        raise CannotTell(f"{source} is no JSON ({where}): mend it, or log in again.") from None
+        raise CannotTell(f"{source} is not JSON ({where}): fix it, or log in again.") from None
     if not isinstance(table, dict):
-        raise CannotTell(f"{source} is no table of logins: mend it, or log in again.")
+        raise CannotTell(f"{source} is not a table of logins: fix it, or log in again.")
     return table
 
 
@@ -53,7 +53,8 @@ def read_file(file: Path) -> dict[str, Any]:
 def current_context() -> Context | None:
     """Return the context that DOCKER_CONTEXT or the configuration names; None for the default.
 
-    Raises CannotTell for one that is not there.
+    Raises:
+        CannotTell: there is no such context.
     """
     configured = read_file(folder() / "config.json").get("currentContext")
     name = str(os.environ.get("DOCKER_CONTEXT") or configured or "default")

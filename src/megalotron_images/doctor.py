@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from megalotron_images.concurrency import seconds
 from megalotron_images.convention import REGISTRY, Stack
+from megalotron_images.engine import Engine
 from megalotron_images.errors import ImageError, RegistryFailed
 from megalotron_images.plan import Finding, Verdict
 from megalotron_images.registry.client import Registry
@@ -42,8 +43,6 @@ def _read(registry: Registry, repository: str) -> Finding:
 
 
 def _engine() -> Finding:
-    from megalotron_images.engine import Engine
-
     try:
         return Finding("engine", Verdict.YES, f"Docker {Engine().version()} answers")
     except ImageError as error:

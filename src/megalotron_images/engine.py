@@ -8,18 +8,18 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import docker
 from docker.errors import APIError, ImageNotFound
 from docker.tls import TLSConfig
 
-from megalotron_images import local_index
 from megalotron_images.concurrency import say_if_slow, seconds
 from megalotron_images.docker_config import Context, current_context
 from megalotron_images.errors import CannotTell, EngineFailed, NameTaken, innermost
 from megalotron_images.plan import LocalImage
-from megalotron_images.registry.client import PLATFORM, platform_in
+from megalotron_images.registry.client import PLATFORM, platform_in, platform_name
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
 from megalotron_images.registry.response import redact
@@ -45,9 +45,10 @@ class Engine:
             return str(self._api.version()["Version"])
 
     def image(self, name: str) -> LocalImage:
-        """Return an image.
+        """Return an image, by its name or ID; raise EngineFailed if there is none.
 
-        Raises EngineFailed if there is none, or if its platforms are unknown.
+        Before API 1.48 (Docker 28), an engine with containerd's image store states one platform of
+        an image: its own, if the image is for that.
         """
         with _failures(), say_if_slow(_WAITED_FOR):
             try:
@@ -58,17 +59,27 @@ class Engine:
                 ) from None
 
     def _image(self, name: str) -> LocalImage:
-        api = self._api
-        answer = api._get(api._url("/images/{0}/json", name), params={"manifests": 1})
-        found = api._result(answer, json=True)
-        parts = found.get("Manifests")
-        if parts is None and _CONTAINERD in str(api.info().get("DriverStatus")):
-            export = api._get(api._url("/images/{0}/get", name), stream=True)
-            parts = local_index.read(found["Id"], export.raw)
-        if not parts:
-            own = {key: found.get(key.capitalize()) for key in PLATFORM}
-            return LocalImage(name, found["Id"], frozenset(platform_in(own)))
-        return local_index.image(name, found["Id"], parts)
+        response = self._api._get(self._api._url("/images/{0}/json", name), params={"manifests": 1})
+        found = self._api._result(response, json=True)
+        image = LocalImage(name, found["Id"], frozenset(), created=found.get("Created") or "")
+        if parts := found.get("Manifests"):
+            here = [part for part in parts if part["Available"] and part["Kind"] == "image"]
+            platforms = frozenset(_platforms(here))
+            if all(part["Available"] for part in parts):
+                return replace(image, platforms=platforms)
+            # of an image that is not all there the engine pushes one platform: its own, if it can
+            pushable = frozenset(part["ID"] for part in here)
+            return replace(image, platforms=platforms & {self._own()} or platforms, parts=pushable)
+        stated = {key: found.get(key.capitalize()) for key in PLATFORM}
+        image = replace(image, platforms=frozenset(platform_in(stated)))
+        if _CONTAINERD not in str(self._api.info().get("DriverStatus")):
+            return image
+        return replace(image, preferred=self._own())
+
+    def _own(self) -> str:
+        """Return the engine's own platform."""
+        version = self._api.version()
+        return platform_name(version["Os"], version["Arch"])
 
     def push(
         self,
@@ -82,8 +93,13 @@ class Engine:
     ) -> None:
         """Push an image to `repository:tag`.
 
-        The name is given to the image for the push, and removed again. say: called with the
-        engine's remarks. Raises EngineFailed, with the registry's words.
+        The name is given to the image for the push, and removed again.
+
+        Args:
+            say: called with the engine's remarks.
+
+        Raises:
+            EngineFailed: the push failed; the error has the registry's words.
         """
         login = {}  # not None: for that the SDK looks for a login of its own
         if credentials:
@@ -105,6 +121,12 @@ class Engine:
         with contextlib.suppress(APIError):
             if set(self._api.inspect_image(image.id).get("RepoTags") or ()) - {name}:
                 self._api.remove_image(name, noprune=True)
+
+
+def _platforms(parts: list[dict[str, Any]]) -> Iterator[str]:
+    for part in parts:
+        own = (part.get("ImageData") or {}).get("Platform")
+        yield from platform_in(own or part["Descriptor"].get("platform"))
 
 
 def _client() -> docker.DockerClient:
@@ -174,11 +196,11 @@ def _failures() -> Iterator[None]:
         raise
     # the SDK lets through what reading its configuration and its streams raises
     except Exception as error:
-        said = _unreachable(innermost(error))
+        said = _describe_failure(innermost(error))
         raise EngineFailed(_without_user(" ".join(said.split()))) from None
 
 
-def _unreachable(error: BaseException) -> str:
+def _describe_failure(error: BaseException) -> str:
     said = getattr(error, "strerror", None) or str(error)
     where = os.environ.get("DOCKER_HOST") or "its usual place"
     if isinstance(error, PermissionError):

@@ -20,19 +20,20 @@ class LocalImage:
 
     Attributes:
         name: how it was asked for.
-        id: the engine's. With the graph driver the digest of its configuration, else that of its
-        manifest or index.
-        platforms: those whose content is in the engine.
-        absent: those that its index lists, and whose content is not.
+        id: the digest of its configuration with the graph driver, else of its manifest or index.
+        platforms: those that the engine can push, as far as it states them.
         parts: digests of the manifests that the engine may push in place of an index that is not
         all there.
+        preferred: the one that an engine states first, if it states one alone of all it may hold.
+        created: the time of its build (ISO 8601), or nothing.
     """
 
     name: str
     id: str
     platforms: frozenset[str]
-    absent: frozenset[str] = frozenset()
     parts: frozenset[str] = frozenset()
+    preferred: str = ""
+    created: str = ""
 
     def is_in(self, manifest: Manifest) -> bool:
         """Whether a registry's manifest is what this engine pushes for the image."""
@@ -110,7 +111,8 @@ class Plan:
         done: the digest, if it already points to what was asked for.
         findings: the questions about the change, with answers.
         notes: other facts for people.
-        needs: platforms that the written image must have.
+        needs: platforms that the written image must have; they are checked once it is pushed.
+        later: findings that only the push can settle.
     """
 
     reference: Reference
@@ -119,14 +121,15 @@ class Plan:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     needs: frozenset[str] = frozenset()
+    later: tuple[Finding, ...] = ()
 
     def check(self) -> None:
         """Raise Refused, with every reason, or CannotTell, if the plan must not be carried out."""
         if refusals := [one.text for one in self.findings if one.verdict is Verdict.NO]:
             raise Refused(" ".join(refusals))
         if isinstance(self.before, Unknown):
-            names = f"what {self.reference} names now"
-            raise CannotTell(f"Nobody can tell {names}: {self.before.reason}")
+            what = f"what {self.reference} points to"
+            raise CannotTell(f"Cannot tell {what}: {self.before.reason}")
         if unknown := [one.text for one in self.findings if one.verdict is Verdict.UNKNOWN]:
             raise CannotTell(" ".join(unknown))
 
@@ -136,38 +139,39 @@ def plan_publish(
 ) -> Plan:
     """Return the plan to publish a local image, or one not known yet, at a tag."""
     if image and state.present and image.is_in(state.present):
-        told = _yes("tag", f"names your image already, as {state.present.digest}")
+        same = _yes("tag", f"points to your image already, as {state.present.digest}")
         notes = [f"{reference} is this image already."]
-        return Plan(reference, state.before, state.present.digest, (told,), tuple(notes))
+        return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
     if image and state.present and _is_done(reference, image, state, asked):
-        told = _yes("tag", f"names an image of the same commit already, {state.present.digest}")
+        same = _yes("tag", f"points to an image of the same commit, {state.present.digest}")
         notes = [f"{reference} was published by a run before: {state.present.digest}."]
         notes += [f"This run's build of the same commit is {image.id}. It is not published."]
-        return Plan(reference, state.before, state.present.digest, (told,), tuple(notes))
-    findings = [_tag(reference, image, state.before)]
+        return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
+    findings, later = [_tag(reference, image, state.before)], list[Finding]()
     notes = [_was(reference, state.before)]
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
         notes += _backport(reference.tag, state, asked)
     if image:
+        later += _unstated(image, state, asked)
         newest = str(state.releases[0]) if state.releases else ""
-        needed = state.newest_platforms
-        findings.append(_platform("your image", image.platforms, newest, needed, asked))
-        notes += _absent(image)
+        platform = _platform("your image", image.platforms, newest, state.newest_platforms, asked)
+        findings += [] if later else [platform]
+        notes += [one.text for one in later]
     needs = frozenset() if asked.fewer_platforms else state.newest_platforms
-    return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
+    return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs, tuple(later))
 
 
 def _is_done(
     reference: Reference, image: LocalImage, state: RepositoryState, asked: Overrides
 ) -> bool:
-    """Whether a release is of the commit that is built, and runs on the same platforms.
+    """Whether a release is of the commit that is built, and runs wherever the build does.
 
     Builds of one commit seldom have one digest, so a workflow that runs again after its last step
     failed would find its own release taken.
     """
     same = bool(asked.revision) and state.revision == asked.revision
-    return same and isinstance(reference.tag, Release) and image.platforms == state.platforms
+    return same and isinstance(reference.tag, Release) and image.platforms <= state.platforms
 
 
 def plan_promote(
@@ -183,7 +187,7 @@ def plan_promote(
     known = not isinstance(before, Unknown)
     if known and asked.expect and before.digest != asked.expect:
         why = f"and not {asked.expect}, as you expect: somebody has moved it."
-        findings.append(_no("tag", f"{reference} names {before}, {why}"))
+        findings.append(_no("tag", f"{reference} points to {before}, {why}"))
     if before == Taken(digest):
         notes = [f"{reference} is {release} already."]
         return Plan(reference, before, digest, tuple(findings), tuple(notes))
@@ -191,16 +195,16 @@ def plan_promote(
         why = f"and {MovingTag.MAIN} is production: ask for it (--prerelease)."
         findings.append(_no("version", f"{release} is a pre-release, {why}"))
     if not platforms:
-        findings.append(_no("platform", f"{release} states no platform: nobody could run it."))
+        findings.append(_no("platform", f"{release} states no platform: it could not be run."))
     elif isinstance(before, Taken):
-        other = f"What {reference} names now"
+        other = f"What {reference} points to now"
         findings.append(_platform(str(release), platforms, other, state.platforms, asked))
     notes = [_was(reference, before)]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
         notes.append(f"This {way} from {state.current} to {release}.")
     elif isinstance(before, Taken):
-        notes.append(f"What {reference} names now is no release.")
+        notes.append(f"What {reference} points to now is not a release.")
     return Plan(reference, before, None, tuple(findings), tuple(notes))
 
 
@@ -241,7 +245,10 @@ def _version(release: Release, state: RepositoryState, asked: Overrides) -> Find
 def _platform(
     name: str, platforms: frozenset[str], other: str, needed: frozenset[str], asked: Overrides
 ) -> Finding:
-    """An image must run wherever the `other` one does; nobody knows it of one without platforms."""
+    """A finding whether an image runs wherever the `other` one does.
+
+    It is unknown if that one states no platform.
+    """
     own, lost = ", ".join(sorted(platforms)) or "no platform", sorted(needed - platforms)
     if asked.fewer_platforms or not other:
         return _yes("platform", own if other else f"{own}, with no release to compare")
@@ -250,16 +257,19 @@ def _platform(
         step = "build it for that too, or ask for it (--fewer-platforms)."
         return _no("platform", f"{runs}: {step}")
     if not needed:
-        why = f"{other} states no platform, so nobody can tell whether {name} runs where it does"
+        why = f"{other} states no platform, so it is unknown whether {name} runs where it does"
         return Finding("platform", Verdict.UNKNOWN, f"{why}: look, then ask (--fewer-platforms).")
     return _yes("platform", f"{own}, as {other}")
 
 
-def _absent(image: LocalImage) -> Iterator[str]:
-    if image.absent:
-        other = f"{image.name} is for {', '.join(sorted(image.absent))} too"
-        only = f"only {', '.join(sorted(image.platforms))} is published."
-        yield f"{other}, and your engine does not hold that: {only}"
+def _unstated(image: LocalImage, state: RepositoryState, asked: Overrides) -> Iterator[Finding]:
+    """Yield the doubt about platforms that an image may have, and its engine does not state."""
+    lost = state.newest_platforms - image.platforms
+    if lost and image.preferred and image.preferred not in lost and not asked.fewer_platforms:
+        runs = f"whether your image runs on {', '.join(sorted(lost))}, as {state.releases[0]} does"
+        why = f"Docker before 28 states {', '.join(sorted(image.platforms))} alone"
+        text = f"Cannot tell before it is pushed {runs}: {why}."
+        yield Finding("platform", Verdict.UNKNOWN, text)
 
 
 def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:
@@ -270,5 +280,5 @@ def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Ite
 
 def _was(reference: Reference, before: State) -> str:
     if isinstance(before, Unknown):
-        return f"Nobody can tell what {reference} names now."
-    return f"{reference} names {before} now."
+        return f"Cannot tell what {reference} points to."
+    return f"{reference} points to {before} now."

@@ -17,7 +17,8 @@ _PROVENANCE = "https://slsa.dev/provenance/"
 def find_provenance(registry: Registry, repository: str, manifest: Manifest) -> Finding:
     """Return whether each image of a manifest or index has a statement of its provenance.
 
-    Raises RegistryFailed where the registry does not say.
+    Raises:
+        RegistryFailed: the registry does not say.
     """
     images = {part["digest"] for part in manifest.parts if not is_attestation(part)}
     stated = set(_stated(registry, repository, manifest))

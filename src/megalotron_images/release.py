@@ -77,9 +77,13 @@ class Written:
 
 
 def gather(registry: Registry, reference: Reference, revision: str = "") -> RepositoryState:
-    """Return the facts about a tag and its repository; of what it names, if `revision` is given.
+    """Return the facts about a tag and its repository.
 
-    Raises CannotTell where the registry does not say.
+    Args:
+        revision: if given, facts about the image that the tag points to are read too.
+
+    Raises:
+        CannotTell: the registry does not say.
     """
     repository = reference.stack.image
     tags = start_in_thread(partial(registry.tags, repository))
@@ -120,7 +124,8 @@ def promote_plan(
 ) -> Promotion:
     """Return the plan to move a tag to a release, with the manifest to write.
 
-    Raises Refused if there is no such release.
+    Raises:
+        Refused: there is no such release.
     """
     tags = start_in_thread(partial(registry.tags, stack.image))
     state_now = start_in_thread(partial(registry.state, stack.image, to))
@@ -168,7 +173,12 @@ def publish(
 
     An engine can push to a tag only, so it pushes to the stack's `staging`. That must then be the
     local image in the registry; from there on everything goes by digest, so others may push there
-    too. Raises LostRace, Refused or CannotTell.
+    too.
+
+    Raises:
+        LostRace: somebody else wrote the tag at the same moment.
+        Refused: a rule forbids it.
+        CannotTell: the registry or the engine did not answer reliably.
     """
     plan.check()
     if plan.done:
@@ -200,13 +210,16 @@ def put(
 ) -> Written:
     """Put a manifest at the plan's tag, if the tag has not moved since.
 
-    Raises LostRace, Refused or CannotTell.
+    Raises:
+        LostRace: somebody else wrote the tag at the same moment.
+        Refused: a rule forbids it.
+        CannotTell: the registry or the engine did not answer reliably.
     """
     plan.check()
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     with _stoppable(f"{plan.reference} was not written."):
-        say("check again what it names")
+        say("check again what it points to")
         must_write = _still_as_planned(plan, manifest, registry)
     look = f"Look: megalotron-images digest {plan.reference}"
     with _stoppable(f"{plan.reference} may have been written. {look}"):
@@ -244,8 +257,9 @@ def _still_as_planned(plan: Plan, manifest: Manifest, registry: Registry) -> boo
     if now == Taken(manifest.digest):
         return False
     if isinstance(now, Unknown):
-        names = f"nobody can tell what it names: {now.reason}"
-        raise CannotTell(f"{plan.reference} was not written, as {names}")
+        raise CannotTell(
+            f"Cannot tell what {plan.reference} points to, so it was not written: {now.reason}"
+        )
     if now != plan.before:
         raise LostRace(_lost(plan.reference, now, manifest.digest))
     return True
@@ -277,7 +291,7 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
         raise EngineFailed(
             f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows"
             f" {image.name} by another digest ({image.id}). Nothing else was written. Pull the"
-            " image again or build it anew, and try that."
+            " image again or rebuild it, and try that."
         )
     raise EngineFailed(
         f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again."
@@ -295,7 +309,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} {reference} was not written.", error.message) from None
         raise RegistryFailed(
-            f"{error} It names {now} now; what was sent may still arrive."
+            f"{error} It points to {now} now; what was sent may still arrive."
         ) from None
 
 
@@ -309,7 +323,7 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
         if isinstance(state, Taken) and state != plan.before:
             raise LostRace(_lost(plan.reference, state, digest))
         if time.monotonic() > end:
-            said = f"{plan.reference} was written, and still names {state}"
+            said = f"{plan.reference} was written, and still points to {state}"
             raise CannotTell(f"{said}. Look again: megalotron-images digest {plan.reference}")
         time.sleep(_PAUSE)
 
@@ -317,5 +331,5 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
 def _lost(reference: Reference, now: State, digest: str) -> str:
     release = isinstance(reference.tag, Release)
     then = "Publish yours as a newer version" if release else "Agree who moves it"
-    names = f"it names {now}, and yours is {digest}"
-    return f"Somebody else wrote {reference} at the same moment: {names}. {then}."
+    points = f"it points to {now}, and yours is {digest}"
+    return f"Somebody else wrote {reference} at the same moment: {points}. {then}."

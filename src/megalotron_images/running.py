@@ -15,7 +15,7 @@ from megalotron_images.concurrency import run_concurrently, say_if_slow, seconds
 from megalotron_images.convention import DIGEST, ORGANISATION, REGISTRY, Stack
 from megalotron_images.errors import EngineFailed, RegistryFailed
 from megalotron_images.registry.client import Registry, Unknown
-from megalotron_images.status import Line, Moved, read_line
+from megalotron_images.status import StackStatus, TagTarget, read_status
 
 _SECONDS = 20.0
 """How long a server may take for one command; MEGALOTRON_IMAGES_SECONDS may be less."""
@@ -45,8 +45,8 @@ class Running:
 
     server: str
     image: Image | None = None
-    board: Line | None = None
-    runs: Moved | None = None
+    board: StackStatus | None = None
+    runs: TagTarget | None = None
     unknown: str = ""
 
     @property
@@ -73,7 +73,7 @@ class Running:
     def is_main(self) -> bool:
         """Whether the server runs what `main` points to."""
         main = self.board.main if self.board else None
-        return bool(self.runs and isinstance(main, Moved) and main.digest == self.runs.digest)
+        return bool(self.runs and isinstance(main, TagTarget) and main.digest == self.runs.digest)
 
     @property
     def unknowns(self) -> list[str]:
@@ -111,18 +111,20 @@ def read_running(
     return lines
 
 
-def _board(registry: Registry, stack: Stack) -> Line:
+def _board(registry: Registry, stack: Stack) -> StackStatus:
     try:
-        return read_line(registry, stack)
+        return read_status(registry, stack)
     except RegistryFailed as error:
-        return Line(stack, (), None, Unknown(str(error)), None)
+        return StackStatus(stack, (), None, Unknown(str(error)), None)
 
 
-def _releases(registry: Registry, board: Line, images: set[Image]) -> dict[str | None, Moved]:
+def _releases(
+    registry: Registry, board: StackStatus, images: set[Image]
+) -> dict[str | None, TagTarget]:
     """Return each digest that runs of a stack, with its release."""
     sought = {one.digest for one in images if one.stack == board.stack and one.digest}
     found = registry.releases_of(board.stack.image, board.releases, sought)
-    return {digest: Moved(digest, found.get(digest)) for digest in sought}
+    return {digest: TagTarget(digest, found.get(digest)) for digest in sought}
 
 
 def _ask(server: str, stacks: Sequence[Stack]) -> tuple[list[Image], str]:

@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 from megalotron_images.errors import CannotTell, ImageError, Stopped
+from megalotron_images.terminal import step
 
 
 def main() -> None:
@@ -47,7 +48,5 @@ def _stop(number: int, frame: object) -> NoReturn:
 def _end(said: str, status: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = None  # what could not be written would be tried again at the end
-    from megalotron_images.terminal import step
-
     step(f"megalotron-images: {said}")
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""The board: each stack's newest release, and what `main` and `dev` point to."""
+"""Status of the stacks: the newest release of each, and what `main` and `dev` point to."""
 
 import contextlib
 from dataclasses import dataclass
@@ -12,8 +12,13 @@ from megalotron_images.registry.client import Registry, State, Taken, Unknown
 
 
 @dataclass(frozen=True)
-class Moved:
-    """What a moving tag points to: a digest, and the newest release that has it, if any."""
+class TagTarget:
+    """The image that a tag points to.
+
+    Attributes:
+        digest: its digest.
+        release: the newest release that has the digest, if any.
+    """
 
     digest: str
     release: Release | None
@@ -21,36 +26,55 @@ class Moved:
     def __str__(self) -> str:
         return str(self.release or self.digest[: len("sha256:") + 12])
 
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        return {"digest": self.digest, "release": str(self.release) if self.release else None}
+
+
+Target = TagTarget | Unknown | None
+"""What a tag points to; None if there is no such tag."""
+
 
 @dataclass(frozen=True)
-class Line:
-    """A stack's line on the board; `releases` are sorted, the newest first."""
+class StackStatus:
+    """A stack's tags.
+
+    Attributes:
+        releases: all of them, the newest first.
+    """
 
     stack: Stack
     releases: tuple[Release, ...]
-    newest: Moved | Unknown | None
-    main: Moved | Unknown | None
-    dev: Moved | Unknown | None
+    newest: Target
+    main: Target
+    dev: Target
 
     @property
-    def tags(self) -> dict[str, Moved | Unknown | None]:
-        """What each tag on the board points to."""
+    def tags(self) -> dict[str, Target]:
+        """The target of each tag that is shown."""
         return {"newest": self.newest, "main": self.main, "dev": self.dev}
 
     @property
     def row(self) -> tuple[str, ...]:
-        """The stack, and for each tag the release that it is, or else its short digest."""
-        return (self.stack.name, *(_cells(moved)[0] for moved in self.tags.values()))
+        """The stack, and for each tag the release that it points to, or else a short digest."""
+        return (self.stack.name, *(row[2] for row in self.rows))
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each tag: stack, tag, release or short digest, whole digest."""
-        return [(self.stack.name, name, *_cells(moved)) for name, moved in self.tags.items()]
+        return [
+            (self.stack.name, tag, str(target), target.digest)
+            if isinstance(target, TagTarget)
+            else (self.stack.name, tag, "unknown" if target else "-", "-")
+            for tag, target in self.tags.items()
+        ]
 
     @property
     def data(self) -> dict[str, object]:
         """The same for programs."""
-        return {"stack": self.stack.name} | {n: _data(moved) for n, moved in self.tags.items()}
+        targets = {tag: target and target.data for tag, target in self.tags.items()}
+        return {"stack": self.stack.name, **targets}
 
     @property
     def unknown(self) -> list[str]:
@@ -58,20 +82,8 @@ class Line:
         return [one.reason for one in self.tags.values() if isinstance(one, Unknown)]
 
 
-def _cells(moved: Moved | Unknown | None) -> tuple[str, str]:
-    if isinstance(moved, Moved):
-        return str(moved), moved.digest
-    return ("unknown" if moved else "-", "-")
-
-
-def _data(moved: Moved | Unknown | None) -> dict[str, str | None] | None:
-    if isinstance(moved, Moved):
-        return {"digest": moved.digest, "release": str(moved.release) if moved.release else None}
-    return {"unknown": moved.reason} if moved else None
-
-
-def read_line(registry: Registry, stack: Stack) -> Line:
-    """Return a stack's line; raise RegistryFailed if its tags cannot be listed."""
+def read_status(registry: Registry, stack: Stack) -> StackStatus:
+    """Return a stack's status; raise RegistryFailed if its tags cannot be listed."""
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
     moving = [tag for tag in MovingTag if tag in tags]
@@ -80,25 +92,30 @@ def read_line(registry: Registry, stack: Stack) -> Line:
     states = {tag: wait() for tag, wait in asked.items()}
     sought = {state.digest for state in states.values() if state.digest}
     found = {newest.digest: releases[0]} if newest and newest.digest else {}
-    older = registry.releases_of(stack.image, releases[1:], sought - set(found))
-    main, dev = (_moved(states.get(tag), older | found) for tag in (MovingTag.MAIN, MovingTag.DEV))
-    return Line(stack, releases, _moved(newest, found), main, dev)
+    found = registry.releases_of(stack.image, releases[1:], sought - set(found)) | found
+    main, dev = (_target(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV))
+    return StackStatus(stack, releases, _target(newest, found), main, dev)
 
 
-def _moved(state: State | None, found: dict[str, Release]) -> Moved | Unknown | None:
+def _target(state: State | None, found: dict[str, Release]) -> Target:
     if isinstance(state, Taken):
-        return Moved(state.digest, found.get(state.digest))
+        return TagTarget(state.digest, found.get(state.digest))
     return state if isinstance(state, Unknown) else None
 
 
 @dataclass(frozen=True)
-class Dated:
-    """A release, the day of its build if known, and its digest."""
+class DatedRelease:
+    """A release with the day of its build.
+
+    Attributes:
+        day: None if the image does not state it.
+        unknown: why the release could not be read.
+    """
 
     stack: Stack
     release: Release
-    day: date | None
-    digest: str | None
+    day: date | None = None
+    digest: str | None = None
     unknown: str = ""
 
     @property
@@ -107,24 +124,25 @@ class Dated:
         return tuple(str(value or "-") for value in self.data.values())
 
     @property
-    def data(self) -> dict[str, str | None]:
+    def data(self) -> dict[str, object]:
         """The same for programs."""
         day = str(self.day) if self.day else None
         names = {"stack": self.stack.name, "release": str(self.release)}
         return names | {"day": day, "digest": self.digest}
 
 
-def read_days(registry: Registry, line: Line) -> list[Dated]:
+def read_releases(registry: Registry, status: StackStatus) -> list[DatedRelease]:
     """Return a stack's releases, the newest first, each with the day of its build if known."""
-    return run_concurrently(partial(_dated, registry, line.stack, one) for one in line.releases)
+    stack = status.stack
+    return run_concurrently(partial(_dated, registry, stack, one) for one in status.releases)
 
 
-def _dated(registry: Registry, stack: Stack, release: Release) -> Dated:
+def _dated(registry: Registry, stack: Stack, release: Release) -> DatedRelease:
     try:
         manifest = registry.manifest(stack.image, str(release))
         created = registry.created(stack.image, manifest)
     except RegistryFailed as error:
-        return Dated(stack, release, None, None, f"{release} cannot be read: {error}")
+        return DatedRelease(stack, release, unknown=f"{release} cannot be read: {error}")
     with contextlib.suppress(ValueError):
-        return Dated(stack, release, date.fromisoformat(created[:10]), manifest.digest)
-    return Dated(stack, release, None, manifest.digest)
+        return DatedRelease(stack, release, date.fromisoformat(created[:10]), manifest.digest)
+    return DatedRelease(stack, release, digest=manifest.digest)

@@ -1,13 +1,12 @@
 """A kernel that one person talks to in a terminal: a cell runs, and is answered where it asks."""
 
-import getpass
 import queue
+import select
 import signal
 import sys
 import termios
 import threading
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -71,7 +70,8 @@ class Session:
         try:
             with on_signal(signal.SIGINT, signal.default_int_handler):
                 forget_what_was_typed()
-                self.client.input(_ask(printable(asked["prompt"]), asked["password"]))
+                ask = _ask_hidden if asked["password"] else input
+                self.client.input(ask(printable(asked["prompt"])))
         except (EOFError, KeyboardInterrupt):
             self.manager.interrupt_kernel()
 
@@ -88,22 +88,27 @@ class Session:
 
 
 def forget_what_was_typed() -> None:
-    """Drop typed-ahead input: a second Enter must not run a cell before it is read."""
+    """Drop typed-ahead input: a second Enter must not run a cell that nobody has read."""
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
-def _ask(prompt: str, hidden: bool) -> str:
-    """Return what the person types; where that is hidden, after Ctrl-Z and `fg` too."""
-    if not hidden:
-        return input(prompt)
+def _ask_hidden(prompt: str) -> str:
+    """Return what the person types, which the terminal does not show.
 
-    def hide_again(number: int, frame: FrameType | None) -> None:
-        """The person's shell shows what is typed while this process is stopped."""
-        modes = termios.tcgetattr(sys.stdin)
-        modes[3] &= ~termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, modes)
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
-
-    with on_signal(signal.SIGCONT, hide_again):
-        return getpass.getpass(prompt)
+    After Ctrl-Z and `fg` it is hidden again: meanwhile the person's shell shows what is typed.
+    """
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        while True:
+            modes = termios.tcgetattr(sys.stdin)
+            if modes[3] & termios.ECHO:
+                modes[3] &= ~termios.ECHO
+                termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, modes)
+                print(prompt, end="", flush=True)
+            if select.select([sys.stdin], [], [], _PAUSE)[0]:
+                if not (line := sys.stdin.readline()):
+                    raise EOFError
+                return line.rstrip("\n")
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        print()

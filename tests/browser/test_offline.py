@@ -72,8 +72,3 @@ def test_the_search_works_from_a_file(words, page, offline):
     )
     assert words.split()[0] in page.text_content(".md-search-result__list")
     assert page.strangers == []
-
-
-def test_the_timeline_is_drawn_in_the_page(page, offline):
-    page.goto(f"file://{offline}/guide/what-is-released.html")
-    assert page.query_selector("svg[aria-labelledby] circle")

@@ -158,7 +158,7 @@ def test_a_guide_says_on_what_it_ran_and_how_to_run_it(name):
 
 
 def test_an_address_that_was_moved_leads_on(open_page):
-    assert open_page("/guide/").query_selector("h1").text_content().startswith("Image process")
+    assert open_page("/guide/").query_selector("h1").text_content().startswith("Megalotron")
 
 
 def test_the_sitemap_names_every_page():

@@ -2,14 +2,17 @@
 first.
 """
 
+import json
 import re
 import tomllib
+from collections import defaultdict
+from html import unescape
 
 import nbformat
 import playwright.sync_api as playwright
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SITE
 from megalotron_images.cli import app as images_app
 from megalotron_images.convention import STACKS
 from megalotron_images.registry.hints import REFUSALS
@@ -118,7 +121,7 @@ def test_the_table_names_each_docker_command_of_the_runbooks():
 
 
 def test_each_command_is_found_with_its_page_first(found):
-    verbs = {f"megalotron-images {verb}": "/reference/" for verb in images_app.commands}
+    verbs = {f"megalotron-images {verb}": "/reference/" for verb in images_app.list_commands(None)}
     verbs |= {f"rehearsal {verb}": "/reference/" for verb in rehearsal_app.commands}
     expected = COMMANDS | verbs
     assert {words: found(words) for words in expected} == expected
@@ -154,3 +157,22 @@ def test_a_working_days_words_lead_to_their_page(title):
         if wanted not in said.lower():
             missed[words] = said
     assert missed == {}
+
+
+def test_each_word_that_leads_to_a_page_is_on_it_or_a_synonym_with_a_reason():
+    said = tomllib.loads((ROOT / "docs" / "words.toml").read_text())
+    synonyms = set(" ".join(said["synonyms"].values()).split())
+    texts = defaultdict(str)
+    for entry in json.loads((SITE / "search" / "search_index.json").read_text())["docs"]:
+        text = f" {entry['title']} {unescape(re.sub('<[^>]*>', ' ', entry['text']))}".lower()
+        texts[entry["location"]] += text
+        texts[entry["location"].partition("#")[0]] += text
+    astray, needed = {}, set()
+    for place, typed in said["words"].items():
+        words = {part for word in typed.split() for part in word.split("-")}
+        missing = words - set(re.findall(r"\w+(?:\.\d+)*", texts[place]))
+        needed |= missing
+        if strangers := {word for word in missing if f"{word}s" not in texts[place]} - synonyms:
+            astray[place] = strangers
+    assert astray == {}
+    assert synonyms - needed == set()

@@ -5,6 +5,8 @@ import tomllib
 import pytest
 
 from conftest import ROOT, scripts_of
+from megalotron_images.convention import parse_tag
+from megalotron_images.errors import RuleBroken
 
 PAGE = "/guide/release-a-stack/"
 NAMES = tomllib.loads((ROOT / "tests" / "names.toml").read_text())
@@ -175,10 +177,39 @@ def test_nothing_moves_when_the_bar_is_filled(open_page):
 def test_the_name_checker_judges_as_python_does(open_page):
     page = open_page("/convention/")
     field = page.get_by_label("Check a name")
-    for name in (*NAMES["right"], *NAMES["wrong"]):
+    right = {*NAMES["right"], *NAMES["short"]}
+    for name in right | set(NAMES["wrong"]):
         field.fill(name)
         said = page.text_content(".nb-name [role=status]")
-        assert (said == "This name follows the convention.") == (name in NAMES["right"]), name
-        assert (field.get_attribute("aria-invalid") == "false") == (name in NAMES["right"]), name
+        assert (said == "This name follows the convention.") == (name in right), name
+        assert (field.get_attribute("aria-invalid") == "false") == (name in right), name
     field.fill("")
     assert page.text_content(".nb-name [role=status]") == ""
+
+
+def test_the_name_checker_takes_each_example_of_its_page_and_helps_with_a_near_miss(open_page):
+    page = open_page("/convention/")
+    field = page.get_by_label("Check a name")
+    shown = {code.text_content() for code in page.query_selector_all("article code")}
+    names = {text for text in shown if "/" in text and ":v" in text}
+    tags = {text for text in shown if parses_as_tag(text)}
+    assert "megalotron/dashboard:v1.0.1" in names
+    assert tags >= {"v1.0.0", "v1.0.1", "v2.0.0-beta.1", "v2.0.0-rc.1", "main", "dev"}
+    for name in names | {f"megalotron/backend:{tag}" for tag in tags}:
+        field.fill(name)
+        assert field.get_attribute("aria-invalid") == "false", name
+    for text in ("latest", "staging", "v1.0.0+build"):
+        assert text in shown
+        field.fill(f"megalotron/backend:{text}")
+        assert field.get_attribute("aria-invalid") == "true", text
+    hints = {"megalotron/dashbord:main": "dashboard?", "megalotron/backend:latest": "main"}
+    for name, hint in hints.items():
+        field.fill(name)
+        assert f"Did you mean {hint}" in page.text_content(".nb-name [role=status]")
+
+
+def parses_as_tag(text):
+    try:
+        return bool(parse_tag(text))
+    except RuleBroken:
+        return False

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,11 +19,15 @@ from hypothesis import strategies as st
 
 from conftest_room import MAY_PUSH, put_image
 from megalotron_images.convention import STACKS, MovingTag, Reference, Release, parse_reference
+from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import Free, Taken
-from rehearsal.room.paths import PROJECT, ROOM
+from megalotron_images.verbs.publish import describe
+from rehearsal.room.engine import CONTAINERD, read_engine
+from rehearsal.room.paths import ENGINE, PROJECT, ROOM
 from semver import Version
 
 IMAGE = "megalotron/backend"
+STORE = read_engine(ENGINE).store
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
 VERBS = (
     "check",
@@ -47,6 +52,7 @@ class Stops:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Stops())
+sys.argv[1:] = ["status"]
 start.main()
 """
 HISTORY = [("v1.9.0", "2025-01-14"), ("v1.10.0", "2025-02-25")]
@@ -117,6 +123,51 @@ def test_a_dry_run_writes_nothing(verb, registry, cli, make_image):
     assert registry.tags(IMAGE) == ["v1.0.0"]
 
 
+def test_an_image_is_shown_with_its_id_and_age_before_the_question(registry, make_image):
+    image = make_image("one")
+    status, shown = in_a_terminal("publish", "backend", "v1.0.0", "--image", "one", types="no")
+    assert status == 1
+    before, _, _ = shown.partition("to write it: ")
+    assert re.search(rf"one is {image.id}, built \d+ seconds? ago\.", before), shown
+
+
+def test_who_publishes_an_id_never_publishes_what_somebody_else_has_built_under_its_name(
+    registry, cli, make_image
+):
+    mine = make_image("shared")
+    checked = cli("check", f"ghcr.io/{IMAGE}:v1.0.0", "--image", "shared")
+    shown = re.search(r"^ok  image     shared is (sha256:[0-9a-f]{64})$", checked.stdout, re.M)[1]
+    assert shown == mine.id
+    done = cli("publish", "backend", "v1.0.0", "--image", shown, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert mine.is_in(registry.manifest(IMAGE, "v1.0.0"))
+    make_image("shared")
+    done = cli("publish", "backend", "v1.1.0", "--image", shown, "--yes")
+    if STORE == CONTAINERD:  # it drops an image whose last name is given to another
+        assert done.returncode == 3
+        assert f"No image {shown} in your engine" in done.stderr
+        assert "v1.1.0" not in registry.tags(IMAGE)
+    else:
+        assert done.returncode == 0, done.stderr
+        assert mine.is_in(registry.manifest(IMAGE, "v1.1.0"))
+
+
+@pytest.mark.parametrize(
+    ("created", "age"),
+    [
+        ("2026-01-02T03:03:59.123456789Z", "1 second ago"),
+        ("2026-01-02T03:01:01Z", "2 minutes ago"),
+        ("2026-01-01T03:04:00+01:00", "1 day ago"),
+        ("2026-01-02T03:05:00Z", "0 seconds ago"),
+        ("", "at an unknown time"),
+    ],
+)
+def test_the_age_of_an_image_is_in_words(created, age):
+    image = LocalImage("one", "sha256:1", frozenset(), created=created)
+    now = datetime(2026, 1, 2, 3, 4, 0, 500_000, UTC)
+    assert describe(image, now) == f"one is sha256:1, built {age}."
+
+
 def test_the_next_version_is_alone_on_its_line(registry, cli):
     put_image(registry, IMAGE, "v1.2.3")
     assert cli("next", "backend").stdout == "v1.2.4\n"
@@ -130,7 +181,7 @@ def test_the_next_version_is_alone_on_its_line(registry, cli):
 
 
 def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli, make_image):
-    put_image(registry, IMAGE, "v1.2.3", "arm64")
+    put_image(registry, IMAGE, "v1.2.3")
     make_image("one")
     done = cli("check", f"ghcr.io/{IMAGE}:v1.2.4")
     assert (done.returncode, [line.split()[:2] for line in done.stdout.splitlines()]) == (
@@ -142,7 +193,7 @@ def test_check_answers_each_question_and_its_status_says_the_worst(registry, cli
     assert cli("check", "ghcr.io/megalotron/Backend:v1.2.4").returncode == 1
     done = cli("check", f"ghcr.io/{IMAGE}:v1.2.4", "--image", "one", "--json")
     verdicts = {finding["about"]: finding["verdict"] for finding in json.loads(done.stdout)}
-    assert verdicts == {"name": "ok", "tag": "ok", "version": "ok", "platform": "no"}
+    assert verdicts == dict.fromkeys(("name", "image", "tag", "version", "platform"), "ok")
 
 
 def test_status_has_a_row_for_each_stack_or_with_digests_for_each_tag(registry, cli):

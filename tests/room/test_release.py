@@ -26,7 +26,7 @@ from megalotron_images.convention import parse_stack as stack_of
 from megalotron_images.errors import LostRace, Refused
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Free, Taken
-from megalotron_images.status import Moved, read_line
+from megalotron_images.status import TagTarget, read_status
 from rehearsal.room.paths import ROOM
 
 BACKEND = stack_of("backend")
@@ -93,9 +93,7 @@ def test_an_older_release_is_refused_unless_asked_for_and_main_stays(publish, re
 
 def test_a_loss_of_platforms_is_refused_unless_asked_for(publish, registry, make_image):
     put_index(registry, IMAGE, "v1.0.0")
-    with pytest.raises(
-        Refused, match=r"v1\.0\.0 runs on linux/arm64, and your image only on linux/amd64"
-    ):
+    with pytest.raises(Refused, match="linux/arm64"):
         publish("v1.1.0", make_image("one"))
     publish("v1.1.0", make_image("one"), Overrides(fewer_platforms=True))
 
@@ -229,10 +227,10 @@ def test_the_board_names_main_and_dev_by_digest_and_release(registry):
     releases = [put_image(registry, IMAGE, f"v1.{minor}.0") for minor in range(12)]
     promote(registry, "v1.9.0")
     dev = put_image(registry, IMAGE, "dev")
-    line = read_line(registry, BACKEND)
-    assert line.newest == Moved(releases[11].digest, parse_release("v1.11.0"))
-    assert line.main == Moved(releases[9].digest, parse_release("v1.9.0"))
-    assert line.dev == Moved(dev.digest, None)
+    line = read_status(registry, BACKEND)
+    assert line.newest == TagTarget(releases[11].digest, parse_release("v1.11.0"))
+    assert line.main == TagTarget(releases[9].digest, parse_release("v1.9.0"))
+    assert line.dev == TagTarget(dev.digest, None)
 
 
 def test_the_next_version_follows_the_newest(registry):

@@ -3,5 +3,5 @@
 `client` knows tags and manifests. It sends through layers of which each knows only the one below:
 `retries(authorization(https))`. `response` holds requests, responses and the one gate for addresses
 from outside, `credentials` finds the login, `grammar` reads headers and bodies, `hints` turns a
-registry's words into the next step. May import `convention`, `waiting` and `errors`.
+registry's words into the next step. May import `convention`, `concurrency` and `errors`.
 """

@@ -27,7 +27,8 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 class Authorization:
     """A login at one registry.
 
-    send: the layer below.
+    Args:
+        send: the layer below.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Authorization:
     def send(self, request: Request) -> Response:
         """Return the response to a request with its authorization.
 
-        Raises RegistryFailed for a login that is refused, Transient as the layer below.
+        Raises:
+            RegistryFailed: the login is refused.
+            Transient: the layer below failed.
         """
         response = self._send_authorized(request)
         if response.status == 401:

@@ -74,6 +74,11 @@ class Unknown:
     def __str__(self) -> str:
         return "something unknown"
 
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        return {"unknown": self.reason}
+
 
 State = Free | Taken | Unknown
 
@@ -128,8 +133,9 @@ def is_attestation(part: dict[str, Any]) -> bool:
 class Registry:
     """Repositories of a registry, as far as the process needs them.
 
-    seconds: the time limit of one request.
-    writes: ask for a token that may write at once, not for one to read and another to write.
+    Args:
+        seconds: the time limit of one request.
+        writes: ask for a token that may write at once, not for one to read and another to write.
     """
 
     def __init__(
@@ -145,7 +151,8 @@ class Registry:
     ) -> Response:
         """Send one request; return the response, which may be a refusal.
 
-        Raises RegistryFailed without a reliable one.
+        Raises:
+            RegistryFailed: there is no reliable response.
         """
         url, end = prepare(path, f"https://{self._host}/"), time.monotonic() + self._seconds
         return self._layers.send(Request(method, url, scope, end, headers, body))
@@ -165,7 +172,8 @@ class Registry:
     def manifest(self, repository: str, reference: str) -> Manifest:
         """Return the manifest at a tag or digest, its bytes checked.
 
-        Raises RegistryFailed if there is none.
+        Raises:
+            RegistryFailed: there is none, or it cannot be read.
         """
         response = self._get(repository, f"manifests/{reference}")
         manifest = _manifest(response)
@@ -207,7 +215,8 @@ class Registry:
     ) -> dict[str, Release]:
         """Return the newest release for each digest that is `sought`, if one has it.
 
-        releases: the newest first; up to a hundred are looked at, a few at once.
+        Args:
+            releases: the newest first; up to a hundred are looked at, a few at once.
         """
         found, left = dict[str, Release](), islice(releases, _MOST_LOOKED_AT)
         while not sought <= found.keys() and (some := list(islice(left, _LOOKED_AT_TOGETHER))):

@@ -6,6 +6,7 @@ a helper for the host, a helper for all hosts, a stored login.
 
 import base64
 import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +59,10 @@ def find_credentials(host: str) -> Credentials | None:
     """Return the login for a registry, or None for an anonymous reader.
 
     REGISTRY_USERNAME with REGISTRY_TOKEN (the process's secrets) come before Docker's; a ~/.netrc
-    is never used. Raises CannotTell for one of two variables, and for what cannot be read.
+    is never used.
+
+    Raises:
+        CannotTell: one of the two variables is missing, or a login cannot be read.
     """
     username, password = (os.environ.get(name, "").strip() for name in (USERNAME, TOKEN))
     if bool(username) != bool(password):
@@ -83,8 +87,10 @@ def _from_file(host: str) -> Credentials | None:
 def _stored(config: Mapping[str, Any], host: str, source: str) -> Credentials | None:
     """Return a login that a configuration holds itself: its keys are hosts or addresses.
 
-    The host itself comes first; with another port it is another registry. Raises CannotTell for a
-    damaged entry, if no other is of use.
+    The host itself comes first; with another port it is another registry.
+
+    Raises:
+        CannotTell: an entry is damaged, and no other is of use.
     """
     logins, damaged = config.get("auths"), False
     logins = logins if isinstance(logins, dict) else {}
@@ -118,8 +124,6 @@ def _entry(login: Mapping[str, Any], source: str) -> Credentials | None:
 
 def _from_helper(name: str, host: str) -> Credentials | None:
     """Return the login that a credential helper knows, or None if it knows none."""
-    import subprocess
-
     program = f"docker-credential-{name}"
     try:
         with say_if_slow(program):

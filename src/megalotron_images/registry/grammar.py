@@ -22,7 +22,8 @@ _UNITS |= {"h": 3600.0}
 def next_link(header: str) -> str | None:
     """Return the address of the next page, or None if there is none.
 
-    Raises ValueError for a header that says nothing understood.
+    Raises:
+        ValueError: the header cannot be read.
     """
     links = [(address, _relations(parameters)) for address, parameters in _LINK.findall(header)]
     if _LINK.sub("", header).strip(" \t,") or not all(one and two for one, two in links):

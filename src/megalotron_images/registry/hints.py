@@ -42,7 +42,8 @@ def hint_for(message: str) -> Refusal | None:
 def explain(message: str, refused_login: bool = False) -> str:
     """Return a registry's message with its likely cause and the next step, if known.
 
-    refused_login: the registry refuses a login, and gives no other reason than that.
+    Args:
+        refused_login: the registry refuses a login, and gives no other reason than that.
     """
     message = " ".join(message.split()).removeprefix("errors: ").rstrip(".")
     hint = hint_for(message)

@@ -77,7 +77,9 @@ class Https:
     def send(self, request: Request) -> Response:
         """Return the response, which may be a refusal.
 
-        Raises Transient where the next try may end otherwise, RegistryFailed where none would.
+        Raises:
+            Transient: the next try may end otherwise.
+            RegistryFailed: no other try would.
         """
         try:
             # in a thread: no time limit of requests is one for the whole answer

@@ -30,8 +30,10 @@ _HTTPS = re.compile(
 def prepare(given: str, base: str) -> str:
     """Return an https address, relative to another, as it is compared and then sent.
 
-    It is parsed once, by the library that connects. Raises ValueError for another scheme, a user
-    name, and characters that parsers read differently.
+    It is parsed once, by the library that connects.
+
+    Raises:
+        ValueError: it has another scheme, a user name, or characters that parsers read differently.
     """
     if not VISIBLE.fullmatch(given) or not _HTTPS.fullmatch(address := urljoin(base, given)):
         raise ValueError("the address is not plain https")
@@ -128,7 +130,8 @@ class Response:
     def address(self, given: str) -> str:
         """Return the address that a header gives (Location, realm, Link), prepared.
 
-        Raises RegistryFailed for one that is not plain https.
+        Raises:
+            RegistryFailed: it is not plain https.
         """
         try:
             return prepare(given, self.request.url)

@@ -16,7 +16,8 @@ class Retries:
 
     Any other write is sent once: a second one could replace what somebody else has put there since.
 
-    send: the layer below.
+    Args:
+        send: the layer below.
     """
 
     def __init__(self, send: Callable[[Request], Response]) -> None:

@@ -1,0 +1,35 @@
+"""The verb `check`."""
+
+import sys
+
+import click
+
+from megalotron_images.check import examine
+from megalotron_images.plan import LocalImage
+from megalotron_images.verbs.arguments import json_option, reference_argument, revision_option
+from megalotron_images.verbs.findings import print_findings
+
+
+@click.command(
+    epilog="Example: megalotron-images check ghcr.io/megalotron/backend:v1.4.0 --image backend"
+)
+@reference_argument
+@click.option(
+    "--image", default="", metavar="LOCAL", help="An image in your engine, for its platform."
+)
+@revision_option
+@click.option("--provenance", is_flag=True, help="Look too whether it is stated how it was built.")
+@json_option
+def command(reference: str, image: str, revision: str, provenance: bool, as_json: bool) -> None:
+    """Check whether an image may be published.
+
+    Looked at are its name, its tag, its version and its platforms.
+    """
+    local = _local_image(image) if image else None
+    sys.exit(print_findings(examine(reference, local, revision, provenance), as_json))
+
+
+def _local_image(name: str) -> LocalImage:
+    from megalotron_images.engine import Engine  # Docker's SDK takes longer to load than all else
+
+    return Engine().image(name)

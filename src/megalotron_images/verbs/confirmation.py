@@ -1,0 +1,37 @@
+"""The question before a write: a person types the full reference."""
+
+import sys
+
+from megalotron_images import output
+from megalotron_images.convention import Reference
+from megalotron_images.errors import Refused
+from megalotron_images.plan import Plan
+from megalotron_images.terminal import step
+
+
+def may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
+    """Show a plan and ask for confirmation; return whether to write.
+
+    Raises:
+        Refused: the plan breaks a rule, or the answer is another.
+        CannotTell: the registry did not answer reliably.
+    """
+    for note in plan.notes:
+        step(note)
+    plan.check()
+    if dry_run:
+        done, reference = bool(plan.done), str(plan.reference)
+        what = "already points to this: there is nothing to write" if done else "would be written"
+        data = {"reference": reference, "before": plan.before.digest, "writes": not done}
+        output.answer(f"{reference} {what}. Nothing was written.", data, as_json)
+    elif not (plan.done or yes):
+        _confirm(plan.reference)
+    return not dry_run
+
+
+def _confirm(reference: Reference) -> None:
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise Refused(f"There is no terminal to confirm {reference}: run it in one, or with --yes.")
+    print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != str(reference):
+        raise Refused(f"That is not {reference}: nothing was written.")

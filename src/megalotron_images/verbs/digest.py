@@ -1,0 +1,26 @@
+"""The verb `digest`."""
+
+import click
+
+from megalotron_images import output
+from megalotron_images.convention import REGISTRY, parse_name
+from megalotron_images.errors import CannotTell
+from megalotron_images.registry.client import Unknown, connect
+from megalotron_images.registry.credentials import find_credentials
+from megalotron_images.verbs.arguments import json_option, reference_argument
+
+
+@click.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
+@reference_argument
+@json_option
+def command(reference: str, as_json: bool) -> None:
+    """Print the digest that a reference points to, or `nothing`."""
+    name = parse_name(reference)
+    state = connect().state(name.repository, name.tag or name.digest)
+    if isinstance(state, Unknown):
+        raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
+    if name.tag and name.digest not in ("", state.digest):
+        raise CannotTell(f"{name.tagged} points to {state} now, and not to {name.digest}.")
+    credentials = find_credentials(REGISTRY)
+    user = credentials.username if credentials else None
+    output.answer(state, {"reference": reference, "digest": state.digest, "user": user}, as_json)

@@ -1,0 +1,32 @@
+"""The verb `running`."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from megalotron_images import output
+from megalotron_images.errors import CannotTell
+from megalotron_images.registry.client import connect
+from megalotron_images.running import current_context, read_running
+from megalotron_images.terminal import step
+from megalotron_images.verbs.arguments import json_option, one_or_all_argument, parse_stacks
+
+
+@click.command(epilog="Example: megalotron-images running backend --context one --context two")
+@one_or_all_argument
+@click.option(
+    "--context", "servers", multiple=True, metavar="NAME", help="A server's Docker context; repeat."
+)
+@json_option
+def command(stack: str, servers: Sequence[str], as_json: bool) -> None:
+    """Show which release each server runs, beside main.
+
+    The current Docker context is asked if none is given. Status 1: one does not run main.
+    """
+    found = read_running(connect(), parse_stacks(stack), servers or [current_context()])
+    rows = [("SERVER", "STACK", "RUNS", "MAIN"), *(one.row for one in found)]
+    output.answer(output.table(rows), [one.data for one in found], as_json)
+    for reason in (unknown := dict.fromkeys(why for one in found for why in one.unknowns)):
+        step(reason)
+    sys.exit(CannotTell.status if unknown else not all(one.is_main for one in found))
