@@ -79,7 +79,7 @@ def _row(settings: Settings, runbook: Runbook, engine: Engine, outcome: execute.
         versions=versions,
         processor=machine_architecture(),
         cells=outcome.held[runbook.name],
-        passed_over=outcome.passed_over[runbook.name],
+        skipped=outcome.skipped[runbook.name],
         measured=when["measured"],
         commit=when["commit"],
         state=runbook.fingerprint,

@@ -9,13 +9,14 @@ from docs.generate import tables
 from markdown_it import MarkdownIt
 
 from conftest import ROOT
-from rehearsal.cell import magic, production
+from rehearsal.cell import magic
+from rehearsal.cell.production import guard
 from rehearsal.room import engine
 
 TEXTS = sorted(
     path for folder in (".", "docs", "notebooks") for path in (ROOT / folder).glob("*.md")
 )
-KNOWN = {magic.PRODUCTION, production.NOTEBOOK, engine.NAME_VARIABLE, engine.STORE_VARIABLE}
+KNOWN = {magic.PRODUCTION, guard.NOTEBOOK, engine.NAME_VARIABLE, engine.STORE_VARIABLE}
 READ = re.compile(r"""environ(?:\.get\(|\[|\.pop\()\s*"([A-Z_]+)"|for name in \("([A-Z]+)",\)""")
 
 

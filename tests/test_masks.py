@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 from conftest import ROOT
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.compare import as_text, excerpt, first_difference
-from rehearsal.runbook.masks import Mask, Masked, hidden, load_masks, needed
+from rehearsal.runbook.masks import (
+    Mask,
+    Masked,
+    load_masks,
+    masks_hiding_values,
+    masks_that_mattered,
+)
 
-MASKS = [mask for mask in load_masks(ROOT / "notebooks" / "masks.toml") if not mask.on]
+MASKS = [mask for mask in load_masks(ROOT / "notebooks" / "masks.toml") if not mask.engines]
 ONE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
@@ -46,11 +52,11 @@ def test_a_digest_is_all_its_digits():
 def test_a_mask_that_hides_a_digest_in_a_real_output_is_told():
     output = f"test: digest: {ONE} size: 527\n"
     planted = Mask("planted", "text", re.compile("digest: sha256:[0-9a-f]+"), "", "")
-    assert "planted covers what digest names" in hidden(output, [*MASKS, planted])[0]
+    assert "planted covers values of digest" in masks_hiding_values(output, [*MASKS, planted])[0]
     dropping = Mask("dropping", "line", re.compile(".*digest: sha256.*"), "", "")
-    assert hidden(output, [*MASKS, dropping])
-    assert not hidden(f"{output}{ONE}\n", [*MASKS, dropping])
-    assert not hidden(output, MASKS)
+    assert masks_hiding_values(output, [*MASKS, dropping])
+    assert not masks_hiding_values(f"{output}{ONE}\n", [*MASKS, dropping])
+    assert not masks_hiding_values(output, MASKS)
 
 
 def test_a_short_digest_in_place_of_a_long_one_shows():
@@ -65,7 +71,7 @@ def test_lines_that_come_and_go():
 
 def test_a_mask_for_some_engines_holds_there_alone():
     on = {
-        name: Mask("m", "text", re.compile("a"), "a", "", on=(name,))
+        name: Mask("m", "text", re.compile("a"), "a", "", engines=(name,))
         for name in ("28", "graph", "28 graph", "2")
     }
     held = {name for name, mask in on.items() if mask.holds_on("28.5.2", "containerd")}
@@ -79,9 +85,9 @@ def test_a_mask_for_some_engines_holds_there_alone():
 
 
 def test_a_mask_for_some_engines_is_needed_where_its_words_differ_alone():
-    mask = Mask("words", "text", re.compile("denied|refused"), "denied", "", on=("graph",))
-    assert needed([mask], "denied", "refused") == ["words"]
-    assert needed([mask], "denied", "denied") == []
+    mask = Mask("words", "text", re.compile("denied|refused"), "denied", "", engines=("graph",))
+    assert masks_that_mattered([mask], "denied", "refused") == ["words"]
+    assert masks_that_mattered([mask], "denied", "denied") == []
 
 
 def test_with_another_store_one_digest_may_be_two_and_two_never_one():
@@ -130,7 +136,7 @@ def test_a_planted_mask_that_hides_a_wrong_digest_is_found_out(tmp_path):
     )
     file = tmp_path / "masks.toml"
     file.write_text(f"{rules}\n[[mask]]\n{planted}\n")
-    with pytest.raises(CannotCheck, match="planted covers what digest names"):
+    with pytest.raises(CannotCheck, match="planted covers values of digest"):
         load_masks(file)
 
 

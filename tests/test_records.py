@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from conftest import rehearsal
-from rehearsal.cell import about
-from rehearsal.cell.record import (
+from rehearsal.cell.production import surroundings
+from rehearsal.cell.production.record import (
     CUT,
     Record,
     commands_done,
@@ -20,8 +20,8 @@ from rehearsal.cell.record import (
     read_whole,
     values_of,
 )
-from rehearsal.cell.record_page import to_markdown
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.production.record_page import to_markdown
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import CannotCheck
 from rehearsal.runbook.model import Cell
 from rehearsal.step import resume_index
@@ -116,7 +116,7 @@ def test_a_fence_in_an_output_does_not_end_the_pages_fence():
 
 @pytest.mark.parametrize("token", ["ghp_" + "a1" * 18, "github_pat_" + "B2" * 20])
 def test_what_looks_like_a_token_of_github_is_hidden_though_nobody_named_it(token, capsys):
-    shown = Shown(())
+    shown = RedactedOutput(())
     shown.write(f"export GHCR_PAT={token}\n".encode())
     shown.end()
     assert capsys.readouterr().out == "export GHCR_PAT=*****\n"
@@ -138,7 +138,7 @@ SECRETS = ("secret", "secretlonger", "ab+c/d=" * 12)
     ],
 )
 def test_no_secret_is_shown_wherever_the_output_is_cut_or_wrapped(said, size, capsys):
-    shown = Shown(SECRETS)
+    shown = RedactedOutput(SECRETS)
     for start in range(0, len(said), size):
         shown.write(said[start : start + size].encode())
     shown.end()
@@ -159,7 +159,7 @@ def test_no_secret_is_shown_wherever_the_output_is_cut_or_wrapped(said, size, ca
     "form", ["a%2fb%2bc+d", "a/b%2Bc%20d", "a%2Fb%2Bc+d", 'pa\\"ss\\\\word', "YS9iK2MgZA=="]
 )
 def test_a_secret_is_hidden_in_the_forms_that_programs_give_it(form, capsys):
-    shown = Shown(["a/b+c d", 'pa"ss\\word'])
+    shown = RedactedOutput(["a/b+c d", 'pa"ss\\word'])
     shown.write(f"x={form}&y\n".encode())
     shown.end()
     assert "*****" in capsys.readouterr().out
@@ -193,14 +193,14 @@ def test_a_record_names_the_commit_of_the_text_and_whether_it_was_changed(tmp_pa
         subprocess.run(["git", *identity, "-C", tmp_path, *words], check=True, capture_output=True)
 
     (tmp_path / "page.md").write_text("one")
-    assert about.surroundings(tmp_path)["commit"] is None
+    assert surroundings.surroundings(tmp_path)["commit"] is None
     git("init", "--quiet")
     git("add", ".")
     git("commit", "--message", "one")
-    said = about.surroundings(tmp_path)
+    said = surroundings.surroundings(tmp_path)
     assert (len(said["commit"]), said["clean"]) == (40, True)
     (tmp_path / "page.md").write_text("two")
-    assert about.surroundings(tmp_path)["clean"] is False
+    assert surroundings.surroundings(tmp_path)["clean"] is False
 
 
 def test_a_page_shows_a_cell_of_python_and_how_it_ended():
@@ -210,8 +210,8 @@ def test_a_page_shows_a_cell_of_python_and_how_it_ended():
 
 def test_an_engines_address_is_told_without_its_password(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://somebody:planted-p@ss@127.0.0.1:1")
-    monkeypatch.setattr(about, "_SECONDS", 5)
-    assert about.surroundings(tmp_path)["engine"]["address"] == "tcp://somebody@127.0.0.1:1"
+    monkeypatch.setattr(surroundings, "_SECONDS", 5)
+    assert surroundings.surroundings(tmp_path)["engine"]["address"] == "tcp://somebody@127.0.0.1:1"
 
 
 def test_a_page_of_a_record_does_not_steer_the_terminal(tmp_path):

@@ -12,7 +12,7 @@ from conftest import ROOT
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.credentials import find_credentials
 from rehearsal.cell.logins import secrets_of_person
-from rehearsal.cell.redact import FLOOD, MOST, Shown
+from rehearsal.cell.redact import FLOOD, MOST, RedactedOutput
 
 CONFIGURATIONS = {
     path.stem: json.loads(path.read_text())
@@ -111,7 +111,7 @@ def printed(script, secret):
 
 
 def redacted(secrets, output, size=1 << 16):
-    shown = Shown(secrets)
+    shown = RedactedOutput(secrets)
     for start in range(0, len(output), size):
         shown.write(output[start : start + size])
     shown.end()
@@ -179,7 +179,7 @@ FLOODS = [b"y\n", b"it", b"i\n", b"\\", b"%25", b"\x1b[0", b"\x1b]", b"ghp_", b"
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_is_cut_with_one_line_in_a_time_that_grows_with_it(flood):
     size, said = 4096, []
-    shown = Shown([PLANTED, "\n".join(["-" * 64] * 30)], said.append)
+    shown = RedactedOutput([PLANTED, "\n".join(["-" * 64] * 30)], said.append)
     begin = time.process_time()
     block = (flood * (1 + size // len(flood)))[:size]
     for _ in range(3 * MOST // size):

@@ -64,7 +64,7 @@ def test_a_stacks_own_workflow_has_under_12_lines():
 
 def test_the_stacks_own_lines_pass_what_the_reusable_workflow_asks_for():
     called = yaml.safe_load((ROOT / ".github" / "workflows" / "publish-image.yml").read_text())
-    asked = called[True]["workflow_call"]  # YAML reads the key `on` as true
+    asked = called[True]["workflow_call"]  # YAML reads the key `engines` as true
     given = yaml.safe_load("".join(stacks_own()))["jobs"]["image"]
     must = {name for name, said in asked["inputs"].items() if said.get("required")}
     assert must <= set(given["with"]) <= set(asked["inputs"])

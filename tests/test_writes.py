@@ -1,7 +1,6 @@
 import pytest
 
 from rehearsal.room.writes import writes_in
-from rehearsal.runbook.compare import in_order
 from rehearsal.runbook.lint import full
 
 LINE = '127.0.0.1 - - [25/Nov/2026:01:51:34 +0000] "{} HTTP/2.0" {} 0 "" "curl"\n'
@@ -46,11 +45,3 @@ def test_a_write_that_was_refused_is_none():
 )
 def test_a_reference_is_the_same_in_every_form(one, other):
     assert full(other) == full(one) == one
-
-
-def test_rows_of_equal_age_may_come_in_any_order():
-    row, other = "backend  local  {}  2 days ago\n", "sniffer  local  {}  2 days ago\n"
-    first = row.format("0123456789ab") + other.format("ba9876543210")
-    second = other.format("aaaaaaaaaaaa") + row.format("bbbbbbbbbbbb")
-    assert [line.split()[0] for line in in_order(first).splitlines()] == ["backend", "sniffer"]
-    assert [line.split()[0] for line in in_order(second).splitlines()] == ["backend", "sniffer"]

@@ -18,7 +18,7 @@ import rehearsal.errors
 from megalotron_images.registry.hints import REFUSALS
 from rehearsal import settings
 from rehearsal.cell import options
-from rehearsal.cell.record_page import fence
+from rehearsal.cell.production.record_page import fence
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.model import Cell, find_runbooks
 

@@ -20,7 +20,7 @@ from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 from mkdocs.utils.templates import TemplateContext
 
-from rehearsal.cell.record_page import fence
+from rehearsal.cell.production.record_page import fence
 from rehearsal.runbook.evidence import load_rows
 from rehearsal.runbook.masks import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
@@ -196,7 +196,7 @@ def evidence(runbook: Runbook) -> dict[str, Any]:
     if own:
         latest = max(own, key=lambda row: row.measured)
         found |= {"day": _day(latest.measured), "commit": latest.commit[:40]}
-        found |= {"partly": max(row.passed_over for row in own)}
+        found |= {"partly": max(row.skipped for row in own)}
     series = sorted({tuple(map(int, row.release.split(".")[:2])) for row in own or recorded})
     *others, last = (".".join(map(str, one)) for one in series)
     return found | {"engines": f"{', '.join(others)} and {last}" if others else last}

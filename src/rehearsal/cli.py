@@ -1,6 +1,5 @@
 """The command `rehearsal`: parse, call one function, print."""
 
-import gc
 import locale
 import os
 import signal
@@ -10,9 +9,12 @@ from pathlib import Path
 
 import click
 
+from rehearsal.cell.production import record as records
+from rehearsal.cell.production.record_page import to_markdown
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong, lacks_extra
 from rehearsal.output import say
-from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, check_plugins, choose_engine
+from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
+from rehearsal.room.sandbox import open_room, probe
 from rehearsal.settings import KERNEL, STORES, load_settings
 
 _EPILOG = """Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check.
@@ -75,8 +77,6 @@ def room(command: tuple[str, ...]) -> int:
     The practice credentials of the room's registries are shown first. Nothing in the room can reach
     anything outside, and nothing of it is left afterwards.
     """
-    from rehearsal.room.sandbox import open_room
-
     settings = load_settings(Path.cwd())
     shell = [os.environ.get("SHELL", "/bin/bash")]
     return open_room(settings, [*command] or shell, files={}, in_terminal=True).wait()
@@ -97,32 +97,29 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     On an engine on which the pages were never recorded, outputs that differ are listed, and the
     status is 3.
     """
-    from rehearsal.room.sandbox import probe
     from rehearsal.runbook import evidence, execute, lint, model
     from rehearsal.runbook.masks import masks_for
 
-    gc.disable()  # it took 3 % of the time, and this process ends within seconds
     settings = load_settings(Path.cwd())
-    strays = () if notebooks else lint.list_strays(settings)
+    unrun = () if notebooks else lint.list_unrun_files(settings)
     try:
         runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     chosen = choose_engine(settings)
     if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
-        missing = f"{settings.engine} is not here (make setup fetches it)"
-        say(f"{missing}: this machine's engine serves.", error=True)
+        fetch = "is not here (make setup fetches it): this machine's engine serves."
+        say(f"{settings.engine} {fetch}", error=True)
     lint.check_cells(runbooks)
-    probe(settings)  # each kernel would take seconds to fail, and none could say why
-    check_plugins(chosen, (cell.script or "" for one in runbooks for cell in one.text.code))
+    probe(settings)  # each kernel would take seconds to fail, without the reason
     recorded = evidence.is_recorded(settings, chosen)
     masks = () if notebooks or shard else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
-    outcome.problems[:0] = strays
+    outcome.problems[:0] = unrun
     for line in outcome.lines():
         say(line)
     say(f"{'Verified' if outcome.holds else 'Not verified'} on {chosen}: {outcome}")
-    outcome.judge(chosen, recorded)
+    outcome.raise_for_failures(chosen, recorded)
 
 
 @app.command(epilog="Example: rehearsal refresh push-an-image")
@@ -134,18 +131,17 @@ def refresh(notebooks: tuple[str, ...]) -> None:
 
     A notebook whose outputs still match is left as it is.
     """
-    from rehearsal.room.sandbox import probe
     from rehearsal.runbook import lint, model
     from rehearsal.runbook.refresh import refresh_notebooks
 
     settings = load_settings(Path.cwd())
-    for stray in () if notebooks else lint.list_strays(settings):
-        say(str(stray), error=True)
+    for unrun in () if notebooks else lint.list_unrun_files(settings):
+        say(str(unrun), error=True)
     runbooks = model.find_runbooks(settings, notebooks)
     lint.check_cells(runbooks)
     if not os.environ.get(NAME_VARIABLE) and choose_engine(settings).name != settings.engine:
-        missing = f"{settings.engine}, on which the pages are recorded, is not here"
-        raise CannotCheck(f"{missing}: fetch it (make setup), or say --engine machine.")
+        fetch = "is not here: fetch it (make setup), or choose --engine machine."
+        raise CannotCheck(f"{settings.engine}, on which the pages are recorded, {fetch}")
     probe(settings)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # drafts do not stay behind
@@ -171,7 +167,6 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
     It runs in a room, or with --production on your own engine: then each write waits for its full
     reference, and runs/ gets a record. After a failed step you may run it again.
     """
-    from rehearsal.cell.record import find_unfinished
     from rehearsal.runbook.lint import check_cells
     from rehearsal.runbook.model import find_runbooks
     from rehearsal.step import walk_through
@@ -183,7 +178,7 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
         raise click.BadParameter("--continue goes on with a production run: say --production too.")
     before = Path(goes_on) if goes_on else None
     if goes_on == _NEWEST:
-        before = find_unfinished(settings.root / "runs", runbook.name)
+        before = records.find_unfinished(settings.root / "runs", runbook.name)
     kernel = "production" if production else KERNEL
     if not walk_through(runbook, kernel, settings.root, before):
         raise Wrong(f"{runbook.name} did not go through.")
@@ -193,11 +188,9 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
 @click.argument("notebook", default="", help="Its name; all if none is given.")
 def runs(notebook: str) -> None:
     """List the records of production runs, the oldest first, and how each ended."""
-    from rehearsal.cell.record import find_records, how_it_ended, read_record
-
-    for file in find_records(load_settings(Path.cwd()).root / "runs", notebook):
+    for file in records.find_records(load_settings(Path.cwd()).root / "runs", notebook):
         try:
-            said = how_it_ended(read_record(file))
+            said = records.how_it_ended(records.read_record(file))
         except CannotCheck as error:
             said = str(error)
         say(f"{file}: {said}")
@@ -207,10 +200,7 @@ def runs(notebook: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path), help="The record of a production run.")
 def record(file: Path) -> None:
     """Print the record of a production run as a page, in Markdown."""
-    from rehearsal.cell.record import read_record
-    from rehearsal.cell.record_page import to_markdown
-
-    say(to_markdown(read_record(file)), end="")
+    say(to_markdown(records.read_record(file)), end="")
 
 
 def _status() -> int:

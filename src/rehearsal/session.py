@@ -1,21 +1,19 @@
 """A kernel that one person talks to in a terminal: a cell runs, and is answered where it asks."""
 
-import contextlib
 import queue
 import select
 import signal
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from rich.console import Console
 
+from rehearsal.cell.signals import on_signal
 from rehearsal.errors import CannotCheck
 from rehearsal.output import printable
 from rehearsal.runbook.kernel import DIED
@@ -44,7 +42,7 @@ class Session:
         """
         stopped = threading.Event()
         # noted and not raised: a message that is being read then must not be lost
-        with _at_interrupt(lambda *_: stopped.set()):
+        with on_signal(signal.SIGINT, lambda *_: stopped.set()):
             identifier = self.client.execute(source, allow_stdin=True)
             well = True
             while True:
@@ -70,7 +68,7 @@ class Session:
 
     def _answer(self, asked: dict[str, Any]) -> None:
         try:
-            with _at_interrupt(signal.default_int_handler):
+            with on_signal(signal.SIGINT, signal.default_int_handler):
                 forget_what_was_typed()
                 ask = _ask_hidden if asked["password"] else input
                 self.client.input(ask(printable(asked["prompt"])))
@@ -114,13 +112,3 @@ def _ask_hidden(prompt: str) -> str:
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
         print()
-
-
-@contextlib.contextmanager
-def _at_interrupt(act: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Let Ctrl-C do something else for a while."""
-    before = signal.signal(signal.SIGINT, act)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

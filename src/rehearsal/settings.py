@@ -77,7 +77,7 @@ class Settings:
         masks: its masks, if it has any.
         readers: programs of its own that read a registry.
         modules: what a Python cell may import.
-        digest: the command that says what a reference points to.
+        digest: the command that prints what a reference points to.
         engine: the name of the engine on which outputs are recorded.
         store: that engine's image store.
         platform: of the images in its rooms, such as `linux/amd64`; empty for the machine's own.
@@ -111,8 +111,8 @@ def load_settings(start: Path) -> Settings:
             table = tools.get("rehearsal") if isinstance(tools, dict) else None
             if isinstance(table, dict):
                 return _settings(folder, table)
-    none = f"No pyproject.toml with [tool.rehearsal] at or above {start}"
-    raise CannotCheck(f"{none}: change into the project's folder.")
+    there = f"at or above {start}: change into the project's folder."
+    raise CannotCheck(f"No pyproject.toml with [tool.rehearsal] {there}")
 
 
 def seconds_to_start() -> int:

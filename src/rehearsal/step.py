@@ -15,16 +15,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 
-from rehearsal.cell.production import NOTEBOOK, VERB, refuse_in_ci
-from rehearsal.cell.record import (
-    VARIABLE,
-    Record,
-    commands_done,
-    commands_skipped,
-    ended_well,
-    read_record,
-    read_whole,
-)
+from rehearsal.cell.production import record
+from rehearsal.cell.production.guard import NOTEBOOK, VERB, refuse_in_ci
 from rehearsal.cell.syntax import Script, is_in, walk, words
 from rehearsal.errors import CannotCheck
 from rehearsal.output import printable
@@ -71,10 +63,10 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
         refuse_in_ci()
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, _leave)
-    record = Record.new(project / "runs", runbook.name)
+    new = record.Record.new(project / "runs", runbook.name).file
     # of its own: a home that is full, or read-only, must not end the kernel
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-        os.environ.update({NOTEBOOK: runbook.name, VARIABLE: str(record.file)})
+        os.environ.update({NOTEBOOK: runbook.name, record.VARIABLE: str(new)})
         os.environ.update(JUPYTER_RUNTIME_DIR=folder)
         manager = private_manager(kernel_name=kernel)
         manager.start_kernel(cwd=str(runbook.path.parent))
@@ -82,10 +74,10 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
         client.start_channels()
         try:
             client.wait_for_ready(seconds_to_start())
-            walk = _Walk(runbook, Session(manager, client), record.file if production else None)
+            walk = _Walk(runbook, Session(manager, client), new if production else None)
             return walk.through(before)
         except RuntimeError as error:
-            why = f"{error}. See what it said above, or raise {SECONDS_VARIABLE}"
+            why = f"{error}. It printed why above; on a slow machine, raise {SECONDS_VARIABLE}"
             raise CannotCheck(f"The kernel {kernel} does not start: {why}.") from error
         finally:
             client.stop_channels()
@@ -93,7 +85,7 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
 
 
 def _leave(number: int, frame: object) -> NoReturn:
-    """End this process: the terminal has been closed, or somebody asks for it."""
+    """End this process: the terminal has been closed, or a signal asks for it."""
     sys.exit(128 + number)
 
 
@@ -104,7 +96,7 @@ class _Walk:
     Attributes:
         runbook: what is run.
         session: the person and the kernel.
-        record: the run's record, in production: how a step ended is what it says.
+        record: the run's record, in production: it decides how a step ended.
         states: what became of each cell, by its number.
     """
 
@@ -141,16 +133,17 @@ class _Walk:
         self._tell_kernel("stop")
         return well
 
-    def _resume(self, record: Path) -> int | None:
+    def _resume(self, before: Path) -> int | None:
         """Return the first cell that a stopped run has not done; None if the person stops.
 
         The shell is made as it was then: what sets something in it runs again. What that run wrote
         is compared with the registry.
         """
-        events = read_whole(record)
-        first, skipped = resume_index(self.cells, commands_done(events)), commands_skipped(events)
-        self._print(f"Going on with {record.name}, begun by {events[0].get('person')}:")
-        if not self._tell_kernel("continue", str(record)):
+        events = record.read_whole(before)
+        first = resume_index(self.cells, record.commands_done(events))
+        skipped = record.commands_skipped(events)
+        self._print(f"Going on with {before.name}, begun by {events[0].get('person')}:")
+        if not self._tell_kernel("continue", str(before)):
             return None
         for number, cell in enumerate(self.cells[:first]):
             if cell.kind == "code":
@@ -191,7 +184,7 @@ class _Walk:
         return "read"
 
     def _undoes(self, number: int, text: str) -> str:
-        """Return what an Undo says that it does: its last sentence, or else its first command."""
+        """Return what an Undo does: its last sentence, or else its first command."""
         if sentences := _SENTENCE.findall(text):
             return " ".join(sentences[-1].split())
         return self.cells[number + 1].first_line if number + 1 < len(self.cells) else "nothing"
@@ -201,11 +194,7 @@ class _Walk:
         cell, code = self.cells[number], self._code()
         self._print(f"Command {code.index(number) + 1} of {len(code)}", style="bold")
         shown = printable(cell.source if cell.script is None else cell.script)
-        self.session.console.print(
-            Syntax(
-                shown, cell.language, theme="ansi_dark", background_color="default", word_wrap=True
-            )
-        )
+        self.session.console.print(Syntax(shown, cell.language, theme="ansi_dark", word_wrap=True))
         question = _IN_PRODUCTION if self.record else _FIRST
         enter, stopped = "run", "stop"
         while (choice := self._ask(question, enter)) != "stop":
@@ -258,9 +247,9 @@ class _Walk:
         """Run a cell; return whether it ended well: in production that is what is on record."""
         if not self.record:
             return self.session.run(self.cells[number].source)
-        before = len(read_record(self.record)) if self.record.exists() else 0
+        before = len(record.read_record(self.record)) if self.record.exists() else 0
         self.session.run(self.cells[number].source)
-        return self.record.exists() and ended_well(read_record(self.record)[before:])
+        return self.record.exists() and record.ended_well(record.read_record(self.record)[before:])
 
     def _print(self, text: str, style: str = "") -> None:
         self.session.console.print(printable(text), style=style)

@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 
 import pytest
 
 from conftest import ROOT, rehearsal
 from rehearsal.errors import CannotCheck
-from rehearsal.room.engine import Engine, check_plugins, choose_engine
+from rehearsal.room.engine import choose_engine
 from rehearsal.settings import STORES, load_settings
 from test_verify import write_pair
 
@@ -154,18 +153,6 @@ def test_without_the_recorded_set_a_new_enough_docker_of_the_machine_serves(proj
     monkeypatch.setenv("PATH", path_of("debian-12"))
     with pytest.raises(CannotCheck, match="24 or newer"):
         choose_engine(load_settings(project))
-
-
-def test_a_plugin_that_the_machines_docker_lacks_is_named_if_a_cell_needs_it(tmp_path, monkeypatch):
-    docker = tmp_path / "docker"
-    docker.write_text('#!/bin/sh\ntest "$1" != compose\n')
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    engine = Engine("machine", "containerd", "28.5.2")
-    check_plugins(engine, ["docker build .", "docker pull alpine"])
-    check_plugins(replace(engine, name="debian-13"), ["docker compose ps"])
-    with pytest.raises(CannotCheck, match="lacks the plugin compose"):
-        check_plugins(engine, ["docker pull alpine", "docker compose ps"])
 
 
 @pytest.fixture

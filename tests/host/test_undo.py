@@ -6,7 +6,7 @@ import pytest
 
 from conftest import ROOT, rehearsal
 from rehearsal.errors import Wrong
-from rehearsal.room.left import without_parts
+from rehearsal.room.leftovers import without_parts
 from rehearsal.runbook.model import find_runbooks
 from rehearsal.runbook.undo import undeclared_leftovers
 from rehearsal.settings import load_settings
@@ -91,7 +91,7 @@ def test_a_placeholder_stands_for_its_value():
 
 
 def test_a_placeholder_that_nobody_declares():
-    with pytest.raises(Wrong, match="names <stack>, which is not declared"):
+    with pytest.raises(Wrong, match="hold <stack>, which is not declared"):
         undeclared_leftovers([], {"leaves": ["image <stack>:local"]})
 
 

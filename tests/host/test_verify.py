@@ -231,17 +231,6 @@ def test_a_run_that_compared_fewer_cells_than_the_notebooks_hold(project, monkey
         execute.verify(load_settings(project), [Runbook(project / "notebooks/push-an-image.md")])
 
 
-@pytest.mark.parametrize("options", ["", ' magic_args="--any-order"'])
-def test_lines_may_come_in_any_order_where_that_is_declared(options, project):
-    def record(notebook):
-        text = "two\none\n"
-        notebook.cells[0].outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
-
-    body = f"```bash{options}\necho one\necho two\n```\n"
-    write_pair(project / "notebooks", "specimen", body, change=record)
-    assert verified(project, "specimen").returncode == (0 if options else 1)
-
-
 def test_several_notebooks_are_verified_at_once_each_in_its_own_room(project):
     body = "```bash\ntest ! -e mine\ntouch mine\n```\n\n```bash\nrm mine\ntest ! -e mine\n```\n"
     for number in range(3):

@@ -9,7 +9,7 @@ import pytest
 from conftest_room import MAY_PUSH, digest_of
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.client import Manifest, Registry, Taken
-from rehearsal.room.registry import in_place_of
+from rehearsal.room.registry import replaced_by
 from rehearsal.room.scripted import Reply, as_json, challenge, errors
 
 IMAGE, OTHER = "megalotron/backend", "127.0.0.77"
@@ -98,7 +98,7 @@ def test_an_address_that_is_not_plain_https_leads_nowhere(place, played, reached
     def script(asked):
         return script_for(place, sent[-1])(asked)
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         for address in SPELLINGS:
             # in the quotes of a realm a backslash is written twice
             sent.append(address.replace("\\", "\\\\") if place == "realm" else address)
@@ -112,7 +112,7 @@ def test_a_person_reads_one_line_where_an_address_is_refused(place, played, reac
     command = ("digest", f"ghcr.io/{IMAGE}:main")
     if place == "write":
         command = ("promote", "backend", "v1.0.0", "--yes")
-    with in_place_of(played, script_for(place, f"https://ghcr.io@{OTHER}/x")):
+    with replaced_by(played, script_for(place, f"https://ghcr.io@{OTHER}/x")):
         done = cli(*command)
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
@@ -123,7 +123,7 @@ def test_a_person_reads_one_line_where_an_address_is_refused(place, played, reac
 def test_an_address_of_another_host_gets_no_login(played, reached, client):
     """The other host speaks no TLS here: that it is visited shows that the address was followed."""
     there = script_for("manifest", f"https://{OTHER}/x")
-    with in_place_of(played, there), pytest.raises(RegistryFailed):
+    with replaced_by(played, there), pytest.raises(RegistryFailed):
         client.manifest(IMAGE, "main")
     assert reached
 
@@ -140,5 +140,5 @@ def test_the_same_host_is_the_same_however_it_is_written(address, played, client
             there if asked.path.endswith("/main") else Reply(200, CONTENT, {"Content-Type": KIND})
         )
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         assert client.state(IMAGE, "main") == Taken(MANIFEST.digest)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest_room import put_image
-from rehearsal.room.registry import in_place_of
+from rehearsal.room.registry import replaced_by
 from rehearsal.room.scripted import Reply, as_json, challenge, errors
 
 PROGRAM = Path(sys.executable).parent / "megalotron-images"
@@ -141,7 +141,7 @@ def test_an_identity_token_is_exchanged(store, run, played):
             return challenge()
         return errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         done = run(
             "digest", REFERENCE, config=config, helpers={"practice": f"cat >&2; echo '{given}'"}
         )
@@ -163,7 +163,7 @@ def test_a_registry_token_is_sent_as_it_is(run, played):
         return errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
 
     config = {"auths": {"ghcr.io": {"registrytoken": TOKEN}}}
-    with in_place_of(played, script) as asked:
+    with replaced_by(played, script) as asked:
         done = run("digest", REFERENCE, config=config)
     assert (done.returncode, done.stdout) == (0, "nothing\n"), done.stderr
     assert not [one for one in asked if one.path.startswith("/token")]
@@ -329,7 +329,7 @@ def test_a_refusal_that_repeats_the_token_is_shown_without_it(written, run, play
         return Reply(403, body.encode())
 
     config = {"auths": {"ghcr.io": {"auth": ENCODED}}}
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         done = run("digest", REFERENCE, config=config)
     assert done.returncode == 3
     assert "denied: ***** may not" in done.stderr
@@ -345,7 +345,7 @@ def test_a_pause_that_a_registry_asks_for_is_said(run, played):
             return challenge()
         return left.pop() if left else errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         done = run("digest", REFERENCE)
     assert (done.returncode, done.stdout) == (0, "nothing\n")
     assert done.stderr == "waiting for ghcr.io\n"

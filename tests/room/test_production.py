@@ -1070,7 +1070,7 @@ def test_who_reads_on_after_the_last_answer_finds_the_end(shell):
 
 def test_a_question_that_does_not_come_is_told_before_the_cells_time_is_over():
     shell = Shell(patience=1)
-    with pytest.raises(Wrong, match=r"for 1 s .* `Token: `.*before the cursor stands `Name:`"):
+    with pytest.raises(Wrong, match=r"for 1 s .* `Token: `.*before the cursor is `Name:`"):
         told(shell, "read -rp 'Name: ' name", Answer("Token: ", "me"))
     shell.close()
 

@@ -16,7 +16,7 @@ from megalotron_images.errors import RegistryFailed
 from megalotron_images.plan import Plan
 from megalotron_images.registry.client import ACCEPT, Free, Manifest, Registry, Taken, Unknown
 from megalotron_images.release import put
-from rehearsal.room.registry import in_place_of
+from rehearsal.room.registry import replaced_by
 from rehearsal.room.scripted import Reply, challenge, errors, words
 
 IMAGE = "megalotron/backend"
@@ -192,7 +192,7 @@ def test_a_person_reads_one_line_and_nothing_is_written(
     make_image("one")
     script, said = FAULTS[fault]
     monkeypatch.setenv("MEGALOTRON_IMAGES_SECONDS", "3")
-    with in_place_of(played, script) as asked:
+    with replaced_by(played, script) as asked:
         done = cli(*COMMANDS[verb], timeout=60)
     assert done.returncode == 3, (done.stdout, done.stderr)
     told = done.stderr if done.stderr else done.stdout.splitlines()[-1]
@@ -205,7 +205,7 @@ def test_a_person_reads_one_line_and_nothing_is_written(
 @pytest.mark.parametrize("said", GHCR_WORDS)
 def test_each_refusal_of_ghcr_is_told_with_its_cause_and_next_step(said, played, make_image, cli):
     make_image("one")
-    with in_place_of(played, words(said)):
+    with replaced_by(played, words(said)):
         done = cli("doctor")
     assert done.returncode == 1
     line = next(line for line in done.stdout.splitlines() if line.startswith("no"))
@@ -229,7 +229,7 @@ def test_an_engine_without_a_login_is_told_what_to_do(cli, make_image, registry)
 
 def test_the_waiting_time_is_taken_from_the_message_when_only_that_has_it(played):
     limited = errors(429, "TOOMANYREQUESTS", "retry-after: 700.5ms, allowed: 2000/minute")
-    with in_place_of(played, in_turn(limited, Reply(200, MANIFEST, SAYS))):
+    with replaced_by(played, in_turn(limited, Reply(200, MANIFEST, SAYS))):
         begin = time.monotonic()
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
         assert 0.7 <= time.monotonic() - begin < 3
@@ -237,7 +237,7 @@ def test_the_waiting_time_is_taken_from_the_message_when_only_that_has_it(played
 
 def test_the_waiting_time_of_the_header_is_kept(played):
     limited = errors(429, "TOOMANYREQUESTS", "slow down", **{"Retry-After": "1"})
-    with in_place_of(played, in_turn(limited, Reply(200, MANIFEST, SAYS))):
+    with replaced_by(played, in_turn(limited, Reply(200, MANIFEST, SAYS))):
         begin = time.monotonic()
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
         assert 1 <= time.monotonic() - begin < 3
@@ -246,7 +246,7 @@ def test_the_waiting_time_of_the_header_is_kept(played):
 @pytest.mark.main
 def test_a_read_that_fails_for_a_moment_is_asked_again(played):
     cut = Cut(200, MANIFEST, SAYS)
-    with in_place_of(played, in_turn(Reply(500), cut, Reply(200, MANIFEST, SAYS))):
+    with replaced_by(played, in_turn(Reply(500), cut, Reply(200, MANIFEST, SAYS))):
         assert client().manifest(IMAGE, "v1.0.0").content == MANIFEST
 
 
@@ -254,7 +254,7 @@ def test_a_read_that_fails_for_a_moment_is_asked_again(played):
 @pytest.mark.parametrize("reply", [Reply(500), Cut(201, b"x" * 10)], ids=["500", "cut"])
 def test_a_write_is_sent_once(reply, played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
-    with in_place_of(played, with_token(lambda asked: reply)) as asked:
+    with replaced_by(played, with_token(lambda asked: reply)) as asked:
         with pytest.raises(RegistryFailed):
             client().put(IMAGE, "main", manifest)
         assert len(written(asked)) == 1
@@ -272,7 +272,7 @@ def test_a_write_is_sent_once(reply, played, registry):
 )
 def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):
     reference = parse_reference(f"ghcr.io/{IMAGE}:v9.9.9")
-    with in_place_of(played, with_token(lambda asked: reply if asked.method == "PUT" else UNKNOWN)):
+    with replaced_by(played, with_token(lambda asked: reply if asked.method == "PUT" else UNKNOWN)):
         plan = Plan(reference, Free(), None, (), ())
         with pytest.raises(RegistryFailed, match=told):
             put(
@@ -288,7 +288,7 @@ def test_only_a_refusal_is_said_to_have_written_nothing(reply, told, played):
 def test_a_write_that_was_not_taken_for_too_many_requests_is_sent_again(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
     limited = errors(429, "TOOMANYREQUESTS", "retry-after: 10ms")
-    with in_place_of(played, in_turn(limited, Reply(201))) as asked:
+    with replaced_by(played, in_turn(limited, Reply(201))) as asked:
         client().put(IMAGE, "main", manifest)
         assert len(written(asked)) == 2
 
@@ -303,7 +303,7 @@ def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
         complete = "vnd.oci.image.index" in asked.headers.get("Accept", "")
         return Reply(200, MANIFEST, SAYS) if complete else UNKNOWN
 
-    with in_place_of(played, with_token(script)):
+    with replaced_by(played, with_token(script)):
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
     assert all(
         kind in ACCEPT
@@ -316,9 +316,9 @@ def test_a_404_to_an_incomplete_accept_never_makes_a_tag_free(played):
     "reply", [Reply(404), Reply(404, b"{}"), errors(404, "NOT_FOUND", "x"), Reply(503)]
 )
 def test_only_the_registrys_own_unknown_makes_a_tag_free(reply, played):
-    with in_place_of(played, with_token(lambda asked: reply)):
+    with replaced_by(played, with_token(lambda asked: reply)):
         assert isinstance(client().state(IMAGE, "v1.0.0"), Unknown)
-    with in_place_of(played, with_token(lambda asked: UNKNOWN)):
+    with replaced_by(played, with_token(lambda asked: UNKNOWN)):
         assert client().state(IMAGE, "v1.0.0") == Free()
 
 
@@ -327,7 +327,7 @@ def test_a_registry_that_lists_fewer_tags_at_once_is_asked_for_as_many_as_it_lik
     def answer(asked):
         return errors(400, "PAGINATION_NUMBER_INVALID", "too many") if "n=" in asked.path else TAGS
 
-    with in_place_of(played, with_token(answer)):
+    with replaced_by(played, with_token(answer)):
         assert client().tags(IMAGE) == ["v1.0.0"]
 
 
@@ -336,7 +336,7 @@ def test_a_registry_that_lists_fewer_tags_at_once_is_asked_for_as_many_as_it_lik
 def test_what_is_no_list_of_tags_is_never_an_empty_one(tags, played):
     reply = Reply(200, json.dumps({"tags": tags}).encode())
     with (
-        in_place_of(played, with_token(lambda asked: reply)),
+        replaced_by(played, with_token(lambda asked: reply)),
         pytest.raises(RegistryFailed, match="no list of tags"),
     ):
         client().tags(IMAGE)
@@ -351,7 +351,7 @@ def test_a_page_without_tags_is_not_the_last(played):
         link = {"Link": f"<list?last={number + 1}>; rel=next"} if number < 3 else {}
         return Reply(200, pages[number], link)
 
-    with in_place_of(played, with_token(script)):
+    with replaced_by(played, with_token(script)):
         assert client().tags(IMAGE) == ["v1.0.0", "v2.0.0"]
 
 
@@ -370,7 +370,7 @@ def test_a_token_is_asked_for_where_the_registry_says(realm, played):
         says = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
         return UNKNOWN if "Authorization" in asked.headers else Reply(401, b"", says)
 
-    with in_place_of(played, script) as asked:
+    with replaced_by(played, script) as asked:
         assert client().state(IMAGE, "v1.0.0") == Free()
     (token,) = [one.path for one in asked if one.path.startswith("/token")]
     assert REALMS[realm] in token
@@ -387,7 +387,7 @@ def test_a_redirect_to_the_same_host_keeps_the_login(place, played):
             return Reply(200, MANIFEST, SAYS)
         return Reply(307, b"", {"Location": place})
 
-    with in_place_of(played, with_token(script)):
+    with replaced_by(played, with_token(script)):
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
 
 
@@ -399,7 +399,7 @@ def test_a_write_is_redirected_with_its_body_on_the_same_host_alone(status, play
     def script(asked):
         return Reply(201 if "moved" in asked.path else status, b"", {"Location": there})
 
-    with in_place_of(played, with_token(script)) as asked:
+    with replaced_by(played, with_token(script)) as asked:
         client().put(IMAGE, "main", manifest)
         assert [one.path for one in written(asked)][1:] == ["/moved"]
         there = "https://blobs.example/moved"
@@ -411,7 +411,7 @@ def test_a_write_is_redirected_with_its_body_on_the_same_host_alone(status, play
     "body", [b"<" * 200_000, b"<script>" * 50_000, b"[" * 100_000, b"\x1b[31mred"]
 )
 def test_a_page_that_cannot_be_quoted_costs_no_time(body, played):
-    with in_place_of(played, with_token(lambda asked: Reply(404, body))):
+    with replaced_by(played, with_token(lambda asked: Reply(404, body))):
         begin = time.monotonic()
         assert "status 404" in client().state(IMAGE, "v1.0.0").reason
         assert time.monotonic() - begin < 3
@@ -421,7 +421,7 @@ def test_a_page_that_cannot_be_quoted_costs_no_time(body, played):
 def test_a_registrys_words_are_one_short_line_without_control_characters(status, code, played, cli):
     says = {"WWW-Authenticate": 'Bearer realm="https://ghcr.io/token"'}
     refusal = errors(status, code, "a\nb\x1b[31mc" + "d " * 50_000, **says)
-    with in_place_of(played, with_token(lambda asked: refusal)):
+    with replaced_by(played, with_token(lambda asked: refusal)):
         said = cli("digest", f"ghcr.io/{IMAGE}:main").stderr.rstrip("\n")
     assert said.isprintable()
     assert "a b [31mc" in said
@@ -441,7 +441,7 @@ PRINTED = {
 @pytest.mark.parametrize("verb", ["check", "status", "digest"])
 def test_no_control_character_of_a_registry_reaches_the_terminal(verb, reply, played, cli):
     name = () if verb == "status" else (f"ghcr.io/{IMAGE}:main",)
-    with in_place_of(played, with_token(lambda asked: reply)):
+    with replaced_by(played, with_token(lambda asked: reply)):
         done = cli(verb, *name)
     assert done.returncode in (1, 3)
     assert (done.stdout + done.stderr).replace("\n", "").isprintable()
@@ -459,7 +459,7 @@ def test_tags_in_pages_are_read_to_the_last(played):
         tags = [f"v1.{number}.{patch}" for patch in range(100)]
         return Reply(200, json.dumps({"tags": tags}).encode(), link)
 
-    with in_place_of(played, with_token(script)):
+    with replaced_by(played, with_token(script)):
         assert len(client().tags(IMAGE)) == 500
 
 
@@ -468,7 +468,7 @@ def test_answers_that_are_late_each_time_end_at_the_time_limit(played):
         time.sleep(0.4)
         return Reply(500)
 
-    with in_place_of(played, with_token(script)):
+    with replaced_by(played, with_token(script)):
         begin = time.monotonic()
         with pytest.raises(RegistryFailed):
             client(seconds=1.0).manifest(IMAGE, "v1.0.0")
@@ -476,7 +476,7 @@ def test_answers_that_are_late_each_time_end_at_the_time_limit(played):
 
 
 def test_a_drip_of_bytes_ends_at_the_time_limit(played):
-    with in_place_of(played, with_token(lambda asked: Dripping(200, MANIFEST, SAYS))):
+    with replaced_by(played, with_token(lambda asked: Dripping(200, MANIFEST, SAYS))):
         begin = time.monotonic()
         with pytest.raises(RegistryFailed, match="took too long"):
             client(seconds=1.0).manifest(IMAGE, "v1.0.0")
@@ -488,7 +488,7 @@ def test_a_drip_of_bytes_ends_at_the_time_limit(played):
     ["Bearer realm", "Bearer realm=", 'Bearer realm="https://[",service="x"', "Negotiate", ""],
 )
 def test_a_login_that_is_asked_for_in_an_odd_way_is_one_clear_line(header, played):
-    with in_place_of(played, lambda asked: Reply(401, b"", {"WWW-Authenticate": header})):
+    with replaced_by(played, lambda asked: Reply(401, b"", {"WWW-Authenticate": header})):
         assert isinstance(client(seconds=1.0).state(IMAGE, "v1.0.0"), Unknown)
 
 
@@ -496,7 +496,7 @@ def test_a_token_that_cannot_be_a_header_is_in_no_message(played):
     def script(asked):
         return Reply(200, b'{"token": "SECRET\\n"}') if "token" in asked.path else challenge()
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         state = client().state(IMAGE, "v1.0.0")
     assert "holds no token" in state.reason
     assert "SECRET" not in state.reason
@@ -515,7 +515,7 @@ def test_a_token_that_cannot_be_a_header_is_in_no_message(played):
     ],
 )
 def test_what_is_no_manifest_is_unknown(body, played):
-    with in_place_of(played, with_token(lambda asked: Reply(200, body))):
+    with replaced_by(played, with_token(lambda asked: Reply(200, body))):
         assert isinstance(client(seconds=1.0).state(IMAGE, "v1.0.0"), Unknown)
 
 
@@ -532,7 +532,7 @@ def test_a_token_that_is_refused_in_its_first_second_is_tried_once_more(refused,
         sent.append(time.monotonic() - tokens[-1])
         return Reply(200, MANIFEST, SAYS) if len(sent) > refused else challenge()
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         state = client().state(IMAGE, "v1.0.0")
     assert state == Taken(DIGEST) if refused == 1 else isinstance(state, Unknown)
     assert len(sent) == 2
@@ -543,9 +543,9 @@ def test_a_token_that_is_refused_in_its_first_second_is_tried_once_more(refused,
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 520, 524, 599])
 def test_a_read_is_asked_again_and_a_write_only_where_nothing_was_accepted(status, played):
     manifest = Manifest(DIGEST, SAYS["Content-Type"], MANIFEST)
-    with in_place_of(played, in_turn(Reply(status), Reply(200, MANIFEST, SAYS))):
+    with replaced_by(played, in_turn(Reply(status), Reply(200, MANIFEST, SAYS))):
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
-    with in_place_of(played, in_turn(Reply(status), Reply(201))) as asked:
+    with replaced_by(played, in_turn(Reply(status), Reply(201))) as asked:
         if status == 429:
             client().put(IMAGE, "main", manifest)
         else:
@@ -562,7 +562,7 @@ def test_a_token_service_that_fails_for_a_moment_is_asked_again_for_a_write_too(
             return left.pop() if left else Reply(200, b'{"token": "practice"}')
         return Reply(201) if "Bearer" in asked.headers.get("Authorization", "") else challenge()
 
-    with in_place_of(played, script) as asked:
+    with replaced_by(played, script) as asked:
         client().put(IMAGE, "main", Manifest(DIGEST, SAYS["Content-Type"], MANIFEST))
         assert len(written(asked)) == 1
 
@@ -579,7 +579,7 @@ def test_any_success_of_a_write_is_read_back(status, played):
         reads.append(asked)
         return Reply(200, MANIFEST, SAYS) if len(reads) > 1 else UNKNOWN  # it shows a moment later
 
-    with in_place_of(played, with_token(script)):
+    with replaced_by(played, with_token(script)):
         plan = Plan(parse_reference(f"ghcr.io/{IMAGE}:v9.9.9"), Free(), None, (), ())
         manifest = Manifest(DIGEST, SAYS["Content-Type"], MANIFEST)
         done = put(plan, manifest, client(), say=lambda step: None, settle=0)
@@ -590,21 +590,21 @@ def test_any_success_of_a_write_is_read_back(status, played):
 @pytest.mark.parametrize("header", ["", f"{DIGEST}, {DIGEST}", f" {DIGEST},{DIGEST} ", ","])
 def test_a_digest_that_comes_twice_is_one_and_an_empty_one_says_nothing(header, played):
     says = SAYS | {"Docker-Content-Digest": header}
-    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
+    with replaced_by(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
         assert client().state(IMAGE, "v1.0.0") == Taken(DIGEST)
 
 
 @pytest.mark.main
 def test_two_digests_that_differ_are_trusted_neither(played):
     says = SAYS | {"Docker-Content-Digest": f"{DIGEST}, sha256:{'0' * 64}"}
-    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
+    with replaced_by(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
         assert "Trust none of it" in client().state(IMAGE, "v1.0.0").reason
 
 
 @pytest.mark.parametrize("name", [f"{IMAGE}@sha256:{'0' * 64}", f"{IMAGE}:main@sha256:{'0' * 64}"])
 def test_what_is_asked_by_digest_is_that_content_or_no_answer(name, played, cli):
     kind = {"Content-Type": SAYS["Content-Type"]}
-    with in_place_of(played, with_token(lambda asked: Reply(200, MANIFEST, kind))):
+    with replaced_by(played, with_token(lambda asked: Reply(200, MANIFEST, kind))):
         done = cli("digest", f"ghcr.io/{name}")
     assert (done.returncode, done.stdout) == (3, "")
     assert DIGEST in done.stderr
@@ -612,7 +612,7 @@ def test_what_is_asked_by_digest_is_that_content_or_no_answer(name, played, cli)
 
 def test_an_answer_that_is_too_large_is_asked_for_once(played):
     large = Reply(200, b"x" * (65 * 1024 * 1024))
-    with in_place_of(played, with_token(lambda asked: large)) as asked:
+    with replaced_by(played, with_token(lambda asked: large)) as asked:
         assert "is larger than" in client(60).state(IMAGE, "v1.0.0").reason
         assert len([one for one in asked if "Bearer" in one.headers.get("Authorization", "")]) == 1
 
@@ -631,7 +631,7 @@ def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played
         refused.append(authorization)
         return Reply(200, MANIFEST, SAYS) if "Bearer" in authorization else challenge()
 
-    with in_place_of(played, script):
+    with replaced_by(played, script):
         registry = client()
         for _ in range(5):
             assert registry.state(IMAGE, "v1.0.0") == Taken(DIGEST)
@@ -642,6 +642,6 @@ def test_a_token_is_asked_for_once_a_scope_and_renewed_when_it_is_refused(played
 @pytest.mark.main
 def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry):
     manifest = put_image(registry, IMAGE, "v1.0.0")
-    with in_place_of(played, None):
+    with replaced_by(played, None):
         assert isinstance(Registry("ghcr.io", MAY_PUSH, 1).state(IMAGE, "v1.0.0"), Unknown)
     assert registry.state(IMAGE, "v1.0.0") == Taken(manifest.digest)

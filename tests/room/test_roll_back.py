@@ -11,7 +11,7 @@ from copied import Terminal
 from rehearsal.cell.syntax import FORM
 from rehearsal.room.images import Store, load_history
 from rehearsal.room.paths import PROJECT, ROOM
-from rehearsal.room.registry import in_place_of
+from rehearsal.room.registry import replaced_by
 from rehearsal.runbook.model import Runbook
 from rehearsal.settings import load_settings
 
@@ -212,7 +212,7 @@ def test_a_pin_stays_where_the_registry_cannot_be_asked(servers):
     (pin,) = commands(DEPLOY, "image.history", "pull")
     before = settings_of(servers[0])
     (registry, *_) = load_settings(PROJECT).registries
-    with in_place_of(registry, None):
+    with replaced_by(registry, None):
         pasted(servers[0], f"digest=sha256:stale\n{pin}")
     assert settings_of(servers[0]) == before
 

@@ -10,7 +10,7 @@ import pytest
 from conftest_room import MAY_PUSH, docker
 from rehearsal.room.images import Store, load_history
 from rehearsal.room.paths import PROJECT, ROOM
-from rehearsal.room.registry import in_place_of
+from rehearsal.room.registry import replaced_by
 from rehearsal.settings import load_settings
 
 NAME = "ghcr.io/megalotron/backend"
@@ -147,7 +147,7 @@ def test_servers_that_cannot_be_asked_do_not_hide_the_others(cli, start, context
 def test_servers_are_shown_where_the_registry_does_not_answer(cli, start):
     start(f"{NAME}:main")
     (registry, *_) = load_settings(PROJECT).registries
-    with in_place_of(registry, None):
+    with replaced_by(registry, None):
         done = cli("running", "backend")
     assert done.returncode == 3
     (line,) = squeezed(done)

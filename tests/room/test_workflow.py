@@ -27,7 +27,7 @@ SECRETS = {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
 STRANGE = "a b/'x\"y/$(touch pwned)/`touch pwned`/;touch pwned"
 JOB = yaml.safe_load(WORKFLOW.read_text())["jobs"]["image"]
 STEPS = JOB["steps"]
-CALLED = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_call"]  # YAML reads `on` as true
+CALLED = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_call"]  # YAML reads `engines` as true
 DEFAULTS = {name: said.get("default", "") for name, said in CALLED["inputs"].items()}
 ALWAYS = [
     step["name"]

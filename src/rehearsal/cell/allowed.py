@@ -36,7 +36,7 @@ _EXPANSION = re.compile(r"(?s)\$\{#?\w+(\[[^]]+\])?(:?[-=+?].*|[#%/:].*|\^\^?|,,
 _VARIABLE = re.compile(r"(?s)\$(?!(P{2,}|HOME|PWD)$).*")
 """An expansion, unless it stands for a placeholder or is set in each cell."""
 _HARMLESS = re.compile(r"\d?(&?>{1,2}|>&|<)\s*(/dev/null|[12])")
-_NO_TEST = re.compile(r"(?s)\[\[.*(\s-(eq|ne|lt|le|gt|ge)\s|=~|[*?[]).*\]\]")
+_NUMBERS_OR_PATTERNS = re.compile(r"(?s)\[\[.*(\s-(eq|ne|lt|le|gt|ge)\s|=~|[*?[]).*\]\]")
 _ASKS = re.compile(r"(test|grep|cmp|diff|command -v)( .*|$)")
 _NAME = re.compile(r"\[|:|[\w.~/][\w.+/-]*")
 _REFUSED = """
@@ -105,8 +105,8 @@ class Refused(Wrong):
 
 def findings(script: Script) -> list[Finding]:
     """Return all that a script holds and a cell may not; nothing of it is executed."""
-    bash, told = ["bash", "-n"], subprocess.PIPE
-    said = subprocess.run(bash, input=script.text, stderr=told, text=True, check=False).stderr
+    bash, pipe = ["bash", "-n"], subprocess.PIPE
+    said = subprocess.run(bash, input=script.text, stderr=pipe, text=True, check=False).stderr
     if said:
         line, why = re.findall(r"line (\d+): (.*)", f"{said}line 1: {said}")[0]
         return [Finding(int(line), why)]
@@ -114,9 +114,9 @@ def findings(script: Script) -> list[Finding]:
     for node in syntax.walk(script.tree):
         if why := _why_not(node):
             whole = (node.type == "||" and node.parent) or node
-            said = shorten(script.said(whole), 60, placeholder="…")
+            said = shorten(script.source_of(whole), 60, placeholder="…")
             found.add(Finding(node.start_point.row + 1, f"`{said}`: {why}"))
-    # what the tree shows as text, nobody has read
+    # what the tree shows as text is not judged above
     for match in re.finditer(rf"(?<!\\)(?:`|\$\((?!\())|{_OWN}", script.text):
         at = script.node_at(match)
         if not (at and at.type == match[0]) and not syntax.places(at) & {"literal", "comment"}:
@@ -127,52 +127,53 @@ def findings(script: Script) -> list[Finding]:
 
 
 def _why_not(node: Node) -> str | None:
-    """Return why a node is refused where it stands, or None."""
+    """Return why a node is refused where it is, or None."""
     kinds = f"{_FORMS}{_IN_WORDS}" if node.is_named else _FORMS
     listed = node.type in kinds.split() or node.type == "\n"
     if node.is_missing or not (listed or (not node.is_named and is_in(node, *_IN_WORDS.split()))):
         return _INSTEAD.get("||" if child_of(node, "||") else node.type, _UNKNOWN)
     if node.type == "command":
-        return _why_no_command(_said(node), node)
-    refused = node.type in _RULES and _RULES[node.type](node)
-    return _INSTEAD.get(node.type, _UNKNOWN) if refused else None
+        return _why_not_command(_words_of(node), node)
+    allowed = node.type not in _RULES or _RULES[node.type](node)
+    return None if allowed else _INSTEAD.get(node.type, _UNKNOWN)
 
 
-def _is_no_statement(node: Node) -> bool:
-    """Whether a node is no statement of the cell; what an if asks and what ends a `( … )` are."""
+def _is_statement(node: Node) -> bool:
+    """Whether a node is a statement of the cell; what an if asks and what ends a `( … )` are."""
     for child, parent in syntax.steps_up(node):
         if parent.type == "subshell" and node.type == "list":
-            return content(parent)[-1] != child or _is_no_statement(parent)
+            return content(parent)[-1] == child and _is_statement(parent)
         joined = parent.type == "list" and node.type != "subshell"
         if parent.type != "redirected_statement" and not joined:
-            return parent.type != "program" and not syntax.is_condition_of(child, parent)
-    return True
+            return parent.type == "program" or syntax.is_condition_of(child, parent)
+    return False
 
 
-def _is_no_negation(node: Node) -> bool:
-    """Whether `!` is no statement, or what it asks could also fail because it is not there."""
+def _is_negation(node: Node) -> bool:
+    """Whether `!` is a statement, and what it asks is there: else it could fail as missing."""
     asked = content(node)[0]
     name = words(asked)[0] if asked.type == "command" else "/"
     found = "/" not in name and name not in _STARTERS.split()
-    return _is_no_statement(node) or not (found or _is_test(asked))
+    return _is_statement(node) and (found or _is_test(asked))
 
 
-def _is_no_branch(node: Node) -> bool:
+def _is_branch(node: Node) -> bool:
     asked, *more = (one for one in content(node) if syntax.is_condition_of(one, node))
     while asked.type in ("negated_command", "redirected_statement"):
         asked = content(asked)[0]
-    return bool(more) or not _is_test(asked) or _is_beside(node)
+    return not more and _is_test(asked) and _is_by_itself(node)
 
 
-def _is_beside(node: Node) -> bool:
+def _is_by_itself(node: Node) -> bool:
+    """Whether a loop goes over words, and it or an if is no part of a list, a pipe or a `!`."""
     loop = node.type != "for_statement" or child_of(node, "in")
-    return not loop or inside(node, "list", "pipeline", "negated_command")
+    return bool(loop) and not inside(node, "list", "pipeline", "negated_command")
 
 
 def _is_test(node: Node) -> bool:
     if node.type == "test_command":
-        return not _NO_TEST.fullmatch(text(node))
-    return node.type == "command" and bool(_ASKS.fullmatch(_said(node)))
+        return not _NUMBERS_OR_PATTERNS.fullmatch(text(node))
+    return node.type == "command" and bool(_ASKS.fullmatch(_words_of(node)))
 
 
 def _is_asked(node: Node) -> bool:
@@ -181,17 +182,19 @@ def _is_asked(node: Node) -> bool:
     return negated or syntax.in_condition(node) or inside(node, "negated_command")
 
 
-def _loses_a_file(node: Node) -> bool:
+def _keeps_files(node: Node) -> bool:
+    """Whether a file that a redirection cannot open is noticed."""
     lost = _is_asked(node) or any(map(_is_part_of_a_word, ancestors(node)))
-    return child_of(node, "&&") is not None or (lost and not _HARMLESS.fullmatch(text(node)))
+    return child_of(node, "&&") is None and (not lost or bool(_HARMLESS.fullmatch(text(node))))
 
 
-def _loses_a_failure(node: Node) -> bool:
+def _keeps_failures(node: Node) -> bool:
+    """Whether a failure within a substitution is noticed."""
     pipe = [one.type in ("pipeline", "command", "redirected_statement") for one in content(node)]
-    worked_out = (text(one) for one in syntax.walk(node) if one.type.endswith("expansion"))
-    variables = any(map(_VARIABLE.fullmatch, worked_out)) and _is_part_of_a_word(node)
+    evaluated = (text(one) for one in syntax.walk(node) if one.type.endswith("expansion"))
+    variables = any(map(_VARIABLE.fullmatch, evaluated)) and _is_part_of_a_word(node)
     lost = inside(node, "list", "expansion", "arithmetic_expansion", "subscript")
-    return pipe != [True] or variables or lost or _is_asked(node)
+    return pipe == [True] and not (variables or lost or _is_asked(node))
 
 
 def _is_part_of_a_word(node: Node) -> bool:
@@ -205,12 +208,12 @@ def _is_part_of_a_word(node: Node) -> bool:
     return whole.type != "variable_assignment" or around[0].type in more
 
 
-def _said(command: Node) -> str:
+def _words_of(command: Node) -> str:
     """Return a command's words, with one space between each two."""
     return " ".join(re.sub(r"\s+|^$", "_", word) for word in words(command))
 
 
-def _why_no_command(said: str, node: Node) -> str | None:
+def _why_not_command(said: str, node: Node) -> str | None:
     if not _NAME.fullmatch(text(child_of(node, "command_name"))):
         return "write the name of the command as it is"
     whole = node.parent if is_in(node, "redirected_statement") else node
@@ -225,7 +228,7 @@ def _why_no_command(said: str, node: Node) -> str | None:
 
 
 def _programs(said: list[str]) -> Iterator[str]:
-    """Yield the names that can be a command's program: its own, and behind sudo the next one."""
+    """Yield what can be a command's program: its own, and behind sudo the next one."""
     engine = {*said} & {"run", "exec"} and {*said} & {*_ENGINES.split()[:4]}
     leads = f"{_STARTERS} {_ENGINES}".split() if engine else _STARTERS.split()
     before, images = "", int(bool(engine))
@@ -241,14 +244,14 @@ def _programs(said: list[str]) -> Iterator[str]:
 
 
 _RULES: dict[str, Callable[[Node], bool]] = {
-    "list": _is_no_statement,
-    "subshell": _is_no_statement,
-    "negated_command": _is_no_negation,
-    "for_statement": _is_beside,
-    **dict.fromkeys(("if_statement", "elif_clause"), _is_no_branch),
-    **dict.fromkeys(("file_redirect", "herestring_redirect", "heredoc_redirect"), _loses_a_file),
-    "command_substitution": _loses_a_failure,
-    "expansion": lambda node: not _EXPANSION.fullmatch(text(node)),
-    "arithmetic_expansion": lambda node: _is_asked(node) or inside(node, "command_substitution"),
+    "list": _is_statement,
+    "subshell": _is_statement,
+    "negated_command": _is_negation,
+    "for_statement": _is_by_itself,
+    **dict.fromkeys(("if_statement", "elif_clause"), _is_branch),
+    **dict.fromkeys(("file_redirect", "herestring_redirect", "heredoc_redirect"), _keeps_files),
+    "command_substitution": _keeps_failures,
+    "expansion": lambda node: bool(_EXPANSION.fullmatch(text(node))),
+    "arithmetic_expansion": lambda one: not (_is_asked(one) or inside(one, "command_substitution")),
 }
-"""When a form that is on the list is refused where it stands."""
+"""When a form that is on the list may be where it is."""

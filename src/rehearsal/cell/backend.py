@@ -8,7 +8,7 @@ from typing import Protocol
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.redact import RedactedOutput
 
 
 class Backend(Protocol):
@@ -21,12 +21,12 @@ class Backend(Protocol):
         """Return the kernel's shell; raise CannotCheck if there can be none."""
 
     def value(self, placeholder: Placeholder) -> str:
-        """Return a placeholder's value; raise Wrong if nobody gives one."""
+        """Return a placeholder's value; raise Wrong without one."""
 
     def secrets(self, known: Iterable[Placeholder]) -> set[str]:
         """Return secrets to hide, besides the values of placeholders."""
 
-    def passes_over(self, cell: ShellCell) -> str:
+    def reason_to_skip(self, cell: ShellCell) -> str:
         """Return why a cell is not run here, or nothing."""
 
     def check(self, source: str) -> None:
@@ -36,9 +36,9 @@ class Backend(Protocol):
         """Return what is typed where a cell asks; raise Wrong if nobody can be asked."""
 
     def end_flood(self, why: str) -> None:
-        """Raise Wrong for a cell that prints too much, or say that the rest is not shown."""
+        """Raise Wrong for a cell that prints too much, or print that the rest is not shown."""
 
-    def running(self, cell: ShellCell, shown: Shown) -> AbstractContextManager[None]:
+    def running(self, cell: ShellCell, shown: RedactedOutput) -> AbstractContextManager[None]:
         """Return the context in which a cell runs: what is asked before it and checked after it."""
 
     def close(self) -> None:

@@ -20,20 +20,18 @@ from pathlib import Path
 
 import psutil
 
+from rehearsal.cell import processes
 from rehearsal.cell.placeholders import Filled
 from rehearsal.cell.questions import Answer, Questions
 from rehearsal.errors import Wrong
 from rehearsal.room import linux
 
-_SECONDS_TO_END = 2.0
 _SECONDS_TO_NOTE = 0.5
 _NO_COMMAND = 127
 _STATUS_OF_INTERRUPT = 130
 _PART = "a part of the cell"
-_HINTS = {
-    "127": " (no such command, or what it needs is missing)",
-    "141": " (the command after a | ended before it had read everything)",
-}
+_HINTS = {"127": " (no such command, or what it needs is missing)"}
+_HINTS["141"] = " (the command after a | ended before it had read everything)"
 Write = Callable[[bytes], None]
 
 
@@ -77,7 +75,7 @@ class Shell:
         self._questions = Questions()
         self._report = self.folder / "report"
         self._answers, answers = os.pipe()
-        driver = resources.files("rehearsal.cell") / "driver.bash"
+        driver = resources.files("rehearsal.cell") / processes.DRIVER
         words = map(str, (driver, answers, self._report, self._questions.terminal))
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", *words],
@@ -137,7 +135,7 @@ class Shell:
         return said.decode(errors="surrogateescape")
 
     def state(self) -> str:
-        """Return what makes another shell like this one, as the driver says it."""
+        """Return what makes another shell like this one, as the driver prints it."""
         return self.ask("rehearsal_state")
 
     @property
@@ -146,7 +144,7 @@ class Shell:
         return self._bash.pid
 
     def fail(self, why: str) -> None:
-        """End the shell; `why` is what later cells say."""
+        """End the shell; later cells print `why`."""
         self.broken = why  # first: a second Ctrl-C may come while it is ended
         self._kill(signal.SIGTERM)
 
@@ -165,15 +163,15 @@ class Shell:
 
         What the driver reports stands at its top: `last` comes only if the last statement is run.
         """
-        if fails != _NO_COMMAND and "missing" in self._told():
+        if fails != _NO_COMMAND and "missing" in self._read_report():
             raise self._ended("missing", _NO_COMMAND)
         if status is None:
             raise self._ended("failed", self._bash.wait())
         self._end_leftovers()
-        self._pass_on(write)  # what it has said at its end
-        told = self._told()
-        early = fails is not None and "last" not in told
-        if self._bash.poll() is not None or ("failed" in told and not early):
+        self._pass_on(write)  # what it printed at its end
+        reported = self._read_report()
+        early = fails is not None and "last" not in reported
+        if self._bash.poll() is not None or ("failed" in reported and not early):
             raise self._ended("failed", 1)
         if early:
             why = "it failed before its last statement, the one that is declared to fail: "
@@ -208,21 +206,21 @@ class Shell:
             self._requests.flush()
         return nonce
 
-    def _told(self) -> dict[str, list[str]]:
+    def _read_report(self) -> dict[str, list[str]]:
         """Return what the driver has noted of the last cell: of each kind the last note."""
         lines = self._report.read_text(errors="replace").splitlines()
         return {kind: rest for kind, *rest in (line.split("\t", 3) for line in lines)}
 
     def _ended(self, kind: str, status: int, said: str = "") -> Ended:
         """Return the failure that the driver has noted: its line, its status and its command."""
-        told, cell = self._told(), self._ran[-1]
-        running = int(told["at"][0]) - 1 if "at" in told else 0
+        reported, cell = self._read_report(), self._ran[-1]
+        running = int(reported["at"][0]) - 1 if "at" in reported else 0
         line = _first_line(*cell.statements[running])
-        if kind not in told:
+        if kind not in reported:
             shown = status if status >= 0 else 128 - status
             how = f"the shell ended with status {shown} before the cell did"
             return Ended(f"{said}line {line}: {how}: {_line(cell.source, line)}", status)
-        noted, number, source = told[kind]
+        noted, number, source = reported[kind]
         # else it is a list, whose parts bash does not report, or a file of the reader's
         if place := re.fullmatch(rf"{re.escape(str(self.folder))}/cell-(\d+)\.\d+", source):
             cell = self._ran[int(place[1]) - 1]
@@ -239,7 +237,7 @@ class Shell:
             patience = self._patience if self._questions.expected else None
             ready = select.select([self._output.fileno(), self._answers], [], [], patience)[0]
             if not ready:
-                self._questions.check(f"for {patience:g} s it has said nothing, and ")
+                self._questions.check(f"for {patience:g} s it has printed nothing, and ")
             self._pass_on(write)
             if self._answers in ready:
                 part = os.read(self._answers, 4096)
@@ -258,25 +256,13 @@ class Shell:
 
     def _end_leftovers(self) -> None:
         """Kill what the cell left running; raise Wrong if there was anything."""
-        psutil.wait_procs(self._descendants(), timeout=_SECONDS_TO_NOTE)
-        left = self._descendants()
-        running = [words for process in left if (words := _command(process))]
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left, timeout=_SECONDS_TO_END)
+        psutil.wait_procs(processes.adopted(self._bash.pid), timeout=_SECONDS_TO_NOTE)
+        left = processes.adopted(self._bash.pid)
+        commands = filter(None, map(processes.command_of, left))
+        running = [_PART if processes.DRIVER in one else one for one in commands]
+        processes.end(left)
         if running:
             raise Wrong(f"it left a program running ({'; '.join(running)}): let it end in the cell")
-
-    def _descendants(self) -> list[psutil.Process]:
-        """Return the shell's processes except bash: its children, and orphans that we adopted."""
-        found = []
-        for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(ProcessLookupError):
-                # in the kernel's own session are its helpers (lost.py), not a cell's
-                if process.pid != self._bash.pid and os.getsid(process.pid) != os.getsid(0):
-                    found.append(process)
-        return found
 
     def _kill(self, first: signal.Signals) -> None:
         """Kill bash's process group and all that left it: politely first, then for certain."""
@@ -285,12 +271,10 @@ class Shell:
                 # a program that runs as another user, by sudo, ends by the terminal's own signal
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                     os.killpg(self._bash.pid, sent)
-                    self._bash.wait(_SECONDS_TO_END)
-        for process in self._descendants():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+                    self._bash.wait(processes.SECONDS_TO_END)
+        processes.end(processes.adopted(self._bash.pid))
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._bash.wait(_SECONDS_TO_END)
+            self._bash.wait(processes.SECONDS_TO_END)
 
 
 def _first_line(before: int, statement: str) -> int:
@@ -302,12 +286,3 @@ def _first_line(before: int, statement: str) -> int:
 def _line(source: str, number: int) -> str:
     lines = source.splitlines()
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""
-
-
-def _command(process: psutil.Process) -> str:
-    """Return a process's command line, or nothing if it has ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        if process.status() != psutil.STATUS_ZOMBIE:
-            said = " ".join(process.cmdline()) or process.name()
-            return _PART if "driver.bash" in said else said
-    return ""

@@ -6,8 +6,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import unquote
+
+from rehearsal.room import docker_config
 
 SHORTEST_SECRET = 6
 IN_ADDRESS = re.compile(r"((?://|^)[^/@:\s\"]*):([^/\s\"]+)@")
@@ -19,7 +20,6 @@ _NAME = re.compile(
 )
 """Names of variables and keys whose value is a secret."""
 _IN_JSON = re.compile(r'"([^"\\]*)"\s*:\s*("(?:[^"\\]|\\.)*")')
-_LARGEST = 1_000_000
 
 
 def secrets_of_person() -> set[str]:
@@ -28,25 +28,9 @@ def secrets_of_person() -> set[str]:
     A variable counts by its name, and any for the addresses and logins in its value.
     """
     found = {value for name, value in os.environ.items() if _NAME.search(name)}
-    for text in (*os.environ.values(), _docker_config()):
+    for text in (*os.environ.values(), docker_config.read_text()):
         found.update(_in_text(text))
     return {one for one in found if len(one.strip()) >= SHORTEST_SECRET}
-
-
-def stored_logins() -> list[str]:
-    """Return the hosts for which Docker's configuration has a login."""
-    with contextlib.suppress(ValueError, AttributeError):
-        return sorted(json.loads(_docker_config()).get("auths", {}))
-    return []
-
-
-def _docker_config() -> str:
-    file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
-    with contextlib.suppress(OSError):
-        if file.is_file():
-            with file.open("rb") as opened:
-                return opened.read(_LARGEST).decode(errors="replace")
-    return ""
 
 
 def _in_text(text: str) -> Iterator[str]:

@@ -20,34 +20,21 @@ from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import NotRun, Shell
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
-from rehearsal.cell.production import VERB, Production
+from rehearsal.cell.production.guard import VERB, Production
 from rehearsal.cell.questions import Answer
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.cell.rehearsal import Rehearsal
 from rehearsal.cell.syntax import FORM
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
 
-_OTHER_SHELLS = (
-    "sh",
-    "script",
-    "system",
-    "sx",
-    "!",
-    "perl",
-    "ruby",
-    "python",
-    "python2",
-    "python3",
-    "pypy",
-)
+_OTHER_SHELLS = ["sh", "script", "system", "sx", "!", "perl", "ruby", "pypy"]
+_OTHER_SHELLS += ["python", "python2", "python3"]
 """IPython's magics that start another program, which nothing would check."""
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
 _OURS = re.compile(r"%rehearsal_\w+ *\w*\s*|%%rehearsal_\w+ *\w* *\n.*", re.ASCII | re.DOTALL)
-"""A word about the run, and nothing else: what stands behind it would not be looked at, and IPython
-works out what stands in braces.
-"""
+"""`%rehearsal_run WORD` alone: code after it would run unchecked, and IPython evaluates braces."""
 LEFT = "rehearsal_left"
 """The line magic that prints what the cells have left in the room, as JSON."""
 
@@ -79,19 +66,20 @@ class Bash:
 
         Raises CellFailed, with one line for a person, unless it ends as declared.
         """
-        shown = Shown(self._secrets)
+        shown = RedactedOutput(self._secrets)
         try:
             shell = self._backend.shell()
             shell.check()
-            cell = self._with_values(read_cell(line, script))
+            cell = read_cell(line, script)
+            cell = replace(cell, writes=tuple(self._put_in(one, "--writes") for one in cell.writes))
             filled = self._fill_and_check(cell, shell)
-            if why := self._backend.passes_over(cell):
+            if why := self._backend.reason_to_skip(cell):
                 print(f"{why}.")
                 return
             values = {name: self._value(one) for name, one in filled.variables.items()}
             answers = [self._answer(*asked, cell) for asked in cell.asked]
             hidden = self._secrets | self._backend.secrets(self._placeholders.values())
-            shown = Shown(hidden, self._backend.end_flood)
+            shown = RedactedOutput(hidden, self._backend.end_flood)
             with self._backend.running(cell, shown):
                 try:
                     shell.run(filled, shown.write, values=values, fails=cell.fails, answers=answers)
@@ -115,15 +103,11 @@ class Bash:
             self._secrets.add(value)
         return value
 
-    def _with_values(self, cell: ShellCell) -> ShellCell:
-        """Return the cell with values for the placeholders in its declared writes."""
-        return replace(cell, writes=tuple(self._put_in(one, "--writes") for one in cell.writes))
-
     def _put_in(self, text: str, option: str) -> str:
         def value(match: re.Match[str]) -> str:
             placeholder = self._placeholders.get(match[1])
             if placeholder is None or placeholder.secret:
-                raise Wrong(f"{option} names {match[0]}, which is not declared, or is a secret.")
+                raise Wrong(f"{option} holds {match[0]}, which is not declared, or is a secret.")
             return self._value(placeholder)
 
         return FORM.sub(value, text)
@@ -144,7 +128,7 @@ class Bash:
             raise
 
 
-def _failure(error: RehearsalError, shown: Shown) -> CellFailed:
+def _failure(error: RehearsalError, shown: RedactedOutput) -> CellFailed:
     """Return an error as its one line for a person."""
     if isinstance(error, CannotCheck):
         return RoomUnavailable(shown.hide(str(error)))

@@ -23,14 +23,12 @@ class ShellCell:
     """A shell cell and its options.
 
     Attributes:
-        script: what stands on the page.
+        script: as on the page.
         fails: the exit status that it must end with.
         root: whether it runs containers.
         writes: the references that it writes.
         answers: the words in which the room's registry refuses every request, or `nothing`.
         store: the only image store with which it holds; empty for both.
-        unsent: whether it fails on the machine itself, before a registry is asked.
-        any_order: whether the lines that it prints may come in any order.
         asked: the beginnings of its questions, each with what is typed.
     """
 
@@ -40,8 +38,6 @@ class ShellCell:
     writes: tuple[str, ...] = ()
     answers: str = ""
     store: str = ""
-    unsent: bool = False
-    any_order: bool = False
     asked: tuple[tuple[str, str], ...] = ()
 
     @functools.cached_property
@@ -61,8 +57,6 @@ _PARSER.add_argument("--root", action="store_true")
 _PARSER.add_argument("--writes", action="append", metavar="REFERENCE")
 _PARSER.add_argument("--store", choices=STORES, default="")
 _PARSER.add_argument("--answers", default="", metavar="WORDS")
-_PARSER.add_argument("--unsent", action="store_true")
-_PARSER.add_argument("--any-order", action="store_true")
 _PARSER.add_argument("--asked", action="append", nargs=2, metavar=("QUESTION", "ANSWER"))
 
 
@@ -73,8 +67,6 @@ def read_cell(line: str, script: str) -> ShellCell:
     except ValueError as error:
         _PARSER.error(str(error).lower())
     read = _PARSER.parse_args(words)
-    if read.unsent and not (read.fails and read.writes):
-        _PARSER.error("--unsent is for a cell that --fails, and says what it --writes")
     lists = {"writes": tuple(read.writes or ()), "asked": tuple(map(tuple, read.asked or ()))}
     return ShellCell(script.removesuffix("\n"), **{**vars(read), **lists})
 

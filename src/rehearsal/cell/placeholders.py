@@ -1,4 +1,4 @@
-"""Placeholders, such as `<your GH username>`, stand in commands for values.
+"""Placeholders, such as `<your GH username>`, take the place of values in commands.
 
 A value reaches bash as a quoted variable, never as text in the script: so it may hold anything, and
 no message that quotes the script can leak it.
@@ -21,7 +21,7 @@ class Placeholder:
     """A declared placeholder.
 
     Attributes:
-        name: what stands between the angle brackets.
+        name: the text between the angle brackets.
         what: the question for a person.
         value: in a rehearsal.
         secret: whether it must never be printed.
@@ -43,8 +43,7 @@ def declared(table: Mapping[str, Any]) -> dict[str, Placeholder]:
     try:
         entries = dict(table.get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
-        why = "is no table of placeholders."
-        raise Wrong(f"What the header declares under `rehearsal: placeholders:` {why}") from error
+        raise Wrong("`rehearsal: placeholders:` is no table of placeholders.") from error
     return {name: _declared(name, entry) for name, entry in entries.items()}
 
 
@@ -55,8 +54,7 @@ def _declared(name: str, entry: Mapping[str, Any]) -> Placeholder:
         secret, offers = (bool(entry.get(key, False)) for key in ("secret", "offers-output"))
         found = Placeholder(name, str(entry["what"]), value, secret, offers)
     except (KeyError, TypeError, AttributeError) as error:
-        why = f"is declared without {error}: give it `what` and `rehearsal`."
-        raise Wrong(f"{this} {why}") from error
+        raise Wrong(f"{this} is declared without {error}, or is no table.") from error
     if not value:
         raise Wrong(f"{this} has no value for the rehearsal: give it one under `rehearsal`.")
     return found
@@ -75,8 +73,7 @@ def header(path: Path) -> dict[str, Any] | None:
         metadata = yaml.load(said[1], loader) if said else None  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
         first = str(error).partition("\n")[0]
-        why = f"cannot be read as a notebook: {first}. Mend its text."
-        raise CannotCheck(f"{path.name} {why}") from error
+        raise CannotCheck(f"{path.name} cannot be read as a notebook: {first}.") from error
     found = metadata.get("jupyter") if isinstance(metadata, dict) else None
     return found if isinstance(found, dict) else None
 
@@ -88,13 +85,12 @@ def runbooks(folder: Path) -> dict[Path, dict[str, Any]]:
 
 
 def declared_in(folder: Path) -> dict[str, Placeholder]:
-    """Return the placeholders of all texts of a folder: a kernel is not told which one it runs."""
+    """Return the placeholders of a folder's texts: a kernel does not know which one it runs."""
     found: dict[str, Placeholder] = {}
     for path, metadata in runbooks(folder).items():
         for name, placeholder in declared(metadata.get("rehearsal", {})).items():
             if found.setdefault(name, placeholder) != placeholder:
-                why = "differently from another notebook: let them agree."
-                raise Wrong(f"{path.name} declares <{name}> {why}")
+                raise Wrong(f"{path.name} declares <{name}> otherwise than another notebook.")
     return found
 
 
@@ -121,7 +117,7 @@ def refusals(script: Script, known: Mapping[str, Placeholder]) -> list[Finding]:
 
 
 def _placed(script: Script) -> Iterator[tuple[re.Match[str], set[str]]]:
-    """Yield a script's placeholders, with the kinds of place in which each stands."""
+    """Yield a script's placeholders, with the kinds of syntax around each."""
     for match in FORM.finditer(script.source):
         kinds = places(script.node_at(match))
         if "comment" not in kinds:
@@ -146,9 +142,9 @@ def fill(script: Script, known: Mapping[str, Placeholder]) -> Filled:
 
 
 def _why_not(match: re.Match[str], kinds: set[str], known: Mapping[str, Placeholder]) -> str:
-    """Return why a placeholder cannot be filled in where it stands, or nothing."""
+    """Return why a placeholder cannot be filled in where it is, or nothing."""
     if "literal" in kinds:
-        return f"{match[0]} stands inside quotes where nothing is filled in; use double quotes"
+        return f"{match[0]} is inside quotes where nothing is filled in; use double quotes"
     if match[1] not in known:
         undeclared = "is not declared; to bash it is two redirections. Declare the placeholder"
         return f"{match[0]} {undeclared}"

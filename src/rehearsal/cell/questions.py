@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from rehearsal.errors import Wrong
 
 _ENDS_OF_FILE = b"\x04" * 64
-"""One for each time that somebody reads on after the last answer."""
+"""One for each read after the last answer."""
 _KEYS = re.compile(r"[\x00-\x1f\x7f]")
 """What a terminal does not pass on, but acts upon."""
 _LONGEST = 4000
@@ -32,7 +32,7 @@ class Answer:
     """What a cell's command asks, and what is typed.
 
     Attributes:
-        question: a part of what stands before the cursor.
+        question: a part of the line before the cursor.
         text: what is typed, without Enter.
         secret: whether it must not be shown.
     """
@@ -68,7 +68,7 @@ class Questions:
         self._expected, self._line = deque(answers), b""
 
     def answer(self, printed: bytes) -> bytes:
-        """Type the next answer if its question stands at the end; after the last, close the input.
+        """Type the next answer if its question is at the end; after the last, close the input.
 
         Returns what the terminal shows of it. Raises Wrong where that would be a secret.
         """
@@ -80,8 +80,8 @@ class Questions:
         answer, self._line = self._expected.popleft(), b""
         typed = answer.text.encode()
         if _KEYS.search(answer.text) or len(typed) > _LONGEST:
-            why = "holds control characters, or more than a terminal takes"
-            raise Wrong(f"what answers the question `{answer.question}` {why}: it was not typed")
+            why = "holds control characters, or more than a terminal takes: it was not typed"
+            raise Wrong(f"what answers the question `{answer.question}` {why}")
         if answer.secret:
             self._wait_until_hidden(answer.question)
         hidden = self._hides()  # asked before: a program shows what is typed again once it has read
@@ -89,10 +89,10 @@ class Questions:
         return b"" if hidden else self._echo()
 
     def check(self, before: str = "") -> None:
-        """Raise Wrong if a question was not asked; `before` is said before that."""
+        """Raise Wrong if a question was not asked; the message begins with `before`."""
         if self._expected:
             question, line = self._expected[0].question, self._line.decode(errors="replace").strip()
-            stands = f"; before the cursor stands `{line}`" if line else ""
+            stands = f"; before the cursor is `{line}`" if line else ""
             why = f"it declares (--asked) the question `{question}`, and did not ask it"
             raise Wrong(f"{before}{why}{stands}")
 

@@ -41,7 +41,7 @@ _REACH = 256
 """Bytes in which an unfinished code is looked for."""
 
 
-class Shown:
+class RedactedOutput:
     """One cell's output without secrets, in any form of `forms`; `text` holds all of it."""
 
     def __init__(self, secrets: Iterable[str], flooded: Callable[[str], None] = print) -> None:

@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import NOBODY, NOT_HERE, ShellCell
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
-from rehearsal.room.left import items, without_parts
+from rehearsal.room.leftovers import items, without_parts
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
 from rehearsal.room.ready import can_run_containers, wait_until_ready
-from rehearsal.room.writes import Seen, WriteLog
+from rehearsal.room.writes import RegistryActivity, WriteLog
 from rehearsal.settings import Registry, load_settings
 
 _DECLARE = ': write magic_args="--writes %s" behind the fence\'s bash'
@@ -35,8 +35,7 @@ class Rehearsal:
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
         if not ROOM.is_dir():
-            why = "choose the kernel `rehearsal`, which runs shell cells in one."
-            raise CannotCheck(f"Not in a room: {why}")
+            raise CannotCheck("Not in a room: choose the kernel `rehearsal`, which makes one.")
         wait_until_ready()
         if self._shell is None:
             self._registries = load_settings(PROJECT.resolve()).registries
@@ -53,7 +52,7 @@ class Rehearsal:
         """Return all practice secrets: they are known before any cell runs."""
         return {placeholder.value for placeholder in known if placeholder.secret}
 
-    def passes_over(self, cell: ShellCell) -> str:
+    def reason_to_skip(self, cell: ShellCell) -> str:
         """Return why a cell is not run on this engine, or nothing."""
         if cell.store and read_engine(ENGINE).store != cell.store:
             return f"{NOT_HERE}this cell holds with the store {cell.store} alone"
@@ -71,11 +70,10 @@ class Rehearsal:
         raise Wrong(f"{why}.")
 
     @contextlib.contextmanager
-    def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+    def running(self, cell: ShellCell, shown: RedactedOutput) -> Iterator[None]:
         """Let the registry answer as declared; fail the cell if it wrote anything undeclared."""
         if cell.root and not can_run_containers():
-            root = "only a room that root has made can run containers."
-            raise CannotCheck(f"This cell needs root: {root}")
+            raise CannotCheck("This cell needs root: only root's rooms can run containers.")
         try:
             with self._answering(cell.answers):
                 yield
@@ -95,10 +93,9 @@ class Rehearsal:
         now, before = items(shell.state()), self._before
         made, removed = now.keys() - before.keys(), before.keys() - now.keys()
         changed = (one for one in now.keys() & before.keys() if now[one] != before[one])
-        lost = (
-            *(f"no {one}" for one in without_parts(removed)),
-            *(f"changed {one}" for one in changed),
-        )
+        lost = {f"no {one}" for one in without_parts(removed)} | {
+            f"changed {one}" for one in changed
+        }
         return [*sorted(without_parts(made)), *sorted(lost)]
 
     def close(self) -> None:
@@ -110,25 +107,21 @@ class Rehearsal:
         if not said:
             return contextlib.nullcontext()
         # few cells ask for it, and a server takes long to load
-        from rehearsal.room.registry import in_place_of
+        from rehearsal.room.registry import replaced_by
         from rehearsal.room.scripted import words
 
         if not self._registries:
             raise CannotCheck("The room has no registry: nothing can answer in its place.")
         registry = self._registries[0]
-        return in_place_of(registry, None if said == NOBODY else words(said, registry.hosts[0]))
+        return replaced_by(registry, None if said == NOBODY else words(said, registry.hosts[0]))
 
 
-def undeclared_writes(cell: ShellCell, seen: Seen) -> str | None:
+def undeclared_writes(cell: ShellCell, seen: RegistryActivity) -> str | None:
     """Return how a cell's writes differ from those it declares, or None.
 
     A cell that must fail declares what it would write if it could, so it may write less.
     """
     declared, repositories = frozenset(cell.writes), _repositories(cell.writes)
-    if cell.unsent:
-        sent = ", ".join(sorted(seen.wrote | seen.refused))
-        why = f"it declares to send nothing (--unsent), and tried to write {sent}"
-        return why if sent else None
     if undeclared := sorted(seen.wrote - declared):
         return f"it wrote {', '.join(undeclared)} without declaring it{_DECLARE % undeclared[0]}"
     if undeclared := sorted(seen.refused - repositories):

@@ -1,4 +1,4 @@
-"""Syntax trees of shell cells, and where a node stands."""
+"""Syntax trees of shell cells, and where a node is."""
 
 import functools
 import re
@@ -38,7 +38,7 @@ class Script:
 
     @functools.cached_property
     def statements(self) -> tuple[int, ...]:
-        """Where each statement begins, in characters; what stands before the first is of it."""
+        """Where each statement begins, in characters; the first includes what precedes it."""
         named = [child for child in self.tree.children if child.is_named]
         starts = [child.start_byte for child in named if child.type != "comment"][1:]
         content = self.source.encode()
@@ -49,7 +49,7 @@ class Script:
         start = len(match.string[: match.start()].encode())
         return self.tree.descendant_for_byte_range(start, start + len(match[0].encode()))
 
-    def said(self, node: Node) -> str:
+    def source_of(self, node: Node) -> str:
         """Return the source of a node, placeholders and all."""
         return self.source.encode()[node.start_byte : node.end_byte].decode()
 
@@ -77,7 +77,7 @@ def text(node: Node | None) -> str:
 
 
 def content(node: Node) -> list[Node]:
-    """Return what stands directly in a node, without comments and punctuation."""
+    """Return a node's own children, without comments and punctuation."""
     return [child for child in node.named_children if child.type != "comment"]
 
 
@@ -126,7 +126,7 @@ def places(node: Node | None) -> set[str]:
 def words(command: Node, source: Callable[[Node], str] = text) -> list[str]:
     """Return a command's words without quotes; at least one, which may be empty.
 
-    source: gives a node's text; Script.said gives it with placeholders.
+    source: gives a node's text; Script.source_of gives it with placeholders.
     """
     kinds = {"variable_assignment", *_REDIRECTIONS}
     said = [child for child in command.children if child.type not in kinds]
@@ -140,5 +140,5 @@ def is_condition_of(node: Node, parent: Node) -> bool:
 
 
 def in_condition(node: Node) -> bool:
-    """Whether a node is, or stands in, the condition of an if or elif."""
+    """Whether a node is the condition, or in that, of an if or elif."""
     return any(is_condition_of(child, parent) for child, parent in steps_up(node))

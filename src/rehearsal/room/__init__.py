@@ -7,7 +7,7 @@ and builds the `walls`, with a copy of the folder to `work` in. Process 1 become
 starts engine and registries (`registry`, with the stand-ins of `images`), and issues their `tokens`
 in threads. `scripted` is the HTTPS server of the tokens, and of what replaces a registry for a
 while. `relay` is a kernel's process on the host: it passes the five channels into the room. The
-kernel in the room asks `ready` whether it may begin, `writes` what a cell wrote, and `left` what a
-page has made. `paths` names the places inside, `linux` are system calls. May import `settings` and
-`errors` alone.
+kernel in the room asks `ready` whether it may begin, `writes` what a cell wrote, and `leftovers`
+what a page has made. `docker_config` reads the docker command's configuration, `paths` are the
+places inside, `linux` are system calls. May import `settings` and `errors` alone.
 """

@@ -9,7 +9,6 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +22,6 @@ NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
 """Environment variables that pass the choice on to kernels."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OLDEST_OF_MACHINE = 24
-_PLUGINS = {"build": "buildx", "buildx": "buildx", "compose": "compose"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _INSTALL = "https://docs.docker.com/engine/install/"
 
@@ -100,32 +98,15 @@ def choose_engine(settings: Settings) -> Engine:
         raise CannotCheck(f"There is no Docker engine in PATH. Install one: {_INSTALL}")
     if _major(version) < _OLDEST_OF_MACHINE:
         old = f"This machine's Docker is {version}; it takes {_OLDEST_OF_MACHINE} or newer"
-        fetch = "or fetch one for this project: make setup"
-        raise CannotCheck(f"{old}. Install that ({_INSTALL}), {fetch}")
+        raise CannotCheck(f"{old}. Install that ({_INSTALL}), or fetch one: make setup")
     return Engine(MACHINE, _store(settings, version), version, registry=unpacked)
-
-
-def check_plugins(engine: Engine, scripts: Iterable[str]) -> None:
-    """Raise CannotCheck if shell cells need a plugin of a machine's docker that is not installed.
-
-    Only one for all users counts: a room has a home of its own.
-    """
-    said = "\n".join(scripts) if engine.name == MACHINE else ""
-    needed = {_PLUGINS[verb] for verb in re.findall(r"\bdocker (build|buildx|compose)\b", said)}
-    environment = os.environ | {"DOCKER_CONFIG": os.devnull}
-    for plugin in sorted(needed):
-        command = ["docker", plugin, "version"]
-        if subprocess.run(command, env=environment, capture_output=True, check=False).returncode:
-            lacks = f"This machine's docker lacks the plugin {plugin}, which the cells need"
-            raise CannotCheck(f"{lacks}. Install it for all users: {_INSTALL}")
 
 
 def _version_of_set(folder: Path) -> str:
     try:
         return str(json.loads((folder / "versions.json").read_text())["docker"])
     except (OSError, ValueError, LookupError) as error:
-        broken = f"The engine in {folder} is broken ({error})"
-        raise CannotCheck(f"{broken}: remove the folder, and fetch it again.") from None
+        raise CannotCheck(f"{folder} is broken ({error}): remove it, fetch it again.") from None
 
 
 def _version_of_machine() -> str:
@@ -152,13 +133,12 @@ def _store(settings: Settings, version: str) -> str:
         raise CannotCheck(f"There is no image store {asked}: {' or '.join(STORES)}.")
     has = STORES if _major(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
     if asked and asked not in has:
-        only = f"Docker {version} keeps images in its graph driver only"
-        raise CannotCheck(f"{only}: --store {GRAPH}.")
+        raise CannotCheck(f"Docker {version} keeps images in its graph driver only: --store graph.")
     return asked or (settings.store if settings.store in has else GRAPH)
 
 
 def as_file(engine: Engine) -> bytes:
-    """Return the file that tells a room its engine; `read_engine` reads it."""
+    """Return a room's file with its engine; `read_engine` reads it."""
     return json.dumps(asdict(engine)).encode()
 
 

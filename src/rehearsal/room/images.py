@@ -125,10 +125,8 @@ def _path(digest: str) -> str:
 
 def _files() -> bytes:
     """Return the one layer of every image: a tar archive with busybox and its names."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        missing = "busybox is missing, so no stand-in image can be made"
-        raise CannotCheck(f"{missing}: install busybox-static.")
+    if not (busybox := shutil.which("busybox")):
+        raise CannotCheck("No stand-in image can be made without busybox: install busybox-static.")
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name in ("bin", "etc", "tmp"):

@@ -203,7 +203,7 @@ def _engine_answers() -> bool:
 
 def _last_line(name: str) -> str:
     lines = (_LOG / name).read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _seed(settings: Settings) -> None:

@@ -36,8 +36,7 @@ def for_files() -> str:
     """Return the limit of a room's files, which are in memory, in tmpfs's words."""
     size = os.environ.get("REHEARSAL_ROOM_SIZE") or str(min(_memory() // 2, _GIB))
     if not size.strip("0kmgKMG%"):  # which a tmpfs takes for no limit
-        none = f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit"
-        raise CannotCheck(f"{none}: set a size or a part of memory.")
+        raise CannotCheck(f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit: set a size.")
     return size
 
 

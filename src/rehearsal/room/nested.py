@@ -1,4 +1,4 @@
-"""The namespaces of a room, one in the other: its walls stand in the outer, all else in the inner.
+"""The namespaces of a room, one in the other: its walls are in the outer, all else in the inner.
 
 Mounts that a mount namespace takes from one of more rights are locked (mount_namespaces(7)): so
 nothing in a room, root neither, can change how its walls are mounted.
@@ -18,7 +18,7 @@ _INNER |= linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
 Trees = dict[str, int]
 """Copies of mounts, by path."""
 Build = Callable[[Trees, bool], None]
-"""Builds the walls; its second argument says whether there is a cgroup."""
+"""Builds the walls; its second argument is whether there is a cgroup."""
 Run = Callable[[], NoReturn]
 """Becomes the room's process 1."""
 
@@ -49,7 +49,7 @@ def enter(
         os._exit(3)
     if containers:
         leave_top_cgroup()
-    runner.tell(pid=first)
+    runner.send(pid=first)
     os.write(step, b"1")
     os.close(runner.report)
     os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
@@ -61,7 +61,7 @@ def leave_top_cgroup() -> None:
 
 
 def _wait_and_run(run: Run, steps: int) -> None:
-    """Run in the inner namespaces once users are mapped and walls stand, unless the parent ends."""
+    """Run in the inner namespaces, once users are mapped and walls are built."""
     if os.read(steps, 1):
         linux.become_root()
         linux.die_with_parent()

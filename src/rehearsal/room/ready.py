@@ -1,4 +1,4 @@
-"""Whether a room is ready, and for what: asked by the kernel in it, and told by process 1."""
+"""Whether a room is ready, and for what: process 1 writes it, the kernel reads it."""
 
 import os
 import time

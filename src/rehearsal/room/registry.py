@@ -16,7 +16,7 @@ from pathlib import Path
 from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
 from rehearsal.room.scripted import Reply, Request, Script, Server
-from rehearsal.room.tokens import PORT, note_refused
+from rehearsal.room.tokens import PORT, log_denied_push
 from rehearsal.settings import Registry
 
 _SECONDS = 10.0
@@ -58,7 +58,7 @@ def answers(registry: Registry) -> bool:
 
 
 @contextlib.contextmanager
-def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
+def replaced_by(registry: Registry, script: Script | None) -> Iterator[list[Request]]:
     """Replace a registry by `script`, or by nothing; yield the list of the requests that come."""
     asked: list[Request] = []
     _stop(registry)
@@ -68,7 +68,7 @@ def in_place_of(registry: Registry, script: Script | None) -> Iterator[list[Requ
 
             def noted(request: Request) -> Reply:
                 asked.append(request)
-                note_refused(registry, request)
+                log_denied_push(registry, request)
                 return script(request)
 
             ending.callback(Server((registry.address, registry.port), noted).stop)
@@ -84,7 +84,7 @@ def _stop(registry: Registry) -> None:
             process.kill()
             psutil.wait_procs([process], _SECONDS)
             return
-    raise CannotCheck(f"The room's {registry.name} does not run: nothing can stand in its place.")
+    raise CannotCheck(f"The room's {registry.name} does not run: nothing can replace it.")
 
 
 def _start_again(registry: Registry) -> None:

@@ -44,8 +44,7 @@ def _read_connection(file: Path) -> dict[str, Any]:
     try:
         outer: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        unread = f"The connection file {file} cannot be read: {error}"
-        raise CannotCheck(f"{unread}. Start the kernel again.") from error
+        raise CannotCheck(f"Start the kernel again: {file} cannot be read: {error}") from error
     if outer["ip"].startswith(PRIVATE):
         file.unlink()
     return outer
@@ -58,7 +57,7 @@ def _open(outer: dict[str, Any]) -> Room:
     options = ["-f", str(ROOM / _CONNECTION), "--ext=rehearsal.cell.magic", _STRICT]
     kernel = [sys.executable, "-m", "ipykernel_launcher", *options]
     files = {_CONNECTION: json.dumps(inner).encode()}
-    return open_room(settings, kernel, files=files, at_once=True)
+    return open_room(settings, kernel, files=files, command_first=True)
 
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
@@ -74,8 +73,8 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
             else:
                 await asyncio.start_server(join, outer["ip"], port)
         except OSError as error:
-            taken = f"The kernel's port {port} is taken ({error.strerror})"
-            raise CannotCheck(f"{taken}: start the kernel again.") from error
+            why = f"its port {port} is taken ({error.strerror})"
+            raise CannotCheck(f"Start the kernel again: {why}.") from error
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(os.pidfd_open(room.supervisor), ended.set)
     while not ended.is_set() and os.getppid() == parent:

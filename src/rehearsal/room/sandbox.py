@@ -52,12 +52,12 @@ class Room:
     Attributes:
         supervisor: the process that ends it.
         pid: its process 1, as the machine outside sees it.
-        alive: our end of the pipe by which the supervisor knows that this process lives.
+        liveness_fd: our end of the pipe by which the supervisor knows that this process lives.
     """
 
     supervisor: int
     pid: int
-    alive: int
+    liveness_fd: int
 
     @property
     def path(self) -> Path:
@@ -70,7 +70,7 @@ class Room:
 
     def close(self) -> None:
         """End the room, and wait until nothing of it is left."""
-        os.close(self.alive)
+        os.close(self.liveness_fd)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.supervisor, 0)
 
@@ -81,13 +81,13 @@ def open_room(
     *,
     files: dict[str, bytes],
     in_terminal: bool = False,
-    at_once: bool = False,
+    command_first: bool = False,
 ) -> Room:
-    """Open a room that runs `command`, and ends with it; without one it ends once its walls stand.
+    """Open a room that runs `command`, and ends with it; without one it only builds its walls.
 
     files: small files for /run/room. in_terminal: keep the room in this terminal's session.
-    at_once: start the command before the services, its output in a log; it waits for them itself
-    (init.py). Raises CannotCheck where the machine cannot make a room.
+    command_first: start the command before the services, its output in a log; it waits for them
+    itself (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
     check_machine(engine)
@@ -106,7 +106,7 @@ def open_room(
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number < _FIRST_OF_OURS)
         environment = _environment(engine, settings.platform)
-        started = _start_beside(command, environment) if at_once else 0
+        started = _start_beside(command, environment) if command_first else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
@@ -130,8 +130,7 @@ def probe(settings: Settings) -> None:
 def check_machine(engine: Engine) -> None:
     """Raise CannotCheck if a program that a room needs is missing."""
     if sys.platform != "linux":
-        walls = "its walls are the Linux kernel's namespaces"
-        raise CannotCheck(f"A room needs Linux: {walls}. Use a Linux machine or VM.")
+        raise CannotCheck("A room needs Linux's namespaces. Use a Linux machine or VM.")
     if not linux.can_filter_calls():
         here = f"{platform.machine()} with a Python of {platform.architecture()[0]}"
         needs = "A room needs a 64-bit Python on x86_64 or aarch64, to filter system calls"
@@ -139,23 +138,22 @@ def check_machine(engine: Engine) -> None:
     seconds_to_start()
     for program in PROGRAMS:
         if not shutil.which(program, path=_path(engine)):
-            missing = f"{program} is missing, so no room can be made"
-            raise CannotCheck(f"{missing}: run `make setup`, or put it in PATH.")
+            raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
 
 
 def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
     """Return a room, once its process 1 has got through `enter`."""
     alive, kept_alive = os.pipe()
-    report, told = os.pipe()
+    report, written = os.pipe()
     supervisor = os.fork()
     if not supervisor:
         os.close(kept_alive)
         os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(enter, outer_user, Runner(alive, told))
+        supervise(enter, outer_user, Runner(alive, written))
     os.close(alive)
-    os.close(told)
+    os.close(written)
     reported = _read_report(report)
     room = Room(supervisor, reported.get("pid", 0), kept_alive)
     if "error" in reported:
@@ -168,7 +166,7 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
 def _shown(
     settings: Settings, visible: tuple[Path, ...], below: Modes, outer_user: int
 ) -> Iterator[Trees]:
-    """Yield mounts that show a room of root what it must read, and nobody may.
+    """Yield mounts that show a room of root what it must read, and only some users may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
     """

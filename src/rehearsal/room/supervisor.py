@@ -28,26 +28,26 @@ class Runner:
     """The pipes to the runner.
 
     Attributes:
-        alive: closes when the runner ends.
+        liveness_fd: closes when the runner ends.
         report: takes one JSON object a line, with the `pid` of process 1 or with an `error`.
     """
 
-    alive: int
+    liveness_fd: int
     report: int
 
-    def tell(self, **what: object) -> None:
+    def send(self, **what: object) -> None:
         """Report one line to the runner, if it still lives."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.report, json.dumps(what).encode() + b"\n")
 
-    def tell_error(self, error: BaseException) -> None:
+    def send_error(self, error: BaseException) -> None:
         """Report an error with its errno."""
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        self.tell(error=reason, number=getattr(error, "errno", None) or 0)
+        self.send(error=reason, number=getattr(error, "errno", None) or 0)
 
 
 Enter = Callable[[bool, Runner], NoReturn]
-"""Goes on in the room's outer namespaces; told whether there is a cgroup, and where to report."""
+"""Goes on in the room's outer namespaces; the first argument is whether there is a cgroup."""
 
 
 def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:
@@ -64,7 +64,7 @@ def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:
         if cgroup:
             remove_cgroup(cgroup, _SECONDS_TO_EMPTY)
     except OSError as error:
-        runner.tell_error(error)
+        runner.send_error(error)
     finally:  # whatever happens: this process must not run on as a copy of the runner
         os._exit(status)
 
@@ -85,10 +85,10 @@ def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> 
         map_users(first, outer_user)
         os.write(say_mapped, b"1")
     except OSError as error:
-        runner.tell_error(error)
+        runner.send_error(error)
     os.close(say_mapped)
     os.close(runner.report)
-    return _watch(first, runner.alive)
+    return _watch(first, runner.liveness_fd)
 
 
 def _begin(enter: Enter, mapped: int, containers: bool, runner: Runner) -> None:
@@ -105,7 +105,7 @@ def run_as_child(runner: Runner, action: Callable[[], None]) -> NoReturn:
         action()
         os._exit(0)
     except BaseException as error:
-        runner.tell_error(error)
+        runner.send_error(error)
     os._exit(3)
 
 

@@ -46,7 +46,7 @@ class Issuer:
         stranger = self.registry.user not in ("", user)
         wrong = login is not None and (stranger or right in (None, "expired"))
         if wrong or right != "push":
-            note_refused(self.registry, request)
+            log_denied_push(self.registry, request)
         if wrong:
             return errors(403, "DENIED", "denied")
         return as_json(200, {"token": self._token(right, request), "expires_in": _SECONDS_VALID})
@@ -62,7 +62,7 @@ class Issuer:
         return jwt.encode(claims, self.key, algorithm="ES256", headers={"x5c": [self.certificate]})
 
 
-def note_refused(registry: Registry, request: Request) -> None:
+def log_denied_push(registry: Registry, request: Request) -> None:
     """Log the repositories to which a token request asks to push, and may not."""
     with open(refused_log(registry.name), "a") as log:
         for kind, name, actions in _scopes(request):

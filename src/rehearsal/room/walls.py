@@ -50,7 +50,7 @@ class Inside:
 def seal(inside: Inside, trees: Mapping[str, int], containers: bool) -> None:
     """Turn the outer mount namespace into what a room shows, with the inner network and processes.
 
-    trees: what `open_trees` returned. Raises OSError, whose text names the step that failed.
+    trees: what `open_trees` returned. Raises OSError, whose text is the step that failed.
     """
     _new_root(inside, trees)
     _make_folders(inside)

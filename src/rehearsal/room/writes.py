@@ -39,7 +39,7 @@ def writes_in(log: str, registry: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RegistryActivity:
     """What a cell did.
 
     Attributes:
@@ -60,7 +60,7 @@ class WriteLog:
         self._read_of = dict[Path, int]()
         self.since_last()
 
-    def since_last(self) -> Seen:
+    def since_last(self) -> RegistryActivity:
         """Return what was done since the last call.
 
         Raises CannotCheck if a registry no longer answers.
@@ -70,7 +70,7 @@ class WriteLog:
             wrote.update(writes_in(self._logged(registry), registry.name))
             lines = self._unread(refused_log(registry.name)).split()
             refused.update(f"{registry.name}/{repository}" for repository in lines)
-        return Seen(frozenset(wrote), frozenset(refused))
+        return RegistryActivity(frozenset(wrote), frozenset(refused))
 
     def _logged(self, registry: Registry) -> str:
         """Return a log's new part, up to a request of our own: earlier answers are logged then."""
@@ -79,8 +79,7 @@ class WriteLog:
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:
             if time.monotonic() > end:
-                silent = f"The room's {registry.name} does not write its log"
-                raise CannotCheck(f"{silent}: nobody knows what was written.")
+                raise CannotCheck(f"Unknown what was written: {registry.name} writes no log.")
             time.sleep(_PAUSE)
             new += self._unread(ROOM / "log" / registry.name)
         return new
@@ -101,7 +100,7 @@ class WriteLog:
             client.request("GET", "/v2/", headers={"User-Agent": mark})
             client.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            gone = f"The room's {registry.name} does not answer any more"
-            raise CannotCheck(f"{gone}: {error}") from error
+            gone = "does not answer any more"
+            raise CannotCheck(f"The room's {registry.name} {gone}: {error}") from error
         finally:
             client.close()

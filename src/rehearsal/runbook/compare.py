@@ -1,6 +1,5 @@
 """The texts that are compared: a cell's outputs, and where two of them first differ."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -8,12 +7,6 @@ from typing import Any
 
 _LONGEST = 200
 """Characters of a line in a message."""
-
-
-def in_order(text: str) -> str:
-    """Return a text's lines sorted, whatever digests stand in them."""
-    lines = text.splitlines(keepends=True)
-    return "".join(sorted(lines, key=lambda line: re.sub(r"\b[0-9a-f]{12,64}\b", "", line)))
 
 
 def as_text(outputs: Iterable[Any]) -> str:

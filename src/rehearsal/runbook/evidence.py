@@ -22,7 +22,7 @@ class Row:
         versions: of its parts, by name.
         processor: of the machine, such as `amd64`.
         cells: that ran there and held.
-        passed_over: cells that hold with another image store alone.
+        skipped: cells that hold with another image store alone.
         measured: the day.
         commit: of the code.
         state: the notebook's fingerprint.
@@ -35,7 +35,7 @@ class Row:
     versions: dict[str, str]
     processor: str
     cells: int
-    passed_over: int
+    skipped: int
     measured: str
     commit: str
     state: str
@@ -52,8 +52,8 @@ def load_rows(settings: Settings) -> tuple[Row, ...]:
     try:
         return tuple(Row(**row) for row in json.loads(settings.evidence.read_text())["rows"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        broken = f"{settings.evidence} is no table of engines ({error})"
-        raise CannotCheck(f"{broken}: make evidence-engines") from None
+        broken = f"is no table of engines ({error}): make evidence-engines"
+        raise CannotCheck(f"{settings.evidence} {broken}") from None
 
 
 def write_rows(file: Path, rows: list[Row]) -> None:

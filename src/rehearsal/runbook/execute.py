@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,13 +41,10 @@ def verify(
     this engine, so that its own masks are needed. Raises CannotCheck where nothing can be run.
     """
     begin = time.monotonic()
-    settle_environment()
     executed = {one.executed_path: one.executed for one in runbooks if one.executed_path.exists()}
-    check_kernels(executed)
-    with ThreadPoolExecutor(1) as beside:
-        linting = beside.submit(_lint, settings, runbooks, masks)
-        outcome = run(executed)
-        found = linting.result()
+    found = [problem for one in runbooks for problem in problems(one, settings)]
+    found += unused_masks(runbooks, masks)
+    outcome = run(executed)
     if not found and outcome.cells < (held := sum(len(one.code) for one in executed.values())):
         raise CannotCheck(f"nbval ran {outcome.cells} cells, but the notebooks hold {held}.")
     if recorded and not (outcome.unchecked or outcome.not_run):
@@ -60,39 +56,26 @@ def verify(
     return outcome
 
 
-def _lint(settings: Settings, runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
-    found = [problem for one in runbooks for problem in problems(one, settings)]
-    return found + unused_masks(runbooks, masks)
-
-
 def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
-    idle = [mask.name for mask in masks if mask.on and mask.name not in needed]
-    what = "is for this engine, and no output needs it: narrow its `on`"
+    idle = [mask.name for mask in masks if mask.engines and mask.name not in needed]
+    what = "is for this engine, and no output needs it: narrow its `engines`"
     return [Problem("masks", None, f"«{name}» {what}") for name in idle]
 
 
-def settle_environment() -> None:
-    """Drop what translates messages, or tells pytest what to load and to compare."""
-    for name in [one for one in os.environ if one.startswith("PYTEST_")]:
-        del os.environ[name]
-    os.environ.update(LC_ALL="C")
+def run(notebooks: Mapping[Path, Notebook]) -> Outcome:
+    """Run notebooks in rooms, with nbval.
 
-
-def check_kernels(notebooks: Mapping[Path, Notebook]) -> None:
-    """Raise CannotCheck unless each notebook asks for the rehearsal's kernel.
-
-    Call it before any thread: it imports IPython, which two cannot do at once.
+    Raises CannotCheck unless each asks for the rehearsal's kernel.
     """
+    for name in [one for one in os.environ if one.startswith("PYTEST_")]:
+        del os.environ[name]  # options of pytest: what to load and to compare
+    os.environ.update(LC_ALL="C")  # messages are not translated
     for path, notebook in notebooks.items():
         check_kernel(notebook.kernel, _name(path))
-
-
-def run(notebooks: Mapping[Path, Notebook]) -> Outcome:
-    """Run notebooks in rooms, with nbval."""
     collector = _Collector({_name(path): notebook for path, notebook in notebooks.items()})
-    if notebooks:
-        _run_nbval([*notebooks], collector)
-    collector.progress.close()
+    with contextlib.closing(collector.progress):
+        if notebooks:
+            _run_nbval([*notebooks], collector)
     return collector.outcome
 
 
@@ -115,7 +98,7 @@ class _Collector:
             self.progress.advance(name)
             outcome.outputs[name, number] = found["outputs"]
             if report.passed:
-                counter = outcome.passed_over if "passed_over" in found else outcome.held
+                counter = outcome.skipped if "skipped" in found else outcome.held
                 counter[name] += 1
         if report.failed:
             # pytest-xdist reports a worker that died, without a result

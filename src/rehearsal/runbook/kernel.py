@@ -46,8 +46,6 @@ def get_message(kernel: Any, stream: str, timeout: float) -> dict[str, Any]:
 def check_kernel(kernel: str, notebook: str) -> None:
     """Raise CannotCheck unless a notebook asks for the rehearsal's kernel, and it is installed."""
     if kernel != KERNEL:
-        other = f"{notebook} asks for the kernel {kernel}"
-        raise CannotCheck(f"{other}: a notebook is verified in the kernel {KERNEL}.")
+        raise CannotCheck(f"{notebook} asks for the kernel {kernel}: write {KERNEL}.")
     if KERNEL not in KernelSpecManager().find_kernel_specs():
-        missing = f"The kernel {KERNEL} is not installed here"
-        raise CannotCheck(f"{missing}: run `make setup` in the project's folder.")
+        raise CannotCheck(f"The kernel {KERNEL} is not installed here: run `make setup`.")

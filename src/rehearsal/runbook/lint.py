@@ -10,25 +10,16 @@ from typing import Any
 from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
+from rehearsal.cell import syntax
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, refusals
-from rehearsal.cell.syntax import (
-    CONDITIONS,
-    FORM,
-    ancestors,
-    in_condition,
-    inside,
-    steps_up,
-    walk,
-    words,
-)
-from rehearsal.cell.syntax import text as said
+from rehearsal.cell.syntax import FORM, ancestors, in_condition, steps_up, walk, words
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
-from rehearsal.runbook.masks import Mask, hidden
+from rehearsal.runbook.masks import Mask, masks_hiding_values
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.outcome import Problem
-from rehearsal.runbook.strays import stray_blocks, stray_files, unshown_outputs
+from rehearsal.runbook.unrun_blocks import unrun_blocks, unrun_files, unshown_outputs
 from rehearsal.settings import Settings
 
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
@@ -36,17 +27,12 @@ _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
 _LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _REGISTRIES = "[[tool.rehearsal.registries]]"
-_READS = (
-    ("docker", "pull"),
-    ("docker", "manifest", "inspect"),
-    ("docker", "buildx", "imagetools", "inspect"),
-    ("skopeo", "inspect"),
-)
+_READS = ("docker pull", "docker manifest inspect", "docker buildx imagetools inspect")
 
 
-def list_strays(settings: Settings) -> list[Problem]:
-    """Return the files among the runbooks that nobody would run."""
-    return [Problem(name, None, why) for name, why in stray_files(settings.notebooks)]
+def list_unrun_files(settings: Settings) -> list[Problem]:
+    """Return the files among the runbooks that are not run."""
+    return [Problem(name, None, why) for name, why in unrun_files(settings.notebooks)]
 
 
 def check_cells(runbooks: Sequence[Runbook]) -> None:
@@ -78,7 +64,7 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
     except Wrong as error:
         return [Problem(runbook.name, None, str(error))]
     again = f"Run `rehearsal refresh {runbook.name}`."
-    found: list[Found] = [(None, what) for what in stray_blocks(runbook)]
+    found: list[Found] = [(None, what) for what in unrun_blocks(runbook)]
     found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
     if difference := drift(text, executed):
         found.append((None, f"text and executed notebook have drifted: {difference}. {again}"))
@@ -184,7 +170,7 @@ def drift(text: Notebook, executed: Notebook) -> str | None:
 
 
 def _unchecked(cells: Sequence[Cell]) -> Iterator[Found]:
-    """Find cells whose effect nobody sees: neither they nor the next one print or assert."""
+    """Find cells without a visible effect: neither they nor the next one print or assert."""
     for cell, following in zip_longest(cells, cells[1:]):
         if not any(_shows(one) or _asserts(one) for one in (cell, following) if one):
             yield cell, "neither prints nor asserts, and nor does the next cell: let one of them"
@@ -209,14 +195,14 @@ def _is_assertion(node: Node) -> bool:
 
 
 def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
-    """Find declared writes to registries that the room does not have: nobody would see them."""
+    """Find declared writes to registries that the room does not have: no log would show them."""
     hosts = {host for registry in settings.registries for host in registry.hosts}
     names = {registry.name for registry in settings.registries} | hosts
     for cell, shell in _shells(text):
         for reference in shell.writes:
             host = full(reference).partition("/")[0]
             if host not in names:
-                room = f"the room has no registry {host}: its registries stand under"
+                room = f"the room has no registry {host}: its registries are under"
                 yield cell, f"declares to write {reference}, and {room} {_REGISTRIES}"
 
 
@@ -237,7 +223,7 @@ def _not_read_back(
 
     readers: programs of the project that read a registry.
     """
-    reads = (*_READS, *((reader,) for reader in readers))
+    reads = (*_READS, "skopeo inspect", *readers)
     writing = [number for number, cell in enumerate(cells) if _writes(cell)]
     for number in writing[-1:]:
         later = cells[number + 1 :]
@@ -253,15 +239,15 @@ def _writes(cell: Cell) -> tuple[str, ...]:
     return cell.shell.writes if cell.shell and cell.shell.fails is None else ()
 
 
-def _words_read(cell: Cell, reads: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _words_read(cell: Cell, reads: Sequence[str]) -> Iterator[str]:
     """Yield the words of commands by which a cell reads from a registry, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
         return
     for node in walk(shell.parsed.tree):
         if node.type == "command" and _is_certain(node) and _is_shown(node):
-            command = words(node, shell.parsed.said)
-            if any(tuple(command[: len(read)]) == read for read in reads):
+            command = words(node, shell.parsed.source_of)
+            if any(" ".join(command).startswith(f"{read} ") for read in reads):
                 yield from command
 
 
@@ -270,13 +256,13 @@ def _is_certain(node: Node) -> bool:
     behind = any(
         parent.type == "list" and parent.children[0] != child for child, parent in steps_up(node)
     )
-    return not behind and not inside(node, "for_statement", *CONDITIONS)
+    return not behind and not syntax.inside(node, "for_statement", *syntax.CONDITIONS)
 
 
 def _is_shown(node: Node) -> bool:
     """Whether a statement's output is not discarded."""
     around = (node, *ancestors(node))
-    return not any(_LOST.fullmatch(said(child)) for one in around for child in one.children)
+    return not any(_LOST.fullmatch(syntax.text(child)) for one in around for child in one.children)
 
 
 def _full(word: str, known: dict[str, Placeholder]) -> str:
@@ -286,7 +272,7 @@ def _full(word: str, known: dict[str, Placeholder]) -> str:
 
 
 def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
-    """Return masks that match no recorded output, or that hide what another names.
+    """Return masks that match no recorded output, or that hide values of a `named` one.
 
     Nobody would notice if such a mask hid too much. Engine-specific masks are checked by a run on
     their engine.
@@ -296,9 +282,11 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
     idle = [
         f"«{mask.name}» matches no output of any notebook: remove it"
         for mask in masks
-        if not (mask.on or any(mask.pattern.search(text) for text in texts))
+        if not (mask.engines or any(mask.pattern.search(text) for text in texts))
     ]
-    wide = {f"{line}. Make it narrower." for text in texts for line in hidden(text, masks)}
+    wide = {
+        f"{line}. Make it narrower." for text in texts for line in masks_hiding_values(text, masks)
+    }
     return [Problem("masks", None, what) for what in (*idle, *sorted(wide))]
 
 

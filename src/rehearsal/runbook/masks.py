@@ -41,7 +41,7 @@ class Mask:
         pattern: of a `named` mask, a group, if there is one, is the compared value.
         example: a text that it matches.
         reason: why that may differ.
-        on: the engines that need it, each a series, a store, or both (`28`, `graph`, `28 graph`);
+        engines: that need it, each a series, a store, or both (`28`, `graph`, `28 graph`);
             empty for all. A run of all notebooks on one of those must need it.
     """
 
@@ -50,13 +50,13 @@ class Mask:
     pattern: re.Pattern[str]
     example: str
     reason: str
-    on: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
 
     def holds_on(self, release: str, store: str) -> bool:
         """Whether it applies on an engine of this release (`28.5.2`) with this store."""
-        return not self.on or any(
+        return not self.engines or any(
             all(word == store or f"{release}.".startswith(f"{word}.") for word in spec.split())
-            for spec in self.on
+            for spec in self.engines
         )
 
 
@@ -113,7 +113,8 @@ class Masked:
         beginning = value[:_SHORTEST_DIGEST] if mask.kind == "digest" else value
         known = self._known.setdefault((mask.name, beginning), [])
         for place, (seen, number) in enumerate(known):
-            if _same(mask, seen, value):
+            part = seen.startswith(value) or value.startswith(seen)
+            if seen == value or (mask.kind == "digest" and part):
                 known[place] = (max(seen, value, key=len), number)  # of a digest the longer form
                 return number
         known.append((value, self._numbers[mask.name]))
@@ -133,31 +134,25 @@ def _value(match: re.Match[str]) -> str:
     return match[match.lastindex or 0]
 
 
-def _same(mask: Mask, seen: str, value: str) -> bool:
-    if mask.kind == "digest":
-        return seen.startswith(value) or value.startswith(seen)
-    return seen == value
-
-
-def hidden(text: str, masks: Sequence[Mask]) -> list[str]:
-    """Return which masks hide what another names in a text: a wrong value would not show.
+def masks_hiding_values(text: str, masks: Sequence[Mask]) -> list[str]:
+    """Return which masks hide values of a `named` one in a text: a wrong value would not show.
 
     A dropped line may hold a named value if the text shows it elsewhere too.
     """
     found = []
-    hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.on]
+    hiding = [mask for mask in masks if mask.kind in _HIDING and not mask.engines]
     for named in (mask for mask in masks if mask.kind in _NAMING):
         for other in hiding:
             covered, shown = _values_in(text, named, other)
             lost = covered - shown if other.kind == "line" else covered
             if lost:
                 wrong = f"so a wrong {named.name} would not show"
-                found.append(f"{other.name} covers what {named.name} names, {wrong}")
+                found.append(f"{other.name} covers values of {named.name}, {wrong}")
     return found
 
 
 def _values_in(text: str, named: Mask, other: Mask) -> tuple[set[str], set[str]]:
-    """Return the values that a mask names and another one covers, and those that it does not."""
+    """Return the values of a `named` mask that another covers, and those that it does not."""
     covered, shown = set[str](), set[str]()
     spans = [match.span() for match in other.pattern.finditer(text)]
     for match in named.pattern.finditer(text):
@@ -166,9 +161,9 @@ def _values_in(text: str, named: Mask, other: Mask) -> tuple[set[str], set[str]]
     return covered, shown
 
 
-def needed(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
+def masks_that_mattered(masks: Sequence[Mask], expected: str, came: str) -> list[str]:
     """Return the names of the engine-specific masks without which two outputs would differ."""
-    only = [mask for mask in masks if mask.on]
+    only = [mask for mask in masks if mask.engines]
     return [mask.name for mask in only if _found(mask, expected) != _found(mask, came)]
 
 
@@ -187,22 +182,21 @@ def load_masks(file: Path) -> tuple[Mask, ...]:
     try:
         masks = tuple(_mask(entry) for entry in tomllib.loads(file.read_text()).get("mask", ()))
         examples = [mask.example for mask in masks if mask.kind in _NAMING]
-        if wrong := [one for example in examples for one in hidden(example, masks)]:
+        if wrong := [one for example in examples for one in masks_hiding_values(example, masks)]:
             raise ValueError(wrong[0])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
-        broken = f"The masks in {file} cannot be used: {error}"
-        raise CannotCheck(f"{broken}. Mend the rule, or remove it.") from error
+        raise CannotCheck(f"The masks in {file} cannot be used: {error}.") from error
     return masks
 
 
 def _mask(entry: dict[str, Any]) -> Mask:
-    if set(entry) - {"on"} != _FIELDS or entry["kind"] not in KINDS:
+    if set(entry) - {"engines"} != _FIELDS or entry["kind"] not in KINDS:
         fields = f"name, kind ({', '.join(KINDS)}), pattern, example, reason"
         raise ValueError(f"{entry.get('name', entry)} needs {fields}")
-    on = entry.pop("on", [])
-    if not isinstance(on, list) or not all(isinstance(spec, str) and spec.strip() for spec in on):
-        raise ValueError(f'{entry["name"]}: `on` is no list of engines, such as ["28 graph"]')
-    mask = Mask(pattern=re.compile(entry.pop("pattern"), re.MULTILINE), on=tuple(on), **entry)
+    engines, pattern = entry.pop("engines", []), re.compile(entry.pop("pattern"), re.MULTILINE)
+    if not isinstance(engines, list) or not all(map(str.strip, engines)):
+        raise ValueError(f'{entry["name"]}: `engines` is no list of engines, such as ["28 graph"]')
+    mask = Mask(pattern=pattern, engines=tuple(engines), **entry)
     if not mask.pattern.search(mask.example):
         raise ValueError(f"{mask.name} does not match its own example")
     if mask.pattern.search("") or mask.pattern.search(_UNMASKED):

@@ -101,7 +101,7 @@ class Runbook:
 
     @functools.cached_property
     def source(self) -> str:
-        """The text as it stands in its file."""
+        """The file's text."""
         return self.path.read_text()
 
     @functools.cached_property
@@ -175,10 +175,8 @@ def find_runbooks(settings: Settings, names: Iterable[str]) -> list[Runbook]:
     folder = settings.notebooks
     texts = runbooks(folder)
     if not texts:
-        files = ", ".join(path.name for path in sorted(folder.glob("*.*"))) or "nothing"
-        there = f"There is no notebook in {folder}, so nothing was checked; there is {files}"
-        header = "A notebook's text begins with a header (---), without a byte order mark."
-        raise CannotCheck(f"{there}. {header}")
+        header = "its text begins with a header (---), without a byte order mark."
+        raise CannotCheck(f"There is no notebook in {folder}, so nothing was checked: {header}")
     return [Runbook(path) for path in texts]
 
 
@@ -188,8 +186,7 @@ def _find(settings: Settings, name: str) -> Runbook:
     path = base.with_name(f"{stem}.md").resolve()
     if not path.is_file():
         known = ", ".join(text.stem for text in runbooks(settings.notebooks)) or "none"
-        missing = f"There is no notebook {name}: {path} does not exist"
-        raise CannotCheck(f"{missing}. The notebooks are: {known}.")
+        raise CannotCheck(f"There is no notebook {name}. The notebooks are: {known}.")
     return Runbook(path)
 
 

@@ -2,7 +2,7 @@
 
 nbval's own sanitizers cannot hold a value equal from cell to cell. What is found of a cell crosses
 from the worker in its report, as JSON under RESULT: its `outputs`; the engine-specific masks that
-they `needed`; whether it was `passed_over` on this engine; of what failed the `kind`, a list of
+they `needed`; whether it was `skipped` on this engine; of what failed the `kind`, a list of
 Outcome or `not_run`, and the words (`what`).
 """
 
@@ -21,10 +21,9 @@ from rehearsal.cell.options import NOT_HERE, shell_cell
 from rehearsal.cell.redact import FLOOD, MOST
 from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
-from rehearsal.runbook import compare
-from rehearsal.runbook.compare import as_text, excerpt
+from rehearsal.runbook.compare import as_text, excerpt, first_difference
 from rehearsal.runbook.kernel import get_message, private_manager
-from rehearsal.runbook.masks import Mask, Masked, masks_for, needed
+from rehearsal.runbook.masks import Mask, Masked, masks_for, masks_that_mattered
 from rehearsal.runbook.outcome import RESULT
 from rehearsal.runbook.undo import undeclared_leftovers
 from rehearsal.settings import load_settings
@@ -55,15 +54,13 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     if max(len(came), len(expected)) > 2 * MOST:  # of a cell of Python
         cell.test_outputs.clear()
         raise Wrong(f"{FLOOD}.")
-    if shell and shell.any_order:
-        came, expected = compare.in_order(came), compare.in_order(expected)
     before = copy.deepcopy(left)  # a line is counted as it was before `left` learned its values
     masked = left.mask(expected)
     if shell and shell.store and came.startswith(NOT_HERE):
-        found["passed_over"] = True
+        found["skipped"] = True
         return True
-    found["needed"] = needed(masks, expected, came)
-    difference = compare.first_difference(masked, right.mask(came))
+    found["needed"] = masks_that_mattered(masks, expected, came)
+    difference = first_difference(masked, right.mask(came))
     if difference is None:
         return True
     line = before.line_of(expected, difference.line)

@@ -32,7 +32,7 @@ class Outcome:
 
     Attributes:
         held: cells that ran, with the recorded output.
-        passed_over: cells that hold with another image store alone.
+        skipped: cells that hold with another image store alone.
         not_run: cells after one that failed or could not be run, but for those that hold.
         problems: cells that end otherwise than declared, and problems of the texts.
         differences: cells whose output differs from the recorded one.
@@ -45,7 +45,7 @@ class Outcome:
     """
 
     held: Counter[str] = field(default_factory=Counter)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     not_run: int = 0
     problems: list[Problem] = field(default_factory=list)
     differences: list[Problem] = field(default_factory=list)
@@ -65,18 +65,18 @@ class Outcome:
     def cells(self) -> int:
         """How many cells are accounted for, until problems of the texts are added."""
         found = (self.problems, self.differences, self.unchecked)
-        return self.held.total() + self.passed_over.total() + self.not_run + sum(map(len, found))
+        return self.held.total() + self.skipped.total() + self.not_run + sum(map(len, found))
 
     def lines(self) -> Iterator[str]:
         """Yield the lines for a person."""
         yield from map(str, (*self.problems, *self.differences, *self.unchecked))
         if self.not_run:
             yield f"Cells not checked, after a failed one: {self.not_run}."
-        if over := self.passed_over.total():
+        if skipped := self.skipped.total():
             alone = "hold with another image store alone: not run, and not verified here."
-            yield f"{over} cells {alone}"
+            yield f"{skipped} cells {alone}"
 
-    def judge(self, engine: Engine, recorded: bool) -> None:
+    def raise_for_failures(self, engine: Engine, recorded: bool) -> None:
         """Raise Wrong or CannotCheck unless the runbooks hold on an engine."""
         left = len(self.unchecked)
         if not left and not self.problems:
@@ -86,9 +86,9 @@ class Outcome:
         if wrong := len(self.problems) + (len(self.differences) if recorded else 0):
             raise Wrong(f"{wrong} of what the pages show does not hold.")
         if self.differences:
-            other = f"{len(self.differences)} print other words than the pages show"
-            unknown = f"{engine} is not recorded on {machine_architecture()}"
-            raise CannotCheck(f"{unknown}: every cell ends as it should, and {other}.")
+            where = f"{engine} is not recorded on {machine_architecture()}"
+            what = "every cell ends as it should, and {} print other words than the pages show."
+            raise CannotCheck(f"{where}: {what.format(len(self.differences))}")
 
     def __str__(self) -> str:
         counts = {"notebook": self.notebooks, "cell": self.held.total(), "command": self.commands}

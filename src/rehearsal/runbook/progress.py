@@ -1,10 +1,10 @@
 """Progress while notebooks run: a live line in a terminal, else a line a notebook."""
 
-import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+
+from rich.console import Console
 
 from rehearsal.output import printable, say
 
@@ -15,30 +15,20 @@ class Progress:
     def __init__(self, cells: Mapping[str, int]) -> None:
         self._cells = cells
         self._done = Counter[str]()
-        self._live = sys.stderr.isatty()
         self._begin = time.monotonic()
-        self._show()
+        self._live = Console(stderr=True, highlight=False, markup=False).status("")
+        self._live.start()  # shows nothing but in a terminal
 
     def advance(self, notebook: str) -> None:
         """Count one more finished cell of a notebook."""
         self._done[notebook] += 1
-        if not self._live and self._done[notebook] == self._cells[notebook]:
-            done, seconds = self._done[notebook], time.monotonic() - self._begin
+        done, cells = self._done[notebook], self._cells[notebook]
+        if done == cells and not self._live.console.is_terminal:
+            seconds = time.monotonic() - self._begin
             say(f"{notebook}: all {done} done, {seconds:.1f} s", error=True)
-        self._show()
+        counted = f"{self._done.total()} of {sum(self._cells.values())} cells"
+        self._live.update(printable(f"{counted}, now {notebook} {done}/{cells}"))
 
     def close(self) -> None:
         """Clear the live line."""
-        if self._live:
-            sys.stderr.write("\r\x1b[K")
-
-    def _show(self) -> None:
-        if not self._live:
-            return
-        done, cells = self._done, self._cells
-        running = [f"{name} {n}/{cells[name]}" for name, n in done.items() if n != cells[name]]
-        ended = sum(done[name] == held for name, held in cells.items())
-        line = f"{ended} of {len(cells)} notebooks, {done.total()} of {sum(cells.values())} cells"
-        line = printable(f"{line}  {', '.join(running)}")
-        sys.stderr.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
-        sys.stderr.flush()
+        self._live.stop()

@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from rehearsal.errors import CannotCheck, RehearsalError, Wrong
-from rehearsal.runbook.execute import check_kernels, run, settle_environment
+from rehearsal.runbook.execute import run
 from rehearsal.runbook.lint import drift
 from rehearsal.runbook.model import Runbook
 from rehearsal.runbook.outcome import Outcome
@@ -21,16 +21,13 @@ def refresh_notebooks(runbooks: Sequence[Runbook]) -> Iterator[tuple[Runbook, bo
     A notebook whose cells and masked outputs still match is left alone, as is one with a failed
     cell. At the end raises Wrong or CannotCheck for the first of those.
     """
-    settle_environment()
     drafts = {one: _with_recorded_outputs(one) for one in runbooks}
     # hidden beside the runbooks: their rooms copy that folder
     paths = {one.path.with_name(f".{one.name}.ipynb"): one for one in runbooks}
     try:
         for path, one in paths.items():
             _write(path, drafts[one])
-        texts = {path: one.text for path, one in paths.items()}
-        check_kernels(texts)
-        outcome = run(texts)
+        outcome = run({path: one.text for path, one in paths.items()})
     finally:
         for path in paths:
             with contextlib.suppress(OSError):  # one that could not be written
@@ -97,5 +94,5 @@ def _write(path: Path, notebook: NotebookNode) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink()
-        unwritable = f"{path.name.removeprefix('.')} cannot be written ({error.strerror})"
-        raise CannotCheck(f"{unwritable}; it is as it was before.") from error
+        name = path.name.removeprefix(".")
+        raise CannotCheck(f"{name} cannot be written ({error.strerror}).") from error

@@ -35,24 +35,21 @@ def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> st
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in known:
-            raise Wrong(f"What the header says is left names {match[0]}, which is not declared.")
+            raise Wrong(f"The header's leftovers hold {match[0]}, which is not declared.")
         return known[match[1]].value
 
     def items(key: str) -> set[str]:
         return {FORM.sub(value, one) for one in declared_items(declares, key)}
 
     wrong = []
-    if more := sorted(_unmatched(left, items(LEAVES) | items(MAY_LEAVE))):
+    may_stay = items(LEAVES) | items(MAY_LEAVE)
+    if more := sorted(one for one in left if not any(_matches(item, [one]) for item in may_stay)):
         changed = f"after the last cell the room is not as before the first: {', '.join(more)}"
         declare = f"declare each under `rehearsal: {LEAVES}:` in the header"
         wrong.append(f"{changed}. Undo it, or {declare}")
     if missing := sorted(one for one in items(LEAVES) if not _matches(one, left)):
         wrong.append(f"the header declares to leave {', '.join(missing)}, and it is not there")
     return "; ".join(wrong)
-
-
-def _unmatched(left: Sequence[str], items: set[str]) -> list[str]:
-    return [one for one in left if not any(_matches(item, [one]) for item in items)]
 
 
 def _matches(item: str, left: Sequence[str]) -> bool:

@@ -20,23 +20,22 @@ from typing import Any
 
 import psutil
 
-from rehearsal.cell.record import Record
+from rehearsal.cell import processes
+from rehearsal.cell.production.record import Record
 
-_DRIVER = "driver.bash"
-_SECONDS_TO_END = 2.0
 _SECONDS_TO_ASK = 90
 _WHY = (
     "the terminal or JupyterLab of this run went away; what the cell had started was ended, and"
-    " this is what its references name now"
+    " this is what its references point to now"
 )
 
 
 class Lifeline:
-    """The kernel's end of the pipe: it tells the process that outlives the kernel."""
+    """The kernel's end of the pipe: it reports to the process that outlives the kernel."""
 
     def __init__(self, record: Path, digest: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rehearsal.cell.lost", str(record), digest, str(os.getppid())],
+            [sys.executable, "-m", __name__, str(record), digest, str(os.getppid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -45,18 +44,18 @@ class Lifeline:
         assert self._process.stdin
         self._words = self._process.stdin
 
-    def tell(self, shell: int, writes: Sequence[str]) -> None:
-        """Say which process is the shell, and which references its cell writes."""
-        self._say({"shell": shell, "writes": list(writes)})
+    def report(self, shell: int, writes: Sequence[str]) -> None:
+        """Report the process of the shell, and the references that its cell writes."""
+        self._write({"shell": shell, "writes": list(writes)})
 
     def close(self) -> None:
-        """Say that nothing is lost."""
-        self._say({})
+        """Report that nothing is lost."""
+        self._write({})
         with contextlib.suppress(BrokenPipeError):
             self._words.close()
         self._process.wait()
 
-    def _say(self, word: Mapping[str, object]) -> None:
+    def _write(self, word: Mapping[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):
             self._words.write(json.dumps(word).encode() + b"\n")
             self._words.flush()
@@ -92,40 +91,22 @@ def _last_word(runner: int) -> dict[str, Any]:
 
 def _end_session(leader: int) -> dict[str, str]:
     """End a session's processes; return the environment of one, which may hold a login."""
-    found, environment = _started(leader), dict(os.environ)
+    found, environment = processes.in_session(leader), dict(os.environ)
     for process in found:
         with contextlib.suppress(psutil.Error):  # such as another user's, by sudo
             environment = process.environ() or environment
-    for process in found:
-        with contextlib.suppress(psutil.Error):
-            # at once what would start the next command
-            process.kill() if _DRIVER in " ".join(process.cmdline()) else process.terminate()
-    psutil.wait_procs(found, timeout=_SECONDS_TO_END)
-    for process in {*found, *_started(leader)}:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    # at once what would start the next command
+    processes.end([one for one in found if processes.DRIVER in processes.command_of(one)])
+    processes.end(found, signal.SIGTERM)
+    processes.end({*found, *processes.in_session(leader)})
     return environment
-
-
-def _started(leader: int) -> list[psutil.Process]:
-    """Return a session's processes, and what they have started in sessions of their own."""
-    found = dict[psutil.Process, None]()
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == leader:
-                found |= dict.fromkeys([process, *process.children(recursive=True)])
-    return list(found)
 
 
 def _ask(digest: str, reference: str, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
+        asked = [*shlex.split(digest), reference]
         done = subprocess.run(
-            [*shlex.split(digest), reference],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS_TO_ASK,
-            check=False,
+            asked, env=environment, capture_output=True, timeout=_SECONDS_TO_ASK, check=False
         )
         return dict(json.loads(done.stdout))
     except (OSError, TypeError, ValueError, subprocess.TimeoutExpired) as error:

@@ -10,11 +10,11 @@ from markdown import markdown
 from mkdocs.config import load_config
 
 from conftest import ROOT
-from rehearsal.cell.record_page import fence
+from rehearsal.cell.production.record_page import fence
 from rehearsal.errors import CannotCheck
-from rehearsal.runbook.lint import list_strays, problems
+from rehearsal.runbook.lint import list_unrun_files, problems
 from rehearsal.runbook.model import Cell, Runbook
-from rehearsal.runbook.strays import stray_blocks, unshown_outputs
+from rehearsal.runbook.unrun_blocks import unrun_blocks, unshown_outputs
 from rehearsal.settings import load_settings
 
 HEADER = (
@@ -26,7 +26,7 @@ CELL = "```bash\necho hi\n```\n"
 def told(tmp_path, body):
     path = tmp_path / "page.md"
     path.write_text(HEADER + body)
-    return [*stray_blocks(Runbook(path))]
+    return [*unrun_blocks(Runbook(path))]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_page_without_a_cell(tmp_path):
 def test_a_key_of_the_header_that_nothing_reads(tmp_path):
     path = tmp_path / "page.md"
     path.write_text(HEADER.replace("\n---\n\n", "\n  rehearsal: {leves: [x]}\n---\n\n") + CELL)
-    (said,) = stray_blocks(Runbook(path))
+    (said,) = unrun_blocks(Runbook(path))
     assert said.startswith("the header declares `rehearsal: leves:`, which is not read")
 
 
@@ -121,13 +121,13 @@ def test_a_notebook_that_is_none(project, change):
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("none")])
 def test_what_has_a_text_s_name_and_is_no_file(project, make):
     make(project / "notebooks" / "page.md")
-    (problem,) = list_strays(load_settings(project))
+    (problem,) = list_unrun_files(load_settings(project))
     assert "is no file but a pipe" in problem.what
 
 
 def test_a_link_to_a_folder(project):
     (project / "notebooks" / "more").symlink_to(project)
-    (problem,) = list_strays(load_settings(project))
+    (problem,) = list_unrun_files(load_settings(project))
     assert "is no file but a pipe" in problem.what
 
 
@@ -154,7 +154,7 @@ def test_a_file_that_nobody_would_run(project, name, content, word):
     path = project / "notebooks" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-    (problem,) = list_strays(load_settings(project))
+    (problem,) = list_unrun_files(load_settings(project))
     assert problem.notebook == name
     assert word in problem.what
 

@@ -3,7 +3,6 @@
 Registries do not count: nobody can take a release back.
 """
 
-import base64
 import hashlib
 import http.client
 import json
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rehearsal.room import docker_config
 from rehearsal.room.paths import DOCKER_SOCKET, WORK
 
 _BUILT_IN = ("bridge", "host", "none")
@@ -65,17 +65,15 @@ def _in_engine() -> Iterator[str]:
 
 def _of_client() -> Iterator[str]:
     """Yield logins, that is passwords and tokens that Docker has stored; contexts; builders."""
-    folder = Path(os.environ["DOCKER_CONFIG"])
-    file = folder / "config.json"
-    stored = json.loads(file.read_text()) if file.exists() else {}
-    for host, login in stored.get("auths", {}).items():
-        if base64.b64decode(login.get("auth", "")) or login.get("identitytoken"):
-            yield f"login {host}"
+    yield from (f"login {host}" for host in docker_config.stored_logins())
+    stored = docker_config.read_table()
     if "currentContext" in stored:
         yield f"context {stored['currentContext']} in use"
-    for described in folder.glob("contexts/meta/*/meta.json"):
+    for described in docker_config.folder().glob("contexts/meta/*/meta.json"):
         yield f"context {json.loads(described.read_text())['Name']}"
-    yield from (f"builder {path.name}" for path in folder.glob("buildx/instances/*"))
+    yield from (
+        f"builder {path.name}" for path in docker_config.folder().glob("buildx/instances/*")
+    )
 
 
 def _in_shell(state: str) -> Iterator[tuple[str, str]]:
@@ -99,7 +97,7 @@ def _files(top: Path, before: str) -> Iterator[tuple[str, str]]:
 
 
 def without_parts(found: set[str]) -> set[str]:
-    """Return items without what stands in a folder that is an item itself.
+    """Return items without what is in a folder that is an item itself.
 
     The same holds for an image by digest beside one by tag of its repository.
     """

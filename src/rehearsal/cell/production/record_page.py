@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from rehearsal.cell.record import Event
+from rehearsal.cell.production.record import Event
 
 
 def to_markdown(events: Sequence[Event]) -> str:

@@ -4,8 +4,8 @@ import getpass
 from collections.abc import Callable, Mapping
 
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.record import HIDDEN
-from rehearsal.cell.redact import Shown
+from rehearsal.cell.production.record import HIDDEN
+from rehearsal.cell.redact import RedactedOutput
 from rehearsal.errors import Wrong
 
 
@@ -15,7 +15,7 @@ class Values:
     Attributes:
         _given: by the placeholder's name.
         _before: the same, as it was before the person asked to change it.
-        _secret: the names of those that no record may hold.
+        _secret: the placeholders whose values no record may hold.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Values:
         """The secret ones."""
         return {value for name, value in self._given.items() if name in self._secret}
 
-    def told(self, shown: Shown) -> dict[str, str]:
+    def for_record(self, shown: RedactedOutput) -> dict[str, str]:
         """Return all of them as a record may hold them; a short secret is hidden here alone."""
         secret = {name for name, value in self._given.items() if shown.hide(value) != value}
         hidden = dict.fromkeys(self._secret | secret, HIDDEN)
@@ -74,7 +74,6 @@ def ask(way: Callable[[str], str], prompt: str) -> str:
     try:
         return way(prompt).strip()
     except (StdinNotImplementedError, EOFError):
-        why = "run it in JupyterLab or a terminal; nothing was sent"
-        raise Wrong(f"nobody is there to ask: {why}") from None
+        raise Wrong("nobody is there to ask, so nothing was sent: run it in a terminal") from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None

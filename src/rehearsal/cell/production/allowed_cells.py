@@ -11,7 +11,7 @@ from rehearsal.cell.placeholders import runbooks
 from rehearsal.settings import KERNEL
 
 
-def rehearsed(folder: Path) -> Iterator[str]:
+def allowed_cells(folder: Path) -> Iterator[str]:
     """Yield the sources of a folder's cells that a rehearsal ran well, and that are in the text."""
     import jupytext
 
@@ -25,7 +25,7 @@ def rehearsed(folder: Path) -> Iterator[str]:
 
 
 def _ran_well(cell: dict[str, Any]) -> bool:
-    """Whether a code cell ran, did not fail, and was not passed over for another image store."""
+    """Whether a code cell ran, did not fail, and was not skipped for another image store."""
     outputs = cell.get("outputs", ())
     failed = any(output["output_type"] == "error" for output in outputs)
     over = any("".join(output.get("text", "")).startswith(NOT_HERE) for output in outputs)

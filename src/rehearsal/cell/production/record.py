@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from rehearsal.errors import CannotCheck, Wrong
 
 Event = Mapping[str, Any]
 HIDDEN = "*****"
-"""What stands in a record for a secret."""
+"""In a record, in place of a secret."""
 VARIABLE = "REHEARSAL_RECORD"
-"""Environment variable that names the record, where a terminal leads the run."""
+"""Environment variable with the record's path, where a terminal leads the run."""
 UNKNOWN = "unknown"
 """In place of a digest that the registry did not give."""
 CUT = "cut"
@@ -64,8 +65,8 @@ class Record:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            where = "in another terminal or JupyterLab: go on there, or stop it first"
-            raise Wrong(f"the run of {self.file.name} has not ended; it is open {where}") from None
+            where = "has not ended; it is open in another terminal or JupyterLab: go on there"
+            raise Wrong(f"the run of {self.file.name} {where}") from None
 
     def add(self, event: str, **what: object) -> None:
         """Append one event.
@@ -77,8 +78,8 @@ class Record:
             self.file.parent.mkdir(mode=0o700, exist_ok=True)
             _append(self.file, json.dumps(said, ensure_ascii=False) + "\n")
         except OSError as error:
-            why = f"cannot be written ({error.strerror}), so nothing runs."
-            raise CannotCheck(f"The record {self.file} {why}") from error
+            why = f"nothing runs, as {self.file} cannot be written ({error.strerror})."
+            raise CannotCheck(f"The record {why}") from error
 
 
 def read_record(file: Path) -> list[Event]:
@@ -192,10 +193,8 @@ def digests_after(events: Iterable[Event]) -> dict[str, str | None]:
 
 
 def _append(file: Path, line: str) -> None:
-    def for_its_owner(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    with open(file, "ab+", buffering=0, opener=for_its_owner) as record:
+    private = partial(os.open, mode=0o600)
+    with open(file, "ab+", buffering=0, opener=private) as record:
         size, left = record.tell(), line.encode(errors="backslashreplace")
         if size and os.pread(record.fileno(), 1, size - 1) != b"\n":
             left = b"\n" + left  # behind a line that was cut

@@ -12,27 +12,29 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
-from rehearsal.cell import about
 from rehearsal.cell.bash import Ended, Interrupted, Shell
-from rehearsal.cell.logins import secrets_of_person, stored_logins
-from rehearsal.cell.lost import Lifeline
+from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
-from rehearsal.cell.record import UNKNOWN, VARIABLE, Record, digests_after, read_whole, values_of
-from rehearsal.cell.redact import Shown
-from rehearsal.cell.rehearsed import rehearsed
-from rehearsal.cell.values import Values, ask
+from rehearsal.cell.production import record
+from rehearsal.cell.production.allowed_cells import allowed_cells
+from rehearsal.cell.production.reaper import Lifeline
+from rehearsal.cell.production.surroundings import surroundings
+from rehearsal.cell.production.values import Values, ask
+from rehearsal.cell.redact import RedactedOutput
+from rehearsal.cell.signals import on_signal
 from rehearsal.errors import Wrong
+from rehearsal.room.docker_config import stored_logins
 from rehearsal.settings import load_settings
 
 NOTEBOOK = "REHEARSAL_NOTEBOOK"
 """Variable with the notebook's name; JupyterLab sets JPY_SESSION_NAME."""
 VERB = "rehearsal_run"
-"""The magic by which a person steers a run: `%rehearsal_run skip`; see Production.carry_out."""
+"""The magic by which a person steers a run: `%rehearsal_run skip`; see handle_command."""
 
 
 class Production:
@@ -56,10 +58,10 @@ class Production:
         self._values = Values()
         self._digests_then: dict[str, str | None] = {}
         self._current, self._failed, self._printed = "", "", ""
-        self._rehearsed = frozenset(rehearsed(self.folder))
-        named = os.environ.get(VARIABLE)
-        new = Record.new(project.root / "runs", _notebook())
-        self._record = Record(Path(named)) if named else new
+        self._allowed = frozenset(allowed_cells(self.folder))
+        named = os.environ.get(record.VARIABLE)
+        new = record.Record.new(project.root / "runs", _notebook())
+        self._record = record.Record(Path(named)) if named else new
 
     @functools.cached_property
     def _lifeline(self) -> Lifeline:
@@ -71,7 +73,7 @@ class Production:
         After a failed cell it is a new one, as the old was before that cell.
         """
         if self._shell is None:
-            about_run = about.surroundings(self.folder)
+            about_run = surroundings(self.folder)
             self._record.add("start", notebook=_notebook(), **about_run)
             self._record.hold()
             self._shell = self._new_shell()
@@ -108,20 +110,16 @@ class Production:
             self._record.add("python", code=source, failed=failed)
 
     @contextlib.contextmanager
-    def running(self, cell: ShellCell, shown: Shown) -> Iterator[None]:
+    def running(self, cell: ShellCell, shown: RedactedOutput) -> Iterator[None]:
         """Ask before a write, and record the cell as it runs."""
         try:
             self._guard(cell)
         except Wrong as error:
             self._refuse(shown.hide(str(error)), command=shown.hide(cell.script))
-        self._record.add(
-            "cell",
-            command=shown.hide(cell.script),
-            values=self._values.told(shown),
-            writes=list(cell.writes),
-            before=self._digests(cell),
-        )
-        self._lifeline.tell(self.shell().process, cell.writes)
+        command, values = shown.hide(cell.script), self._values.for_record(shown)
+        writes = {"writes": list(cell.writes), "before": self._digests(cell)}
+        self._record.add("cell", command=command, values=values, **writes)
+        self._lifeline.report(self.shell().process, cell.writes)
         begin, ended = time.monotonic(), {"status": 1}
         try:
             yield
@@ -139,30 +137,29 @@ class Production:
                 self._printed = shown.text
                 if cell.writes:
                     self._record.add("after", after=self._digests(cell))
-                self._lifeline.tell(self.shell().process, ())
+                self._lifeline.report(self.shell().process, ())
 
     def end_flood(self, why: str) -> None:
         """Say that the rest is not shown; the cell runs on, as it may be halfway through a push."""
         print(f"\nThis cell goes on, and what it prints is no longer shown or recorded: {why}.")
 
-    def passes_over(self, cell: ShellCell) -> str:
-        """Return nothing: the cell itself says what this engine cannot do."""
+    def reason_to_skip(self, cell: ShellCell) -> str:
+        """Return nothing: the cell itself fails where this engine cannot do it."""
         return ""
 
     def check(self, source: str) -> None:
-        """Raise Wrong for a cell that no rehearsal has run as it is: nobody has verified it.
+        """Raise Wrong for a cell that no rehearsal has run, byte for byte.
 
         After a failed cell, only that one may run.
         """
         source = source.strip()
-        if source not in self._rehearsed:
+        if source not in self._allowed:
             self.shell()
             # without its text, which may hold what somebody put in for a placeholder
             why = "so nothing was sent; rehearse it (rehearsal refresh)"
-            self._refuse(f"no rehearsal has run this cell as it stands, {why}")
+            self._refuse(f"no rehearsal has run this cell as it is, {why}")
         if self._failed not in ("", source):
-            again = f"run it again, or go on without it with %{VERB} skip"
-            how = f"{again} (%{VERB} values changes what you typed)"
+            how = f"run it again, or %{VERB} skip (%{VERB} values changes what you typed)"
             raise Wrong(f"the cell that failed comes first: {how}")
         self._current, self._failed = source, ""
 
@@ -200,7 +197,7 @@ class Production:
     def _new_shell(self) -> Shell:
         """Return a shell like the last one."""
         shell = Shell(state=self._state)
-        self._lifeline.tell(shell.process, ())
+        self._lifeline.report(shell.process, ())
         return shell
 
     def _skip(self, source: str) -> None:
@@ -218,11 +215,11 @@ class Production:
 
         Raises Wrong if somebody else is at that run.
         """
-        Record(file).hold()
-        events = read_whole(file)
+        record.Record(file).hold()
+        events = record.read_whole(file)
         self._record.add("continue", of=file.name)
-        self._values.take_over(values_of(events))
-        self._digests_then = digests_after(events)
+        self._values.take_over(record.values_of(events))
+        self._digests_then = record.digests_after(events)
 
     def _compare(self) -> None:
         """Print what each reference points to that the run before wrote; raise Wrong if one moved.
@@ -234,7 +231,7 @@ class Production:
             now = self._digest(reference)
             print(f"{reference}: {_pointed_to(now)}")
             self._record.add("compared", after={reference: now})
-            if then == UNKNOWN:
+            if then == record.UNKNOWN:
                 moved.append(f"what {reference} pointed to at the end of that run is not known")
             elif "digest" not in now or now["digest"] != then:
                 moved.append(f"{reference} pointed to {then or 'nothing'} at the end of that run")
@@ -253,9 +250,9 @@ class Production:
         self._print_left()
 
     def _print_left(self) -> None:
-        for reference, digest in digests_after(read_whole(self._record.file)).items():
-            said = "the registry did not say what it points to" if digest == UNKNOWN else digest
-            print(f"Written: {reference} ({said or 'it points to nothing'})")
+        for reference, digest in record.digests_after(record.read_whole(self._record.file)).items():
+            unknown = "the registry did not answer" if digest == record.UNKNOWN else ""
+            print(f"Written: {reference} ({unknown or digest or 'it points to nothing'})")
         for host in stored_logins():
             print(f"Still stored on this machine: the login for {host} (docker logout {host})")
 
@@ -274,16 +271,16 @@ class Production:
             self._record.add("confirmed", typed=typed)
 
     def _digests(self, cell: ShellCell) -> dict[str, dict[str, Any]]:
-        """Return what the project's digest command says of each reference."""
+        """Return the digest command's answer for each reference."""
         return {one: self._digest(one) for one in cell.writes if self._digest_command}
 
     def _digest(self, reference: str) -> dict[str, Any]:
-        """Return what the digest command says, asked in the shell, with what it exports.
+        """Return the digest command's answer, asked in the shell, with what it exports.
 
         What it says of its waiting, on its standard error, is shown as it comes.
         """
         shell = self.shell()
-        shown = Shown(secrets_of_person() | self._values.secrets)
+        shown = RedactedOutput(secrets_of_person() | self._values.secrets)
         file, program = shell.folder / "digest", self._digest_command.split()[0]
         # in an if, as its failure must not end the strict shell
         asked = f"{self._digest_command} {shlex.quote(reference)} > {shlex.quote(str(file))}"
@@ -294,7 +291,7 @@ class Production:
             shown.end()
             return dict(json.loads(file.read_text()))
         except (OSError, TypeError, ValueError, Wrong) as error:
-            return {UNKNOWN: shown.text.strip() or str(error)}
+            return {record.UNKNOWN: shown.text.strip() or str(error)}
 
 
 def refuse_in_ci() -> None:
@@ -303,23 +300,15 @@ def refuse_in_ci() -> None:
         raise Wrong("CI is set, and only a person may write to a registry: nothing was sent")
 
 
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _uninterrupted() -> AbstractContextManager[None]:
     """Let Ctrl-C wait until the record is complete."""
-
-    def wait(number: int, frame: FrameType | None) -> None:
-        print("Interrupted: asking the registry what was written, please wait.", flush=True)
-
-    before = signal.signal(signal.SIGINT, wait)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    wait = "Interrupted: asking the registry what was written, please wait."
+    return on_signal(signal.SIGINT, lambda *_: print(wait, flush=True))
 
 
 def _pointed_to(said: dict[str, Any]) -> str:
-    """Return what the digest command's answer says, in words."""
-    return str(said[UNKNOWN] if UNKNOWN in said else said.get("digest") or "nothing")
+    """Return the digest command's answer, in words."""
+    return str(said[record.UNKNOWN] if record.UNKNOWN in said else said.get("digest") or "nothing")
 
 
 def _notebook() -> str:

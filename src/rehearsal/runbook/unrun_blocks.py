@@ -1,4 +1,4 @@
-"""What nobody would run and nobody would miss: texts and blocks that are no cells."""
+"""Texts and blocks that look like cells, and are not run."""
 
 import re
 from collections import Counter
@@ -31,7 +31,7 @@ _LONGEST = 100_000
 """Characters of a line: a longer one neither runs nor can be read on a page."""
 
 
-def stray_files(folder: Path) -> Iterator[tuple[str, str]]:
+def unrun_files(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield each file in the runbooks' folder that is not a runbook, with the reason."""
     texts = {path.stem for path in runbooks(folder)}
     for path in sorted(folder.rglob("*")):
@@ -62,10 +62,10 @@ def _why_no_runbook(path: Path) -> str:
     return "has no header, so nobody runs it: give it one, or move it out of this folder"
 
 
-def stray_blocks(runbook: Runbook) -> Iterator[str]:
+def unrun_blocks(runbook: Runbook) -> Iterator[str]:
     """Yield what is wrong with each block of a text that looks like commands, and is no cell."""
     text = runbook.source
-    yield from _stray_cells(runbook)
+    yield from _unread_options(runbook)
     code = (cell.source if cell.script is None else cell.script for cell in runbook.text.code)
     scripts = Counter(script.strip() for script in code)
     for token in MarkdownIt("commonmark", {"maxNesting": 500}).parse(_without_header(text)):
@@ -90,7 +90,7 @@ def stray_blocks(runbook: Runbook) -> Iterator[str]:
             yield f"line {number}: has {len(content)} characters: put such data into a file"
 
 
-def _stray_cells(runbook: Runbook) -> Iterator[str]:
+def _unread_options(runbook: Runbook) -> Iterator[str]:
     """Yield what is declared in the header or at a block, and read by nothing."""
     for key in sorted(runbook.text.declares.keys() - _KEYS):
         yield f"the header declares `rehearsal: {key}:`, which is not read: see CONTRIBUTING"
