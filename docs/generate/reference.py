@@ -201,10 +201,8 @@ def _listed(found: re.Match[str]) -> str:
 
 
 def _attributes(one: Any) -> dict[str, str]:
-    lists = _LISTS.findall(inspect.cleandoc(one.__doc__ or ""))
-    pairs = [
-        pair for head, items in lists if head == "Attributes" for pair in _ATTRIBUTE.findall(items)
-    ]
+    lists = dict(_LISTS.findall(inspect.cleandoc(one.__doc__ or "")))
+    pairs = _ATTRIBUTE.findall(lists.get("Attributes", ""))
     return {name: " ".join(what.split()) for name, what in pairs}
 
 

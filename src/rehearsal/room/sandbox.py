@@ -273,7 +273,7 @@ def _environment(engine: Engine, images: str) -> dict[str, str]:
     # its own tmpfs: a kernel must be able to say that the room is full
     own = {"IPYTHONDIR": f"{ROOM}/log/ipython"}
     own |= {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
     world = {"DOCKER_DEFAULT_PLATFORM": images} if images else {}
     return certificates | docker | own | kept | world
 
