@@ -41,6 +41,7 @@ _ITEM = re.compile(r"(?<= )(?!file )(.+)")
 """What is left, without its kind, such as `container` or `changed file`."""
 _DECISION = re.compile(r"<!-- decision: (\w+) -->(.*?)<!-- decided -->")
 """A question that a team answers in `extra.decisions`, with what the page says until then."""
+_MARKED = re.compile(r"(<var.*?</var>)", re.DOTALL)
 _LONG = 24
 _OUTPUT = re.compile(r'(<div class="[^"]*nb-out[^"]*"><pre>.*?</pre>)', re.DOTALL)
 _INPUT = re.compile(
@@ -225,7 +226,9 @@ def mark(output: str, masks: Sequence[Mask]) -> str:
     """Mark what may differ for the reader in an output's HTML; labels.js explains it."""
     for mask in (mask for mask in masks if mask.kind in ("named", "digest", "text")):
         kind = f' class="{mask.name}"' if mask.name in ("time", "size") else ""
-        output = mask.pattern.sub(lambda match, kind=kind: f"<var{kind}>{match[0]}</var>", output)
+        parts = _MARKED.split(output)  # what is marked already is at the odd places
+        parts[::2] = (mask.pattern.sub(rf"<var{kind}>\g<0></var>", part) for part in parts[::2])
+        output = "".join(parts)
     return output
 
 

@@ -21,10 +21,10 @@ BOOSTS = {"guide/troubleshooting/": 1.3, "guide/release-a-stack/": 1.3, "errors/
 BOOSTS |= dict.fromkeys(("python/", "evidence/", "contributing/"), 0.4)
 BOOSTS |= dict.fromkeys(("glossary/", "reference/"), 0.6) | {"guide/first-release/": 0.7}
 """Pages that readers look for most rank above those that mention the same."""
-_EVERYWHERE = ("what-you-need", "undo-it", "see-that-it-worked", "where-to-go-next")
+_EVERYWHERE = ("what-you-need", "undo-it", "check-that-it-worked", "where-to-go-next")
 """Sections of every guide: their titles say nothing of their content."""
-_BY_TITLE_ALONE = re.compile(r"(changelog|evidence)\S*#")
-"""Sections that nobody looks for: how a thing was before, and figures."""
+_BY_TITLE_ALONE = re.compile(r"(changelog|evidence|python)\S*#")
+"""Sections that few look for: how a thing was before, figures, and the functions of the helper."""
 
 
 @event_priority(-50)  # after the search has written its index, before the offline plugin copies it

@@ -330,7 +330,7 @@ def test_a_kernel_without_its_guard_does_not_start(machine):
     (machine / "notebooks" / "notes.md").write_text("---\njupyter: [\n---\n")
     status, shown = walk(machine, "push-an-image")
     assert status == 3
-    assert "The kernel production ended" in shown, shown
+    assert "The kernel production does not start" in shown, shown
     assert added(before) == []
     assert not (Path.home() / ".docker" / "config.json").exists()
 
