@@ -70,7 +70,7 @@ def silent(tmp_path):
 
 
 def test_a_server_that_runs_main(cli, start):
-    start(f"{NAME}:main")
+    start("--pull", "always", f"{NAME}:main")
     done = cli("running")
     assert squeezed(done) == ["default backend v1.5.0 v1.5.0"]
     assert (done.returncode, done.stderr) == (0, "")

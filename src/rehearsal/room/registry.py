@@ -20,7 +20,7 @@ from rehearsal.room.tokens import PORT, log_denied_push
 from rehearsal.settings import Registry
 
 _SECONDS = 10.0
-_PAUSE = 0.005
+_PAUSE = 0.05
 
 
 def prepare(registry: Registry) -> list[str]:
@@ -88,10 +88,10 @@ def _stop(registry: Registry) -> None:
 
 
 def _start_again(registry: Registry) -> None:
-    """Have init.py restart what is stopped."""
-    os.kill(1, signal.SIGUSR1)
+    """Have init.py restart what is stopped, again if it ends at once: a full room may refuse it."""
     end = time.monotonic() + _SECONDS
     while not answers(registry):
         if time.monotonic() > end:
             raise CannotCheck(f"The room's {registry.name} does not start again.")
+        os.kill(1, signal.SIGUSR1)
         time.sleep(_PAUSE)
