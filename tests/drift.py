@@ -24,9 +24,10 @@ from pathlib import Path
 
 import nbformat
 
+from rehearsal.errors import Wrong
 from rehearsal.room.engine import choose_engine
 from rehearsal.runbook.compare import as_text
-from rehearsal.runbook.lint import problems
+from rehearsal.runbook.lint import check_cells, problems
 from rehearsal.runbook.masks import masks_for
 from rehearsal.runbook.model import Runbook, find_runbooks
 from rehearsal.settings import load_settings
@@ -209,7 +210,12 @@ def refused(change: Change) -> bool:
     """
     with tempfile.TemporaryDirectory(prefix="drift-") as place:
         apply([change], Path(place), "change")
-        found = problems(Runbook(Path(place) / "change.md"), load_settings(ROOT))
+        runbook = Runbook(Path(place) / "change.md")
+        try:
+            check_cells([runbook])
+        except Wrong:
+            return True
+        found = problems(runbook, load_settings(ROOT))
     return any(NOT_NOTICING not in str(problem) for problem in found)
 
 

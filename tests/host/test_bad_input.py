@@ -221,7 +221,7 @@ def test_files_that_are_no_notebooks_do_no_harm(project):
 def test_another_header_before_the_notebooks_own_is_read(project):
     kernel = "  kernelspec: {name: rehearsal, language: python, display_name: Rehearsal}\n"
     text = project / "notebooks" / "other.md"
-    text.write_text(f"--- \ntitle: Other\njupyter:\n{kernel}---\n\n```bash\nexit 3\n```\n")
+    text.write_text(f"--- \ntitle: Other\njupyter:\n{kernel}---\n\n```bash\nfalse\n```\n")
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 1
     assert "other" in done.stdout

@@ -113,7 +113,7 @@ def namespace_of_users(*ranges):
 
 IN_TWO_RANGES = """
 import subprocess, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/host"]
 from test_machines import namespace_of_users
 script = "id -u; cat /proc/self/uid_map; touch /tmp/x; chown 1000:1000 /tmp/x"
 with namespace_of_users((0, 0, 1), (1, 1000, 60000)) as before:

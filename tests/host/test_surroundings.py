@@ -42,7 +42,7 @@ def test_a_notebook_is_written_in_utf8_in_every_locale(project):
 def test_what_bash_says_of_a_cell_is_the_same_in_every_language(project):
     write_pair(project / "notebooks", "page", "```bash\necho 1\necho $(\n```\n")
     said = [
-        rehearsal("verify", "page", cwd=project, LC_ALL="C.UTF-8", LANGUAGE=language).stdout
+        rehearsal("verify", "page", cwd=project, LC_ALL="C.UTF-8", LANGUAGE=language).stderr
         for language in ("en", "de")
     ]
     assert "page" in said[0]

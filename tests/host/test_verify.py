@@ -120,7 +120,7 @@ def test_an_executed_notebook_that_is_missing(project):
 
 def test_a_changed_text_beside_an_unchanged_notebook(project):
     text = project / "notebooks" / "push-an-image.md"
-    text.write_text(text.read_text().replace("Pull `alpine` into", "Fetch `alpine` into"))
+    text.write_text(text.read_text().replace("Pull `alpine`", "Fetch `alpine`"))
     done = verified(project)
     assert done.returncode == 1
     assert "have drifted" in done.stdout

@@ -23,7 +23,7 @@ import psutil
 from rehearsal.cell import processes
 from rehearsal.cell.placeholders import Filled
 from rehearsal.cell.questions import Answer, Questions
-from rehearsal.errors import Wrong
+from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room import linux
 
 _SECONDS_TO_NOTE = 0.5
@@ -67,8 +67,12 @@ class Shell:
         self, folder: Path | None = None, state: str = "", patience: float | None = None
     ) -> None:
         linux.adopt_orphans()
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.folder = folder or Path(tempfile.mkdtemp(prefix="rehearsal-"))
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            full = f"No file can be made for the shell ({error.strerror})"
+            raise CannotCheck(f"{full}: free space, or set REHEARSAL_ROOM_SIZE.") from error
         self.broken: str | None = None
         self._ran: list[Filled] = []
         self._state, self._patience = state, patience

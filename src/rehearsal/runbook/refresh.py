@@ -95,4 +95,6 @@ def _write(path: Path, notebook: NotebookNode) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         name = path.name.removeprefix(".")
-        raise CannotCheck(f"{name} cannot be written ({error.strerror}).") from error
+        raise CannotCheck(
+            f"{name} cannot be written ({error.strerror}); it is as it was before."
+        ) from error
