@@ -4,6 +4,7 @@ A form is on the list only where bash, as driver.bash runs it, sees each failure
 cell that ends well means that every one of its commands did.
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -105,8 +106,11 @@ class Refused(Wrong):
 
 def findings(script: Script) -> list[Finding]:
     """Return all that a script holds and a cell may not; nothing of it is executed."""
-    bash, pipe = ["bash", "-n"], subprocess.PIPE
-    said = subprocess.run(bash, input=script.text, stderr=pipe, text=True, check=False).stderr
+    # its messages are read, so not in the person's language
+    bash, environment = ["bash", "-n"], os.environ | {"LC_ALL": "C"}
+    said = subprocess.run(
+        bash, input=script.text, stderr=subprocess.PIPE, env=environment, text=True, check=False
+    ).stderr
     if said:
         line, why = re.findall(r"line (\d+): (.*)", f"{said}line 1: {said}")[0]
         return [Finding(int(line), why)]

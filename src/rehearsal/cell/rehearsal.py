@@ -1,6 +1,7 @@
 """The backend `rehearsal`: cells run in a room, and write what they declare, no more."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
@@ -31,6 +32,8 @@ class Rehearsal:
         self._writes: WriteLog | None = None
         self._registries: tuple[Registry, ...] = ()
         self._before = dict[str, str]()
+        # IPython's own files, so that a kernel in a full room can still say that it is full
+        tempfile.tempdir = str(ROOM / "log")
 
     def shell(self) -> Shell:
         """Return the shell, once the room's engine and registries answer."""
