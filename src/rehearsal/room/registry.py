@@ -88,7 +88,7 @@ def _stop(registry: Registry) -> None:
 
 
 def _start_again(registry: Registry) -> None:
-    """Have init.py restart what is stopped, again if it ends at once: a full room may refuse it."""
+    """Have init.py restart what is stopped, again and again until it answers."""
     end = time.monotonic() + _SECONDS
     while not answers(registry):
         if time.monotonic() > end:
