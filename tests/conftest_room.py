@@ -9,6 +9,7 @@ import tarfile
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 
 from megalotron_images.registry.client import Registry
@@ -151,3 +152,13 @@ def docker(*words):
     return subprocess.run(
         ["docker", *words], cwd=WORK, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def registry_process():
+    """Return the process of the room's ghcr.io, to freeze or kill it."""
+    (registry,) = (
+        one
+        for one in psutil.process_iter(["cmdline"])
+        if one.info["cmdline"] and one.info["cmdline"][-1].endswith("ghcr.io.json")
+    )
+    return registry

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest_room import MAY_PUSH, put_image
+from conftest_room import MAY_PUSH, put_image, registry_process
 from megalotron_images.convention import STACKS, MovingTag, Reference, Release, parse_reference
 from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import Free, Taken
@@ -591,24 +591,36 @@ def test_ctrl_c_ends_at_once_and_says_what_was_written(step, registry, make_imag
     pid, terminal = pty.fork()
     if not pid:
         os.execve(PROGRAM, [str(PROGRAM), *arguments], environment)
-    shown, wanted = b"", {"at the question": b"to write it: ", "while it pushes": b"push large to"}
-    stopped = False
-    while True:
-        try:
-            shown += os.read(terminal, 4096)
-        except OSError:
-            break
-        if step == "while it pushes" and shown.endswith(b"to write it: "):
+    read_until(b"to write it: ", terminal)
+    process = registry_process()
+    try:
+        if step == "while it pushes":
             os.write(terminal, f"ghcr.io/{IMAGE}:v1.0.0\n".encode())
-        if wanted[step] in shown and not stopped:
-            time.sleep(0.3)
-            os.write(terminal, b"\x03")
-            stopped = True
+            read_until(b"push large to", terminal)
+            process.suspend()  # the push cannot end before it is interrupted
+        time.sleep(0.3)
+        os.write(terminal, b"\x03")
+        threading.Timer(1, process.resume).start()
+        shown = read_until(None, terminal)
+    finally:
+        process.resume()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3, shown
     assert b"Stopped: " in shown
     assert b"was" in shown.rpartition(b"Stopped: ")[2]
     assert b"written" in shown.rpartition(b"Stopped: ")[2]
     assert "v1.0.0" not in registry.tags(IMAGE)
+
+
+def read_until(words, terminal):
+    """Return what a program shows until the words come, or, for None, until it ends."""
+    shown = b""
+    while words is None or words not in shown:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:
+            assert words is None, shown
+            break
+    return shown
 
 
 def test_the_version_is_told():

@@ -12,6 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import sync_playwright
 
+from conftest_room import registry_process
 from test_production import (
     LARGE,
     STORE,
@@ -20,7 +21,6 @@ from test_production import (
     header,
     machine,  # noqa: F401 - a fixture
     records,
-    registry_process,
     rehearse,
     short,
     tags,

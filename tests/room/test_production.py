@@ -19,10 +19,10 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 
+from conftest_room import registry_process
 from rehearsal.cell.bash import Shell
 from rehearsal.cell.placeholders import Filled
 from rehearsal.cell.questions import Answer
@@ -90,15 +90,6 @@ def kill(pid, terminal):
 
 def terminate(pid, terminal):
     os.kill(pid, signal.SIGTERM)
-
-
-def registry_process():
-    (registry,) = (
-        one
-        for one in psutil.process_iter(["cmdline"])
-        if one.info["cmdline"] and one.info["cmdline"][-1].endswith("ghcr.io.json")
-    )
-    return registry
 
 
 def in_a_push(do):

@@ -22,11 +22,19 @@ from types import FrameType
 from rehearsal.errors import CannotCheck, lacks_extra
 from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
+from rehearsal.room.paths import (
+    BUNDLE,
+    CERTIFICATE,
+    DOCKER_SOCKET,
+    ENGINE,
+    KEY,
+    LOGS,
+    ROOM,
+    last_line,
+)
 from rehearsal.room.ready import STARTED, can_run_containers
 from rehearsal.settings import SECONDS_VARIABLE, Settings, load_settings, seconds_to_start
 
-_LOG = ROOM / "log"
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PAUSE = 0.01
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -71,7 +79,7 @@ def _end_if_too_many(number: int, frame: FrameType | None) -> None:
 def _outlive_kernel(pid: int) -> int:
     status = _reap_until(pid)
     if status:
-        last = _last_line("kernel")
+        last = last_line("kernel")
         print(f"The kernel in the room ended with status {status}: {last}", file=sys.stderr)
     return status
 
@@ -129,7 +137,7 @@ def _start_services(settings: Settings) -> dict[str, _Service]:
 
 def _daemon(name: str, command: list[str], **more: str) -> _Service:
     """Start a service without a terminal; its output goes to a log of the room."""
-    with open(_LOG / name, "ab") as log:
+    with open(LOGS / name, "ab") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -189,7 +197,7 @@ def _wait_for_services(settings: Settings, started: dict[str, _Service]) -> None
             late = time.monotonic() > end
             if late or service.poll() is not None:
                 limit = f" in {seconds} s ({SECONDS_VARIABLE})" if late else ""
-                raise CannotCheck(f"The room's {name} does not start{limit}: {_last_line(name)}")
+                raise CannotCheck(f"The room's {name} does not start{limit}: {last_line(name)}")
             time.sleep(_PAUSE)
 
 
@@ -199,11 +207,6 @@ def _engine_answers() -> bool:
         client.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
         return b" 200 " in client.recv(64)
     return False
-
-
-def _last_line(name: str) -> str:
-    lines = (_LOG / name).read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"
 
 
 def _seed(settings: Settings) -> None:

@@ -7,6 +7,7 @@ WORK = ROOM / "work"
 PROJECT = ROOM / "project"
 STATE = ROOM / "state"
 """A tmpfs of its own, so that status files can be written when the room is full."""
+LOGS = ROOM / "log"
 DOCKER_SOCKET = ROOM / "docker.sock"
 ENGINE = ROOM / "engine.json"
 """The room's engine (engine.py)."""
@@ -17,6 +18,12 @@ PRIVATE = "@rehearsal-"
 """Prefix of the address of a kernel that only its starter uses."""
 
 
+def last_line(service: str) -> str:
+    """Return the last line that a service of the room printed."""
+    lines = (LOGS / service).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
+
+
 def refused_log(registry: str) -> Path:
     """Return the path of a registry's log of refused pushes, a repository a line."""
-    return ROOM / "log" / f"{registry}.refused"
+    return LOGS / f"{registry}.refused"

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM, last_line
 from rehearsal.room.scripted import Reply, Request, Script, Server
 from rehearsal.room.tokens import PORT, log_denied_push
 from rehearsal.settings import Registry
 
-_SECONDS = 10.0
+_SECONDS = 10
 _PAUSE = 0.05
 
 
@@ -79,19 +79,26 @@ def _stop(registry: Registry) -> None:
     import psutil
 
     configuration = str(_configuration(registry))
-    for process in psutil.process_iter(["cmdline"]):
-        if configuration in (process.info["cmdline"] or []):
-            process.kill()
-            psutil.wait_procs([process], _SECONDS)
-            return
-    raise CannotCheck(f"The room's {registry.name} does not run: nothing can replace it.")
+    processes = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if configuration in (process.info["cmdline"] or [])
+    ]
+    if not processes:
+        raise CannotCheck(f"The room's {registry.name} does not run: nothing can replace it.")
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes, _SECONDS)
 
 
 def _start_again(registry: Registry) -> None:
-    """Have init.py restart what is stopped, again and again until it answers."""
-    end = time.monotonic() + _SECONDS
-    while not answers(registry):
-        if time.monotonic() > end:
-            raise CannotCheck(f"The room's {registry.name} does not start again.")
+    """Have init.py restart what is stopped, again each second until it answers."""
+    for _ in range(_SECONDS):
         os.kill(1, signal.SIGUSR1)
-        time.sleep(_PAUSE)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            if answers(registry):
+                return
+            time.sleep(_PAUSE)
+    reason = last_line(registry.name)
+    raise CannotCheck(f"The room's {registry.name} does not start again: {reason}")
