@@ -5,5 +5,5 @@ of what it reads. It may import the convention and the errors of this package an
 `audit`), and nothing of rehearsal.
 
 It reads what is certain and lists what is not: whatever may push, by a name in `mentions.toml`, and
-is none of the listed forms is "cannot tell". No shell is interpreted, and no build file followed.
+isn't one of the listed forms is "cannot tell". No shell is interpreted, and no build file followed.
 """

@@ -4,28 +4,29 @@ A reference that stands for many (`v*`, any branch) is an example of what the wo
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from megalotron_images.audit.mentions import PATTERNS
 from megalotron_images.audit.yaml_files import Map, Unreadable, as_list, as_map
-from megalotron_images.convention import WRITING_EVENTS, Tag, tags_for
+from megalotron_images.convention import Tag, tags_for
 from megalotron_images.errors import RuleBroken
 
 UNKNOWN_EVENT = "workflow_call"
 """The event of a workflow that others call: theirs."""
+_MAIN, _DEV = "refs/heads/main", "refs/heads/dev"
 _RELEASES = ("v1.2.3", "v1.2.3-rc.1")
-_TAGS = ("v1", "1.2.3", "release-1", "nightly", "v1.x.y", "v1.2.3.4")
-"""Git tags that are no releases, to see whether a filter lets one through."""
-_OTHERS = {
+_STARTS = {
     "release": ("refs/tags/v1.2.3", "refs/tags/v1"),
-    "workflow_dispatch": ("refs/heads/dev", "refs/heads/topic", "refs/tags/v1.2.3"),
+    "workflow_dispatch": (_MAIN, _DEV, "refs/heads/topic", "refs/tags/v1.2.3"),
 }
-_MOST_FILTERS = 50
-_PROTECTED = ("refs/heads/main", "refs/heads/dev")
-_PLAIN = re.compile(
-    r"github\.(ref|event_name)\s*([!=]=)\s*'([^']*)'|startswith\(\s*github\.ref\s*,\s*'([^']*)'\s*\)",
-    re.IGNORECASE,
-)
+"""The references of events; others have the default branch, and pull requests their own."""
+_MOST_FILTERS, _MOST_SIGNS = 30, 5
+_KNOWN = {"": True, "true": True, "success()": True, "always()": True, "false": False}
+When = tuple[str, ...]
+"""Texts of `if:` that must all hold."""
+UNSURE: When = ("?",)
 
 
 class Scenario(NamedTuple):
@@ -43,127 +44,106 @@ class Scenario(NamedTuple):
         except RuleBroken:
             return None
 
-    @property
-    def is_judged(self) -> bool:
-        """Whether what is pushed here is certainly wrong if the process does not write it."""
-        return self.is_certain or self.event not in WRITING_EVENTS
-
-
-class Condition(NamedTuple):
-    """A name that must, or must not, be a value.
-
-    Attributes:
-        subject: `ref`, `event_name`, `start` (the reference begins so), or `unknown`.
-    """
-
-    subject: str
-    value: str
-    wanted: bool = True
-
-    def holds(self, scenario: Scenario) -> bool | None:
-        """Whether it holds; None where that is not known."""
-        event, ref, _ = scenario
-        if self.subject == "unknown" or event == UNKNOWN_EVENT:
-            return None
-        if self.subject == "event_name":
-            return (event == self.value) is self.wanted
-        is_met = ref.startswith(self.value) if self.subject == "start" else ref == self.value
-        kind = ref[: ref.index("/", 5) + 1]  # another reference of it may be as asked
-        is_other = ref not in _PROTECTED and self.value not in _PROTECTED
-        if not is_met and is_other and self.value.startswith(kind) and self.value != kind:
-            return None
-        return is_met is self.wanted
-
-
-When = tuple[Condition, ...]
-"""Conditions that must all hold."""
-UNSURE = Condition("unknown", "")
-NEVER = Condition("event_name", "")
-
-
-def conditions(text: str) -> When:
-    """Return the conditions of an `if:`; one that is not plain is unknown."""
-    bare = re.sub(r"^\$\{\{(.*)\}\}$", r"\1", text.strip(), flags=re.DOTALL)
-    parts = [" ".join(one.split()) for one in (bare.split("&&") if "||" not in bare else [bare])]
-    found = []
-    for part in parts:
-        if plain := _PLAIN.fullmatch(part):
-            subject = (plain[1] or "start").lower()
-            found.append(Condition(subject, plain[3] or plain[4] or "", plain[2] != "!="))
-        elif part.lower() not in ("", "true", "success()", "always()"):
-            found.append(NEVER if part.lower() == "false" else UNSURE)
-    return tuple(found)
-
 
 def holds(when: When, scenario: Scenario) -> bool | None:
-    """Whether all conditions hold; None where one is not known and none is false."""
-    answers = {one.holds(scenario) for one in when}
+    """Whether all conditions hold; None where one is not plain, or unknown, and none is false."""
+    answers = {_holds(one, scenario) for one in when}
     return False if False in answers else None if None in answers else True
+
+
+@lru_cache(10_000)
+def _holds(text: str, scenario: Scenario) -> bool | None:
+    bare = re.sub(r"^\$\{\{(.*)\}\}$", r"\1", " ".join(text.split())).strip()
+    if "&&" in bare and "||" not in bare:
+        return holds(tuple(bare.split("&&")), scenario)
+    plain = PATTERNS["condition"].fullmatch(bare)
+    if not plain or scenario.event == UNKNOWN_EVENT:
+        return _KNOWN.get(bare.lower())
+    value, ref, is_wanted = plain[3] or plain[4] or "", scenario.ref, plain[2] != "!="
+    if plain[1] and plain[1].lower() == "event_name":
+        return (scenario.event == value) is is_wanted
+    is_met = ref == value if plain[1] else ref.startswith(value)
+    kind = ref[: ref.index("/", 5) + 1]  # another reference of it may be as asked
+    is_other = not {ref, value} & {_MAIN, _DEV} and value.startswith(kind) and value != kind
+    return None if is_other and not is_met else is_met is is_wanted
 
 
 def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    if isinstance(events, str | list):
-        return {name: Map() for name in as_list(events)}
-    return {name: as_map(given) for name, given in events.items()}
+    given = {name: as_map(settings) for name, settings in as_map(events).items()}
+    return given or {name: Map() for name in as_list(events)}
 
 
 def scenarios(workflow: Map, text: str) -> list[Scenario]:
     """Return what can start a workflow; `text` is its source, searched for names of branches."""
-    named = re.findall(r"refs/heads/([\w./-]{1,99})", text)[:50]
-    events = triggers(workflow).items()
-    return list(dict.fromkeys(one for event in events for one in _starts(*event, named)))
+    named = re.findall(r"refs/heads/([\w./-]{1,99})", text)[:30]
+    found = dict[Scenario, None]()
+    for event, given in triggers(workflow).items():
+        is_pull = event.startswith("pull_request") and event != "pull_request_target"
+        refs = ("refs/pull/7/merge",) if is_pull else _STARTS.get(event, (_MAIN,))
+        every = [Scenario(event, one, is_pull or one == _MAIN) for one in refs]
+        found |= dict.fromkeys(_pushed(given, named) if event == "push" else every)
+    return list(found)
 
 
-def _starts(event: str, given: Map, named: Iterable[str]) -> Iterator[Scenario]:
-    is_pull = event.startswith("pull_request") and event != "pull_request_target"
-    if event == "push":
-        yield from _pushed(given, named)
-    elif is_pull or event == "workflow_dispatch":
-        yield Scenario(event, "refs/pull/7/merge" if is_pull else _PROTECTED[0])
-    others = () if is_pull or event == "push" else ("refs/heads/main",)
-    yield from (Scenario(event, one, False) for one in _OTHERS.get(event, others))
-
-
-def _pushed(given: Map, named: Iterable[str]) -> Iterator[Scenario]:
+def _pushed(given: Map, named: list[str]) -> Iterator[Scenario]:
     """Yield the references that a push's filters let in."""
-    heads, tags = _patterns(given, "branches"), _patterns(given, "tags")
-    if heads is None and tags is None:
-        heads = tags = ["**"]
-    heads, tags = heads or [], tags or []
-    examples = ((one, re.sub(r"[*?+\[\]]+", "topic", one)) for one in heads if one[:1] != "!")
-    shown = [name for one, name in examples if _passes(heads, name) or not _passes([one], name)]
-    shown += [one for one in ("main", "dev", *named) if _passes(heads, one)]
-    yield from (Scenario("push", f"refs/heads/{one}") for one in shown)
-    plain = [one for one in tags if not re.search(r"[*?+\[\]!]", one)]
-    passing = [one for one in (*plain, *_RELEASES, *_TAGS) if _passes(tags, one)]
-    for one in passing or tags[:1]:  # a pattern that no example fits
-        yield Scenario("push", f"refs/tags/{one}", one in (*plain, *_RELEASES))
+    heads, tags = _filters(given, "branches"), _filters(given, "tags")
+    every = [] if heads or tags else ["**"]
+    for one in _examples(heads + every, ["main", "dev", *named]):
+        yield Scenario("push", f"refs/heads/{one}")
+    for one in _examples(tags + every, [*_RELEASES, "1.2.3"]):
+        yield Scenario("push", f"refs/tags/{one}", one in (*tags, *_RELEASES))
 
 
-def _patterns(given: Map, kind: str) -> list[str] | None:
-    """Return the filters of an event; None if it has none."""
+def _filters(given: Map, kind: str) -> list[str]:
+    """Return the filters of an event; none where it has none."""
     ignored = [f"!{one}" for one in as_list(given.get(f"{kind}-ignore"))]
-    if len(as_list(given.get(kind))) + len(ignored) > _MOST_FILTERS:
-        raise Unreadable(f"its events have more than {_MOST_FILTERS} filters")
-    if kind in given:
-        return [*as_list(given[kind])]
-    return ["**", *ignored] if ignored else None
+    filters = [*map(str, as_list(given.get(kind))), *ignored]
+    is_complex = any(len(re.findall(r"[*+]", one)) > _MOST_SIGNS for one in filters)
+    if len(filters) > _MOST_FILTERS or is_complex:
+        raise Unreadable(f"its events have more than {_MOST_FILTERS} filters, or complex ones")
+    return ["**", *ignored] if ignored and filters == ignored else filters
 
 
-def _passes(patterns: list[str], name: str) -> bool:
-    """Whether filters let a name through: the last one that matches decides."""
-    matching = [one for one in patterns if _matches(name, one.removeprefix("!"))]
-    return bool(matching) and matching[-1][:1] != "!"
+def _examples(filters: list[str], known: list[str]) -> list[str]:
+    """Return names that filters let in: the known ones, and one for each filter."""
+    found = [one for one in known if _passes(filters, one)]
+    for one in filters:
+        name = re.sub(r"\*+", "topic", re.sub(r"\[(.)[^\]]*\]|[?+]", r"\1", one))
+        if one[:1] != "!" and (_passes(filters, name) or not _passes([one], name)):
+            found.append(name)
+    return found
 
 
-def _matches(name: str, pattern: str) -> bool:
-    """Whether a name matches a filter (GitHub's documentation, "Filter pattern cheat sheet")."""
-    parts = re.split(r"(\*\*|\*|[?+]|\[[^\]]*\])", pattern[:100])
-    signs = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
-    regex = "".join(signs.get(one, one if one[:1] == "[" else re.escape(one)) for one in parts)
-    try:
-        return bool(re.fullmatch(regex, name[:50]))
-    except re.error:
-        return True
+def _passes(filters: list[str], name: str) -> bool:
+    """Whether filters let a name through: the last one that matches decides.
+
+    Source: GitHub's documentation, "Filter pattern cheat sheet". Raises re.error for one that is
+    not a pattern.
+    """
+    is_passing = False
+    for one in filters:
+        literal = re.sub(r"([.^$|(){}\\])", r"\\\1", one.removeprefix("!")[:100])
+        regex = re.sub(r"\*+", lambda stars: ".*" if stars[0][1:] else "[^/]*", literal)
+        is_passing = one[:1] != "!" if re.fullmatch(regex, name[:40]) else is_passing
+    return is_passing
+
+
+def names(scenario: Scenario) -> dict[str, str]:
+    """Return what names in a tag stand for in a scenario: empty for nothing; others are unknown.
+
+    A row of docker/metadata-action is `type=KIND VALUE`.
+    """
+    _, kind, name = scenario.ref.split("/", 2)
+    slug = re.sub(r"[^\w.-]+", "-", name)
+    found = {"github.ref_name": name, "type=ref pr": "7" * (kind == "pull")}
+    found |= {"type=ref branch": slug * (kind == "heads"), "type=ref tag": slug * (kind == "tags")}
+    found |= {} if scenario.event == "schedule" else {"type=schedule {{version}}": ""}
+    version = re.fullmatch(r"v?(((\d+)\.\d+)\.\d+)(-.+)?", name * (kind == "tags"))
+    whole, minor, major, rest = version.groups("") if version else ("",) * 4
+    forms = {"{{raw}}": name * bool(whole), "{{version}}": whole + rest}
+    forms |= {} if rest else {"{{major}}.{{minor}}": minor, "{{major}}": major}
+    both = ((start, *one) for one in forms.items() for start in ("", "v"))
+    return found | {f"type=semver {start}{one}": text and start + text for start, one, text in both}

@@ -1,11 +1,11 @@
-"""What an audit finds: facts of the files, and findings with a rule, a verdict and a place."""
+"""What an audit finds: a rule, a verdict and a place."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from megalotron_images.audit.events import When
+from megalotron_images.audit.values import show
+from megalotron_images.audit.yaml_files import Folder
 
 
 class Verdict(StrEnum):
@@ -17,21 +17,17 @@ class Verdict(StrEnum):
     NOTHING = "nothing to judge"
 
 
-class Rule(StrEnum):
-    """A rule of the image process (the page "Image process", and its convention)."""
-
-    REGISTRY = "registry"
-    NAME = "name"
-    TAG = "tag"
-    EVENT = "event"
-    CREDENTIALS = "credentials"
-    LOGIN = "login"
-    DEPLOY = "deploy"
-
-
-PUSHES = tuple(rule for rule in Rule if rule is not Rule.DEPLOY)
+Rule = StrEnum("Rule", "REGISTRY NAME TAG EVENT CREDENTIALS LOGIN DEPLOY")
+"""The rules of the image process (the page "Image process", and its convention)."""
+Rules = tuple[Rule, ...]
+PUSHES: Rules = tuple(Rule)[:-1]
 """The rules about pushes and their logins: WRITES about what is pushed, and LOGINS."""
 WRITES, LOGINS = PUSHES[:4], PUSHES[4:]
+Answer = tuple[Verdict, str]
+"""A verdict and its reason."""
+OK: Answer = (Verdict.OK, "")
+CALLED = "publish-image.yml"
+"""The value of findings about a call of the process's own workflow."""
 
 
 class Place(NamedTuple):
@@ -41,77 +37,8 @@ class Place(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True)
-class Fact:
-    """Something that a file does, at `use`; `job` is empty outside of a workflow."""
-
-    use: Place
-    job: str
-
-
-@dataclass(frozen=True)
-class Push(Fact):
-    """A reference is written to a registry; it may have holes.
-
-    Attributes:
-        named: where its name is defined.
-        tagged: where its tag is defined.
-        when: what must hold for it to be pushed.
-    """
-
-    reference: str
-    named: Place
-    tagged: Place
-    when: When = ()
-
-
-@dataclass(frozen=True)
-class Login(Fact):
-    """A login at a registry; its texts may have holes.
-
-    Attributes:
-        places: where the registry, the user name and the password are written.
-        is_exposed: the password is an argument of the command line, where others can read it.
-    """
-
-    registry: str
-    username: str
-    password: str
-    places: tuple[Place, ...]
-    is_exposed: bool = False
-
-
-@dataclass(frozen=True)
-class Call(Fact):
-    """A call of the process's own workflow, with what it is given as user name and token."""
-
-    stack: str
-    secrets: tuple[tuple[str, Place], ...]
-
-
-@dataclass(frozen=True)
-class Leak(Fact):
-    """A secret is put into an image; `is_certain` unless its name may be that of a public value."""
-
-    value: str
-    is_certain: bool
-
-
-@dataclass(frozen=True)
-class Doubt(Fact):
-    """Words of a file that may push or deploy, and why they are not followed."""
-
-    words: str
-    reason: str
-    rules: tuple[Rule, ...] = PUSHES
-
-
-@dataclass(frozen=True)
-class Deployed(Fact):
-    """An image that is run; `is_built` where the same file says how to build it."""
-
-    reference: str
-    is_built: bool
+Value = tuple[str, Place]
+"""A text, which may have unknown parts, and where it is written."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +48,7 @@ class Finding:
     Attributes:
         file: where the value is defined, with `line`.
         use_file: where it is pushed or used, with `use_line`.
-        mend: how to fix it.
+        fix: how to fix it.
         ignored: why a comment in the file excuses it.
         is_followed: it is about something that is read; False for what only may push.
     """
@@ -134,7 +61,7 @@ class Finding:
     use_line: int
     value: str
     reason: str
-    mend: str = ""
+    fix: str = ""
     ignored: str = ""
     is_followed: bool = True
 
@@ -144,11 +71,38 @@ class Finding:
         return self.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
 
 
-CALLED = "publish-image.yml"
-"""The value of findings about a call of the process's own workflow."""
+@dataclass
+class Audit:
+    """A repository as it is read, and what is found.
 
+    Attributes:
+        repository: what `${{ github.repository }}` is; unknown if empty.
+        found: findings in their order, each once.
+        pushed: registries and names of what is pushed.
+        budget: the work that is left, in characters of scripts.
+    """
 
-def verdict_of(findings: Iterable[Finding]) -> Verdict:
-    """Return the worst verdict of findings; those that are ignored do not count."""
-    verdicts = {one.verdict for one in findings if not one.ignored}
-    return next((verdict for verdict in Verdict if verdict in verdicts), Verdict.NOTHING)
+    folder: Folder
+    repository: str = ""
+    found: dict[Finding, None] = field(default_factory=dict)
+    pushed: set[tuple[str, str]] = field(default_factory=set)
+    budget: int = 80_000
+
+    def find(self, rule: Rule, answer: Answer, value: Value, use: Place, sure: bool = True) -> None:
+        """Note an answer about a value that is used at a place; sure: it is followed."""
+        (text, place), (verdict, reason) = value, answer
+        shown = show(text).strip()[:200]
+        one = Finding(rule, verdict, *place, *use, shown, reason, is_followed=sure)
+        self.found[one] = None
+
+    def doubt(self, place: Place, words: str, reason: str, rules: Rules = PUSHES) -> None:
+        """Note words of a file that may push or deploy, and why they are not followed."""
+        for rule in rules:
+            self.find(rule, (Verdict.CANNOT_TELL, reason), (words, place), place, sure=False)
+
+    def spend(self, cost: int, place: Place) -> bool:
+        """Return whether there is budget for more work; note once that there is none."""
+        before, self.budget = self.budget, self.budget - cost
+        if self.budget < 0 <= before:
+            self.doubt(place, "", "there is too much to read", tuple(Rule))
+        return self.budget >= 0

@@ -1,212 +1,226 @@
-"""The rules of the image process, asked of facts. Pure.
+"""The rules of the image process, asked of pushes, logins and images. Pure.
 
-Source: the page "Image process" and `megalotron_images.convention`.
+References may have unknown parts. Source: the page "Image process", the distribution's grammar,
+Docker's rule that a name without a host is Docker Hub's, and `megalotron_images.convention`.
 """
 
+import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from megalotron_images import convention
-from megalotron_images.audit import model, references
-from megalotron_images.audit.actions import resolved
-from megalotron_images.audit.events import UNKNOWN_EVENT, Scenario, holds
-from megalotron_images.audit.mentions import MEND
-from megalotron_images.audit.model import Fact, Finding, Login, Place, Push, Rule, Verdict
-from megalotron_images.audit.references import OK, Answer, split
-from megalotron_images.audit.values import holes, show, unknown
+from megalotron_images.audit import model
+from megalotron_images.audit.events import UNKNOWN_EVENT, Scenario, When, holds, names
+from megalotron_images.audit.mentions import FIX, PATTERNS
+from megalotron_images.audit.model import OK, Answer, Audit, Finding, Place, Rule, Value, Verdict
+from megalotron_images.audit.values import HOLE, holes, show, unknown
+from megalotron_images.errors import RuleBroken
 
-_WANTED = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-_PLACEHOLDER = re.compile(r"(?!LATEST$)[A-Z][A-Z_]{2,}|__\w+__|.*[$<{#%@].*")
-_LEAKED = "a secret that is a build argument can be read in the image"
-_EXPOSED = "the password is an argument of the command line: others can read it"
-_NO_LOGIN = "no login is seen before it"
-_IDLE = "nothing is seen that needs this login: it may push"
+HUB = "docker.io"
+_OWNED = ("github.repository", "github.repository_owner", "github.event.repository.name")
+"""Names that are never a host or a tag."""
 _ORDER = [*Rule, *Verdict]
-Starts = dict[str, list[Scenario]]
-"""What starts each workflow."""
+_STACKS = {stack.name for stack in convention.STACKS}
+SECRETS = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
+"""The secrets for a login, as user name and password."""
 
 
-def judge(facts: Iterable[Fact], starts: Starts, repository: str) -> list[Finding]:
-    """Return the findings of all rules; a rule without facts has one that says so."""
-    known = [one for one in dict.fromkeys(facts) if not isinstance(one, Push) or _tags(one, starts)]
-    found = dict.fromkeys(one for fact in known for one in _findings(fact, known, starts))
-    empty = Finding(Rule.TAG, Verdict.NOTHING, "", 0, "", 0, "", "there is nothing to judge")
-    found |= dict.fromkeys(replace(empty, rule=one) for one in {*Rule} - {x.rule for x in found})
-    call = MEND["call"].replace("STACK", _stack(known, repository))
+class Push(NamedTuple):
+    """A reference to push, which may have unknown parts.
 
-    def rank(one: Finding) -> tuple[int, int, str, int, int]:
-        rule, verdict = map(_ORDER.index, (one.rule, one.verdict))
-        return rule, verdict, one.file, one.line, one.use_line
+    Attributes:
+        named: where its name is defined.
+        tagged: where its tag is defined.
+        when: what must hold for it to be pushed.
+    """
 
-    return [replace(one, mend=_mend(one, call)) for one in sorted(found, key=rank)]
-
-
-def _stack(known: list[Fact], repository: str) -> str:
-    """Return the stack of this repository, from its name or what it pushes; else a placeholder."""
-    pushed = (split(one.reference).name for one in known if isinstance(one, Push))
-    for name in (repository.lower(), *pushed):
-        last = name.rpartition("/")[2]
-        near = re.search(r"mean ([\w-]+)\?", references.stack(last)[1])
-        if near or last in references.STACKS:
-            return near[1] if near else last
-    return "STACK"
+    reference: str
+    named: Place
+    tagged: Place
+    when: When = ()
 
 
-def _mend(one: Finding, call: str) -> str:
-    """Return how to fix a finding; empty where nothing is wrong."""
-    if not one.is_against or one.rule is Rule.DEPLOY:
-        return MEND[one.rule] if one.is_against else ""
-    return call + (MEND[one.rule] if one.is_followed else "excuse it with a comment")
+class Parts(NamedTuple):
+    """A reference's parts; `tag` is `latest` where none is written, and empty beside a digest."""
+
+    registry: str
+    name: str
+    tag: str
+    digest: str
 
 
-def _findings(fact: Fact, known: list[Fact], starts: Starts) -> Iterator[Finding]:
-    if isinstance(fact, Push):
-        yield from _push(fact, known, starts)
-    elif isinstance(fact, Login):
-        yield from _login(fact, known)
-    elif isinstance(fact, model.Call):
-        for rule in (Rule.REGISTRY, Rule.TAG, Rule.EVENT, Rule.LOGIN):
-            yield _finding(fact, rule, OK, model.CALLED)
-        yield _finding(fact, Rule.NAME, references.stack(fact.stack), fact.stack)
-        yield from _credentials(fact, fact.secrets)
-    elif isinstance(fact, model.Leak):
-        verdict = Verdict.VIOLATED if fact.is_certain else Verdict.CANNOT_TELL
-        yield _finding(fact, Rule.LOGIN, (verdict, _LEAKED), fact.value)
-    elif isinstance(fact, model.Doubt):
-        yield from _doubts(fact, fact.rules, fact.reason, fact.words)
-    elif isinstance(fact, model.Deployed):
-        yield from _deployed(fact, known)
+def split(reference: str) -> Parts:
+    """Return a reference's parts; it need not be a correct one, and may have unknown parts."""
+    text = re.sub(r"^(docker://|oci://|https?://)", "", reference.strip().strip("\"'"))
+    path, _, digest = text.partition("@")
+    first, slash, rest = path.partition("/")
+    start = "".join(holes(first[:1]))
+    is_owner = not start or start in _OWNED or bool(PATTERNS["hub_user"].search(start))
+    is_host = bool(slash) and bool(re.search(r"[.:]|^localhost$", first))
+    is_host = is_host or (len(first) == 1 and not is_owner and "/" in rest)
+    registry, path = (first, rest) if is_host else (HUB if is_owner else unknown(start), path)
+    name, colon, tag = path.partition(":")
+    end = "".join(holes(name[-1:]))
+    missing = unknown("its tag") if end and end not in _OWNED else "latest"
+    tag = tag if colon else "" if digest else missing
+    return Parts(registry, name, tag, digest)
 
 
-def _doubts(fact: Fact, rules: Iterable[Rule], reason: str, words: str = "") -> Iterator[Finding]:
-    for rule in rules:
-        found = _finding(fact, rule, (Verdict.CANNOT_TELL, reason), words)
-        yield replace(found, is_followed=False)
+def depends(text: str) -> Answer:
+    """Return that the answer is unknown, and what it depends on."""
+    return Verdict.CANNOT_TELL, f"it depends on {', '.join(map(show, HOLE.findall(text)))}"
 
 
-def _finding(
-    fact: Fact, rule: Rule, answer: Answer, value: str, place: Place | None = None
-) -> Finding:
-    """Return an answer about a value as a finding; place: where the value is defined."""
-    verdict, reason = answer
-    return Finding(rule, verdict, *(place or fact.use), *fact.use, show(value)[:200], reason)
+def registry(name: str) -> Answer:
+    """Judge a registry."""
+    wrong = (Verdict.VIOLATED, f"the process uses only {convention.REGISTRY}")
+    return OK if name == convention.REGISTRY else depends(name) if holes(name) else wrong
 
 
-def _push(push: Push, known: list[Fact], starts: Starts) -> Iterator[Finding]:
-    parts, value = split(push.reference), push.reference
-    if references.LOCAL.fullmatch(parts.registry):
-        return
-    tags, where = _tags(push, starts), f"{parts.registry}/{parts.name}"
-    where = value.removesuffix(f":{parts.tag}") if holes(parts.registry) else where
-    registry = references.registry(parts.registry, "is pushed to")
-    yield _finding(push, Rule.REGISTRY, registry, where, push.named)
-    yield _finding(push, Rule.NAME, references.name(parts.name), where, push.named)
-    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event)):
-        answers = [question(parts.tag, *one) for one in tags if parts.tag or rule is Rule.EVENT]
-        if answers:
-            worst = min(answers, key=lambda one: _ORDER.index(one[0]))
-            yield _finding(push, rule, worst, value, push.tagged)
-    before = known[: known.index(push)]
-    if not any(isinstance(one, Login) and one.job == push.job for one in before):
-        yield from _doubts(push, model.LOGINS, _NO_LOGIN, value)
+def _name(text: str) -> Answer:
+    """Judge an image's name below its registry."""
+    whole = text.replace(unknown("github.repository"), f"{unknown('owner')}/{unknown('name')}")
+    owner, _, last = whole.partition("/")
+    is_owner = owner == convention.ORGANISATION or HOLE.search(owner)
+    if not is_owner or "/" in last or text != text.lower():
+        wrong = f"{show(text)} is not {convention.ORGANISATION}/<stack> in lower case"
+        return Verdict.VIOLATED, wrong
+    answer = stack(last or owner)
+    return depends(text) if holes(text) and answer[0] is not Verdict.VIOLATED else answer
 
 
-def _tags(push: Push, starts: Starts) -> list[tuple[Scenario, bool | None, str]]:
-    """Return what can be pushed: on which event, whether it certainly is, and the tag."""
-    tag = split(push.reference).tag
-    given = starts.get(push.use.file) or [Scenario(UNKNOWN_EVENT, "refs/heads/main", False)]
-    asked = [(one, holds(push.when, one), _filled(tag, one)) for one in given]
-    return [one for one in asked if one[1] is not False and (one[2] or not tag)]
+def stack(text: str) -> Answer:
+    """Judge a stack's name; the nearest one is in the reason."""
+    wrong = _broken(convention.parse_stack, text)
+    return depends(text) if holes(text) else (Verdict.VIOLATED, wrong) if wrong else OK
 
 
-def _filled(tag: str, scenario: Scenario) -> str:
+def tag(text: str) -> Answer:
+    """Judge a tag, for whatever its unknown parts may be."""
+    tried = text
+    for what in holes(text):
+        known = "4f3c2b1" if PATTERNS["hashes"].fullmatch(what) else what.partition("=")[2]
+        tried = tried.replace(unknown(what), known) if known and what[:5] != "type=" else tried
+    start = HOLE.split(tried)[0]
+    could = start[:1] == "v" or any(one.startswith(start) for one in convention.MovingTag)
+    could = could and not re.search(r"[^\w.-]", HOLE.sub("", tried))
+    if not (could if holes(tried) else not _broken(convention.parse_tag, tried)):
+        return Verdict.VIOLATED, f"the tag {show(text)!r} is not vX.Y.Z, main or dev"
+    return depends(text) if holes(text) else OK
+
+
+def _broken(parse: Callable[[str], object], text: str) -> str:
+    """Return which rule of the convention a text breaks; empty for none."""
+    try:
+        parse(text)
+    except RuleBroken as error:
+        return str(error).rstrip(".")
+    return ""
+
+
+def push(audit: Audit, one: Push, use: Place, starts: list[Scenario]) -> bool:
+    """Judge a push; return whether an event that starts its workflow may let it happen."""
+    parts = split(one.reference)
+    asked = ((start, holds(one.when, start), _filled(parts.tag, start)) for start in starts)
+    tags = [each for each in asked if each[1] is not False and (each[2] or not parts.tag)]
+    if not tags or PATTERNS["local"].fullmatch(parts.registry):
+        return False
+    audit.pushed.add(parts[:2])
+    where = f"{parts.registry}/{parts.name}"
+    where = one.reference.removesuffix(f":{parts.tag}") if holes(parts.registry) else where
+    audit.find(Rule.REGISTRY, registry(parts.registry), (where, one.named), use)
+    audit.find(Rule.NAME, _name(parts.name), (where, one.named), use)
+    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event))[not parts.tag :]:
+        answers = [question(parts.tag, *each) for each in tags]
+        worst = min(answers, key=lambda answer: _ORDER.index(answer[0]))
+        audit.find(rule, worst, (one.reference, one.tagged), use)
+    return True
+
+
+def _filled(text: str, scenario: Scenario) -> str:
     """Return a tag in a scenario; empty where docker/metadata-action makes none."""
-    for name in holes(tag) if scenario.event != UNKNOWN_EVENT else ():
-        text = resolved(name, scenario)
-        tag = "" if text == "" else tag.replace(unknown(name), text or unknown(name))
-    return tag
+    known = names(scenario) if scenario.event != UNKNOWN_EVENT else {}
+    for name in {*holes(text)} & known.keys():
+        text = text.replace(unknown(name), known[name]) if known[name] else ""
+    return text
 
 
-def _tag(written: str, scenario: Scenario, answer: bool | None, text: str) -> Answer:
+def _tag(written: str, scenario: Scenario, is_pushed: bool | None, text: str) -> Answer:
     """Judge a tag in a scenario; one that differs between them only where it is certain."""
-    verdict, reason = references.tag(text)
+    verdict, reason = tag(text)
     if text != written and reason:
         reason += f" (on {scenario.event} of {scenario.ref})"
-        is_certain = answer and (scenario.is_certain or references.tag(written)[0] is verdict)
+        is_certain = is_pushed and (scenario.is_certain or tag(written)[0] is verdict)
         verdict = verdict if is_certain else Verdict.CANNOT_TELL
     return verdict, reason
 
 
-def _event(written: str, scenario: Scenario, answer: bool | None, tag: str) -> Answer:
-    """Hold what is pushed in a scenario against what the process writes there."""
+def _event(written: str, scenario: Scenario, is_pushed: bool | None, text: str) -> Answer:
+    """Compare what is pushed in a scenario with what the process writes there."""
     if scenario.event == UNKNOWN_EVENT:
-        return Verdict.CANNOT_TELL, "what starts the workflow is not seen"
-    wanted = scenario.writes
-    if wanted and tag in ("", str(wanted)):
+        return Verdict.CANNOT_TELL, "which events start the workflow depends on its callers"
+    wanted, what = scenario.writes, show(text) or "a digest"
+    if wanted and text in ("", str(wanted)):
         return OK
-    what = f"the process writes {wanted or 'nothing'}, and this pushes {show(tag) or 'a digest'}"
-    reason = f"on {scenario.event} of {scenario.ref} {what}"
-    is_wrong = not wanted or not holes(tag) or references.tag(tag)[0] is Verdict.VIOLATED
-    if is_wrong and answer and scenario.is_judged:
+    where = f"on {scenario.event} of {scenario.ref}"
+    reason = f"{where} the process writes {wanted or 'nothing'}, and this pushes {what}"
+    is_wrong = not wanted or not holes(text) or tag(text)[0] is Verdict.VIOLATED
+    is_judged = scenario.is_certain or scenario.event not in convention.WRITING_EVENTS
+    if is_wrong and is_pushed and is_judged:
         return Verdict.VIOLATED, reason
     return Verdict.CANNOT_TELL, f"{reason}, if it runs there"
 
 
-def _login(login: Login, known: list[Fact]) -> Iterator[Finding]:
-    host = references.host(login.registry)
-    if references.LOCAL.fullmatch(host):
-        return
-    used = [one for one in known if isinstance(one, Push | model.Doubt) and one.job]
-    pushes = [one for one in used if isinstance(one, Push) or Rule.TAG in getattr(one, "rules", ())]
-    answer = references.registry(host, "logs in at")
-    if not pushes and answer[0] is Verdict.VIOLATED:
-        answer = (Verdict.CANNOT_TELL, f"{answer[1]}; but nothing is pushed: is it for pulls?")
-    if pushes or answer[0] is not Verdict.OK:
-        value = login.registry or references.HUB
-        yield _finding(login, Rule.REGISTRY, answer, value, login.places[0])
-    if any(one.job == login.job for one in pushes):
-        texts = (login.username, login.password)
-        yield from _credentials(login, zip(texts, login.places[1:], strict=True))
-    if not any(one.use.file == login.use.file for one in used):
-        yield from _doubts(login, model.WRITES[1:], _IDLE)
-    safe = (Verdict.VIOLATED, _EXPOSED) if login.is_exposed else OK
-    yield _finding(login, Rule.LOGIN, safe, login.password, login.places[2])
-
-
-def _credentials(fact: Fact, given: Iterable[tuple[str, Place]]) -> Iterator[Finding]:
+def credentials(audit: Audit, given: Iterable[Value], use: Place) -> None:
     """Judge user name and password: each must be the secret of that name, and nothing else."""
-    for (text, place), wanted in zip(given, _WANTED, strict=True):
-        inner, seen = holes(text), show(text)
-        answer = (Verdict.CANNOT_TELL, f"{seen} cannot be seen here; secrets.{wanted} is wanted")
-        if not inner or re.fullmatch(r"(secrets|github|vars)\.[\w.]+", inner[0]):
-            answer = (Verdict.VIOLATED, f"{seen!r} is used, and not secrets.{wanted}")
-        answer = OK if text == unknown(f"secrets.{wanted}") else answer
-        yield _finding(fact, Rule.CREDENTIALS, answer, text, place)
+    for (text, place), wanted in zip(given, SECRETS, strict=True):
+        inner = "".join(holes(text)[:1])
+        is_known = not inner or re.fullmatch(r"(secrets|github|vars)\.[\w.]+", inner)
+        wrong = Verdict.VIOLATED if is_known else Verdict.CANNOT_TELL
+        reason = f"{show(text)!r} is used instead of secrets.{wanted}"
+        answer = OK if text == unknown(f"secrets.{wanted}") else (wrong, reason)
+        audit.find(Rule.CREDENTIALS, answer, (text, place), use)
 
 
-def _deployed(image: model.Deployed, known: list[Fact]) -> Iterator[Finding]:
-    """Yield the answer about an image that is Megalotron's, or pushed by this repository."""
-    parts = split(image.reference)
-    is_stack = parts.name.rpartition("/")[2] in references.STACKS
-    is_stack = is_stack and bool(holes(parts.registry + parts.name))
-    is_ours = bool(re.search(rf"(^|\W){convention.ORGANISATION}/", parts.name.lower()))
-    pushed = [split(one.reference)[:2] for one in known if isinstance(one, Push)]
-    if is_ours or is_stack or parts[:2] in pushed:
-        yield _finding(image, Rule.DEPLOY, _running(*parts[2:]), image.reference)
-    elif image.is_built and (
-        any(isinstance(one, model.Doubt) and Rule.TAG in one.rules for one in known)
-        or any(holes("".join(one)) for one in pushed)
-    ):
-        reason = "it may be pushed by what is not followed"
-        yield from _doubts(image, (Rule.DEPLOY,), reason, image.reference)
+def deployed(audit: Audit, reference: str, place: Place, is_built: bool) -> None:
+    """Judge an image that runs, if it is Megalotron's, or pushed by this repository.
+
+    is_built: the same file says how to build it, so that something else may push it.
+    """
+    parts = split(reference)
+    is_stack = parts.name.rpartition("/")[2] in _STACKS and holes(parts.registry + parts.name)
+    is_ours = re.search(rf"(^|\W){convention.ORGANISATION}/", parts.name.lower())
+    doubts = (one for one in audit.found if one.verdict is Verdict.CANNOT_TELL)
+    if is_ours or is_stack or parts[:2] in audit.pushed:
+        audit.find(Rule.DEPLOY, _running(parts.tag, parts.digest), (reference, place), place)
+    elif is_built and any(one.rule in model.WRITES for one in doubts):
+        reason = "something that is not followed may push it"
+        audit.doubt(place, reference, reason, (Rule.DEPLOY,))
 
 
-def _running(tag: str, digest: str) -> Answer:
-    if digest or (references.follows(tag) and tag not in set(convention.MovingTag)):
+def _running(text: str, digest: str) -> Answer:
+    if text in set(convention.MovingTag) and not digest:
+        return Verdict.CANNOT_TELL, f"{text} moves: pin a digest to know what runs"
+    if digest or not _broken(convention.parse_tag, text):
         return OK
-    if tag in set(convention.MovingTag):
-        return Verdict.CANNOT_TELL, f"{tag} moves: pin a digest to know what runs"
-    if holes(tag) or _PLACEHOLDER.fullmatch(tag):
-        return Verdict.CANNOT_TELL, f"{show(tag)} is replaced before it runs"
-    return Verdict.VIOLATED, f"the tag {tag!r} moves, or is none of the convention"
+    if holes(text) or PATTERNS["placeholder"].fullmatch(text):
+        return Verdict.CANNOT_TELL, f"{show(text)} is replaced before it runs"
+    return Verdict.VIOLATED, f"the tag {text!r} moves, or is not of the convention"
+
+
+def ranked(audit: Audit) -> Iterator[Finding]:
+    """Yield all findings, the worst of each rule first, with how to fix them."""
+    call = FIX["call"].replace("STACK", _stack(audit))
+    for one in sorted(audit.found, key=lambda one: [*map(_ORDER.index, (one.rule, one.verdict))]):
+        fix = call * (one.rule in model.PUSHES) + FIX[one.rule if one.is_followed else "excuse"]
+        yield replace(one, fix=fix) if one.is_against else one
+
+
+def _stack(audit: Audit) -> str:
+    """Return the stack of this repository, from its name or what it pushes; else a placeholder."""
+    for name in (audit.repository.lower(), *sorted(name for _, name in audit.pushed)):
+        if near := difflib.get_close_matches(name.rpartition("/")[2], _STACKS, n=1):
+            return near[0]
+    return "STACK"

@@ -11,7 +11,7 @@ HOLE = re.compile("[\U000f0000-\U000ffffd]")
 LONGEST = 2_000
 """Characters of a value, or of a line; what is longer is unknown."""
 _MOST_NAMES = 65_000
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(,,)?\}|\{[^}]*\}|[@*#?!$-])")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\}|\{[^}]*\}|[@*#?!$-])")
 _NAMES: list[str] = []
 
 
@@ -30,12 +30,11 @@ def holes(text: str) -> list[str]:
 
 def show(text: str) -> str:
     """Return a text for people, its unknown parts as they were written."""
-
-    def written(one: re.Match[str]) -> str:
-        name = show(*holes(one[0]))
-        return name if re.match(r"type=|.*\$", name) else f"${{{{ {name} }}}}"
-
-    return HOLE.sub(written, text)
+    for one in set(HOLE.findall(text)):
+        name = show(*holes(one))
+        shown = name if re.match(r"type=|.*\$", name) else f"${{{{ {name} }}}}"
+        text = text.replace(one, shown)
+    return text
 
 
 def bounded(text: str) -> str:
@@ -45,9 +44,5 @@ def bounded(text: str) -> str:
 
 def with_variables(text: str, variables: dict[str, str]) -> str:
     """Return a text of the shell with plain `$NAME` and `${NAME}` put in; others are holes."""
-
-    def value(one: re.Match[str]) -> str:
-        known = variables.get(one[1] or one[2], unknown(one[0]))
-        return known.lower() if one[3] else known
-
-    return bounded(_VARIABLE.sub(value, text))
+    put = _VARIABLE.sub(lambda one: variables.get(one[1] or one[2], unknown(one[0])), text)
+    return bounded(put)

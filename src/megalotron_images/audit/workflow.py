@@ -4,43 +4,54 @@ import itertools
 import math
 import re
 
-from megalotron_images.audit import actions, commands, mentions
-from megalotron_images.audit.events import Scenario, When, conditions, holds, scenarios, triggers
+from megalotron_images.audit import actions, commands, mentions, rules
+from megalotron_images.audit.events import When, holds, scenarios, triggers
 from megalotron_images.audit.job import Job
-from megalotron_images.audit.model import Call, Fact
+from megalotron_images.audit.model import CALLED, OK, WRITES, Audit, Rule
 from megalotron_images.audit.values import unknown
-from megalotron_images.audit.yaml_files import Folder, Map, Text, Unreadable, as_list, as_map
+from megalotron_images.audit.yaml_files import Map, Text, Unreadable, as_list, as_map
+from megalotron_images.convention import REGISTRY
 
-_MOST_ROWS, _MOST_NEEDED = 64, 9
-_STEP = 10
-"""What a step costs, in characters."""
-_OURS = "megalotron/image-process/.github/workflows/publish-image.yml@"
+_MOST_ROWS, _MOST_NEEDED, _STEP = 64, 20, 10
+"""Rows of a matrix; jobs that one needs; what a step costs, in characters."""
+_OURS = f"megalotron/image-process/.github/workflows/{CALLED}@"
 """The reusable workflow of the process itself, in lower case."""
+_OTHER_SHELL = re.compile(r"'shell': '(?!(/bin/)?(ba)?sh\b)|windows")
 _HARMLESS = mentions.PATTERNS["harmless_workflows"]
-_SECRETS = ("REGISTRY_USERNAME", "REGISTRY_TOKEN")
-Rows = list[dict[str, str]]
 
 
-def follow(folder: Folder, name: str, repository: str) -> tuple[list[Fact], list[Scenario]]:
-    """Return what a workflow does, and what starts it; raise Unreadable for what is none."""
-    document = next(iter(folder.documents(name)), Map())
-    jobs, starts = document.below("jobs"), scenarios(document, folder.text(name))
-    if not jobs:
-        raise Unreadable("it is no workflow: it has no jobs")
-    facts = list[Fact]()
-    for key in jobs:
-        when, rows = _when(jobs, key, ()), _rows(jobs.below(key))
-        for at, row in enumerate([{}] if rows is None else rows):
-            names = _names(document, repository) | row
-            job = Job(folder, name, f"{name} {key} {at}", names, when, facts)
+def follow(audit: Audit, name: str) -> None:
+    """Note what a workflow does; raise Unreadable for a file that is not one."""
+    document = next(iter(audit.folder.documents(name)), Map())
+    held, starts = document.below("jobs"), scenarios(document, audit.folder.text(name))
+    if not held or "<<:" in audit.folder.text(name):
+        raise Unreadable("it is not a workflow: it has no jobs, or it merges mappings")
+    names, jobs = _names(document, audit.repository), list[Job]()
+    for key in held:
+        rows = _rows(held.below(key))
+        for row in [{}] if rows is None else rows:
+            jobs.append(Job(audit, name, starts, names | row, _when(held, key)))
             if rows is None:
-                job.doubt(
-                    job.place(jobs.below(key).below("strategy")),
-                    key,
-                    "its matrix is not of literals: a few axes, or an include",
-                )
-            _job(job, document, jobs.below(key), starts)
-    return facts, starts
+                reason = "its matrix is not a list of literals: a few axes, or an include"
+                jobs[-1].doubt(jobs[-1].place(held.below(key).below("strategy")), key, reason)
+            _steps(jobs[-1], document, held.below(key))
+    _logins(jobs)
+
+
+def _logins(jobs: list[Job]) -> None:
+    """Judge the logins of a workflow's jobs: what they need depends on what is pushed."""
+    is_pushing = any(one.is_pushing for one in jobs)
+    is_pulling = any(one.is_pulling for one in jobs)
+    for job, (use, given) in [(one, login) for one in jobs for login in one.logins]:
+        (address, place), *secrets = given
+        host = re.sub(r"^https?://|/.*", "", address.strip()).lower()
+        if is_pushing:
+            job.audit.find(Rule.REGISTRY, rules.registry(host), (address or rules.HUB, place), use)
+        elif not is_pulling or host != REGISTRY:
+            reason = "nothing is seen that needs this login: something may push"
+            job.audit.doubt(use, address, reason, WRITES)
+        if job.is_pushing:
+            rules.credentials(job.audit, secrets, use)
 
 
 def _names(document: Map, repository: str) -> dict[str, str]:
@@ -53,59 +64,52 @@ def _names(document: Map, repository: str) -> dict[str, str]:
             if default := as_map(one).text("default"):
                 found[f"inputs.{key.lower()}"] = unknown(f"inputs.{key}={default}")
     if "workflow_call" in triggers(document):
-        found |= {f"secrets.{one.lower()}": unknown(f"the caller's {one}") for one in _SECRETS}
+        found |= {f"secrets.{x.lower()}": unknown(f"the caller's {x}") for x in rules.SECRETS}
     return found
 
 
-def _when(jobs: Map, key: str, above: tuple[str, ...]) -> When:
+def _when(jobs: Map, key: str) -> When:
     """Return the conditions of a job and of those that it needs."""
-    asked = jobs.below(key).text("if")
-    needed = as_list(jobs.below(key).get("needs"))[: _MOST_NEEDED - len(above)]
-    if key in above or re.search(r"(always|failure|cancelled)\(", asked):
-        needed = []
-    below = (_when(jobs, name, (*above, key)) for name in needed)
-    return (*conditions(asked), *itertools.chain.from_iterable(below))
+    keys, when = [key], list[str]()
+    for one in itertools.islice(keys, _MOST_NEEDED):  # which grows
+        when.append(jobs.below(one).text("if"))
+        if not re.search(r"(always|failure|cancelled)\(", when[-1]):
+            needed = as_list(jobs.below(one).get("needs"))[:_MOST_NEEDED]
+            keys += [name for name in needed if name not in keys]
+    return tuple(when)
 
 
-def _rows(job: Map) -> Rows | None:
+def _rows(job: Map) -> list[dict[str, str]] | None:
     """Return the rows of a job's matrix, by names; None for one that is not of few literals."""
     matrix = job.below("strategy").below("matrix")
     is_simple = len(matrix) == 1 or not {"include", "exclude"} & matrix.keys()
     is_literal = all(isinstance(one, list) and "${{" not in str(one) for one in matrix.values())
-    is_few = is_literal and math.prod(map(len, matrix.values())) <= _MOST_ROWS
+    is_few = is_literal and 0 < math.prod(map(len, matrix.values())) <= _MOST_ROWS
     if not (is_simple and is_few) or ("matrix" in job.below("strategy") and not matrix):
         return None
-    if "include" in matrix:
-        return [_flat(as_map(one)) for one in matrix["include"]]
-    every = itertools.product(*matrix.values())
-    return [_flat(Map(zip(matrix, one, strict=True))) for one in every]
+    product = itertools.product(*matrix.values())
+    every = matrix.get("include") or [Map(zip(matrix, one, strict=True)) for one in product]
+    return [
+        {f"matrix.{key}".lower(): str(one) for key, one in row.items() if isinstance(one, Text)}
+        for row in map(as_map, every)
+    ]
 
 
-def _flat(row: Map) -> dict[str, str]:
-    """Return the texts of a row by their names in lower case."""
-    return {f"matrix.{key}".lower(): str(row.text(key)) for key in row if row.text(key)}
-
-
-def _job(job: Job, document: Map, held: Map, starts: list[Scenario]) -> None:
+def _steps(job: Job, document: Map, held: Map) -> None:
     """Follow one row of a job: its steps, or what it calls, if any event lets it run."""
-    for given in (document, held):
-        _set_env(job, given)
-    shells = [str(one.below("defaults").below("run").get("shell", "")) for one in (held, document)]
-    shells += ["pwsh"] if "windows" in f"{held.get('runs-on')}{held.get('strategy')}" else []
-    steps = [held] if "uses" in held else held.get("steps", ())
-    for at, step in enumerate(map(as_map, steps)):
-        job.folder.budget -= _STEP
-        if job.folder.budget < 0:
-            job.doubt(job.place(held), job.name, "there is too much to be read")
+    for one in (document, held):
+        _set_env(job, one)
+    given = [document.get("defaults"), *map(held.get, ("defaults", "runs-on", "strategy"))]
+    for at, step in enumerate(map(as_map, [held] if "uses" in held else held.get("steps", ()))):
+        if not job.audit.spend(_STEP, job.place(held)):
             break
-        before, when = job.env, job.when
-        own = conditions(step.text("if")) if step is not held else ()
-        if not starts or any(holds((*when, *own), one) is not False for one in starts):
-            job.when, job.is_sure = (*when, *own), not own
+        env, when = job.env, job.when
+        job.when += (step.text("if"),) * (step is not held)
+        if not job.starts or any(holds(job.when, one) is not False for one in job.starts):
             _set_env(job, step)
-            shell = next(filter(None, [step.text("shell"), *shells]), "bash")
-            _step(job, step, step.text("id") or f"\x00{at}", shell)
-        job.env, job.when = before | job.exported, (*when, *job.when[len(when) + len(own) :])
+            shells = f"'shell': {step.get('shell')!r} {given}"
+            _step(job, step, step.text("id") or f"\x00{at}", not _OTHER_SHELL.search(shells))
+        job.env, job.when = env | job.exported, when
 
 
 def _set_env(job: Job, given: Map) -> None:
@@ -113,14 +117,14 @@ def _set_env(job: Job, given: Map) -> None:
         job.env = job.env | {key: job.put(given.below("env").text(key))}
 
 
-def _step(job: Job, step: Map, name: str, shell: str) -> None:
+def _step(job: Job, step: Map, name: str, is_bash: bool) -> None:
     """Follow a step: a script of bash, an action, or a job's call of a workflow."""
     text = step.text("run")
-    if "run" in step and re.match(r"(/bin/)?(ba)?sh\b", shell):
-        commands.follow(job, text, name)
+    if "run" in step and is_bash:
+        commands.follow(job, text, name, not step.text("if"))
     elif "run" in step and any(map(mentions.may_push, [text[:3000], *text.splitlines()])):
-        reason = f"a script of {shell} is not read"
-        job.doubt(job.place(text), text.strip().partition("\n")[0], reason)
+        first = text.strip().partition("\n")[0]
+        job.doubt(job.place(text), first, "only scripts of bash and sh are read")
     elif "uses" in step and ("steps" in step or "/.github/workflows/" in step.text("uses")):
         _call(job, step)
     elif "uses" in step:
@@ -132,11 +136,14 @@ def _call(job: Job, held: Map) -> None:
     uses, place = job.put(held.text("uses")), job.place(held.text("uses"))
     given, secrets = held.below("with"), held.below("secrets")
     if uses.lower().startswith(_OURS):
-        if held.text("secrets") == "inherit":
-            secrets = Map({one: Text(f"${{{{ secrets.{one} }}}}", place.line) for one in _SECRETS})
-        texts = [secrets.text(one) or Text("", place.line) for one in _SECRETS]
-        actions.leaks(job, given)
-        values = tuple((job.put(one), job.place(one)) for one in texts)
-        job.facts.append(Call(place, job.name, job.put(given.text("stack")), values))
-    elif uses.removeprefix("./") not in job.folder.names() and not _HARMLESS.match(uses):
+        default = "${{{{ secrets.{} }}}}" if held.text("secrets") == "inherit" else ""
+        every = [(one, Text(default.format(one), place.line)) for one in rules.SECRETS]
+        texts = [secrets.text(one) or inherited for one, inherited in every]
+        rules.credentials(job.audit, [job.read(one) for one in texts], place)
+        stack = job.put(given.text("stack"))
+        job.audit.find(Rule.NAME, rules.stack(stack), (stack, place), place)
+        for rule in (Rule.REGISTRY, Rule.TAG, Rule.EVENT, Rule.LOGIN):
+            job.audit.find(rule, OK, (CALLED, place), place)
+        job.leak(map(job.read, given.text("build-args").rows()))
+    elif uses.removeprefix("./") not in job.audit.folder.names and not _HARMLESS.match(uses):
         job.doubt(place, uses, "this workflow is not followed")
