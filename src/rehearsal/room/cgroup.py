@@ -57,7 +57,7 @@ def remove_cgroup(cgroup: Path, patience: float) -> None:
 
 def _find_tree() -> Path | None:
     if os.geteuid() == 0:
-        with open("/proc/self/mountinfo") as mounts:
+        with open("/proc/self/mountinfo", errors="surrogateescape") as mounts:
             for before, _, after in (line.partition(" - ") for line in mounts):
                 tree = Path(before.split()[4])
                 if after.startswith("cgroup2 ") and (tree / "cgroup.procs").exists():  # not covered

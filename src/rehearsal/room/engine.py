@@ -116,8 +116,8 @@ def _version_of_machine() -> str:
     if program is None:
         return ""
     command = [program, "--version"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version ([^\s,]+)", printed)
+    printed = subprocess.run(command, capture_output=True, check=False).stdout
+    found = re.search(r"version ([^\s,]+)", printed.decode(errors="replace"))
     return found[1] if found else ""
 
 

@@ -11,34 +11,20 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from rehearsal.errors import CannotCheck, lacks_extra
 from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
-from rehearsal.room.paths import (
-    BUNDLE,
-    CERTIFICATE,
-    DOCKER_SOCKET,
-    ENGINE,
-    KEY,
-    LOGS,
-    ROOM,
-    last_line,
-)
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
 from rehearsal.room.ready import STARTED, can_run_containers
-from rehearsal.settings import SECONDS_VARIABLE, Settings, load_settings, seconds_to_start
+from rehearsal.room.services import last_line, start_service, wait_for
+from rehearsal.settings import Settings, load_settings
 
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_PAUSE = 0.01
 _SECONDS_BETWEEN_LOOKS = 0.2
-_Service = subprocess.Popen[bytes]
 
 
 def main(arguments: list[str]) -> int:
@@ -85,10 +71,7 @@ def _outlive_kernel(pid: int) -> int:
 
 
 def _start(command: list[str]) -> int:
-    """Start the room's command and return its PID.
-
-    posix_spawn, as a Popen could take the status that _reap_until waits for.
-    """
+    """Start the room's command and return its PID."""
     try:
         return os.posix_spawnp(command[0], command, os.environ)
     except OSError as error:
@@ -99,9 +82,7 @@ def _start(command: list[str]) -> int:
 def _why_not_started(settings: Settings) -> str:
     """Start the services, and return why that failed, or nothing once all of them answer."""
     try:
-        started = _start_services(settings)
-        _seed(settings)
-        _wait_for_services(settings, started)
+        _start_services(settings)
     except ModuleNotFoundError as error:
         return str(lacks_extra(error))
     except (CannotCheck, OSError) as error:
@@ -113,42 +94,24 @@ def _why_not_started(settings: Settings) -> str:
     return ""
 
 
-def _start_services(settings: Settings) -> dict[str, _Service]:
-    """Start engine, registries and token services, the slowest first."""
-    started = {"engine": _start_engine(read_engine(ENGINE))}
+def _start_services(settings: Settings) -> None:
+    """Start engine, registries and token services, the slowest first, and wait for them."""
+    engine = _start_engine(read_engine(ENGINE))
     certificate = _make_certificate(settings)
+    # meanwhile the engine starts
     from rehearsal.room import registry, scripted, tokens
 
-    for one in settings.registries:
-        started[one.name] = _daemon(one.name, registry.prepare(one))
-        if one.tokens:
-            issuer = tokens.Issuer(one, KEY.read_bytes(), certificate)
-            scripted.Server((one.address, tokens.PORT), issuer)
-
-    def start_again(number: int, frame: FrameType | None) -> None:
-        """Restart the registries that a scripted server replaced."""
-        for one in settings.registries:
-            if started[one.name].poll() is not None:
-                started[one.name] = _daemon(one.name, registry.prepare(one))
-
-    signal.signal(signal.SIGUSR1, start_again)
-    return started
+    started = [(one, registry.start_registry(one)) for one in settings.registries]
+    for one in filter(lambda one: one.tokens, settings.registries):
+        issuer = tokens.Issuer(one, KEY.read_bytes(), certificate)
+        scripted.Server((one.address, tokens.PORT), issuer)
+    _seed(settings)
+    wait_for("engine", engine, _engine_answers)
+    for one, pid in started:
+        registry.wait_for_registry(one, pid)
 
 
-def _daemon(name: str, command: list[str], **more: str) -> _Service:
-    """Start a service without a terminal; its output goes to a log of the room."""
-    with open(LOGS / name, "ab") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | more,
-            start_new_session=True,
-        )
-
-
-def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
+def _start_engine(engine: Engine) -> int:
     """Start dockerd, with storage drivers that need nothing of the kernel: outputs do not vary."""
     folder = ROOM / "engine"
     has_two_stores = engine.major > 20
@@ -164,7 +127,7 @@ def _start_engine(engine: Engine) -> subprocess.Popen[bytes]:
     command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
     command += [] if can_run_containers() else ["--bridge=none"]
     # where `container` is set, dockerd leaves AppArmor alone: it could load no profile here
-    return _daemon("engine", command, container="rehearsal")
+    return start_service("engine", command, os.environ | {"container": "rehearsal"})
 
 
 def _make_certificate(settings: Settings) -> str:
@@ -184,21 +147,6 @@ def _make_certificate(settings: Settings) -> str:
     if os.path.exists(_SYSTEM_BUNDLE):
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
     return "".join(certificate.decode().splitlines()[1:-1])  # without BEGIN and END
-
-
-def _wait_for_services(settings: Settings, started: dict[str, _Service]) -> None:
-    from rehearsal.room import registry
-
-    answers: dict[str, Callable[[], bool]] = {"engine": _engine_answers}
-    answers |= {one.name: partial(registry.answers, one) for one in settings.registries}
-    end = time.monotonic() + (seconds := seconds_to_start())
-    for name, service in started.items():
-        while not answers[name]():
-            late = time.monotonic() > end
-            if late or service.poll() is not None:
-                limit = f" in {seconds} s ({SECONDS_VARIABLE})" if late else ""
-                raise CannotCheck(f"The room's {name} does not start{limit}: {last_line(name)}")
-            time.sleep(_PAUSE)
 
 
 def _engine_answers() -> bool:

@@ -66,19 +66,19 @@ def join(namespace: str, kind: int) -> None:
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Attach a file system, or with MS_BIND a folder, at `target`."""
-    names = (name.encode() for name in (source, target, kind))
+    names = (os.fsencode(name) for name in (source, target, kind))
     done = _libc.mount(*names, ctypes.c_ulong(flags), options.encode())
     _checked(done, f"mount {source} on {target}")
 
 
 def pivot_root(new: str, old: str) -> None:
     """Make the mount `new` the root, and put the former root at `old`, a folder in it."""
-    _checked(_libc.pivot_root(new.encode(), old.encode()), f"make {new} the root")
+    _checked(_libc.pivot_root(os.fsencode(new), os.fsencode(old)), f"make {new} the root")
 
 
 def detach(target: str) -> None:
     """Unmount `target` with all below it."""
-    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"unmount {target}")
+    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"unmount {target}")
 
 
 def make_read_only(path: str, *, below: bool = True) -> None:
@@ -108,7 +108,7 @@ def _set_attributes(
 ) -> None:
     packed = struct.pack("4Q", attributes, 0, 0, users)  # set, clear nothing, propagate as before
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if below else 0)
-    arguments = (folder, path.encode(), flags, packed, ctypes.c_size_t(len(packed)))
+    arguments = (folder, os.fsencode(path), flags, packed, ctypes.c_size_t(len(packed)))
     _checked(
         _libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"set attributes of {path or 'a mount'}"
     )
@@ -117,14 +117,14 @@ def _set_attributes(
 def clone_tree(path: str) -> int:
     """Return a descriptor of a copy of the mount at `path` and those below, for `attach`."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
-    tree: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    tree: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
     _checked(tree < 0, f"copy the mount {path}")
     return tree
 
 
 def attach(tree: int, target: str) -> None:
     """Put what `clone_tree` gave at `target`, and close it."""
-    places = (tree, b"", _AT_FDCWD, target.encode())
+    places = (tree, b"", _AT_FDCWD, os.fsencode(target))
     done = _libc.syscall(_SYS_MOVE_MOUNT, *places, _MOVE_MOUNT_F_EMPTY_PATH)
     _checked(done, f"mount on {target}")
     os.close(tree)

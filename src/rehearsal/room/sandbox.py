@@ -28,6 +28,7 @@ from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
 from rehearsal.room.nested import Trees
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
 from rehearsal.room.ready import can_run_containers
+from rehearsal.room.services import start_service
 from rehearsal.room.supervisor import Enter, Runner, supervise
 from rehearsal.room.users import choose_outer_user, shown_to
 from rehearsal.room.walls import Inside, modes_below, open_trees, seal
@@ -106,7 +107,7 @@ def open_room(
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number < _FIRST_OF_OURS)
         environment = _environment(engine, settings.platform)
-        started = _start_beside(command, environment) if command_first else 0
+        started = start_service("kernel", command, environment) if command_first else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
@@ -114,12 +115,6 @@ def open_room(
         trees_of = partial(open_trees, inside, trees)
         enter = partial(nested.enter, trees_of, partial(seal, inside), run)
         return _fork(enter, outer_user, in_terminal)
-
-
-def _start_beside(command: list[str], environment: dict[str, str]) -> int:
-    log = os.open(ROOM / "log/kernel", os.O_CREAT | os.O_WRONLY)
-    streams = [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]
-    return os.posix_spawn(command[0], command, environment, file_actions=streams, setsid=True)
 
 
 def probe(settings: Settings) -> None:

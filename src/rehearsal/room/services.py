@@ -1,0 +1,45 @@
+"""The services of a room: processes that go on, each with a log."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from rehearsal.errors import CannotCheck
+from rehearsal.room.paths import LOGS
+from rehearsal.settings import SECONDS_VARIABLE, seconds_to_start
+
+_PAUSE = 0.01
+
+
+def start_service(name: str, command: list[str], environment: Mapping[str, str]) -> int:
+    """Start a service whose output goes to its log; return its PID.
+
+    In a process group of its own, out of reach of Ctrl-C, but in this session: what a cell has
+    started is in another one (cell/processes.py).
+    """
+    log = os.open(LOGS / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    streams: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]
+    quiet = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    try:
+        return os.posix_spawnp(
+            command[0], command, environment, file_actions=[quiet, *streams], setpgroup=0
+        )
+    finally:
+        os.close(log)
+
+
+def wait_for(name: str, service: int, answers: Callable[[], bool]) -> None:
+    """Wait until a service answers; raise CannotCheck, with its last words, if it does not."""
+    end = time.monotonic() + (seconds := seconds_to_start())
+    while not answers():
+        late = time.monotonic() > end
+        if late or os.waitpid(service, os.WNOHANG)[0]:
+            limit = f" in {seconds} s ({SECONDS_VARIABLE})" if late else ""
+            raise CannotCheck(f"The room's {name} did not start{limit}: {last_line(name)}")
+        time.sleep(_PAUSE)
+
+
+def last_line(service: str) -> str:
+    """Return the last line that a service of the room printed."""
+    lines = (LOGS / service).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
