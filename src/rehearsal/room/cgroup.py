@@ -1,12 +1,10 @@
 """A room's cgroup (version 2), in which its engine puts containers."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rehearsal.room import limits
@@ -14,6 +12,7 @@ from rehearsal.room import limits
 _PREFIX = "rehearsal-"
 _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 """Files that the owner of a delegated cgroup must be able to write (cgroups(7), "Delegation")."""
+_SECONDS_TO_EMPTY = 3.0
 
 
 def make_cgroup(owner: int) -> Path | None:
@@ -21,16 +20,12 @@ def make_cgroup(owner: int) -> Path | None:
 
     A container may have its cgroups read-only: then a room is like an ordinary user's.
     """
-    tree = _find_tree()
-    if tree is None:
+    if (tree := _find_tree()) is None:
         return None
     own = tree / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-    # a file: in a room, the folder is the outer room's own, which that keeps locked
-    with _opened(tree / "cgroup.procs") as file, contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX)  # so that no sweep comes between a cgroup and its lock
+    with contextlib.suppress(OSError):
         _sweep(tree)
         own.mkdir()
-        fcntl.flock(os.open(own, os.O_RDONLY), fcntl.LOCK_SH)  # held until this process ends
         for name in _DELEGATED:
             os.chown(own / name, owner, owner)
         for name, limit in limits.for_cgroup().items():
@@ -40,19 +35,23 @@ def make_cgroup(owner: int) -> Path | None:
     return None
 
 
-def remove_cgroup(cgroup: Path, patience: float) -> None:
+def remove_cgroup(cgroup: Path) -> None:
     """Remove a cgroup with the engine's below, which may need some seconds to be empty."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + _SECONDS_TO_EMPTY
     while cgroup.exists():
         try:
-            for folder, _, _ in os.walk(cgroup, topdown=False):
-                os.rmdir(folder)
+            _remove(cgroup)
         except OSError as error:
             if time.monotonic() > end:
                 message = f"A cgroup of a room stays behind: {cgroup.name}: {error.strerror}"
                 print(message, file=sys.stderr)
                 return
             time.sleep(0.02)
+
+
+def _remove(cgroup: Path) -> None:
+    for folder, _, _ in os.walk(cgroup, topdown=False):
+        os.rmdir(folder)
 
 
 def _find_tree() -> Path | None:
@@ -65,18 +64,15 @@ def _find_tree() -> Path | None:
     return None
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _sweep(tree: Path) -> None:
-    """Remove the cgroups of killed supervisors: their locks are free, in whatever PID namespace."""
+    """Remove what killed supervisors have left.
+
+    A room in another PID namespace is known by its processes, which its cgroup holds; one that
+    starts here, by its supervisor.
+    """
     for cgroup in tree.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError), _opened(cgroup) as folder:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is in use
-            remove_cgroup(cgroup, patience=0)
+        with contextlib.suppress(OSError):  # another room removes it too
+            supervisor = cgroup.name.split("-")[1]
+            is_empty = "populated 0" in (cgroup / "cgroup.events").read_text()
+            if is_empty and not os.path.exists(f"/proc/{supervisor}"):
+                _remove(cgroup)

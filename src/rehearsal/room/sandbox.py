@@ -15,7 +15,7 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,15 @@ from typing import Any, NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
-from rehearsal.room import limits, linux, nested
+from rehearsal.room import limits, linux
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
-from rehearsal.room.nested import Trees
+from rehearsal.room.nested import Runner, leave_top_cgroup
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
 from rehearsal.room.ready import can_run_containers
 from rehearsal.room.services import start_service
-from rehearsal.room.supervisor import Enter, Runner, supervise
+from rehearsal.room.supervisor import supervise
 from rehearsal.room.users import choose_outer_user, shown_to
-from rehearsal.room.walls import Inside, modes_below, open_trees, seal
+from rehearsal.room.walls import Inside, modes_below
 from rehearsal.room.work import read_folder
 from rehearsal.settings import SECONDS_VARIABLE, Settings, seconds_to_start
 
@@ -39,8 +39,6 @@ PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
 """Programs that a room runs; an engine set may have some."""
 Modes = tuple[tuple[str, int], ...]
 """Paths with their modes."""
-_FIRST_OF_OURS = 3
-"""The first descriptor behind the standard streams."""
 _KEPT = ("TERM", SECONDS_VARIABLE)
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 """Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
@@ -102,19 +100,17 @@ def open_room(
         os.chdir(WORK)
         socket.sethostname("rehearsal")
         if can_run_containers():
-            nested.leave_top_cgroup()
+            leave_top_cgroup()
         for number in map(int, os.listdir("/proc/self/fd")):
             with contextlib.suppress(OSError):
-                os.set_inheritable(number, number < _FIRST_OF_OURS)
+                os.set_inheritable(number, number <= 2)
         environment = _environment(engine, settings.platform)
         started = start_service("kernel", command, environment) if command_first else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
     with _shown(settings, inside.visible, below, outer_user) as trees:
-        trees_of = partial(open_trees, inside, trees)
-        enter = partial(nested.enter, trees_of, partial(seal, inside), run)
-        return _fork(enter, outer_user, in_terminal)
+        return _fork(partial(supervise, inside, trees, run, outer_user), in_terminal)
 
 
 def probe(settings: Settings) -> None:
@@ -136,8 +132,8 @@ def check_machine(engine: Engine) -> None:
             raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
 
 
-def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
-    """Return a room, once its process 1 has got through `enter`."""
+def _fork(supervise: Callable[[Runner], NoReturn], in_terminal: bool) -> Room:
+    """Return a room, once its process 1 is init.py."""
     alive, kept_alive = os.pipe()
     report, written = os.pipe()
     supervisor = os.fork()
@@ -146,7 +142,7 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
         os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(enter, outer_user, Runner(alive, written))
+        supervise(Runner(alive, written))
     os.close(alive)
     os.close(written)
     reported = _read_report(report)
@@ -160,7 +156,7 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
 @contextlib.contextmanager
 def _shown(
     settings: Settings, visible: tuple[Path, ...], below: Modes, outer_user: int
-) -> Iterator[Trees]:
+) -> Iterator[dict[str, int]]:
     """Yield mounts that show a room of root what it must read, and only some users may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
@@ -168,7 +164,7 @@ def _shown(
     private = [] if outer_user == os.geteuid() else _private_files(visible, below)
     tops = [top for top in visible if any(path.is_relative_to(top) for path in private)]
     with contextlib.ExitStack() as ending:
-        trees: Trees = {}
+        trees = dict[str, int]()
         try:
             if tops:
                 trees = ending.enter_context(shown_to(outer_user, tops))
