@@ -20,9 +20,7 @@ from typing import Any
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import machine_architecture
 
-_PROGRAMS = ["sh", "test", "true", "false", "cat", "echo", "env", "grep", "id", "ls", "mkdir"]
-_PROGRAMS += ["ps", "sed", "sleep", "wc"]
-_CREATED = "2026-01-01T00:00:00Z"
+_PROGRAMS = "sh test true false cat echo env grep id ls mkdir ps sed sleep wc"
 _SERVICE = "trap 'kill $!; exit' TERM; sleep 999d & wait"
 """What an image of a history runs: until it is stopped, as a server's does."""
 _VERSION = "org.opencontainers.image.version"
@@ -81,11 +79,10 @@ class Store:
         for image in images:
             architecture, _, reference = image.rpartition(" ")
             name, _, tag = reference.rpartition(":")
-            config = _config(diff_id, _CREATED, architecture or self.architecture)
-            self._put(name, tag, layer, config)
+            self._put(name, tag, layer, _config(diff_id, architecture or self.architecture))
         for name, tags in history.items():
             for tag, (version, created) in tags.items():
-                config = _config(diff_id, created, self.architecture, version)
+                config = _config(diff_id, self.architecture, created, version)
                 self._put(name, tag, layer, config)
 
     def _put(self, name: str, tag: str, layer: Descriptor, config: bytes) -> None:
@@ -134,7 +131,7 @@ def _files() -> bytes:
         program, member = Path(busybox).read_bytes(), _member("bin/busybox", tarfile.REGTYPE)
         member.size = len(program)
         tar.addfile(member, io.BytesIO(program))
-        for name in _PROGRAMS:
+        for name in _PROGRAMS.split():
             member = _member(f"bin/{name}", tarfile.SYMTYPE)
             member.linkname = "busybox"
             tar.addfile(member)
@@ -147,7 +144,9 @@ def _member(name: str, kind: bytes) -> tarfile.TarInfo:
     return member
 
 
-def _config(diff_id: str, created: str, architecture: str, version: str = "") -> bytes:
+def _config(
+    diff_id: str, architecture: str, created: str = "2026-01-01T00:00:00Z", version: str = ""
+) -> bytes:
     """Return an image's configuration; one with a version runs until it is stopped."""
     config = {
         "architecture": architecture,

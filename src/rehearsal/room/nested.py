@@ -9,11 +9,12 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from rehearsal.room import limits, linux
-from rehearsal.room.users import map_users_to_themselves
+from rehearsal.room.users import map_users
 from rehearsal.room.walls import Inside, open_trees, seal
 
 _INNER = linux.CLONE_NEWUSER | linux.CLONE_NEWNET | linux.CLONE_NEWPID
@@ -45,27 +46,7 @@ class Runner:
         self.send(error=reason, number=getattr(error, "errno", None) or 0)
 
 
-def fork_waiting(flags: int, runner: Runner, action: Callable[[], None]) -> tuple[int, int]:
-    """Fork into new namespaces; return the child, and the pipe that lets it act.
-
-    The child runs `action` once anything is written there. It ends with this process.
-    """
-    told, go = os.pipe()
-
-    def act() -> None:
-        os.close(go)
-        linux.die_with_parent()
-        if os.read(told, 1):
-            action()
-
-    child = linux.fork_into_namespaces(flags)
-    if not child:
-        _run_as_child(runner, act)
-    os.close(told)
-    return child, go
-
-
-def _run_as_child(runner: Runner, action: Callable[[], None]) -> NoReturn:
+def run_as_child(runner: Runner, action: Callable[[], object]) -> NoReturn:
     """Run an action, report its failure, and exit: a child must not run on as a copy."""
     try:
         action()
@@ -90,13 +71,13 @@ def enter(
         linux.unshare(linux.CLONE_NEWNS)
         run()
 
-    first, go = fork_waiting(_INNER, runner, run_first)
-    map_users_to_themselves(first)
+    first, go = linux.fork_waiting(_INNER, partial(run_as_child, runner, run_first))
+    map_users(first, 0)
     linux.join(f"/proc/{first}/ns/net", linux.CLONE_NEWNET)
     linux.join(f"/proc/{first}/ns/pid", linux.CLONE_NEWPID)  # of the next child
     builder = os.fork()
     if not builder:
-        _run_as_child(runner, lambda: seal(inside, trees, containers))
+        run_as_child(runner, partial(seal, inside, trees, containers))
     if os.waitpid(builder, 0)[1]:
         os._exit(3)
     if containers:

@@ -57,7 +57,7 @@ def _open(outer: dict[str, Any]) -> Room:
     options = ["-f", str(ROOM / _CONNECTION), "--ext=rehearsal.cell.magic", _STRICT]
     kernel = [sys.executable, "-m", "ipykernel_launcher", *options]
     files = {_CONNECTION: json.dumps(inner).encode()}
-    return open_room(settings, kernel, files=files, command_first=True)
+    return open_room(settings, kernel, files=files)
 
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:

@@ -15,11 +15,12 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
@@ -30,7 +31,7 @@ from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
 from rehearsal.room.ready import can_run_containers
 from rehearsal.room.services import start_service
 from rehearsal.room.supervisor import supervise
-from rehearsal.room.users import choose_outer_user, shown_to
+from rehearsal.room.users import choose_outer_user, show_to
 from rehearsal.room.walls import Inside, modes_below
 from rehearsal.room.work import read_folder
 from rehearsal.settings import SECONDS_VARIABLE, Settings, seconds_to_start
@@ -75,18 +76,13 @@ class Room:
 
 
 def open_room(
-    settings: Settings,
-    command: list[str],
-    *,
-    files: dict[str, bytes],
-    in_terminal: bool = False,
-    command_first: bool = False,
+    settings: Settings, command: list[str], *, files: dict[str, bytes], in_terminal: bool = False
 ) -> Room:
     """Open a room that runs `command`, and ends with it; without one it only builds its walls.
 
-    files: small files for /run/room. in_terminal: keep the room in this terminal's session.
-    command_first: start the command before the services, its output in a log; it waits for them
-    itself (init.py). Raises CannotCheck where the machine cannot make a room.
+    files: small files for /run/room. in_terminal: keep the room in this terminal's session; else
+    the command is a kernel, whose output goes to a log: it is started before the services, and
+    waits for them itself (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
     check_machine(engine)
@@ -105,12 +101,12 @@ def open_room(
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number <= 2)
         environment = _environment(engine, settings.platform)
-        started = start_service("kernel", command, environment) if command_first else 0
+        started = start_service("kernel", command, environment) if not in_terminal else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    with _shown(settings, inside.visible, below, outer_user) as trees:
-        return _fork(partial(supervise, inside, trees, run, outer_user), in_terminal)
+    trees = _show_private(settings, inside.visible, below, outer_user)
+    return _fork(partial(supervise, inside, trees, run, outer_user), in_terminal)
 
 
 def probe(settings: Settings) -> None:
@@ -145,7 +141,8 @@ def _fork(supervise: Callable[[Runner], NoReturn], in_terminal: bool) -> Room:
         supervise(Runner(alive, written))
     os.close(alive)
     os.close(written)
-    reported = _read_report(report)
+    with open(report) as lines:  # until process 1 has become init.py, or has failed to
+        reported = dict(pair for line in lines for pair in json.loads(line).items())
     room = Room(supervisor, reported.get("pid", 0), kept_alive)
     if "error" in reported:
         room.close()
@@ -153,27 +150,23 @@ def _fork(supervise: Callable[[Runner], NoReturn], in_terminal: bool) -> Room:
     return room
 
 
-@contextlib.contextmanager
-def _shown(
+def _show_private(
     settings: Settings, visible: tuple[Path, ...], below: Modes, outer_user: int
-) -> Iterator[dict[str, int]]:
-    """Yield mounts that show a room of root what it must read, and only some users may.
+) -> dict[str, int]:
+    """Return mounts that show a room of root what it must read, and only some users may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
     """
     private = [] if outer_user == os.geteuid() else _private_files(visible, below)
     tops = [top for top in visible if any(path.is_relative_to(top) for path in private)]
-    with contextlib.ExitStack() as ending:
-        trees = dict[str, int]()
-        try:
-            if tops:
-                trees = ending.enter_context(shown_to(outer_user, tops))
-        except OSError as error:
-            # what commands start in is copied
-            private = [path for path in private if not path.is_relative_to(settings.notebooks)]
-            if private:
-                raise CannotCheck(_advice_on_rights(private, visible[0], error)) from error
-        yield trees
+    try:
+        return show_to(outer_user, tops) if tops else {}
+    except OSError as error:
+        # what commands start in is copied
+        private = [path for path in private if not path.is_relative_to(settings.notebooks)]
+        if private:
+            raise CannotCheck(_advice_on_rights(private, visible[0], error)) from error
+        return {}
 
 
 def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str:
@@ -184,15 +177,6 @@ def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str
     cannot = f"a mount that shows it to the room cannot be made here ({reason})"
     path = private[0] if len(private) == 1 else project
     return f"{closed}; {cannot}. Type: chmod -R o+rX {shlex.quote(str(path))}"
-
-
-def _read_report(report: int) -> dict[str, Any]:
-    """Return what was reported until process 1 has become init.py, or has failed to."""
-    reported: dict[str, Any] = {}
-    with open(report) as lines:
-        for line in lines:
-            reported |= json.loads(line)
-    return reported
 
 
 def _path(engine: Engine) -> str:
@@ -235,13 +219,11 @@ def _private_files(visible: tuple[Path, ...], below: Modes) -> list[Path]:
 
     Nothing of the folder that commands start in: it is copied.
     """
-    found = [Path(path) for path, mode in below if _is_private(mode)]
     package = modes_below(Path(rehearsal.__file__).parent)
-    found += [Path(path) for path, mode in package if _is_private(mode)]
-    needed = (*visible, Path(sys.executable))
-    found += [path for path in needed if path.exists() and _is_private(path.stat().st_mode)]
-    others = [top for top in visible if any(map(_keeps_root_out, top.parents))]
-    return found + others
+    needed = [path for path in (*visible, Path(sys.executable)) if path.exists()]
+    modes = (*below, *package, *((str(path), path.stat().st_mode) for path in needed))
+    found = [Path(path) for path, mode in modes if _is_private(mode)]
+    return found + [top for top in visible if any(map(_keeps_root_out, top.parents))]
 
 
 def _is_private(mode: int) -> bool:
@@ -269,40 +251,22 @@ def _environment(engine: Engine, images: str) -> dict[str, str]:
     return certificates | docker | own | kept | world
 
 
-_NO_RIGHT_TO_MAP = (
-    "root has lost the right to map users here (CAP_SETUID, CAP_SETGID). Start this with its"
-    " capabilities; a container without --cap-drop."
-)
-_IN_A_CONTAINER = (
-    "this is a container, and its engine forbids that. Start it with --security-opt"
-    " seccomp=unconfined --security-opt systempaths=unconfined; see README, «On other machines»."
-)
-_EMULATED = (
-    f" Where the container is emulated, as its {platform.machine()} is not the machine's processor,"
-    " that does not help: use an image for the machine's own."
-)
-_NO_NAMESPACES = (
-    "this machine does not let you make user namespaces. As root, set the sysctls"
-    " user.max_user_namespaces above 0, kernel.unprivileged_userns_clone to 1 and"
-    " kernel.apparmor_restrict_unprivileged_userns to 0, those that exist."
-)
-
-
 def _advice(error: str, number: int) -> str:
     """Return the advice for a step that failed with this errno."""
-    refused = number in (errno.EPERM, errno.EACCES)
-    space = number == errno.ENOSPC and not error.startswith("make namespaces")
-    if number == errno.EPERM and "machine's" in error:
-        why = "start this outside of this user namespace, or as an ordinary user."
-    elif number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
-        why = _NO_RIGHT_TO_MAP
-    elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
-        why = _IN_A_CONTAINER + (_EMULATED if number == errno.ENOSYS else "")
-    elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
-        now = f"(now {limits.for_files()})"
-        why = f"free memory, or set REHEARSAL_ROOM_SIZE {now} to a size or a part of memory."
-    elif refused or number in (errno.ENOSPC, errno.EINVAL):
-        why = _NO_NAMESPACES
-    else:
-        why = "a room needs Linux 5.12 or newer with its namespaces."
+    texts = tomllib.loads(Path(__file__).with_name("advice.toml").read_text())
+    why = texts[_cause(error, number)].format(size=limits.for_files(), machine=platform.machine())
     return f"No room can be made here ({error}): {why}"
+
+
+def _cause(error: str, number: int) -> str:
+    refused = number in (errno.EPERM, errno.EACCES)
+    if number == errno.EPERM and "machine's" in error:
+        return "machine_root"
+    if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
+        return "rights"
+    if (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
+        return "emulated" if number == errno.ENOSYS else "container"
+    space = number == errno.ENOSPC and not error.startswith("make namespaces")
+    if space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
+        return "memory"
+    return "namespaces" if refused or number in (errno.ENOSPC, errno.EINVAL) else "kernel"

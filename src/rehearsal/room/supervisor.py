@@ -9,11 +9,12 @@ import os
 import select
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import NoReturn
 
 from rehearsal.room import linux
 from rehearsal.room.cgroup import make_cgroup, remove_cgroup
-from rehearsal.room.nested import Run, Runner, enter, fork_waiting
+from rehearsal.room.nested import Run, Runner, enter, run_as_child
 from rehearsal.room.users import map_users
 from rehearsal.room.walls import Inside
 
@@ -39,7 +40,7 @@ def supervise(
             linux.refuse_ways_out()
             enter(inside, given, run, cgroup is not None, runner)
 
-        first, go = fork_waiting(_OUTER, runner, begin)
+        first, go = linux.fork_waiting(_OUTER, partial(run_as_child, runner, begin))
         try:
             if cgroup:
                 (cgroup / "cgroup.procs").write_text(str(first))

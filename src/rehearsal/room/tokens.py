@@ -3,7 +3,7 @@
 import base64
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlparse
 
@@ -15,11 +15,6 @@ from rehearsal.settings import Registry, Right
 
 PORT = 8443
 _SECONDS_VALID = 300
-_ALLOWED: Mapping[Right | None, frozenset[str]] = {
-    "push": frozenset({"pull", "push", "delete"}),
-    "pull": frozenset({"pull"}),
-    None: frozenset({"pull"}),
-}
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,9 @@ class Issuer:
 
     def _token(self, right: Right | None, request: Request) -> str:
         now, host = int(time.time()), self.registry.host_names[0]
+        allowed = {"pull", "push", "delete"} if right == "push" else {"pull"}
         access = [
-            {"type": kind, "name": name, "actions": sorted(_ALLOWED[right] & actions)}
+            {"type": kind, "name": name, "actions": sorted(allowed & actions)}
             for kind, name, actions in _scopes(request)
         ]
         claims: dict[str, object] = {"iss": host, "aud": host, "sub": "", "jti": uuid.uuid4().hex}
