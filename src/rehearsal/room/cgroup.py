@@ -1,9 +1,9 @@
 """A room's cgroup (version 2), in which its engine puts containers."""
 
 import contextlib
+import fcntl
 import os
 import secrets
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from rehearsal.room import limits
 _PREFIX = "rehearsal-"
 _DELEGATED = (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 """Files that the owner of a delegated cgroup must be able to write (cgroups(7), "Delegation")."""
-_SECONDS_TO_EMPTY = 3.0
 
 
 def make_cgroup(owner: int) -> Path | None:
@@ -23,30 +22,30 @@ def make_cgroup(owner: int) -> Path | None:
     if (tree := _find_tree()) is None:
         return None
     own = tree / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-    with contextlib.suppress(OSError):
+    # a file: in a room, the folder is the outer room's own, which that keeps locked
+    with contextlib.suppress(OSError), open(tree / "cgroup.procs") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # so that no sweep comes between a cgroup and its lock
         _sweep(tree)
         own.mkdir()
+        fcntl.flock(os.open(own, os.O_RDONLY), fcntl.LOCK_SH)  # held until this process ends
         for name in _DELEGATED:
             os.chown(own / name, owner, owner)
-        for name, limit in limits.for_cgroup().items():
-            if (own / name).exists():  # its controller is not there on each machine
-                (own / name).write_text(str(limit))
+        if (own / "memory.max").exists():  # its controller is not there on each machine
+            (own / "memory.max").write_text(str(limits.for_processes()))
         return own
     return None
 
 
 def remove_cgroup(cgroup: Path) -> None:
-    """Remove a cgroup with the engine's below, which may need some seconds to be empty."""
-    end = time.monotonic() + _SECONDS_TO_EMPTY
-    while cgroup.exists():
-        try:
+    """Remove a cgroup with the engine's below, which may need some seconds to be empty.
+
+    What stays behind even so is removed before the next room.
+    """
+    for _ in range(150):
+        with contextlib.suppress(OSError):
             _remove(cgroup)
-        except OSError as error:
-            if time.monotonic() > end:
-                message = f"A cgroup of a room stays behind: {cgroup.name}: {error.strerror}"
-                print(message, file=sys.stderr)
-                return
-            time.sleep(0.02)
+            return
+        time.sleep(0.02)
 
 
 def _remove(cgroup: Path) -> None:
@@ -65,14 +64,9 @@ def _find_tree() -> Path | None:
 
 
 def _sweep(tree: Path) -> None:
-    """Remove what killed supervisors have left.
-
-    A room in another PID namespace is known by its processes, which its cgroup holds; one that
-    starts here, by its supervisor.
-    """
+    """Remove the cgroups of killed supervisors: their locks are free, in whatever PID namespace."""
     for cgroup in tree.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another room removes it too
-            supervisor = cgroup.name.split("-")[1]
-            is_empty = "populated 0" in (cgroup / "cgroup.events").read_text()
-            if is_empty and not os.path.exists(f"/proc/{supervisor}"):
-                _remove(cgroup)
+        with contextlib.suppress(OSError):
+            # fails while it is in use
+            fcntl.flock(os.open(cgroup, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(cgroup)

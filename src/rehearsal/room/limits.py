@@ -27,9 +27,9 @@ def are_too_many() -> bool:
     return sum(map(str.isdigit, os.listdir("/proc"))) > _PROCESSES
 
 
-def for_cgroup() -> dict[str, int]:
-    """Return the limits that a cgroup can hold, by file (cgroups v2)."""
-    return {"memory.max": _memory() * 3 // 4, "pids.max": _TASKS}
+def for_processes() -> int:
+    """Return the limit of a room's memory, in bytes, where a cgroup can hold one."""
+    return _memory() * 3 // 4
 
 
 def for_files() -> str:

@@ -134,8 +134,9 @@ def attach(tree: int, target: str) -> None:
 
 
 def can_filter_calls() -> bool:
-    """Whether this module knows the system calls of the processor, and of Python's words on it."""
-    return platform.machine() in _SYSTEM_CALLS and sys.maxsize > 1 << 32
+    """Whether this module knows the system calls of the machine, and Python has its word size."""
+    is_64_bit = sys.maxsize > 1 << 32
+    return sys.platform == "linux" and is_64_bit and platform.machine() in _SYSTEM_CALLS
 
 
 def leave_keyring() -> None:

@@ -16,9 +16,7 @@ import socket
 import stat
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,11 +24,10 @@ import rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room import limits, linux
 from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
-from rehearsal.room.nested import Runner, leave_top_cgroup
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
 from rehearsal.room.ready import can_run_containers
 from rehearsal.room.services import start_service
-from rehearsal.room.supervisor import supervise
+from rehearsal.room.supervisor import Plan, Runner, leave_top_cgroup, supervise
 from rehearsal.room.users import choose_outer_user, show_to
 from rehearsal.room.walls import Inside, modes_below
 from rehearsal.room.work import read_folder
@@ -106,7 +103,7 @@ def open_room(
         os.execve(sys.executable, [*init, *command], environment)
 
     trees = _show_private(settings, inside.visible, below, outer_user)
-    return _fork(partial(supervise, inside, trees, run, outer_user), in_terminal)
+    return _fork(Plan(inside, trees, outer_user, run), in_terminal)
 
 
 def probe(settings: Settings) -> None:
@@ -115,12 +112,10 @@ def probe(settings: Settings) -> None:
 
 
 def check_machine(engine: Engine) -> None:
-    """Raise CannotCheck if a program that a room needs is missing."""
-    if sys.platform != "linux":
-        raise CannotCheck("A room needs Linux's namespaces. Use a Linux machine or VM.")
+    """Raise CannotCheck if this machine can have no room, or lacks a program that one needs."""
     if not linux.can_filter_calls():
-        here = f"{platform.machine()} with a Python of {platform.architecture()[0]}"
-        needs = "A room needs a 64-bit Python on x86_64 or aarch64, to filter system calls"
+        here = f"{platform.system()} on {platform.machine()}, Python {platform.architecture()[0]}"
+        needs = "A room needs a 64-bit Python on x86_64 or aarch64 and Linux"
         raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
     seconds_to_start()
     for program in PROGRAMS:
@@ -128,7 +123,7 @@ def check_machine(engine: Engine) -> None:
             raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
 
 
-def _fork(supervise: Callable[[Runner], NoReturn], in_terminal: bool) -> Room:
+def _fork(plan: Plan, in_terminal: bool) -> Room:
     """Return a room, once its process 1 is init.py."""
     alive, kept_alive = os.pipe()
     report, written = os.pipe()
@@ -138,7 +133,8 @@ def _fork(supervise: Callable[[Runner], NoReturn], in_terminal: bool) -> Room:
         os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(Runner(alive, written))
+        runner = Runner(alive, written)
+        runner.run(lambda: supervise(plan, runner))
     os.close(alive)
     os.close(written)
     with open(report) as lines:  # until process 1 has become init.py, or has failed to
