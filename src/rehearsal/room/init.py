@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -99,14 +98,14 @@ def _start_services(settings: Settings) -> None:
     engine = _start_engine(read_engine(ENGINE))
     certificate = _make_certificate(settings)
     # meanwhile the engine starts
-    from rehearsal.room import registry, scripted, tokens
+    from rehearsal.room import leftovers, registry, scripted, tokens
 
     started = [(one, registry.start_registry(one)) for one in settings.registries]
     for one in filter(lambda one: one.tokens, settings.registries):
         issuer = tokens.Issuer(one, KEY.read_bytes(), certificate)
         scripted.Server((one.address, tokens.PORT), issuer)
     _seed(settings)
-    wait_for("engine", engine, _engine_answers)
+    wait_for("engine", engine, lambda: leftovers.ask_engine("/version"))
     for one, pid in started:
         registry.wait_for_registry(one, pid)
 
@@ -147,14 +146,6 @@ def _make_certificate(settings: Settings) -> str:
     if os.path.exists(_SYSTEM_BUNDLE):
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
     return "".join(certificate.decode().splitlines()[1:-1])  # without BEGIN and END
-
-
-def _engine_answers() -> bool:
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(DOCKER_SOCKET))
-        client.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
-        return b" 200 " in client.recv(64)
-    return False
 
 
 def _seed(settings: Settings) -> None:

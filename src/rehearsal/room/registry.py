@@ -48,14 +48,8 @@ def _pid_file(registry: Registry) -> Path:
 
 def wait_for_registry(registry: Registry, pid: int) -> None:
     """Wait until a registry listens; raise CannotCheck if it does not."""
-
-    def answers() -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection((registry.address, registry.port), timeout=1).close()
-            return True
-        return False
-
-    wait_for(registry.name, pid, answers)
+    address = (registry.address, registry.port)
+    wait_for(registry.name, pid, lambda: socket.create_connection(address, timeout=1).close())
 
 
 @contextlib.contextmanager

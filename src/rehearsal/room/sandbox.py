@@ -82,7 +82,6 @@ def open_room(
     waits for them itself (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
-    check_machine(engine)
     below = tuple(modes_below(settings.root))
     inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)}, below)
     outer_user = choose_outer_user()
@@ -111,16 +110,21 @@ def probe(settings: Settings) -> None:
     open_room(settings, [], files={}).wait()
 
 
-def check_machine(engine: Engine) -> None:
-    """Raise CannotCheck if this machine can have no room, or lacks a program that one needs."""
+def check_machine(engine: Engine) -> list[Path]:
+    """Return the programs that a room needs.
+
+    Raises CannotCheck if one is missing, or if this machine can have no room.
+    """
     if not linux.can_filter_calls():
         here = f"{platform.system()} on {platform.machine()}, Python {platform.architecture()[0]}"
         needs = "A room needs a 64-bit Python on x86_64 or aarch64 and Linux"
         raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
     seconds_to_start()
-    for program in PROGRAMS:
-        if not shutil.which(program, path=_path(engine)):
+    found = {program: shutil.which(program, path=_path(engine)) for program in PROGRAMS}
+    for program, path in found.items():
+        if not path:
             raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
+    return [Path(path) for path in found.values() if path]
 
 
 def _fork(plan: Plan, in_terminal: bool) -> Room:
@@ -183,11 +187,10 @@ def _path(engine: Engine) -> str:
 
 
 def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: Modes) -> Inside:
-    seen = [settings.root, Path(sys.prefix), Path(sys.base_prefix)]
-    seen += [Path(rehearsal.__file__).parents[1], *map(Path, filter(None, [engine.folder]))]
+    seen = [settings.root, *map(Path, (sys.prefix, sys.base_prefix, engine.folder or sys.prefix))]
+    seen.append(Path(rehearsal.__file__).parents[1])
     # a home may hold the machine's Docker
-    found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)
-    seen += [Path(program).parent for program in found if program]
+    seen += [program.parent for program in check_machine(engine)]
     visible = tuple(form for path in seen for form in (path, path.resolve()))
     here = Path.cwd()
     # a person's folder of the project, for `rehearsal room`
@@ -256,8 +259,6 @@ def _advice(error: str, number: int) -> str:
 
 def _cause(error: str, number: int) -> str:
     refused = number in (errno.EPERM, errno.EACCES)
-    if number == errno.EPERM and "machine's" in error:
-        return "machine_root"
     if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
         return "rights"
     if (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):

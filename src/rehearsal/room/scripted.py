@@ -17,8 +17,8 @@ from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import CERTIFICATE, KEY
 
 _PAUSE_TO_STOP = 0.05
-_STATUSES = {"unauthorized": 401, "denied": 403, "name_unknown": 404, "manifest_unknown": 404}
-_STATUSES |= {"toomanyrequests": 429}
+_STATUSES = {"unauthorized": 401, "denied": 403, "toomanyrequests": 429}
+_STATUSES |= dict.fromkeys(("name_unknown", "manifest_unknown"), 404)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The services of a room: processes that go on, each with a log."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -28,10 +29,16 @@ def start_service(name: str, command: list[str], environment: Mapping[str, str])
         os.close(log)
 
 
-def wait_for(name: str, service: int, answers: Callable[[], bool]) -> None:
-    """Wait until a service answers; raise CannotCheck, with its last words, if it does not."""
+def wait_for(name: str, service: int, answers: Callable[[], object]) -> None:
+    """Wait until a service answers; raise CannotCheck, with its last words, if it does not.
+
+    answers: raises OSError until then.
+    """
     end = time.monotonic() + (seconds := seconds_to_start())
-    while not answers():
+    while True:
+        with contextlib.suppress(OSError):
+            answers()
+            return
         late = time.monotonic() > end
         if late or os.waitpid(service, os.WNOHANG)[0]:
             limit = f" in {seconds} s ({SECONDS_VARIABLE})" if late else ""

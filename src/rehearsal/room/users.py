@@ -1,10 +1,10 @@
 """The users of a room: its root is nobody on the machine, where that is possible."""
 
-import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from rehearsal.errors import CannotCheck
 from rehearsal.room import linux
 
 _USERS = 65536
@@ -18,6 +18,7 @@ def choose_outer_user() -> int:
     """Return the user that the room's root is outside: this user; for root nobody.
 
     Root of a container that has no such number stays root: it is another user on the machine.
+    Raises CannotCheck where it would be the machine's own.
     """
     if os.geteuid() != 0:
         return os.geteuid()
@@ -26,7 +27,13 @@ def choose_outer_user() -> int:
         any(first <= _FIRST_USER and last < first + count for first, count in _ranges_here(kind))
         for kind in ("uid", "gid")
     ]
-    return _FIRST_USER if all(found) else 0
+    if all(found):
+        return _FIRST_USER
+    if os.stat("/proc/sys/kernel").st_uid != _UNKNOWN:  # its settings are root's in each namespace
+        why = "the machine's own root is a user here"
+        start = "start this outside this user namespace, or as an ordinary user"
+        raise CannotCheck(f"No room can be made here ({why}): {start}.")
+    return 0
 
 
 def _ranges_here(kind: str) -> list[tuple[int, int]]:
@@ -35,21 +42,13 @@ def _ranges_here(kind: str) -> list[tuple[int, int]]:
     return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
 
-def _has_root_of_machine() -> bool:
-    """Whether it is a user here: the kernel's settings are its, in every namespace."""
-    return os.stat("/proc/sys/kernel").st_uid != _UNKNOWN
-
-
 def map_users(process: int, outer: int) -> None:
     """Map the users of a process in a new namespace: its root to `outer`, or each to itself.
 
-    Root maps other users too, as images hold files of theirs. Raises OSError, also rather than map
-    the machine's own root.
+    Root maps other users too, as images hold files of theirs. Raises OSError.
     """
     root = os.geteuid() == 0
     try:
-        if root and not outer and _has_root_of_machine():
-            raise PermissionError(errno.EPERM, "the machine's own root is a user here")
         if not root:
             Path(f"/proc/{process}/setgroups").write_text("deny")
         for kind, number in (("uid", outer), ("gid", outer if root else os.getegid())):

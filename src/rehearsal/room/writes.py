@@ -3,6 +3,7 @@
 A PUT by digest creates nothing that anybody could pull by mistake, so it is no write.
 """
 
+import contextlib
 import http.client
 import posixpath
 import re
@@ -95,12 +96,11 @@ class WriteLog:
 
     def _ask(self, registry: Registry, mark: str) -> None:
         """Send a request that the registry's log shows with `mark`."""
-        client = http.client.HTTPSConnection(registry.hosts[0], context=self._context)
         try:
-            client.request("GET", "/v2/", headers={"User-Agent": mark})
-            client.getresponse()
+            client = http.client.HTTPSConnection(registry.hosts[0], context=self._context)
+            with contextlib.closing(client):
+                client.request("GET", "/v2/", headers={"User-Agent": mark})
+                client.getresponse()
         except (OSError, http.client.HTTPException) as error:
             gone = "does not answer any more"
             raise CannotCheck(f"The room's {registry.name} {gone}: {error}") from error
-        finally:
-            client.close()
