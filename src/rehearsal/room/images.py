@@ -50,7 +50,7 @@ def _build(tag: str, table: Mapping[str, object]) -> tuple[str, str]:
     version = value if isinstance(value, str) else tag
     day = table.get(version)
     if not isinstance(day, datetime.date) or isinstance(day, datetime.datetime):
-        raise ValueError(f"{value!r} is neither a day nor a tag that has one")
+        raise ValueError(f"{value!r} is neither a date nor a tag with one")
     return version, f"{day.isoformat()}T09:00:00Z"
 
 
@@ -106,9 +106,8 @@ class Store:
         digest = _digest(content)
         number = digest.removeprefix("sha256:")
         folder = self.root / "docker/registry/v2/blobs/sha256" / number[:2] / number
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            (folder / "data").write_bytes(content)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "data").write_bytes(content)
         return {"mediaType": kind, "size": len(content), "digest": digest}
 
 

@@ -18,8 +18,7 @@ from rehearsal.errors import CannotCheck, lacks_extra
 from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
-from rehearsal.room.ready import STARTED, can_run_containers
-from rehearsal.room.services import last_line, start_service, wait_for
+from rehearsal.room.services import STARTED, can_run_containers, last_line, start_service, wait_for
 from rehearsal.settings import Settings, load_settings
 
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -113,8 +112,7 @@ def _start_services(settings: Settings) -> None:
 def _start_engine(engine: Engine) -> int:
     """Start dockerd, with storage drivers that need nothing of the kernel: outputs do not vary."""
     folder = ROOM / "engine"
-    has_two_stores = engine.major > 20
-    features = {"containerd-snapshotter": engine.store == CONTAINERD} if has_two_stores else {}
+    features = {"containerd-snapshotter": engine.store == CONTAINERD}
     (folder / "daemon.json").write_text(json.dumps({"features": features}))
     if engine.plugins:
         (ROOM / "home/.docker").mkdir(mode=0o700)

@@ -48,7 +48,7 @@ def fork_waiting(flags: int, action: Callable[[], object]) -> tuple[int, int]:
     The child runs `action` once anything is written there, and exits. It ends with this process,
     which may not have threads.
     """
-    told, go = os.pipe()
+    wait, go = os.pipe()
     arguments = struct.pack("8Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
     child: int = _libc.syscall(_SYS_CLONE3, arguments, ctypes.c_size_t(len(arguments)))
     _checked(child < 0, "make namespaces")
@@ -56,11 +56,11 @@ def fork_waiting(flags: int, action: Callable[[], object]) -> tuple[int, int]:
         try:
             os.close(go)
             die_with_parent()
-            if os.read(told, 1):
+            if os.read(wait, 1):
                 action()
         finally:  # a child must not run on as a copy
             os._exit(3)
-    os.close(told)
+    os.close(wait)
     return child, go
 
 

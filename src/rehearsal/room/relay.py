@@ -65,7 +65,7 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     # getppid alone could name who adopted an orphan
     parent = int(os.environ.get("JPY_PARENT_PID", os.getppid()))
     for number, name in enumerate(CHANNELS, 1):
-        join = functools.partial(_join, f"{room.path}{ROOM}/kernel-{number}")
+        join = functools.partial(_join, f"/proc/{room.pid}/root{ROOM}/kernel-{number}")
         port = outer[f"{name}_port"]
         try:
             if outer["transport"] == "ipc":

@@ -1,7 +1,7 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, which forks the room's outer process (nested.py); that builds its
-walls, and forks process 1, which becomes init.py, with nothing of this process but its standard
+This process forks the supervisor, which forks the room's outer process (supervisor.py); that builds
+its walls, and forks process 1, which becomes init.py, with nothing of this process but its standard
 streams.
 """
 
@@ -23,10 +23,9 @@ from typing import NoReturn
 import rehearsal
 from rehearsal.errors import CannotCheck
 from rehearsal.room import limits, linux
-from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
+from rehearsal.room.engine import SYSTEM_PATH, Engine, choose_engine
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
-from rehearsal.room.ready import can_run_containers
-from rehearsal.room.services import start_service
+from rehearsal.room.services import can_run_containers, start_service
 from rehearsal.room.supervisor import Plan, Runner, leave_top_cgroup, supervise
 from rehearsal.room.users import choose_outer_user, show_to
 from rehearsal.room.walls import Inside, modes_below
@@ -56,11 +55,6 @@ class Room:
     pid: int
     liveness_fd: int
 
-    @property
-    def path(self) -> Path:
-        """The room's root directory, seen from outside."""
-        return Path(f"/proc/{self.pid}/root")
-
     def wait(self) -> int:
         """Wait for the end of the room; return its command's exit status."""
         return os.waitstatus_to_exitcode(os.waitpid(self.supervisor, 0)[1])
@@ -83,7 +77,7 @@ def open_room(
     """
     engine = choose_engine(settings)
     below = tuple(modes_below(settings.root))
-    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)}, below)
+    inside = _inside(settings, engine, files, below)
     outer_user = choose_outer_user()
 
     def run() -> NoReturn:
@@ -176,7 +170,7 @@ def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str
     closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
     cannot = f"a mount that shows it to the room cannot be made here ({reason})"
     path = private[0] if len(private) == 1 else project
-    return f"{closed}; {cannot}. Type: chmod -R o+rX {shlex.quote(str(path))}"
+    return f"{closed}; {cannot}. Run: chmod -R o+rX {shlex.quote(str(path))}"
 
 
 def _path(engine: Engine) -> str:
@@ -201,7 +195,7 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: 
         sockets=_reachable_sockets(below),
         registries=settings.registries,
         size=limits.for_files(),
-        files=files,
+        files=files | {ENGINE.name: json.dumps(vars(engine)).encode()},
     )
 
 

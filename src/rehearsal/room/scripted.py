@@ -72,7 +72,7 @@ def words(text: str, host: str = "ghcr.io") -> Script:
     code, _, message = text.partition(": ")
     kind = code.strip().replace(" ", "_")
     if kind not in _STATUSES:
-        raise CannotCheck(f"{text!r} begins with none of: {', '.join(_STATUSES)}.")
+        raise CannotCheck(f"{text!r} must begin with one of: {', '.join(_STATUSES)}.")
     refusal = errors(_STATUSES[kind], kind.upper(), message or code)
 
     def script(request: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""The services of a room: processes that go on, each with a log."""
+"""The services of a room: processes that go on, each with a log; and whether they are ready."""
 
 import contextlib
 import os
@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import LOGS
+from rehearsal.room.paths import LOGS, STATE
 from rehearsal.settings import SECONDS_VARIABLE, seconds_to_start
 
 _PAUSE = 0.01
+STARTED = STATE / "started"
+"""Exists once the services have started or failed to; holds the reason if they failed."""
 
 
 def start_service(name: str, command: list[str], environment: Mapping[str, str]) -> int:
@@ -50,3 +52,19 @@ def last_line(service: str) -> str:
     """Return the last line that a service of the room printed."""
     lines = (LOGS / service).read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it printed nothing"
+
+
+def wait_until_ready() -> None:
+    """Wait, in a kernel, until the room's engine and registries answer.
+
+    Raises CannotCheck, with the reason, if they failed to start.
+    """
+    while not STARTED.exists():
+        time.sleep(_PAUSE)
+    if reason := STARTED.read_text():
+        raise CannotCheck(reason)
+
+
+def can_run_containers() -> bool:
+    """Whether this room has a cgroup tree of its own, which containers need."""
+    return os.path.isdir("/sys/fs/cgroup/room")

@@ -80,7 +80,7 @@ class WriteLog:
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:
             if time.monotonic() > end:
-                raise CannotCheck(f"Unknown what was written: {registry.name} writes no log.")
+                raise CannotCheck(f"Cannot tell what was written: {registry.name} writes no log.")
             time.sleep(_PAUSE)
             new += self._unread(ROOM / "log" / registry.name)
         return new
@@ -102,5 +102,4 @@ class WriteLog:
                 client.request("GET", "/v2/", headers={"User-Agent": mark})
                 client.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            gone = "does not answer any more"
-            raise CannotCheck(f"The room's {registry.name} {gone}: {error}") from error
+            raise CannotCheck(f"The room's {registry.name} no longer answers: {error}") from error
