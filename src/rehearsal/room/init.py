@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -95,14 +96,13 @@ def _why_not_started(settings: Settings) -> str:
 def _start_services(settings: Settings) -> None:
     """Start engine, registries and token services, the slowest first, and wait for them."""
     engine = _start_engine(read_engine(ENGINE))
-    certificate = _make_certificate(settings)
+    _make_certificate(settings)
     # meanwhile the engine starts
     from rehearsal.room import leftovers, registry, scripted, tokens
 
     started = [(one, registry.start_registry(one)) for one in settings.registries]
     for one in filter(lambda one: one.tokens, settings.registries):
-        issuer = tokens.Issuer(one, KEY.read_bytes(), certificate)
-        scripted.Server((one.address, tokens.PORT), issuer)
+        scripted.Server((one.address, tokens.PORT), partial(tokens.issue, one))
     _seed(settings)
     wait_for("engine", engine, lambda: leftovers.ask_engine("/version"))
     for one, pid in started:
@@ -127,23 +127,18 @@ def _start_engine(engine: Engine) -> int:
     return start_service("engine", command, os.environ | {"container": "rehearsal"})
 
 
-def _make_certificate(settings: Settings) -> str:
-    """Make a certificate authority that the whole room trusts, and one certificate.
-
-    Return that in base64, for tokens' `x5c`.
-    """
+def _make_certificate(settings: Settings) -> None:
+    """Make a certificate authority that the whole room trusts, and one certificate."""
     import trustme
 
     authority = trustme.CA()
     hosts = [host for registry in settings.registries for host in registry.host_names]
     leaf = authority.issue_cert("localhost", *hosts)
-    (certificate,) = (pem.bytes() for pem in leaf.cert_chain_pems)
     authority.cert_pem.write_to_path(str(BUNDLE))
     leaf.private_key_pem.write_to_path(str(KEY))
-    CERTIFICATE.write_bytes(certificate)
+    leaf.cert_chain_pems[0].write_to_path(str(CERTIFICATE))
     if os.path.exists(_SYSTEM_BUNDLE):
         linux.mount(str(BUNDLE), _SYSTEM_BUNDLE, flags=linux.MS_BIND)
-    return "".join(certificate.decode().splitlines()[1:-1])  # without BEGIN and END
 
 
 def _seed(settings: Settings) -> None:

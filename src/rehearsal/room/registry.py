@@ -11,7 +11,6 @@ import select
 import signal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
 from rehearsal.room.scripted import Reply, Request, Script, Server
@@ -38,12 +37,8 @@ def start_registry(registry: Registry) -> int:
     file.write_text(json.dumps(configuration))
     command = ["docker-registry", "serve", str(file)]
     pid = start_service(registry.name, command, {"PATH": os.environ["PATH"]})
-    _pid_file(registry).write_text(str(pid))
+    (ROOM / f"{registry.name}.pid").write_text(str(pid))
     return pid
-
-
-def _pid_file(registry: Registry) -> Path:
-    return ROOM / f"{registry.name}.pid"
 
 
 def wait_for_registry(registry: Registry, pid: int) -> None:
@@ -72,7 +67,7 @@ def replaced_by(registry: Registry, script: Script | None) -> Iterator[list[Requ
 
 def _stop(registry: Registry) -> None:
     with contextlib.suppress(ProcessLookupError):
-        process = os.pidfd_open(int(_pid_file(registry).read_text()))
+        process = os.pidfd_open(int((ROOM / f"{registry.name}.pid").read_text()))
         signal.pidfd_send_signal(process, signal.SIGKILL)
         select.select([process], [], [])
         os.close(process)

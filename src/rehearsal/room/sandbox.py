@@ -156,17 +156,16 @@ def _show_private(
     try:
         return show_to(outer_user, tops) if tops else {}
     except OSError as error:
+        reason = str(error.strerror)
         # what commands start in is copied
         private = [path for path in private if not path.is_relative_to(settings.notebooks)]
-        if private:
-            raise CannotCheck(_advice_on_rights(private, visible[0], error)) from error
+        # without namespaces there is no room either, and other advice
+        if private and not reason.startswith(("make namespaces", "map users")):
+            raise CannotCheck(_advice_on_rights(private, visible[0], reason)) from error
         return {}
 
 
-def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str:
-    reason = str(error.strerror)
-    if reason.startswith(("make namespaces", "map users")):
-        return _advice(reason, error.errno or 0)
+def _advice_on_rights(private: list[Path], project: Path, reason: str) -> str:
     closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
     cannot = f"a mount that shows it to the room cannot be made here ({reason})"
     path = private[0] if len(private) == 1 else project
@@ -220,9 +219,8 @@ def _private_files(visible: tuple[Path, ...], below: Modes) -> list[Path]:
 
 
 def _is_private(mode: int) -> bool:
-    if stat.S_ISDIR(mode):
-        return not (mode & stat.S_IROTH and mode & stat.S_IXOTH)
-    return stat.S_ISREG(mode) and not mode & stat.S_IROTH
+    needed = {stat.S_IFDIR: 0o5, stat.S_IFREG: 0o4}.get(stat.S_IFMT(mode), 0)
+    return mode & needed != needed
 
 
 def _keeps_root_out(folder: Path) -> bool:

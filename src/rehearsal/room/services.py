@@ -20,15 +20,12 @@ def start_service(name: str, command: list[str], environment: Mapping[str, str])
     In a process group of its own, out of reach of Ctrl-C, but in this session: what a cell has
     started is in another one (cell/processes.py).
     """
-    log = os.open(LOGS / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    streams: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]
-    quiet = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-    try:
+    with open(LOGS / name, "ab") as log:
+        streams = [(os.POSIX_SPAWN_DUP2, log.fileno(), number) for number in (1, 2)]
+        quiet = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         return os.posix_spawnp(
             command[0], command, environment, file_actions=[quiet, *streams], setpgroup=0
         )
-    finally:
-        os.close(log)
 
 
 def wait_for(name: str, service: int, answers: Callable[[], object]) -> None:
