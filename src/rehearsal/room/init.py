@@ -29,7 +29,8 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 def main(arguments: list[str]) -> int:
     """Run one room to its end; return its command's exit status."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _noop)
+        # not SIG_IGN: exec resets handlers, so the command gets the default
+        signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGALRM, _end_if_too_many)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS)
     project, started_before, *command = arguments
@@ -39,7 +40,10 @@ def main(arguments: list[str]) -> int:
     new.write_text(reason)
     new.rename(STARTED)
     if kernel:
-        return _outlive_kernel(kernel)
+        if status := _reap_until(kernel):
+            ended = f"The kernel in the room ended with status {status}"
+            print(f"{ended}: {last_line('kernel')}", file=sys.stderr)
+        return status
     if reason:
         print(reason, file=sys.stderr)
         return CannotCheck.status
@@ -50,23 +54,11 @@ def main(arguments: list[str]) -> int:
     return _reap_until(pid)
 
 
-def _noop(number: int, frame: FrameType | None) -> None:
-    """A handler, not SIG_IGN: exec resets handlers, so the command gets the default."""
-
-
 def _end_if_too_many(number: int, frame: FrameType | None) -> None:
     if limits.are_too_many():
         os.write(2, f"{limits.TOO_MANY}\n".encode())
         os._exit(CannotCheck.status)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS)
-
-
-def _outlive_kernel(pid: int) -> int:
-    status = _reap_until(pid)
-    if status:
-        last = last_line("kernel")
-        print(f"The kernel in the room ended with status {status}: {last}", file=sys.stderr)
-    return status
 
 
 def _start(command: list[str]) -> int:
@@ -147,8 +139,7 @@ def _seed(settings: Settings) -> None:
     architecture = settings.platform.rpartition("/")[2] or machine_architecture()
     for registry in settings.registries:
         history = load_history(settings.root / registry.history) if registry.history else {}
-        store = Store(ROOM / "registries" / registry.name, architecture)
-        store.seed(registry.images, history)
+        Store(ROOM / "registries" / registry.name, architecture).seed(registry.images, history)
 
 
 def _show_credentials(settings: Settings) -> None:

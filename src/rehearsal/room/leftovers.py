@@ -64,11 +64,10 @@ def _of_client() -> Iterator[str]:
     stored = docker_config.read_table()
     if "currentContext" in stored:
         yield f"context {stored['currentContext']} in use"
-    for described in docker_config.folder().glob("contexts/meta/*/meta.json"):
+    folder = docker_config.folder()
+    for described in folder.glob("contexts/meta/*/meta.json"):
         yield f"context {json.loads(described.read_text())['Name']}"
-    yield from (
-        f"builder {path.name}" for path in docker_config.folder().glob("buildx/instances/*")
-    )
+    yield from (f"builder {path.name}" for path in folder.glob("buildx/instances/*"))
 
 
 def _in_shell(state: str) -> Iterator[tuple[str, str]]:

@@ -12,11 +12,12 @@ import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, ROOM, refused_log
+from rehearsal.room.paths import BUNDLE, LOGS, refused_log
 from rehearsal.settings import Registry
 
 _REQUEST = re.compile(r'"(PUT|DELETE) (\S+) HTTP/[^"]*" 2\d\d ')
@@ -58,8 +59,8 @@ class WriteLog:
     def __init__(self, registries: Iterable[Registry]) -> None:
         self._registries = tuple(registries)
         self._context = ssl.create_default_context(cafile=BUNDLE)
-        self._read_of = dict[Path, int]()
-        self.since_last()
+        logs = {log for one in self._registries for log in (LOGS / one.name, refused_log(one.name))}
+        self._logs = {log: FileIO(log, "a+") for log in logs}  # read from where they end now
 
     def since_last(self) -> RegistryActivity:
         """Return what was done since the last call.
@@ -82,17 +83,11 @@ class WriteLog:
             if time.monotonic() > end:
                 raise CannotCheck(f"Cannot tell what was written: {registry.name} writes no log.")
             time.sleep(_PAUSE)
-            new += self._unread(ROOM / "log" / registry.name)
+            new += self._unread(LOGS / registry.name)
         return new
 
-    def _unread(self, file: Path) -> str:
-        if not file.exists():
-            return ""
-        with open(file, errors="replace") as log:
-            log.seek(self._read_of.get(file, 0))
-            new = log.read()
-            self._read_of[file] = log.tell()
-        return new
+    def _unread(self, log: Path) -> str:
+        return self._logs[log].read().decode(errors="replace")
 
     def _ask(self, registry: Registry, mark: str) -> None:
         """Send a request that the registry's log shows with `mark`."""
