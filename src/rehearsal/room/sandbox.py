@@ -111,7 +111,7 @@ def check_machine(engine: Engine) -> list[Path]:
     """
     if not linux.can_filter_calls():
         here = f"{platform.system()} on {platform.machine()}, Python {platform.architecture()[0]}"
-        needs = "A room needs a 64-bit Python on x86_64 or aarch64 and Linux"
+        needs = "A room needs a 64-bit Python on x86_64 or aarch64, on Linux"
         raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
     seconds_to_start()
     found = {program: shutil.which(program, path=_path(engine)) for program in PROGRAMS}
