@@ -96,7 +96,7 @@ def _start_services(settings: Settings) -> None:
     for one in filter(lambda one: one.tokens, settings.registries):
         scripted.Server((one.address, tokens.PORT), partial(tokens.issue, one))
     _seed(settings)
-    wait_for("engine", engine, lambda: leftovers.ask_engine("/version"))
+    wait_for("engine", engine, lambda: leftovers.ask_engine("/networks"))
     for one, pid in started:
         registry.wait_for_registry(one, pid)
 

@@ -22,9 +22,8 @@ def choose_outer_user() -> int:
     """
     if os.geteuid() != 0:
         return os.geteuid()
-    last = _FIRST_USER + _USERS - 1
     found = [
-        any(first <= _FIRST_USER and last < first + count for first, count in _ranges_here(kind))
+        any(first <= _FIRST_USER <= first + count - _USERS for first, count in _ranges_here(kind))
         for kind in ("uid", "gid")
     ]
     if all(found):
