@@ -54,6 +54,11 @@ class Engine:
         return re.sub(r"[^\d.].*", "", self.version)
 
     @property
+    def major(self) -> int:
+        """The first number of the version."""
+        return _major(self.version)
+
+    @property
     def programs(self) -> tuple[str, ...]:
         """Folders of its programs and of the registry, to be put before PATH."""
         sets = filter(None, (self.registry, self.folder))
