@@ -12,7 +12,6 @@ import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -59,8 +58,8 @@ class WriteLog:
     def __init__(self, registries: Iterable[Registry]) -> None:
         self._registries = tuple(registries)
         self._context = ssl.create_default_context(cafile=BUNDLE)
-        logs = {log for one in self._registries for log in (LOGS / one.name, refused_log(one.name))}
-        self._logs = {log: FileIO(log, "a+") for log in logs}  # read from where they end now
+        self._read_of = dict[Path, int]()
+        self.since_last()
 
     def since_last(self) -> RegistryActivity:
         """Return what was done since the last call.
@@ -86,8 +85,14 @@ class WriteLog:
             new += self._unread(LOGS / registry.name)
         return new
 
-    def _unread(self, log: Path) -> str:
-        return self._logs[log].read().decode(errors="replace")
+    def _unread(self, file: Path) -> str:
+        if not file.exists():
+            return ""
+        with open(file, errors="replace") as log:
+            log.seek(self._read_of.get(file, 0))
+            new = log.read()
+            self._read_of[file] = log.tell()
+        return new
 
     def _ask(self, registry: Registry, mark: str) -> None:
         """Send a request that the registry's log shows with `mark`."""
