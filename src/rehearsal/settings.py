@@ -16,7 +16,7 @@ _NOT_FROM_A_TABLE = frozenset({"root", "address"})
 """Attributes that no key of a table gives."""
 _PATHS = ("notebooks", "masks", "engines", "evidence")
 _TEXTS = ("digest", "engine", "store", "platform")
-_NETWORK = "192.0.2"
+NETWORK = "192.0.2"
 """Network of the registries in a room (RFC 5737).
 
 Not 127.0.0.0/8: Docker lets those do without TLS.
@@ -183,7 +183,7 @@ def _registry(number: int, entry: dict[str, Any]) -> Registry:
         raise ValueError(f"{wrong[0]!r} is no name with which a reference can begin, {form}")
     if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
         raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
-    address = LOCALHOST if hosts[0].startswith("localhost") else f"{_NETWORK}.{number}"
+    address = LOCALHOST if hosts[0].startswith("localhost") else f"{NETWORK}.{number}"
     registry = Registry(name or hosts[0], address, hosts, tokens, images, history, user)
     if {host.partition(":")[2] for host in hosts} != {hosts[0].partition(":")[2]}:
         raise ValueError(f"the hosts of {registry.name} have more than one port")

@@ -154,6 +154,16 @@ def test_an_abstract_socket_whose_name_is_no_text_stops_no_room():
         assert rehearsal("room", "--", "true").returncode == 0
 
 
+def test_files_whose_names_are_no_text_stop_no_room_and_are_copied(project):
+    os.mkfifo(os.fsencode(project) + b"/\xff")
+    name = os.fsencode(project) + b"/notebooks/\xfe"
+    with open(name, "w") as file:
+        file.write("there")
+    os.chmod(name, 0o600)
+    done = rehearsal("room", "--", "sh", "-c", "cat $(printf '\\376')", cwd=project)
+    assert (done.returncode, done.stdout) == (0, "there"), done.stderr
+
+
 FORKS = """
 import os
 while True:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest_room import MAY_PUSH, digest_of, put_image
+from conftest_room import MAY_PUSH, digest_of, put_image, registry_process
 from megalotron_images.convention import parse_reference
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.plan import Plan
@@ -645,3 +645,11 @@ def test_a_registry_that_comes_back_is_found_by_the_same_client(played, registry
     with replaced_by(played, None):
         assert isinstance(Registry("ghcr.io", MAY_PUSH, 1).state(IMAGE, "v1.0.0"), Unknown)
     assert registry.state(IMAGE, "v1.0.0") == Taken(manifest.digest)
+
+
+def test_a_registry_that_is_replaced_again_and_again_answers_each_time_and_runs_once(played):
+    for _ in range(10):
+        with replaced_by(played, None):
+            pass
+        assert isinstance(Registry("ghcr.io", MAY_PUSH).state(IMAGE, "no-such-tag"), Free)
+        assert registry_process().is_running()

@@ -13,7 +13,7 @@ from rehearsal.errors import CannotCheck, Wrong
 from rehearsal.room.engine import read_engine
 from rehearsal.room.leftovers import items, without_parts
 from rehearsal.room.paths import ENGINE, PROJECT, ROOM, WORK
-from rehearsal.room.ready import can_run_containers, wait_until_ready
+from rehearsal.room.services import can_run_containers, wait_until_ready
 from rehearsal.room.writes import RegistryActivity, WriteLog
 from rehearsal.settings import Registry, load_settings
 

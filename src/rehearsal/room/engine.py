@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.errors import CannotCheck
@@ -72,8 +72,7 @@ class Engine:
 
 def machine_architecture() -> str:
     """Return the machine's processor as images name it, such as `amd64`."""
-    machine = platform.machine()
-    return _ARCHITECTURES.get(machine, machine)
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 def choose_engine(settings: Settings) -> Engine:
@@ -92,13 +91,13 @@ def choose_engine(settings: Settings) -> Engine:
     version = _version_of_machine()
     if name != MACHINE and (asked or not version):
         sets = sorted(file.parent.name for file in settings.engines.glob("*/versions.json"))
-        here = f"The engine {name} is not here (there is: {', '.join(sets) or 'none'})"
+        here = f"The engine {name} is not here (available: {', '.join(sets) or 'none'})"
         raise CannotCheck(f"{here}. Fetch it: scripts/engines {name}")
     if not version:
         raise CannotCheck(f"There is no Docker engine in PATH. Install one: {_INSTALL}")
     if _major(version) < _OLDEST_OF_MACHINE:
-        old = f"This machine's Docker is {version}; it takes {_OLDEST_OF_MACHINE} or newer"
-        raise CannotCheck(f"{old}. Install that ({_INSTALL}), or fetch one: make setup")
+        old = f"This machine's Docker is {version}, and {_OLDEST_OF_MACHINE} or newer is needed"
+        raise CannotCheck(f"{old}. Install that ({_INSTALL}), or run `make setup`")
     return Engine(MACHINE, _store(settings, version), version, registry=unpacked)
 
 
@@ -106,7 +105,7 @@ def _version_of_set(folder: Path) -> str:
     try:
         return str(json.loads((folder / "versions.json").read_text())["docker"])
     except (OSError, ValueError, LookupError) as error:
-        raise CannotCheck(f"{folder} is broken ({error}): remove it, fetch it again.") from None
+        raise CannotCheck(f"{folder} is broken ({error}): remove it and fetch it again.") from None
 
 
 def _version_of_machine() -> str:
@@ -116,8 +115,8 @@ def _version_of_machine() -> str:
     if program is None:
         return ""
     command = [program, "--version"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version ([^\s,]+)", printed)
+    printed = subprocess.run(command, capture_output=True, check=False).stdout
+    found = re.search(r"version ([^\s,]+)", printed.decode(errors="replace"))
     return found[1] if found else ""
 
 
@@ -130,16 +129,13 @@ def _store(settings: Settings, version: str) -> str:
     """Return the store that was asked for, or the recorded one if this engine has it."""
     asked = os.environ.get(STORE_VARIABLE, "")
     if asked not in ("", *STORES):
-        raise CannotCheck(f"There is no image store {asked}: {' or '.join(STORES)}.")
+        raise CannotCheck(f"{asked} is not an image store: choose {' or '.join(STORES)}.")
     has = STORES if _major(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
     if asked and asked not in has:
-        raise CannotCheck(f"Docker {version} keeps images in its graph driver only: --store graph.")
+        raise CannotCheck(
+            f"Docker {version} keeps images in its graph driver only (--store graph)."
+        )
     return asked or (settings.store if settings.store in has else GRAPH)
-
-
-def as_file(engine: Engine) -> bytes:
-    """Return a room's file with its engine; `read_engine` reads it."""
-    return json.dumps(asdict(engine)).encode()
 
 
 def read_engine(file: Path) -> Engine:

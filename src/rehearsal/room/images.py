@@ -20,9 +20,7 @@ from typing import Any
 from rehearsal.errors import CannotCheck
 from rehearsal.room.engine import machine_architecture
 
-_PROGRAMS = ["sh", "test", "true", "false", "cat", "echo", "env", "grep", "id", "ls", "mkdir"]
-_PROGRAMS += ["ps", "sed", "sleep", "wc"]
-_CREATED = "2026-01-01T00:00:00Z"
+_PROGRAMS = "sh test true false cat echo env grep id ls mkdir ps sed sleep wc"
 _SERVICE = "trap 'kill $!; exit' TERM; sleep 999d & wait"
 """What an image of a history runs: until it is stopped, as a server's does."""
 _VERSION = "org.opencontainers.image.version"
@@ -52,7 +50,7 @@ def _build(tag: str, table: Mapping[str, object]) -> tuple[str, str]:
     version = value if isinstance(value, str) else tag
     day = table.get(version)
     if not isinstance(day, datetime.date) or isinstance(day, datetime.datetime):
-        raise ValueError(f"{value!r} is neither a day nor a tag that has one")
+        raise ValueError(f"{value!r} is neither a date nor a tag with one")
     return version, f"{day.isoformat()}T09:00:00Z"
 
 
@@ -81,11 +79,10 @@ class Store:
         for image in images:
             architecture, _, reference = image.rpartition(" ")
             name, _, tag = reference.rpartition(":")
-            config = _config(diff_id, _CREATED, architecture or self.architecture)
-            self._put(name, tag, layer, config)
+            self._put(name, tag, layer, _config(diff_id, architecture or self.architecture))
         for name, tags in history.items():
             for tag, (version, created) in tags.items():
-                config = _config(diff_id, created, self.architecture, version)
+                config = _config(diff_id, self.architecture, created, version)
                 self._put(name, tag, layer, config)
 
     def _put(self, name: str, tag: str, layer: Descriptor, config: bytes) -> None:
@@ -109,9 +106,8 @@ class Store:
         digest = _digest(content)
         number = digest.removeprefix("sha256:")
         folder = self.root / "docker/registry/v2/blobs/sha256" / number[:2] / number
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            (folder / "data").write_bytes(content)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "data").write_bytes(content)
         return {"mediaType": kind, "size": len(content), "digest": digest}
 
 
@@ -134,7 +130,7 @@ def _files() -> bytes:
         program, member = Path(busybox).read_bytes(), _member("bin/busybox", tarfile.REGTYPE)
         member.size = len(program)
         tar.addfile(member, io.BytesIO(program))
-        for name in _PROGRAMS:
+        for name in _PROGRAMS.split():
             member = _member(f"bin/{name}", tarfile.SYMTYPE)
             member.linkname = "busybox"
             tar.addfile(member)
@@ -147,7 +143,9 @@ def _member(name: str, kind: bytes) -> tarfile.TarInfo:
     return member
 
 
-def _config(diff_id: str, created: str, architecture: str, version: str = "") -> bytes:
+def _config(
+    diff_id: str, architecture: str, created: str = "2026-01-01T00:00:00Z", version: str = ""
+) -> bytes:
     """Return an image's configuration; one with a version runs until it is stopped."""
     config = {
         "architecture": architecture,

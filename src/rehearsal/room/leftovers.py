@@ -3,6 +3,7 @@
 Registries do not count: nobody can take a release back.
 """
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -27,17 +28,13 @@ _OF_A_SHELL = re.compile(
 """Lines of a shell's state, as driver.bash prints it."""
 
 
-class _Engine(http.client.HTTPConnection):
-    """A connection to the room's engine."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(str(DOCKER_SOCKET))
-
-    def get(self, path: str) -> Any:
-        """Return the engine's answer to a GET (Docker Engine API)."""
-        self.request("GET", path)
-        return json.loads(self.getresponse().read())
+def ask_engine(path: str) -> Any:
+    """Return the answer of the room's engine to a GET (Docker Engine API). Raises OSError."""
+    with contextlib.closing(http.client.HTTPConnection("localhost")) as engine:
+        engine.sock = socket.socket(socket.AF_UNIX)
+        engine.sock.connect(str(DOCKER_SOCKET))
+        engine.request("GET", path)
+        return json.loads(engine.getresponse().read())
 
 
 def items(state: str) -> dict[str, str]:
@@ -50,17 +47,15 @@ def items(state: str) -> dict[str, str]:
 
 
 def _in_engine() -> Iterator[str]:
-    engine = _Engine("localhost")
-    for image in engine.get("/images/json"):
+    for image in ask_engine("/images/json"):
         yield from (f"image {name}" for name in image["RepoTags"] or image["RepoDigests"])
-    for container in engine.get("/containers/json?all=1"):
+    for container in ask_engine("/containers/json?all=1"):
         yield f"container {container['Names'][0].removeprefix('/')}"
-    for network in engine.get("/networks"):
+    for network in ask_engine("/networks"):
         if network["Name"] not in _BUILT_IN:
             yield f"network {network['Name']}"
-    for volume in engine.get("/volumes")["Volumes"] or ():
+    for volume in ask_engine("/volumes")["Volumes"] or ():
         yield f"volume {volume['Name']}"
-    engine.close()
 
 
 def _of_client() -> Iterator[str]:
@@ -69,11 +64,10 @@ def _of_client() -> Iterator[str]:
     stored = docker_config.read_table()
     if "currentContext" in stored:
         yield f"context {stored['currentContext']} in use"
-    for described in docker_config.folder().glob("contexts/meta/*/meta.json"):
+    folder = docker_config.folder()
+    for described in folder.glob("contexts/meta/*/meta.json"):
         yield f"context {json.loads(described.read_text())['Name']}"
-    yield from (
-        f"builder {path.name}" for path in docker_config.folder().glob("buildx/instances/*")
-    )
+    yield from (f"builder {path.name}" for path in folder.glob("buildx/instances/*"))
 
 
 def _in_shell(state: str) -> Iterator[tuple[str, str]]:

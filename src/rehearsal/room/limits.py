@@ -10,8 +10,8 @@ _TASKS = 1024
 _PROCESSES = 512
 _GIB = 1 << 30
 TOO_MANY = (
-    f"The room was ended, as more than {_PROCESSES} processes ran in it:"
-    " a command that starts itself again and again? See what it starts."
+    f"The room was ended because more than {_PROCESSES} processes ran in it."
+    " Check whether a command starts itself again and again."
 )
 
 
@@ -27,16 +27,16 @@ def are_too_many() -> bool:
     return sum(map(str.isdigit, os.listdir("/proc"))) > _PROCESSES
 
 
-def for_cgroup() -> dict[str, int]:
-    """Return the limits that a cgroup can hold, by file (cgroups v2)."""
-    return {"memory.max": _memory() * 3 // 4, "pids.max": _TASKS}
+def for_processes() -> int:
+    """Return the limit of a room's memory, in bytes, where a cgroup can hold one."""
+    return _memory() * 3 // 4
 
 
 def for_files() -> str:
     """Return the limit of a room's files, which are in memory, in tmpfs's words."""
     size = os.environ.get("REHEARSAL_ROOM_SIZE") or str(min(_memory() // 2, _GIB))
     if not size.strip("0kmgKMG%"):  # which a tmpfs takes for no limit
-        raise CannotCheck(f"REHEARSAL_ROOM_SIZE is {size!r}, which is no limit: set a size.")
+        raise CannotCheck(f"REHEARSAL_ROOM_SIZE is {size!r}, which is not a limit: set a size.")
     return size
 
 

@@ -9,17 +9,16 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 1 << 17, 1 << 25, 1 << 26, 1 << 27
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 1 << 28, 1 << 29, 1 << 30
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
-_SYS_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NODEV = 442, 1, 4
-_MOUNT_ATTR_IDMAP = 1 << 20
-_SYS_CLONE3 = 435
-_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 428, 429, 1, 4
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_CLONE3, _SYS_MOUNT_SETATTR = 428, 429, 435, 442
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NODEV, _MOUNT_ATTR_IDMAP = 1, 4, 1 << 20
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
 _SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8914, 0x8916, 1
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
@@ -42,15 +41,26 @@ def _checked(result: int | bool, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def fork_into_namespaces(flags: int) -> int:
-    """Fork, with the child in new namespaces: clone3(2), Linux 5.3.
+def fork_waiting(flags: int, action: Callable[[], object]) -> tuple[int, int]:
+    """Fork, with the child in new namespaces (clone3(2), Linux 5.3); return it, and a pipe to it.
 
-    Only for a process without threads.
+    The child runs `action` once anything is written there, and exits. It ends with this process,
+    which may not have threads.
     """
+    wait, go = os.pipe()
     arguments = struct.pack("8Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
     child: int = _libc.syscall(_SYS_CLONE3, arguments, ctypes.c_size_t(len(arguments)))
     _checked(child < 0, "make namespaces")
-    return child
+    if not child:
+        try:
+            os.close(go)
+            die_with_parent()
+            if os.read(wait, 1):
+                action()
+        finally:  # a child must not run on as a copy
+            os._exit(3)
+    os.close(wait)
+    return child, go
 
 
 def unshare(flags: int) -> None:
@@ -66,38 +76,30 @@ def join(namespace: str, kind: int) -> None:
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Attach a file system, or with MS_BIND a folder, at `target`."""
-    names = (name.encode() for name in (source, target, kind))
+    names = (os.fsencode(name) for name in (source, target, kind))
     done = _libc.mount(*names, ctypes.c_ulong(flags), options.encode())
     _checked(done, f"mount {source} on {target}")
 
 
 def pivot_root(new: str, old: str) -> None:
     """Make the mount `new` the root, and put the former root at `old`, a folder in it."""
-    _checked(_libc.pivot_root(new.encode(), old.encode()), f"make {new} the root")
+    _checked(_libc.pivot_root(os.fsencode(new), os.fsencode(old)), f"make {new} the root")
 
 
 def detach(target: str) -> None:
     """Unmount `target` with all below it."""
-    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"unmount {target}")
+    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"unmount {target}")
 
 
-def make_read_only(path: str, *, below: bool = True) -> None:
-    """Make the mount `path`, and every mount `below` it, read-only in one call.
-
-    mount_setattr(2), Linux 5.12.
-    """
-    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_RDONLY, below=below)
-
-
-def disable_devices(path: str) -> None:
-    """Refuse to open devices of the mount `path`."""
-    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_NODEV)
+def protect(path: str, *, below: bool = True) -> None:
+    """Make the mount `path`, and every mount `below` it, read-only and without devices."""
+    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NODEV, below=below)
 
 
 def show_as(tree: int, users: str) -> None:
     """Show the files of what `clone_tree` gave as those of a user namespace's same numbers.
 
-    An idmapped mount: mount_setattr(2), needs CAP_SYS_ADMIN where the file system was mounted.
+    An idmapped mount: needs CAP_SYS_ADMIN where the file system was mounted.
     """
     with open(users) as file:
         _set_attributes(tree, "", _MOUNT_ATTR_IDMAP, file.fileno())
@@ -106,33 +108,34 @@ def show_as(tree: int, users: str) -> None:
 def _set_attributes(
     folder: int, path: str, attributes: int, users: int = 0, *, below: bool = True
 ) -> None:
+    """Set a mount's attributes, and those below it, in one call (mount_setattr(2), Linux 5.12)."""
     packed = struct.pack("4Q", attributes, 0, 0, users)  # set, clear nothing, propagate as before
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if below else 0)
-    arguments = (folder, path.encode(), flags, packed, ctypes.c_size_t(len(packed)))
-    _checked(
-        _libc.syscall(_SYS_MOUNT_SETATTR, *arguments), f"set attributes of {path or 'a mount'}"
-    )
+    arguments = (folder, os.fsencode(path), flags, packed, ctypes.c_size_t(len(packed)))
+    done = _libc.syscall(_SYS_MOUNT_SETATTR, *arguments)
+    _checked(done, f"set attributes of {path or 'a mount'}")
 
 
 def clone_tree(path: str) -> int:
     """Return a descriptor of a copy of the mount at `path` and those below, for `attach`."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
-    tree: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    tree: int = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
     _checked(tree < 0, f"copy the mount {path}")
     return tree
 
 
 def attach(tree: int, target: str) -> None:
     """Put what `clone_tree` gave at `target`, and close it."""
-    places = (tree, b"", _AT_FDCWD, target.encode())
+    places = (tree, b"", _AT_FDCWD, os.fsencode(target))
     done = _libc.syscall(_SYS_MOVE_MOUNT, *places, _MOVE_MOUNT_F_EMPTY_PATH)
     _checked(done, f"mount on {target}")
     os.close(tree)
 
 
 def can_filter_calls() -> bool:
-    """Whether this module knows the system calls of the processor, and of Python's words on it."""
-    return platform.machine() in _SYSTEM_CALLS and sys.maxsize > 1 << 32
+    """Whether this module knows the system calls of the machine, and Python has its word size."""
+    is_64_bit = sys.maxsize > 1 << 32
+    return sys.platform == "linux" and is_64_bit and platform.machine() in _SYSTEM_CALLS
 
 
 def leave_keyring() -> None:
@@ -179,14 +182,12 @@ def become_root() -> None:
         _checked(_libc.prctl(_PR_SET_DUMPABLE, 1), "own files in /proc")
 
 
-def raise_loopback(addresses: Iterable[str] = ()) -> None:
-    """Bring up this namespace's loopback interface, with more `addresses` (IPv4) than its own."""
+def raise_loopback(address: str) -> None:
+    """Bring up this namespace's loopback interface, with the IPv4 network of `address` too."""
+    place = struct.pack("16sH2x4s8x", b"lo:0", socket.AF_INET, socket.inet_aton(address))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
-        for number, address in enumerate(addresses):
-            name, packed = f"lo:{number}".encode(), socket.inet_aton(address)
-            place = struct.pack("16sH2x4s8x", name, socket.AF_INET, packed)
-            fcntl.ioctl(any_socket, _SIOCSIFADDR, place)
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, place)
 
 
 def die_with_parent() -> None:

@@ -18,12 +18,6 @@ PRIVATE = "@rehearsal-"
 """Prefix of the address of a kernel that only its starter uses."""
 
 
-def last_line(service: str) -> str:
-    """Return the last line that a service of the room printed."""
-    lines = (LOGS / service).read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"
-
-
 def refused_log(registry: str) -> Path:
     """Return the path of a registry's log of refused pushes, a repository a line."""
     return LOGS / f"{registry}.refused"

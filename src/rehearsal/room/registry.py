@@ -1,33 +1,26 @@
 """The registries of a room, a Distribution process each, and their replacement by a script.
 
 A scripted server replaces a registry for a while: the process is stopped, so nothing can reach it,
-and restarted with all its data afterwards.
+and started again with all its data afterwards.
 """
 
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM, last_line
+from rehearsal.room.paths import BUNDLE, CERTIFICATE, KEY, ROOM
 from rehearsal.room.scripted import Reply, Request, Script, Server
+from rehearsal.room.services import start_service, wait_for
 from rehearsal.room.tokens import PORT, log_denied_push
 from rehearsal.settings import Registry
 
-_SECONDS = 10
-_PAUSE = 0.05
 
-
-def prepare(registry: Registry) -> list[str]:
-    """Write Distribution's configuration, and return the command that serves it.
-
-    The configuration is JSON, which is YAML too.
-    """
+def start_registry(registry: Registry) -> int:
+    """Start a registry; return its PID. Its configuration is JSON, which is YAML too."""
     storage = {"rootdirectory": str(ROOM / "registries" / registry.name)}
     tls = {"certificate": str(CERTIFICATE), "key": str(KEY)}
     configuration: dict[str, object] = {
@@ -40,21 +33,18 @@ def prepare(registry: Registry) -> list[str]:
         host = registry.host_names[0]
         token = {"realm": f"https://{host}:{PORT}/token", "service": host, "issuer": host}
         configuration["auth"] = {"token": token | {"rootcertbundle": str(BUNDLE)}}
-    file = _configuration(registry)
+    file = ROOM / f"{registry.name}.json"
     file.write_text(json.dumps(configuration))
-    return ["docker-registry", "serve", str(file)]
+    command = ["docker-registry", "serve", str(file)]
+    pid = start_service(registry.name, command, {"PATH": os.environ["PATH"]})
+    (ROOM / f"{registry.name}.pid").write_text(str(pid))
+    return pid
 
 
-def _configuration(registry: Registry) -> Path:
-    return ROOM / f"{registry.name}.json"
-
-
-def answers(registry: Registry) -> bool:
-    """Whether something listens at a registry's address."""
-    with contextlib.suppress(OSError):
-        socket.create_connection((registry.address, registry.port), timeout=1).close()
-        return True
-    return False
+def wait_for_registry(registry: Registry, pid: int) -> None:
+    """Wait until a registry listens; raise CannotCheck if it does not."""
+    address = (registry.address, registry.port)
+    wait_for(registry.name, pid, lambda: socket.create_connection(address, timeout=1).close())
 
 
 @contextlib.contextmanager
@@ -63,7 +53,7 @@ def replaced_by(registry: Registry, script: Script | None) -> Iterator[list[Requ
     asked: list[Request] = []
     _stop(registry)
     with contextlib.ExitStack() as ending:
-        ending.callback(_start_again, registry)
+        ending.callback(lambda: wait_for_registry(registry, start_registry(registry)))
         if script:
 
             def noted(request: Request) -> Reply:
@@ -76,29 +66,8 @@ def replaced_by(registry: Registry, script: Script | None) -> Iterator[list[Requ
 
 
 def _stop(registry: Registry) -> None:
-    import psutil
-
-    configuration = str(_configuration(registry))
-    processes = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if configuration in (process.info["cmdline"] or [])
-    ]
-    if not processes:
-        raise CannotCheck(f"The room's {registry.name} does not run: nothing can replace it.")
-    for process in processes:
-        process.kill()
-    psutil.wait_procs(processes, _SECONDS)
-
-
-def _start_again(registry: Registry) -> None:
-    """Have init.py restart what is stopped, again each second until it answers."""
-    for _ in range(_SECONDS):
-        os.kill(1, signal.SIGUSR1)
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
-            if answers(registry):
-                return
-            time.sleep(_PAUSE)
-    reason = last_line(registry.name)
-    raise CannotCheck(f"The room's {registry.name} does not start again: {reason}")
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(int((ROOM / f"{registry.name}.pid").read_text()))
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [])
+        os.close(process)

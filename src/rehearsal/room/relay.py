@@ -57,7 +57,7 @@ def _open(outer: dict[str, Any]) -> Room:
     options = ["-f", str(ROOM / _CONNECTION), "--ext=rehearsal.cell.magic", _STRICT]
     kernel = [sys.executable, "-m", "ipykernel_launcher", *options]
     files = {_CONNECTION: json.dumps(inner).encode()}
-    return open_room(settings, kernel, files=files, command_first=True)
+    return open_room(settings, kernel, files=files)
 
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
@@ -65,7 +65,7 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     # getppid alone could name who adopted an orphan
     parent = int(os.environ.get("JPY_PARENT_PID", os.getppid()))
     for number, name in enumerate(CHANNELS, 1):
-        join = functools.partial(_join, f"{room.path}{ROOM}/kernel-{number}")
+        join = functools.partial(_join, f"/proc/{room.pid}/root{ROOM}/kernel-{number}")
         port = outer[f"{name}_port"]
         try:
             if outer["transport"] == "ipc":

@@ -1,7 +1,7 @@
 """Open a room: a sealed process tree with its own engine, registries, network and file system.
 
-This process forks the supervisor, which forks the room's outer process (nested.py); that builds its
-walls, and forks process 1, which becomes init.py, with nothing of this process but its standard
+This process forks the supervisor, which forks the room's outer process (supervisor.py); that builds
+its walls, and forks process 1, which becomes init.py, with nothing of this process but its standard
 streams.
 """
 
@@ -15,22 +15,20 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+import tomllib
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import rehearsal
 from rehearsal.errors import CannotCheck
-from rehearsal.room import limits, linux, nested
-from rehearsal.room.engine import SYSTEM_PATH, Engine, as_file, choose_engine
-from rehearsal.room.nested import Trees
+from rehearsal.room import limits, linux
+from rehearsal.room.engine import SYSTEM_PATH, Engine, choose_engine
 from rehearsal.room.paths import BUNDLE, DOCKER_SOCKET, ENGINE, ROOM, WORK
-from rehearsal.room.ready import can_run_containers
-from rehearsal.room.supervisor import Enter, Runner, supervise
-from rehearsal.room.users import choose_outer_user, shown_to
-from rehearsal.room.walls import Inside, modes_below, open_trees, seal
+from rehearsal.room.services import can_run_containers, start_service
+from rehearsal.room.supervisor import Plan, Runner, leave_top_cgroup, supervise
+from rehearsal.room.users import choose_outer_user, show_to
+from rehearsal.room.walls import Inside, modes_below
 from rehearsal.room.work import read_folder
 from rehearsal.settings import SECONDS_VARIABLE, Settings, seconds_to_start
 
@@ -38,8 +36,6 @@ PROGRAMS = ("dockerd", "docker", "containerd", "runc", "docker-registry")
 """Programs that a room runs; an engine set may have some."""
 Modes = tuple[tuple[str, int], ...]
 """Paths with their modes."""
-_FIRST_OF_OURS = 3
-"""The first descriptor behind the standard streams."""
 _KEPT = ("TERM", SECONDS_VARIABLE)
 _MARKS_OF_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 """Files that mark a container of Docker's or Podman's; those answer clone3 with ENOSYS."""
@@ -59,11 +55,6 @@ class Room:
     pid: int
     liveness_fd: int
 
-    @property
-    def path(self) -> Path:
-        """The room's root directory, seen from outside."""
-        return Path(f"/proc/{self.pid}/root")
-
     def wait(self) -> int:
         """Wait for the end of the room; return its command's exit status."""
         return os.waitstatus_to_exitcode(os.waitpid(self.supervisor, 0)[1])
@@ -76,23 +67,17 @@ class Room:
 
 
 def open_room(
-    settings: Settings,
-    command: list[str],
-    *,
-    files: dict[str, bytes],
-    in_terminal: bool = False,
-    command_first: bool = False,
+    settings: Settings, command: list[str], *, files: dict[str, bytes], in_terminal: bool = False
 ) -> Room:
     """Open a room that runs `command`, and ends with it; without one it only builds its walls.
 
-    files: small files for /run/room. in_terminal: keep the room in this terminal's session.
-    command_first: start the command before the services, its output in a log; it waits for them
-    itself (init.py). Raises CannotCheck where the machine cannot make a room.
+    files: small files for /run/room. in_terminal: keep the room in this terminal's session; else
+    the command is a kernel, whose output goes to a log: it is started before the services, and
+    waits for them itself (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
-    check_machine(engine)
     below = tuple(modes_below(settings.root))
-    inside = _inside(settings, engine, files | {ENGINE.name: as_file(engine)}, below)
+    inside = _inside(settings, engine, files, below)
     outer_user = choose_outer_user()
 
     def run() -> NoReturn:
@@ -101,25 +86,17 @@ def open_room(
         os.chdir(WORK)
         socket.sethostname("rehearsal")
         if can_run_containers():
-            nested.leave_top_cgroup()
+            leave_top_cgroup()
         for number in map(int, os.listdir("/proc/self/fd")):
             with contextlib.suppress(OSError):
-                os.set_inheritable(number, number < _FIRST_OF_OURS)
+                os.set_inheritable(number, number <= 2)
         environment = _environment(engine, settings.platform)
-        started = _start_beside(command, environment) if command_first else 0
+        started = start_service("kernel", command, environment) if not in_terminal else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
-    with _shown(settings, inside.visible, below, outer_user) as trees:
-        trees_of = partial(open_trees, inside, trees)
-        enter = partial(nested.enter, trees_of, partial(seal, inside), run)
-        return _fork(enter, outer_user, in_terminal)
-
-
-def _start_beside(command: list[str], environment: dict[str, str]) -> int:
-    log = os.open(ROOM / "log/kernel", os.O_CREAT | os.O_WRONLY)
-    streams = [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]
-    return os.posix_spawn(command[0], command, environment, file_actions=streams, setsid=True)
+    trees = _show_private(settings, inside.visible, below, outer_user)
+    return _fork(Plan(inside, trees, outer_user, run), in_terminal)
 
 
 def probe(settings: Settings) -> None:
@@ -127,22 +104,25 @@ def probe(settings: Settings) -> None:
     open_room(settings, [], files={}).wait()
 
 
-def check_machine(engine: Engine) -> None:
-    """Raise CannotCheck if a program that a room needs is missing."""
-    if sys.platform != "linux":
-        raise CannotCheck("A room needs Linux's namespaces. Use a Linux machine or VM.")
+def check_machine(engine: Engine) -> list[Path]:
+    """Return the programs that a room needs.
+
+    Raises CannotCheck if one is missing, or if this machine can have no room.
+    """
     if not linux.can_filter_calls():
-        here = f"{platform.machine()} with a Python of {platform.architecture()[0]}"
-        needs = "A room needs a 64-bit Python on x86_64 or aarch64, to filter system calls"
+        here = f"{platform.system()} on {platform.machine()}, Python {platform.architecture()[0]}"
+        needs = "A room needs a 64-bit Python on x86_64 or aarch64, on Linux"
         raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
     seconds_to_start()
-    for program in PROGRAMS:
-        if not shutil.which(program, path=_path(engine)):
+    found = {program: shutil.which(program, path=_path(engine)) for program in PROGRAMS}
+    for program, path in found.items():
+        if not path:
             raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
+    return [Path(path) for path in found.values() if path]
 
 
-def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
-    """Return a room, once its process 1 has got through `enter`."""
+def _fork(plan: Plan, in_terminal: bool) -> Room:
+    """Return a room, once its process 1 is init.py."""
     alive, kept_alive = os.pipe()
     report, written = os.pipe()
     supervisor = os.fork()
@@ -151,10 +131,12 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
         os.close(report)
         if not in_terminal:
             os.setsid()
-        supervise(enter, outer_user, Runner(alive, written))
+        runner = Runner(alive, written)
+        runner.run(lambda: supervise(plan, runner))
     os.close(alive)
     os.close(written)
-    reported = _read_report(report)
+    with open(report) as lines:  # until process 1 has become init.py, or has failed to
+        reported = dict(pair for line in lines for pair in json.loads(line).items())
     room = Room(supervisor, reported.get("pid", 0), kept_alive)
     if "error" in reported:
         room.close()
@@ -162,46 +144,32 @@ def _fork(enter: Enter, outer_user: int, in_terminal: bool) -> Room:
     return room
 
 
-@contextlib.contextmanager
-def _shown(
+def _show_private(
     settings: Settings, visible: tuple[Path, ...], below: Modes, outer_user: int
-) -> Iterator[Trees]:
-    """Yield mounts that show a room of root what it must read, and only some users may.
+) -> dict[str, int]:
+    """Return mounts that show a room of root what it must read, and only some users may.
 
     Raises CannotCheck where there is no such mount (as on overlayfs, or in a container).
     """
     private = [] if outer_user == os.geteuid() else _private_files(visible, below)
     tops = [top for top in visible if any(path.is_relative_to(top) for path in private)]
-    with contextlib.ExitStack() as ending:
-        trees: Trees = {}
-        try:
-            if tops:
-                trees = ending.enter_context(shown_to(outer_user, tops))
-        except OSError as error:
-            # what commands start in is copied
-            private = [path for path in private if not path.is_relative_to(settings.notebooks)]
-            if private:
-                raise CannotCheck(_advice_on_rights(private, visible[0], error)) from error
-        yield trees
+    try:
+        return show_to(outer_user, tops) if tops else {}
+    except OSError as error:
+        reason = str(error.strerror)
+        # what commands start in is copied
+        private = [path for path in private if not path.is_relative_to(settings.notebooks)]
+        # without namespaces there is no room either, and other advice
+        if private and not reason.startswith(("make namespaces", "map users")):
+            raise CannotCheck(_advice_on_rights(private, visible[0], reason)) from error
+        return {}
 
 
-def _advice_on_rights(private: list[Path], project: Path, error: OSError) -> str:
-    reason = str(error.strerror)
-    if reason.startswith(("make namespaces", "map users")):
-        return _advice(reason, error.errno or 0)
+def _advice_on_rights(private: list[Path], project: Path, reason: str) -> str:
     closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
     cannot = f"a mount that shows it to the room cannot be made here ({reason})"
     path = private[0] if len(private) == 1 else project
-    return f"{closed}; {cannot}. Type: chmod -R o+rX {shlex.quote(str(path))}"
-
-
-def _read_report(report: int) -> dict[str, Any]:
-    """Return what was reported until process 1 has become init.py, or has failed to."""
-    reported: dict[str, Any] = {}
-    with open(report) as lines:
-        for line in lines:
-            reported |= json.loads(line)
-    return reported
+    return f"{closed}; {cannot}. Run: chmod -R o+rX {shlex.quote(str(path))}"
 
 
 def _path(engine: Engine) -> str:
@@ -212,11 +180,10 @@ def _path(engine: Engine) -> str:
 
 
 def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: Modes) -> Inside:
-    seen = [settings.root, Path(sys.prefix), Path(sys.base_prefix)]
-    seen += [Path(rehearsal.__file__).parents[1], *map(Path, filter(None, [engine.folder]))]
+    seen = [settings.root, *map(Path, (sys.prefix, sys.base_prefix, engine.folder or sys.prefix))]
+    seen.append(Path(rehearsal.__file__).parents[1])
     # a home may hold the machine's Docker
-    found = (shutil.which(program, path=_path(engine)) for program in PROGRAMS)
-    seen += [Path(program).parent for program in found if program]
+    seen += [program.parent for program in check_machine(engine)]
     visible = tuple(form for path in seen for form in (path, path.resolve()))
     here = Path.cwd()
     # a person's folder of the project, for `rehearsal room`
@@ -227,7 +194,7 @@ def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: 
         sockets=_reachable_sockets(below),
         registries=settings.registries,
         size=limits.for_files(),
-        files=files,
+        files=files | {ENGINE.name: json.dumps(vars(engine)).encode()},
     )
 
 
@@ -244,19 +211,16 @@ def _private_files(visible: tuple[Path, ...], below: Modes) -> list[Path]:
 
     Nothing of the folder that commands start in: it is copied.
     """
-    found = [Path(path) for path, mode in below if _is_private(mode)]
     package = modes_below(Path(rehearsal.__file__).parent)
-    found += [Path(path) for path, mode in package if _is_private(mode)]
-    needed = (*visible, Path(sys.executable))
-    found += [path for path in needed if path.exists() and _is_private(path.stat().st_mode)]
-    others = [top for top in visible if any(map(_keeps_root_out, top.parents))]
-    return found + others
+    needed = [path for path in (*visible, Path(sys.executable)) if path.exists()]
+    modes = (*below, *package, *((str(path), path.stat().st_mode) for path in needed))
+    found = [Path(path) for path, mode in modes if _is_private(mode)]
+    return found + [top for top in visible if any(map(_keeps_root_out, top.parents))]
 
 
 def _is_private(mode: int) -> bool:
-    if stat.S_ISDIR(mode):
-        return not (mode & stat.S_IROTH and mode & stat.S_IXOTH)
-    return stat.S_ISREG(mode) and not mode & stat.S_IROTH
+    needed = {stat.S_IFDIR: 0o5, stat.S_IFREG: 0o4}.get(stat.S_IFMT(mode), 0)
+    return mode & needed != needed
 
 
 def _keeps_root_out(folder: Path) -> bool:
@@ -278,40 +242,20 @@ def _environment(engine: Engine, images: str) -> dict[str, str]:
     return certificates | docker | own | kept | world
 
 
-_NO_RIGHT_TO_MAP = (
-    "root has lost the right to map users here (CAP_SETUID, CAP_SETGID). Start this with its"
-    " capabilities; a container without --cap-drop."
-)
-_IN_A_CONTAINER = (
-    "this is a container, and its engine forbids that. Start it with --security-opt"
-    " seccomp=unconfined --security-opt systempaths=unconfined; see README, «On other machines»."
-)
-_EMULATED = (
-    f" Where the container is emulated, as its {platform.machine()} is not the machine's processor,"
-    " that does not help: use an image for the machine's own."
-)
-_NO_NAMESPACES = (
-    "this machine does not let you make user namespaces. As root, set the sysctls"
-    " user.max_user_namespaces above 0, kernel.unprivileged_userns_clone to 1 and"
-    " kernel.apparmor_restrict_unprivileged_userns to 0, those that exist."
-)
-
-
 def _advice(error: str, number: int) -> str:
     """Return the advice for a step that failed with this errno."""
-    refused = number in (errno.EPERM, errno.EACCES)
-    space = number == errno.ENOSPC and not error.startswith("make namespaces")
-    if number == errno.EPERM and "machine's" in error:
-        why = "start this outside of this user namespace, or as an ordinary user."
-    elif number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
-        why = _NO_RIGHT_TO_MAP
-    elif (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
-        why = _IN_A_CONTAINER + (_EMULATED if number == errno.ENOSYS else "")
-    elif space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
-        now = f"(now {limits.for_files()})"
-        why = f"free memory, or set REHEARSAL_ROOM_SIZE {now} to a size or a part of memory."
-    elif refused or number in (errno.ENOSPC, errno.EINVAL):
-        why = _NO_NAMESPACES
-    else:
-        why = "a room needs Linux 5.12 or newer with its namespaces."
+    texts = tomllib.loads(Path(__file__).with_name("advice.toml").read_text())
+    why = texts[_cause(error, number)].format(size=limits.for_files(), machine=platform.machine())
     return f"No room can be made here ({error}): {why}"
+
+
+def _cause(error: str, number: int) -> str:
+    refused = number in (errno.EPERM, errno.EACCES)
+    if number == errno.EPERM and error.startswith("map users") and os.geteuid() == 0:
+        return "rights"
+    if (refused or number == errno.ENOSYS) and any(map(os.path.exists, _MARKS_OF_CONTAINERS)):
+        return "emulated" if number == errno.ENOSYS else "container"
+    space = number == errno.ENOSPC and not error.startswith("make namespaces")
+    if space or (number == errno.EINVAL and error.startswith("mount tmpfs")):
+        return "memory"
+    return "namespaces" if refused or number in (errno.ENOSPC, errno.EINVAL) else "kernel"

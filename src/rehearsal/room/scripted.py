@@ -17,8 +17,8 @@ from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import CERTIFICATE, KEY
 
 _PAUSE_TO_STOP = 0.05
-_STATUSES = {"unauthorized": 401, "denied": 403, "name_unknown": 404, "manifest_unknown": 404}
-_STATUSES |= {"toomanyrequests": 429}
+_STATUSES = {"unauthorized": 401, "denied": 403, "toomanyrequests": 429}
+_STATUSES |= dict.fromkeys(("name_unknown", "manifest_unknown"), 404)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def words(text: str, host: str = "ghcr.io") -> Script:
     code, _, message = text.partition(": ")
     kind = code.strip().replace(" ", "_")
     if kind not in _STATUSES:
-        raise CannotCheck(f"{text!r} begins with none of: {', '.join(_STATUSES)}.")
+        raise CannotCheck(f"{text!r} must begin with one of: {', '.join(_STATUSES)}.")
     refusal = errors(_STATUSES[kind], kind.upper(), message or code)
 
     def script(request: Request) -> Reply:

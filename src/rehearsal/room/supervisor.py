@@ -1,8 +1,12 @@
-"""The supervisor of a room: a process outside that ends the room when its runner ends.
+"""The processes around a room: its supervisor, and the outer process, which builds its walls.
 
 The runner may be killed at any moment, so it cannot clean up. The supervisor, whose pipe from the
 runner closes then, kills the room's outer process, and so every process in it, and removes the
 room's cgroup. Everything else is in the room's mount namespaces, and ends with those.
+
+The room's namespaces are one in the other: its walls are in the outer, all else in the inner.
+Mounts that a mount namespace takes from one of more rights are locked (mount_namespaces(7)): so
+nothing in a room, not even root, can change how its walls are mounted.
 """
 
 import contextlib
@@ -10,17 +14,20 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from rehearsal.room import linux
+from rehearsal.room import limits, linux
 from rehearsal.room.cgroup import make_cgroup, remove_cgroup
 from rehearsal.room.users import map_users
+from rehearsal.room.walls import Inside, open_trees, seal
 
 _OUTER = linux.CLONE_NEWUSER | linux.CLONE_NEWNS
-_SECONDS_TO_EMPTY = 3.0
+_INNER = linux.CLONE_NEWUSER | linux.CLONE_NEWNET | linux.CLONE_NEWPID
+_INNER |= linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
 
 
 @dataclass(frozen=True)
@@ -40,73 +47,52 @@ class Runner:
         with contextlib.suppress(BrokenPipeError):
             os.write(self.report, json.dumps(what).encode() + b"\n")
 
-    def send_error(self, error: BaseException) -> None:
-        """Report an error with its errno."""
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        self.send(error=reason, number=getattr(error, "errno", None) or 0)
+    def run(self, action: Callable[[], object]) -> NoReturn:
+        """Run a child's action, report its failure, and exit."""
+        status = 3
+        try:
+            action()
+            status = 0
+        except BaseException as error:
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            self.send(error=reason, number=getattr(error, "errno", None) or 0)
+        finally:  # whatever happens: a child must not run on as a copy of the runner
+            os._exit(status)
 
 
-Enter = Callable[[bool, Runner], NoReturn]
-"""Goes on in the room's outer namespaces; the first argument is whether there is a cgroup."""
+@dataclass(frozen=True)
+class Plan:
+    """What a room is made of.
 
-
-def supervise(enter: Enter, outer_user: int, runner: Runner) -> NoReturn:
-    """Make a room whose outer process is `enter`, and exit with its status; never return.
-
-    outer_user: the user that the room's root is outside.
+    Attributes:
+        inside: what it shows.
+        trees: mounts to show in place of the machine's, by path.
+        outer_user: the user that the room's root is outside.
+        run: becomes the room's process 1.
     """
-    status = 3
-    try:
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        cgroup = make_cgroup(outer_user)
-        status = _run(enter, cgroup, outer_user, runner)
-        if cgroup:
-            remove_cgroup(cgroup, _SECONDS_TO_EMPTY)
-    except OSError as error:
-        runner.send_error(error)
-    finally:  # whatever happens: this process must not run on as a copy of the runner
-        os._exit(status)
+
+    inside: Inside
+    trees: Mapping[str, int]
+    outer_user: int
+    run: Callable[[], NoReturn]
 
 
-def _run(enter: Enter, cgroup: Path | None, outer_user: int, runner: Runner) -> int:
-    """Make the outer process, give it its cgroup and users, and wait for its end.
-
-    Return its status.
-    """
-    mapped, say_mapped = os.pipe()
-    first = linux.fork_into_namespaces(_OUTER)
-    if not first:
-        os.close(say_mapped)
-        run_as_child(runner, lambda: _begin(enter, mapped, cgroup is not None, runner))
-    try:
-        if cgroup:
-            (cgroup / "cgroup.procs").write_text(str(first))
-        map_users(first, outer_user)
-        os.write(say_mapped, b"1")
-    except OSError as error:
-        runner.send_error(error)
-    os.close(say_mapped)
+def supervise(plan: Plan, runner: Runner) -> NoReturn:
+    """Make a room, and exit with its status; never return."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    cgroup = make_cgroup(plan.outer_user)
+    enter = partial(_enter, plan, cgroup is not None, runner)
+    first, go = linux.fork_waiting(_OUTER, partial(runner.run, enter))
+    if cgroup:
+        (cgroup / "cgroup.procs").write_text(str(first))
+    map_users(first, plan.outer_user)
+    os.write(go, b"1")
     os.close(runner.report)
-    return _watch(first, runner.liveness_fd)
-
-
-def _begin(enter: Enter, mapped: int, containers: bool, runner: Runner) -> None:
-    linux.die_with_parent()
-    if os.read(mapped, 1):  # else the supervisor has failed, or has been killed
-        linux.leave_keyring()
-        linux.refuse_ways_out()
-        enter(containers, runner)
-
-
-def run_as_child(runner: Runner, action: Callable[[], None]) -> NoReturn:
-    """Run an action, report its failure, and exit: a child must not run on as a copy."""
-    try:
-        action()
-        os._exit(0)
-    except BaseException as error:
-        runner.send_error(error)
-    os._exit(3)
+    status = _watch(first, runner.liveness_fd)
+    if cgroup:
+        remove_cgroup(cgroup)
+    os._exit(status)
 
 
 def _watch(first: int, alive: int) -> int:
@@ -116,3 +102,41 @@ def _watch(first: int, alive: int) -> int:
     if ended not in ready:
         os.kill(first, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF
+
+
+def _enter(plan: Plan, containers: bool, runner: Runner) -> NoReturn:
+    """Go on in the outer namespaces: build, have process 1 run, and exit with its status."""
+    linux.leave_keyring()
+    linux.refuse_ways_out()
+    limits.limit_tasks()
+    if containers:
+        linux.unshare(linux.CLONE_NEWCGROUP)
+    # before: the namespace's root may not be allowed to open their paths
+    trees = open_trees(plan.inside, plan.trees)
+    linux.become_root()
+    linux.die_with_parent()  # again: a change of user takes it back
+
+    def run_first() -> NoReturn:
+        linux.unshare(linux.CLONE_NEWNS)
+        plan.run()
+
+    first, go = linux.fork_waiting(_INNER, partial(runner.run, run_first))
+    map_users(first, 0)
+    linux.join(f"/proc/{first}/ns/net", linux.CLONE_NEWNET)
+    linux.join(f"/proc/{first}/ns/pid", linux.CLONE_NEWPID)  # of the next child
+    builder = os.fork()
+    if not builder:
+        runner.run(partial(seal, plan.inside, trees, containers))
+    if os.waitpid(builder, 0)[1]:
+        os._exit(3)
+    if containers:
+        leave_top_cgroup()
+    runner.send(pid=first)
+    os.write(go, b"1")
+    os.close(runner.report)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
+
+
+def leave_top_cgroup() -> None:
+    """Move this process down: the top of the engine's tree must hold none (cgroups(7))."""
+    Path("/sys/fs/cgroup/room/cgroup.procs").write_text("0")

@@ -3,63 +3,46 @@
 import base64
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlparse
 
 import jwt
 
-from rehearsal.room.paths import refused_log
+from rehearsal.room.paths import CERTIFICATE, KEY, refused_log
 from rehearsal.room.scripted import Reply, Request, as_json, errors
 from rehearsal.settings import Registry, Right
 
 PORT = 8443
 _SECONDS_VALID = 300
-_ALLOWED: Mapping[Right | None, frozenset[str]] = {
-    "push": frozenset({"pull", "push", "delete"}),
-    "pull": frozenset({"pull"}),
-    None: frozenset({"pull"}),
-}
 
 
-@dataclass(frozen=True)
-class Issuer:
-    """Signs the tokens of one registry.
+def issue(registry: Registry, request: Request) -> Reply:
+    """Reply with a token for what a login may do at a registry, or with 403 to a wrong login."""
+    if request.method != "GET":
+        return Reply(405)
+    login = _login(request.headers.get("Authorization", ""))
+    user, password = login or ("", "")
+    right = registry.tokens.get(password) if login else None
+    stranger = registry.user not in ("", user)
+    wrong = login is not None and (stranger or right in (None, "expired"))
+    if wrong or right != "push":
+        log_denied_push(registry, request)
+    if wrong:
+        return errors(403, "DENIED", "denied")
+    token = _token(registry.host_names[0], right, request)
+    return as_json(200, {"token": token, "expires_in": _SECONDS_VALID})
 
-    Attributes:
-        registry: whose tokens.
-        key: of its certificate.
-        certificate: for `x5c`.
-    """
 
-    registry: Registry
-    key: bytes
-    certificate: str
-
-    def __call__(self, request: Request) -> Reply:
-        """Reply with a token for what this login may do, or 403 for a wrong login."""
-        if request.method != "GET":
-            return Reply(405)
-        login = _login(request.headers.get("Authorization", ""))
-        user, password = login or ("", "")
-        right = self.registry.tokens.get(password) if login else None
-        stranger = self.registry.user not in ("", user)
-        wrong = login is not None and (stranger or right in (None, "expired"))
-        if wrong or right != "push":
-            log_denied_push(self.registry, request)
-        if wrong:
-            return errors(403, "DENIED", "denied")
-        return as_json(200, {"token": self._token(right, request), "expires_in": _SECONDS_VALID})
-
-    def _token(self, right: Right | None, request: Request) -> str:
-        now, host = int(time.time()), self.registry.host_names[0]
-        access = [
-            {"type": kind, "name": name, "actions": sorted(_ALLOWED[right] & actions)}
-            for kind, name, actions in _scopes(request)
-        ]
-        claims: dict[str, object] = {"iss": host, "aud": host, "sub": "", "jti": uuid.uuid4().hex}
-        claims |= {"access": access, "nbf": now - 10, "iat": now, "exp": now + _SECONDS_VALID}
-        return jwt.encode(claims, self.key, algorithm="ES256", headers={"x5c": [self.certificate]})
+def _token(host: str, right: Right | None, request: Request) -> str:
+    now, allowed = int(time.time()), {"pull", "push", "delete"} if right == "push" else {"pull"}
+    access = [
+        {"type": kind, "name": name, "actions": sorted(allowed & actions)}
+        for kind, name, actions in _scopes(request)
+    ]
+    claims: dict[str, object] = {"iss": host, "aud": host, "sub": "", "jti": uuid.uuid4().hex}
+    claims |= {"access": access, "nbf": now - 10, "iat": now, "exp": now + _SECONDS_VALID}
+    certificate = "".join(CERTIFICATE.read_text().splitlines()[1:-1])  # without BEGIN and END
+    return jwt.encode(claims, KEY.read_bytes(), algorithm="ES256", headers={"x5c": [certificate]})
 
 
 def log_denied_push(registry: Registry, request: Request) -> None:

@@ -1,12 +1,10 @@
 """The users of a room: its root is nobody on the machine, where that is possible."""
 
-import contextlib
-import errno
 import os
-import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
+from rehearsal.errors import CannotCheck
 from rehearsal.room import linux
 
 _USERS = 65536
@@ -20,15 +18,21 @@ def choose_outer_user() -> int:
     """Return the user that the room's root is outside: this user; for root nobody.
 
     Root of a container that has no such number stays root: it is another user on the machine.
+    Raises CannotCheck where it would be the machine's own.
     """
     if os.geteuid() != 0:
         return os.geteuid()
-    last = _FIRST_USER + _USERS - 1
     found = [
-        any(first <= _FIRST_USER and last < first + count for first, count in _ranges_here(kind))
+        any(first <= _FIRST_USER <= first + count - _USERS for first, count in _ranges_here(kind))
         for kind in ("uid", "gid")
     ]
-    return _FIRST_USER if all(found) else 0
+    if all(found):
+        return _FIRST_USER
+    if os.stat("/proc/sys/kernel").st_uid != _UNKNOWN:  # its settings are root's in each namespace
+        why = "the machine's own root is a user here"
+        start = "start this outside this user namespace, or as an ordinary user"
+        raise CannotCheck(f"No room can be made here ({why}): {start}.")
+    return 0
 
 
 def _ranges_here(kind: str) -> list[tuple[int, int]]:
@@ -37,70 +41,37 @@ def _ranges_here(kind: str) -> list[tuple[int, int]]:
     return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
 
-def _has_root_of_machine() -> bool:
-    """Whether it is a user here: the kernel's settings are its, in every namespace."""
-    return os.stat("/proc/sys/kernel").st_uid != _UNKNOWN
-
-
 def map_users(process: int, outer: int) -> None:
-    """Map the users of a process in a new namespace: its root to `outer`.
+    """Map the users of a process in a new namespace: its root to `outer`, or each to itself.
 
-    Root maps other users too, as images hold files of theirs. Raises OSError, also rather than map
-    the machine's own root.
+    Root maps other users too, as images hold files of theirs. Raises OSError.
     """
     root = os.geteuid() == 0
     try:
-        if root and not outer and _has_root_of_machine():
-            raise PermissionError(errno.EPERM, "the machine's own root is a user here")
-        Path(f"/proc/{process}/setgroups").write_text("allow" if root else "deny")
+        if not root:
+            Path(f"/proc/{process}/setgroups").write_text("deny")
         for kind, number in (("uid", outer), ("gid", outer if root else os.getegid())):
-            ranges = _ranges_for_root(kind, outer) if root else [(0, number, 1)]
+            ranges = [(0, number, _USERS if root else 1)]
+            if not outer:  # one line may not span two ranges (as in rootlesskit)
+                ranges = [(first, first, count) for first, count in _ranges_here(kind)]
             lines = (f"{inside} {outside} {count}\n" for inside, outside, count in ranges)
             Path(f"/proc/{process}/{kind}_map").write_text("".join(lines))
     except OSError as error:
         raise OSError(error.errno, f"map users: {error.strerror}") from error
 
 
-def map_users_to_themselves(process: int) -> None:
-    """Map the users of a process in a namespace below this one. Raises OSError."""
-    for kind in ("uid", "gid"):
-        lines = (f"{first} {first} {count}\n" for first, count in _ranges_here(kind))
-        Path(f"/proc/{process}/{kind}_map").write_text("".join(lines))
-
-
-def _ranges_for_root(kind: str, outer: int) -> list[tuple[int, int, int]]:
-    """Return what root maps: first number inside, first outside, count.
-
-    Where root stays root, each number maps to itself, range by range: one line may not span two
-    ranges (as in rootlesskit).
-    """
-    if outer:
-        return [(0, outer, _USERS)]
-    own = [(first, count) for first, count in _ranges_here(kind) if first < _USERS]
-    return [(first, first, min(count, _USERS - first)) for first, count in own]
-
-
-@contextlib.contextmanager
-def shown_to(outer: int, paths: Iterable[Path]) -> Iterator[dict[str, int]]:
-    """Yield copies of the mounts at `paths` in which a room's root owns what root owns here.
+def show_to(outer: int, paths: Iterable[Path]) -> dict[str, int]:
+    """Return copies of the mounts at `paths` in which a room's root owns what root owns here.
 
     Raises OSError where a file system cannot do that, or where this user may not ask.
     """
-    trees = dict[str, int]()
-    ended, alive = os.pipe()
-    process = linux.fork_into_namespaces(linux.CLONE_NEWUSER)
-    if not process:  # it does nothing but be there, and ends with this one
-        os.close(alive)
-        os.read(ended, 1)
-        os._exit(0)
+    process, go = linux.fork_waiting(linux.CLONE_NEWUSER, lambda: None)
     try:
         map_users(process, outer)
-        for path in map(str, paths):
-            trees[path] = linux.clone_tree(path)
-            linux.show_as(trees[path], f"/proc/{process}/ns/user")
-        yield trees
+        trees = {str(path): linux.clone_tree(str(path)) for path in paths}
+        for tree in trees.values():
+            linux.show_as(tree, f"/proc/{process}/ns/user")
+        return trees
     finally:
-        os.kill(process, signal.SIGKILL)  # the room has the pipe too
-        for descriptor in (alive, ended, *trees.values()):
-            os.close(descriptor)
+        os.close(go)
         os.waitpid(process, 0)

@@ -15,7 +15,7 @@ from rehearsal.room import linux
 from rehearsal.room.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from rehearsal.room.paths import PROJECT, ROOM, STATE, WORK
 from rehearsal.room.work import write_folder
-from rehearsal.settings import LOCALHOST, Registry
+from rehearsal.settings import NETWORK, Registry
 
 _OLD = "/.rehearsal"
 """Where the machine's own root is meanwhile: no path that a room shows begins so."""
@@ -55,14 +55,13 @@ def seal(inside: Inside, trees: Mapping[str, int], containers: bool) -> None:
     _new_root(inside, trees)
     _make_folders(inside)
     linux.mount("proc", "/proc", "proc", _FRESH | MS_NOEXEC)
-    addresses = {one.address for one in inside.registries}
-    linux.raise_loopback(addresses - {LOCALHOST})
+    linux.raise_loopback(f"{NETWORK}.1")
     _cover_kernel()
     if containers:
         _containers()
     linux.detach(_OLD)
     _keep_uncovered()
-    linux.make_read_only("/", below=False)
+    linux.protect("/", below=False)
 
 
 def _fresh(target: str, size: str, mode: str = "755") -> None:
@@ -105,7 +104,7 @@ def _new_root(inside: Inside, trees: Mapping[str, int]) -> None:
     for path, tree in trees.items():
         os.makedirs(path, exist_ok=True)
         linux.attach(tree, path)
-        linux.make_read_only(path)
+        linux.protect(path)
     for path in filter(os.path.exists, inside.sockets):
         linux.mount("/dev/null", path, flags=MS_BIND)
     _cover_secrets()
@@ -120,7 +119,7 @@ def _cover_secrets() -> None:
             _fresh(path, "4k")
         elif not (mode & stat.S_IROTH or stat.S_ISDIR(mode)):
             linux.mount("/dev/null", path, flags=MS_BIND)
-            linux.disable_devices(path)  # so that it cannot be opened
+            linux.protect(path)  # as a device it cannot be opened then
 
 
 def modes_below(folder: str | Path) -> Iterator[tuple[str, int]]:
@@ -159,7 +158,7 @@ def _cover_kernel() -> None:
     for name in _HOST_WIDE:
         if os.path.exists(f"/proc/{name}"):
             linux.mount(f"/proc/{name}", f"/proc/{name}", flags=MS_BIND)
-            linux.make_read_only(f"/proc/{name}")
+            linux.protect(f"/proc/{name}")
     linux.mount(f"/proc/self/fd/{network}", "/proc/sys/net", flags=MS_BIND)
     os.close(network)
     for scope in ("all", "default"):

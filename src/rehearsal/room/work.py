@@ -18,9 +18,8 @@ def read_folder(folder: Path) -> bytes:
             tar.add(folder, arcname=".", filter=_of_root)
     except OSError as error:
         unread = f"{error.filename} cannot be copied into a room ({error.strerror})"
-        raise CannotCheck(
-            f"{unread}. Let this user read it: chmod u+rX {error.filename}"
-        ) from error
+        advice = f"Let this user read it: chmod u+rX {error.filename}"
+        raise CannotCheck(f"{unread}. {advice}") from error
     return packed.getvalue()
 
 

@@ -3,6 +3,7 @@
 A PUT by digest creates nothing that anybody could pull by mistake, so it is no write.
 """
 
+import contextlib
 import http.client
 import posixpath
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.paths import BUNDLE, ROOM, refused_log
+from rehearsal.room.paths import BUNDLE, LOGS, refused_log
 from rehearsal.settings import Registry
 
 _REQUEST = re.compile(r'"(PUT|DELETE) (\S+) HTTP/[^"]*" 2\d\d ')
@@ -79,9 +80,9 @@ class WriteLog:
         end = time.monotonic() + _SECONDS_TO_LOG
         while mark not in new:
             if time.monotonic() > end:
-                raise CannotCheck(f"Unknown what was written: {registry.name} writes no log.")
+                raise CannotCheck(f"Cannot tell what was written: {registry.name} writes no log.")
             time.sleep(_PAUSE)
-            new += self._unread(ROOM / "log" / registry.name)
+            new += self._unread(LOGS / registry.name)
         return new
 
     def _unread(self, file: Path) -> str:
@@ -95,12 +96,10 @@ class WriteLog:
 
     def _ask(self, registry: Registry, mark: str) -> None:
         """Send a request that the registry's log shows with `mark`."""
-        client = http.client.HTTPSConnection(registry.hosts[0], context=self._context)
         try:
-            client.request("GET", "/v2/", headers={"User-Agent": mark})
-            client.getresponse()
+            client = http.client.HTTPSConnection(registry.hosts[0], context=self._context)
+            with contextlib.closing(client):
+                client.request("GET", "/v2/", headers={"User-Agent": mark})
+                client.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            gone = "does not answer any more"
-            raise CannotCheck(f"The room's {registry.name} {gone}: {error}") from error
-        finally:
-            client.close()
+            raise CannotCheck(f"The room's {registry.name} no longer answers: {error}") from error
