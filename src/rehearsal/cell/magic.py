@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from IPython.core.interactiveshell import InteractiveShell
 
 from rehearsal.cell.allowed import Refused
-from rehearsal.cell.backend import Backend
 from rehearsal.cell.bash import NotRun, Shell
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
@@ -33,6 +32,7 @@ _OTHER_SHELLS += ["python", "python2", "python3"]
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
+Backend = Rehearsal | Production
 _OURS = re.compile(r"%rehearsal_\w+ *\w*\s*|%%rehearsal_\w+ *\w* *\n.*", re.ASCII | re.DOTALL)
 """`%rehearsal_run WORD` alone: code after it would run unchecked, and IPython evaluates braces."""
 LEFT = "rehearsal_left"
@@ -138,7 +138,7 @@ def _failure(error: RehearsalError, shown: RedactedOutput) -> CellFailed:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Install the strict `%%bash`, and refuse every other way to a shell."""
-    backend: Backend = Production() if PRODUCTION in os.environ else Rehearsal()
+    backend = Production() if PRODUCTION in os.environ else Rehearsal()
     bash = Bash(backend)
     register: Any = ipython.register_magic_function
     register(bash, "cell", "bash")

@@ -63,9 +63,9 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     difference = first_difference(masked, right.mask(came))
     if difference is None:
         return True
-    line = before.line_of(expected, difference.line)
+    line = before.line_of(expected, difference[0])
     cell.comparison_traceback = [f"line {line} of the output differs"]
-    found |= {"kind": "differences", "what": f"line {line} of its output: {difference}"}
+    found |= {"kind": "differences", "what": f"line {line} of its output: {difference[1]}"}
     return False
 
 
