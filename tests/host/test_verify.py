@@ -248,6 +248,7 @@ def test_a_kernel_that_dies_is_reported_within_seconds_in_one_line(verb, project
     assert (done.returncode, time.monotonic() - begin < 30) == (3, True)
     lines = (done.stdout + done.stderr).splitlines()
     assert len([line for line in lines if "cell «echo a»: the kernel has died; " in line]) == 1
+    assert not [line for line in lines if "ended with status" in line]
 
 
 def test_what_a_cell_printed_does_not_steer_the_terminal(project):

@@ -413,7 +413,7 @@ def test_without_a_terminal_nothing_is_sent(machine):
         command, cwd=machine / "notebooks", capture_output=True, text=True, check=False
     )
     assert done.returncode != 0
-    assert "nobody is there to ask" in done.stderr
+    assert "no one to ask" in done.stderr
     assert added(before) == []
     done = subprocess.run(
         [str(BIN / "rehearsal"), "run", "large", "--production"],
@@ -424,7 +424,7 @@ def test_without_a_terminal_nothing_is_sent(machine):
         check=False,
     )
     assert done.returncode == 3
-    assert "nobody is there to ask" in done.stderr
+    assert "no terminal to ask in" in done.stderr
 
 
 def header(machine):

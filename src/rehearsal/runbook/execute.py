@@ -108,16 +108,11 @@ class _Collector:
 
     def _add(self, kind: str, problem: Problem) -> None:
         """Record a failure; behind a cell that could not be run only count it."""
-        outcome = self.outcome
-        gone = {one.notebook for one in outcome.unchecked}
+        gone = {one.notebook for one in self.outcome.unchecked}
         if kind == "not_run" or problem.notebook in gone:
-            outcome.not_run += 1
-        elif kind == "differences":
-            outcome.differences.append(problem)
-        elif kind == "unchecked":
-            outcome.unchecked.append(problem)
+            self.outcome.not_run += 1
         else:
-            outcome.problems.append(problem)
+            getattr(self.outcome, kind).append(problem)
 
 
 def _name(path: Path) -> str:

@@ -109,7 +109,7 @@ class Runbook:
         """The text as a notebook; raises CannotCheck if it does not parse."""
         import jupytext
 
-        with _readable(self.path.name, "Mend its text."):
+        with _readable(self.path.name, "Correct its text."):
             return _notebook(jupytext.reads(self.source, "md"))
 
     @functools.cached_property
@@ -188,16 +188,3 @@ def _find(settings: Settings, name: str) -> Runbook:
         known = ", ".join(text.stem for text in runbooks(settings.notebooks)) or "none"
         raise CannotCheck(f"There is no notebook {name}. The notebooks are: {known}.")
     return Runbook(path)
-
-
-def part_of(runbooks: list[Runbook], shard: str) -> list[Runbook]:
-    """Return the I-th of N parts (`I/N`) of the runbooks, or all for an empty string.
-
-    Raises ValueError for an impossible part.
-    """
-    if not shard:
-        return runbooks
-    number, _, count = shard.partition("/")
-    if not (number.isdigit() and count.isdigit() and 0 < int(number) <= int(count)):
-        raise ValueError(f"--shard {shard} is not a part: write 1/3 for the first of three.")
-    return runbooks[int(number) - 1 :: int(count)]

@@ -70,10 +70,8 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
 
 
 def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
-    settings = load_settings(folder)
-    engine = choose_engine(settings)
-    masks = masks_for(settings, engine)
-    left = Masked(masks)
+    engine = choose_engine(settings := load_settings(folder))
+    left = Masked(masks := masks_for(settings, engine))
     return masks, left, Masked(masks, left if engine.store != settings.store else None)
 
 
@@ -90,16 +88,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 def _left(notebook: Any) -> str:
     """Return how what a notebook leaves differs from what it declares, or nothing."""
-    printed: list[str] = []
-
-    def collect(message: dict[str, Any]) -> None:
-        printed.append(message["content"].get("text", ""))
-
+    said: list[dict[str, Any]] = []
     notebook.kernel.kc.execute_interactive(
-        f"%{LEFT}", store_history=False, allow_stdin=False, output_hook=collect, timeout=60
+        f"%{LEFT}", store_history=False, allow_stdin=False, output_hook=said.append, timeout=60
     )
-    declares = notebook.nb.metadata.get("rehearsal", {})
-    return undeclared_leftovers(json.loads("".join(printed)), declares)
+    left = json.loads("".join(one["content"].get("text", "") for one in said))
+    return undeclared_leftovers(left, notebook.nb.metadata.get("rehearsal", {}))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,12 +116,8 @@ def _failure(outputs: list[Any], error: BaseException) -> dict[str, str]:
     for output in outputs:
         if output["output_type"] == "error":
             name, message = output["ename"], output["evalue"]
-    if name == "CellNotRun":
-        kind = "not_run"
-    elif name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong):
-        kind = "unchecked"
-    else:
-        kind = "problems"
+    unchecked = name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong)
+    kind = "not_run" if name == "CellNotRun" else "unchecked" if unchecked else "problems"
     what = message.strip() if name in _OURS else f"{name}: {message.strip()}"
     printed = as_text([one for one in outputs if one["output_type"] == "stream"])
     if lines := [line for line in printed.splitlines() if line.strip()]:

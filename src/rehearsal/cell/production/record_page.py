@@ -10,7 +10,7 @@ def to_markdown(events: Sequence[Event]) -> str:
     """Return a record as a page: who, when, which engine; then all that happened, in order."""
     parts = [part for event in events for part in _parts(event)]
     if events and events[-1]["event"] not in ("closed", "lost"):
-        parts.append("Abandoned: the record ends here, without a word of its end.")
+        parts.append("Abandoned: the record ends here, before the run did.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -22,7 +22,7 @@ _SAID = {
     "stop": "{time}: stopped by the person",
     "finish": "{time}: came to its end",
     "lost": "{time}: lost: {why}",
-    "cut": "A line is cut here: what it said is not on record.",
+    "cut": "A line is cut off here: the rest of it is lost.",
 }
 
 
