@@ -94,13 +94,7 @@ def room(command: tuple[str, ...]) -> int:
 @notebooks_argument
 @engine_option
 @store_option
-@click.option(
-    "--shard",
-    default="1/1",
-    metavar="I/N",
-    callback=_shard,
-    help="Only the I-th of N parts of the notebooks.",
-)
+@click.option("--shard", default="1/1", metavar="I/N", callback=_shard, help="Part I of N alone.")
 def verify(notebooks: tuple[str, ...], shard: slice) -> None:
     """Run notebooks in rooms, and compare what they print.
 

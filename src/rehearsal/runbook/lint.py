@@ -158,13 +158,11 @@ def drift(text: Notebook, executed: Notebook) -> str | None:
         return "the declarations (metadata `rehearsal`) differ"
     if text.kernel != executed.kernel:
         return "the kernels differ"
-    for ours, theirs in zip(text.cells, executed.cells, strict=False):
-        if (ours.kind, ours.source) != (theirs.kind, theirs.source):
-            return f"the cell «{ours.first_line}» is not the same in both"
-        if ours.tags != theirs.tags:
-            return f"the tags of the cell «{ours.first_line}» differ"
-    if len(text.cells) != len(executed.cells):
-        return f"the text has {len(text.cells)} cells, the executed notebook {len(executed.cells)}"
+    for pair in zip_longest(text.cells, executed.cells):
+        sides = [one and (one.kind, one.source, one.tags) for one in pair]
+        if sides[0] != sides[1]:
+            first = next(filter(None, pair))
+            return f"the cell «{first.first_line}», or one of its tags, is not the same in both"
     return None
 
 

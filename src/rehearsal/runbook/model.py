@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 
 from rehearsal.cell.options import ShellCell, shell_cell, split_magic
@@ -115,8 +116,6 @@ class Runbook:
     @functools.cached_property
     def executed(self) -> Notebook:
         """The executed notebook; raises Wrong if there is none, CannotCheck for a broken one."""
-        import nbformat
-
         name, again = self.executed_path.name, f"`rehearsal refresh {self.name}`"
         if not self.executed_path.exists():
             raise Wrong(f"{name} does not exist: run {again}.")

@@ -30,8 +30,8 @@ from rehearsal.settings import load_settings
 
 nbval.kernel.KernelManager = private_manager  # nbval has no setting for either
 nbval.kernel.RunningKernel.get_message = get_message
-_OURS = ("CannotCheck", "CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
-_NOT_CHECKED = ("RoomUnavailable", "RuntimeError")
+_OURS = ("CannotCheck", "Ended", "Interrupted", "NbCellError", "NotRun", "Refused", "Wrong")
+_NOT_CHECKED = ("CannotCheck", "RuntimeError")
 _SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
 _FOUND = pytest.StashKey[dict[str, Any]]()
 
@@ -117,7 +117,7 @@ def _failure(outputs: list[Any], error: BaseException) -> dict[str, str]:
         if output["output_type"] == "error":
             name, message = output["ename"], output["evalue"]
     unchecked = name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong)
-    kind = "not_run" if name == "CellNotRun" else "unchecked" if unchecked else "problems"
+    kind = "not_run" if name == "NotRun" else "unchecked" if unchecked else "problems"
     what = message.strip() if name in _OURS else f"{name}: {message.strip()}"
     printed = as_text([one for one in outputs if one["output_type"] == "stream"])
     if lines := [line for line in printed.splitlines() if line.strip()]:

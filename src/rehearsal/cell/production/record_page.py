@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from rehearsal.cell.production.record import Event
+from rehearsal.cell.production.record import Event, pointed_to
 
 
 def to_markdown(events: Sequence[Event]) -> str:
@@ -44,7 +44,8 @@ def _parts(event: Event) -> Iterator[str]:
         yield from _ended(event)
     for when in ("before", "after"):
         for reference, said in event.get(when, {}).items():
-            yield _names(reference, when, said)
+            user = f", as {said['user']}" if said.get("user") else ""
+            yield f"- {reference}, {when}: {pointed_to(said)}{user}"
 
 
 def _surroundings(event: Event) -> str:
@@ -73,8 +74,3 @@ def fence(text: str, language: str) -> str:
     """Return a fenced block, whose fence is longer than any run of backticks in the text."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
-
-
-def _names(reference: str, when: str, said: Event) -> str:
-    user = f", as {said['user']}" if said.get("user") else ""
-    return f"- {reference}, {when}: {said.get('digest') or said.get('unknown') or 'nothing'}{user}"
