@@ -48,18 +48,14 @@ def verify(
     if not found and outcome.cells < (held := sum(len(one.code) for one in executed.values())):
         raise CannotCheck(f"nbval ran {outcome.cells} cells, but the notebooks hold {held}.")
     if recorded and not (outcome.unchecked or outcome.not_run):
-        found += _idle(masks, outcome.needed)
+        idle = [one.name for one in masks if one.engines and one.name not in outcome.needed]
+        what = "is for this engine, and no output needs it: narrow its `engines`"
+        found += [Problem("masks", None, f"«{name}» {what}") for name in idle]
     outcome.problems = found + outcome.problems
     outcome.notebooks = len(runbooks)
     outcome.commands = sum(count_commands(one.text) for one in runbooks)
     outcome.seconds = time.monotonic() - begin
     return outcome
-
-
-def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
-    idle = [mask.name for mask in masks if mask.engines and mask.name not in needed]
-    what = "is for this engine, and no output needs it: narrow its `engines`"
-    return [Problem("masks", None, f"«{name}» {what}") for name in idle]
 
 
 def run(notebooks: Mapping[Path, Notebook]) -> Outcome:

@@ -7,9 +7,9 @@ Outcome or `not_run`, and the words (`what`).
 """
 
 import copy
+import functools
 import json
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import nbval.kernel
@@ -32,25 +32,19 @@ nbval.kernel.KernelManager = private_manager  # nbval has no setting for either
 nbval.kernel.RunningKernel.get_message = get_message
 _OURS = ("CannotCheck", "Ended", "Interrupted", "NbCellError", "NotRun", "Refused", "Wrong")
 _NOT_CHECKED = ("CannotCheck", "RuntimeError")
-_SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
-_FOUND = pytest.StashKey[dict[str, Any]]()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+def pytest_itemcollected(item: Any) -> None:
     """Replace nbval's comparison."""
     if isinstance(item, IPyNbCell):
-        cell: Any = item
-        cell.stash[_FOUND] = {}
-        cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(
-            cell, as_text(came), as_text(expected)
-        )
+        item.found = {}
+        item.compare_outputs = functools.partial(_compare, item)
 
 
-def _compare(cell: Any, came: str, expected: str) -> bool:
-    notebook, found, shell = cell.parent, cell.stash[_FOUND], shell_cell(cell.cell.source)
-    if _SIDES not in notebook.stash:
-        notebook.stash[_SIDES] = _sides(notebook.path.parent)
-    masks, left, right = notebook.stash[_SIDES]
+def _compare(cell: Any, now: list[Any], recorded: list[Any], skip_compare: Any = None) -> bool:
+    found, shell = cell.found, shell_cell(cell.cell.source)
+    came, expected = as_text(now), as_text(recorded)
+    masks, left, right = _sides(cell.parent)
     if max(len(came), len(expected)) > 2 * MOST:  # of a cell of Python
         cell.test_outputs.clear()
         raise Wrong(f"{FLOOD}.")
@@ -69,20 +63,20 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     return False
 
 
-def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
-    engine = choose_engine(settings := load_settings(folder))
+@functools.cache
+def _sides(notebook: Any) -> tuple[tuple[Mask, ...], Masked, Masked]:
+    engine = choose_engine(settings := load_settings(notebook.path.parent))
     left = Masked(masks := masks_for(settings, engine))
     return masks, left, Masked(masks, left if engine.store != settings.store else None)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+def pytest_runtest_call(item: Any) -> Generator[None]:
     """After a notebook's last cell, fail it if the room is not as before its first."""
     yield
     if isinstance(item, IPyNbCell):
-        notebook: Any = item.parent
-        code = [cell for cell in notebook.nb.cells if cell.cell_type == "code"]
-        if item.cell_num == len(code) - 1 and (why := _left(notebook)):
+        code = [cell for cell in item.parent.nb.cells if cell.cell_type == "code"]
+        if item.cell_num == len(code) - 1 and (why := _left(item.parent)):
             raise Wrong(why)
 
 
@@ -98,12 +92,12 @@ def _left(notebook: Any) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    item: Any, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what was found to a cell's report."""
     report = yield
     if isinstance(item, IPyNbCell):
-        found, outputs = item.stash[_FOUND], item.test_outputs or []
+        found, outputs = item.found, item.test_outputs or []
         if call.excinfo and "kind" not in found:
             found |= _failure(outputs, call.excinfo.value)
         report.user_properties = [(RESULT, json.dumps(found | {"outputs": outputs}))]
