@@ -20,13 +20,13 @@ from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.processes import on_signal
 from rehearsal.cell.production import record
 from rehearsal.cell.production.allowed_cells import allowed_cells
 from rehearsal.cell.production.reaper import Lifeline
 from rehearsal.cell.production.surroundings import surroundings
 from rehearsal.cell.production.values import Values, ask
 from rehearsal.cell.redact import RedactedOutput
-from rehearsal.cell.signals import on_signal
 from rehearsal.errors import Wrong
 from rehearsal.room.docker_config import stored_logins
 from rehearsal.settings import load_settings

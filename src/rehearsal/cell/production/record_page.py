@@ -31,7 +31,8 @@ def _parts(event: Event) -> Iterator[str]:
     if kind == "start":
         yield _surroundings(event)
     elif kind == "python":
-        yield _python(event)
+        ended = "Failed" if event["failed"] else "Ended well"
+        yield f"## {event['time']}\n\n{fence(event['code'], 'python')}\n\n{ended}"
     elif kind in ("cell", "refused", "skip"):
         yield f"## {event['time']}"
     if "command" in event:
@@ -56,11 +57,6 @@ def _surroundings(event: Event) -> str:
     text = f"Text: commit {commit}, {clean}" if commit else "Text: in no repository of git"
     tools = ", ".join(f"{name}: {said}" for name, said in event.get("tools", {}).items())
     return f"{first}\n\n{text}\n\nTools: {tools}"
-
-
-def _python(event: Event) -> str:
-    ended = "Failed" if event["failed"] else "Ended well"
-    return f"## {event['time']}\n\n{fence(event['code'], 'python')}\n\n{ended}"
 
 
 def _ended(event: Event) -> Iterator[str]:
