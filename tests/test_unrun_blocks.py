@@ -36,7 +36,7 @@ def test_a_fence_that_looks_like_commands_and_is_no_cell(tmp_path, language):
     said = told(tmp_path, f"{CELL}\n```{language}\ndocker ps\n```\n")
     assert said == [
         f"line 10: this {language} block is not run: write ```bash at the beginning of a line, or"
-        " ```text for what nobody types"
+        " ```text for text that is not typed"
     ]
 
 
@@ -122,21 +122,21 @@ def test_a_notebook_that_is_none(project, change):
 def test_what_has_a_text_s_name_and_is_no_file(project, make):
     make(project / "notebooks" / "page.md")
     (problem,) = list_unrun_files(load_settings(project))
-    assert "is no file but a pipe" in problem.what
+    assert "is a pipe, or a broken link" in problem.what
 
 
 def test_a_link_to_a_folder(project):
     (project / "notebooks" / "more").symlink_to(project)
     (problem,) = list_unrun_files(load_settings(project))
-    assert "is no file but a pipe" in problem.what
+    assert "is a pipe, or a broken link" in problem.what
 
 
 @pytest.mark.parametrize(
     ("name", "content", "word"),
     [
         ("bom.md", b"\xef\xbb\xbf" + (HEADER + CELL).encode(), "byte order mark"),
-        ("below/page.md", (HEADER + CELL).encode(), "sub-folder"),
-        ("below/page.ipynb", b"{}", "sub-folder"),
+        ("below/page.md", (HEADER + CELL).encode(), "subfolder"),
+        ("below/page.ipynb", b"{}", "subfolder"),
         ("plain.md", CELL.encode(), "has no header"),
         ("open.md", ("---\njupyter: {}\n\n" + CELL).encode(), "does not end"),
         ("other.md", ("---\ntitle: x\n---\n" + CELL).encode(), "without `jupyter:`"),

@@ -43,6 +43,14 @@ engine_option = _exported("--engine", metavar="NAME", envvar=NAME_VARIABLE, help
 store_option = _exported("--store", metavar="|".join(STORES), envvar=STORE_VARIABLE, help=_STORE)
 
 
+def _shard(context: click.Context, option: click.Parameter, value: str) -> slice:
+    """Return the slice of the I-th of N parts (`I/N`)."""
+    number, _, count = value.partition("/")
+    if not (number.isdigit() and count.isdigit() and 0 < int(number) <= int(count)):
+        raise click.BadParameter(f"{value} is not a part: write 1/3 for the first of three.")
+    return slice(int(number) - 1, None, int(count))
+
+
 _NEWEST = "newest"
 """In place of a record: that of the last run."""
 
@@ -86,10 +94,8 @@ def room(command: tuple[str, ...]) -> int:
 @notebooks_argument
 @engine_option
 @store_option
-@click.option(
-    "--shard", default="", metavar="I/N", help="Only the I-th of N parts of the notebooks."
-)
-def verify(notebooks: tuple[str, ...], shard: str) -> None:
+@click.option("--shard", default="1/1", metavar="I/N", callback=_shard, help="Part I of N alone.")
+def verify(notebooks: tuple[str, ...], shard: slice) -> None:
     """Run notebooks in rooms, and compare what they print.
 
     Each output must be the one recorded, but for masks. Nothing is changed.
@@ -102,10 +108,7 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
 
     settings = load_settings(Path.cwd())
     unrun = () if notebooks else lint.list_unrun_files(settings)
-    try:
-        runbooks = model.part_of(model.find_runbooks(settings, notebooks), shard)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    runbooks = model.find_runbooks(settings, notebooks)[shard]
     chosen = choose_engine(settings)
     if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
         fetch = "is not here (make setup fetches it): this machine's engine serves."
@@ -113,7 +116,7 @@ def verify(notebooks: tuple[str, ...], shard: str) -> None:
     lint.check_cells(runbooks)
     probe(settings)  # each kernel would take seconds to fail, without the reason
     recorded = evidence.is_recorded(settings, chosen)
-    masks = () if notebooks or shard else masks_for(settings, chosen)
+    masks = () if notebooks or shard.step > 1 else masks_for(settings, chosen)
     outcome = execute.verify(settings, runbooks, masks, recorded)
     outcome.problems[:0] = unrun
     for line in outcome.lines():
@@ -175,7 +178,7 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
     runbook = find_runbooks(settings, [notebook])[0]
     check_cells([runbook])
     if goes_on and not production:
-        raise click.BadParameter("--continue goes on with a production run: say --production too.")
+        raise click.BadParameter("--continue goes on with a production run: add --production.")
     before = Path(goes_on) if goes_on else None
     if goes_on == _NEWEST:
         before = records.find_unfinished(settings.root / "runs", runbook.name)

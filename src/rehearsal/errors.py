@@ -11,6 +11,10 @@ class RehearsalError(Exception):
 
     status = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Show that line in a notebook, without a traceback through this package."""
+        return [str(self)]
+
 
 class Wrong(RehearsalError):
     """A check failed."""

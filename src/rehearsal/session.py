@@ -13,7 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from rich.console import Console
 
-from rehearsal.cell.signals import on_signal
+from rehearsal.cell.processes import on_signal
 from rehearsal.errors import CannotCheck
 from rehearsal.output import printable
 from rehearsal.runbook.kernel import DIED

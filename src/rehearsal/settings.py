@@ -1,21 +1,18 @@
 """The settings of a project: `[tool.rehearsal]` of its pyproject.toml."""
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+import fastjsonschema
 
 from rehearsal.errors import CannotCheck
 
 Right = Literal["push", "pull", "expired"]
-RIGHTS = get_args(Right)
-_NOT_FROM_A_TABLE = frozenset({"root", "address"})
-"""Attributes that no key of a table gives."""
 _PATHS = ("notebooks", "masks", "engines", "evidence")
-_TEXTS = ("digest", "engine", "store", "platform")
 NETWORK = "192.0.2"
 """Network of the registries in a room (RFC 5737).
 
@@ -23,8 +20,14 @@ Not 127.0.0.0/8: Docker lets those do without TLS.
 """
 LOCALHOST = "127.0.0.1"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(rf"(localhost|{_LABEL}(\.{_LABEL})+)(:[0-9]+)?|{_LABEL}:[0-9]+")
+_HOST = rf"((localhost|{_LABEL}(\.{_LABEL})+)(:[0-9]+)?|{_LABEL}:[0-9]+)\Z"
 """A registry as references begin with it: other words are folders of Docker Hub."""
+_SCHEMA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+_FORMATS = {
+    "a registry's host, such as ghcr.io, localhost or localhost:5000": _HOST,
+    "of the form name:tag": r"(\S+ )?[^\s:]+:[^\s:]+\Z",
+    "of the form linux/amd64": r"(linux/[a-z0-9]+)?\Z",
+}
 KERNEL = "rehearsal"
 """The kernel that executes and verifies notebooks, in a room."""
 SECONDS_VARIABLE = "REHEARSAL_SECONDS"
@@ -50,10 +53,10 @@ class Registry:
     name: str
     address: str
     hosts: tuple[str, ...]
-    tokens: Mapping[str, Right]
-    images: tuple[str, ...]
-    history: str
-    user: str
+    tokens: Mapping[str, Right] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    history: str = ""
+    user: str = ""
 
     @property
     def host_names(self) -> tuple[str, ...]:
@@ -107,9 +110,11 @@ def load_settings(start: Path) -> Settings:
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
-            tools = _read(file).get("tool")
-            table = tools.get("rehearsal") if isinstance(tools, dict) else None
-            if isinstance(table, dict):
+            try:
+                table = tomllib.loads(file.read_text()).get("tool", {}).get("rehearsal")
+            except (OSError, ValueError, AttributeError) as error:
+                raise CannotCheck(f"{file} cannot be read: {error}.") from error
+            if table is not None:
                 return _settings(folder, table)
     there = f"at or above {start}: change into the project's folder."
     raise CannotCheck(f"No pyproject.toml with [tool.rehearsal] {there}")
@@ -126,86 +131,38 @@ def seconds_to_start() -> int:
     raise CannotCheck(f"{SECONDS_VARIABLE} is {said!r}: give it a number of seconds.")
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise CannotCheck(f"{file} cannot be read: {error}.") from error
-
-
 def keys_of(kind: type) -> set[str]:
     """Return the keys of the table from which a Registry or Settings is made."""
-    return {one.name for one in fields(kind)} - _NOT_FROM_A_TABLE
+    return {one.name for one in fields(kind)} - {"root", "address"}
 
 
-def _settings(root: Path, table: Mapping[str, Any]) -> Settings:
+def _settings(root: Path, table: dict[str, Any]) -> Settings:
     try:
-        _check_keys(table, Settings)
-        said = {"notebooks": "notebooks", "engines": "engines", "registries": [], **table}
-        read: dict[str, Any] = {name: root / _text(said, name) for name in _PATHS if name in said}
-        read |= {name: _text(said, name) for name in _TEXTS if name in said}
-        read |= {name: _words(said, name) for name in ("readers", "modules")}
-        settings = Settings(root=root, registries=_registries(said["registries"]), **read)
-        if settings.store not in STORES:
-            raise ValueError(f"the store {settings.store} is none of {', '.join(STORES)}")
-        if not re.fullmatch(r"(linux/[a-z0-9]+)?", settings.platform):
-            raise ValueError(f"the platform {settings.platform!r} is not written as linux/amd64")
-        return settings
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        file = root / "pyproject.toml"
-        raise CannotCheck(f"[tool.rehearsal] of {file} is not understood: {error}.") from error
+        fastjsonschema.validate(_SCHEMA, table, formats=_FORMATS)  # and fill in defaults
+        registries = tuple(_registry(i, said) for i, said in enumerate(table["registries"], 1))
+        hosts = [host for one in registries for host in one.hosts]
+        for names in ([one.name for one in registries], hosts):
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"two of the registries are {twice[0]}")
+    except ValueError as error:
+        value = getattr(error, "value", None)
+        came = f", and is {value!r}" if isinstance(value, str | int) else ""
+        why = f"is not understood: {error}{came}.".replace(" data.", " ").replace(" data ", " it ")
+        raise CannotCheck(f"[tool.rehearsal] of {root / 'pyproject.toml'} {why}") from error
+    read = {key: root / said if key in _PATHS else said for key, said in _frozen(table).items()}
+    return Settings(root=root, **read | {"registries": registries})
 
 
-def _registries(tables: object) -> tuple[Registry, ...]:
-    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-        raise ValueError("registries is no list of tables, [[tool.rehearsal.registries]]")
-    found = tuple(_registry(i, entry) for i, entry in enumerate(tables, 1))
-    for names in ([one.name for one in found], [host for one in found for host in one.hosts]):
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"two of the registries are {twice[0]}")
-    return found
-
-
-def _registry(number: int, entry: dict[str, Any]) -> Registry:
-    _check_keys(entry, Registry)
-    tokens = entry.get("tokens", {})
-    if not isinstance(tokens, dict):
-        raise ValueError("tokens is no table")
-    for token, right in tokens.items():
-        if right not in RIGHTS:
-            raise ValueError(f"the token {token} may {right!r}, none of {', '.join(RIGHTS)}")
-    hosts, images = _words(entry, "hosts"), _words(entry, "images")
-    if not hosts:
-        raise ValueError("each of the registries needs `hosts`, a list of names")
-    name, history, user = (_text(entry, key) for key in ("name", "history", "user"))
-    if wrong := [host for host in (*hosts, name or hosts[0]) if not _HOST.fullmatch(host)]:
-        form = "such as ghcr.io, localhost or localhost:5000"
-        raise ValueError(f"{wrong[0]!r} is no name with which a reference can begin, {form}")
-    if unclear := [image for image in images if not re.fullmatch(r"(\S+ )?[^\s:]+:[^\s:]+", image)]:
-        raise ValueError(f"the image {unclear[0]!r} is not written as name:tag")
+def _registry(number: int, table: dict[str, Any]) -> Registry:
+    hosts = table["hosts"]
     address = LOCALHOST if hosts[0].startswith("localhost") else f"{NETWORK}.{number}"
-    registry = Registry(name or hosts[0], address, hosts, tokens, images, history, user)
-    if {host.partition(":")[2] for host in hosts} != {hosts[0].partition(":")[2]}:
+    registry = Registry(**{"name": hosts[0], "address": address} | _frozen(table))
+    if len({host.partition(":")[2] for host in hosts}) > 1:
         raise ValueError(f"the hosts of {registry.name} have more than one port")
     if not 0 < registry.port < 2**16:
         raise ValueError(f"{registry.name} has no port {registry.port}")
     return registry
 
 
-def _check_keys(table: Mapping[str, object], kind: type) -> None:
-    if unknown := sorted(set(table) - keys_of(kind)):
-        raise ValueError(f"there is no setting {', '.join(unknown)}")
-
-
-def _text(table: Mapping[str, Any], name: str) -> str:
-    found = table.get(name, "")
-    if not isinstance(found, str):
-        raise ValueError(f"{name} is no text")
-    return found
-
-
-def _words(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = table.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
-        raise ValueError(f"{name} is no list of words")
-    return tuple(found)
+def _frozen(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(said) if isinstance(said, list) else said for key, said in table.items()}

@@ -57,7 +57,9 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
     Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
-        raise CannotCheck("Each step is asked for, and nobody is there to ask: use a terminal.")
+        raise CannotCheck(
+            "Each step asks before it runs, and there is no terminal to ask in: use one."
+        )
     production = kernel != KERNEL
     if production:
         refuse_in_ci()

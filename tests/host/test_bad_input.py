@@ -132,7 +132,7 @@ def test_no_project(tmp_path):
 def test_settings_that_are_not_understood(project):
     settings = project / "pyproject.toml"
     settings.write_text(settings.read_text().replace('= "push"', '= "everything"'))
-    told(rehearsal("verify", cwd=project), 3, "everything", "none of push, pull, expired")
+    told(rehearsal("verify", cwd=project), 3, "'push', 'pull', 'expired'", "is 'everything'")
 
 
 REGISTRIES = '[[tool.rehearsal.registries]]\nhosts = ["ghcr.io"]\n'

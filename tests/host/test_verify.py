@@ -4,10 +4,13 @@ pass.
 
 import json
 import re
+import sys
 import time
+from pathlib import Path
 
 import jupytext
 import nbformat
+import pexpect
 import pytest
 
 from conftest import ORDINARY_USER, ROOT, rehearsal
@@ -26,6 +29,7 @@ jupyter:
 
 """
 SPECIMENS = ROOT / "tests" / "specimens" / "notebooks"
+REHEARSAL = str(Path(sys.executable).parent / "rehearsal")
 
 
 def write_pair(folder, name, body, *, executed=True, change=None, header=HEADER):
@@ -248,6 +252,20 @@ def test_a_kernel_that_dies_is_reported_within_seconds_in_one_line(verb, project
     assert (done.returncode, time.monotonic() - begin < 30) == (3, True)
     lines = (done.stdout + done.stderr).splitlines()
     assert len([line for line in lines if "cell «echo a»: the kernel has died; " in line]) == 1
+    assert not [line for line in lines if "ended with status" in line]
+
+
+def test_a_kernel_that_dies_while_a_person_steps_through_is_reported_in_one_line(project):
+    write_pair(project / "notebooks", "specimen", "```bash\necho a\nkill -9 $PPID\n```\n")
+    walk = pexpect.spawn(REHEARSAL, ["run", "specimen"], cwd=project, encoding="utf-8", timeout=90)
+    walk.expect_exact("[Enter] run, ")
+    time.sleep(0.5)  # what is typed before the question is dropped
+    walk.sendline()
+    walk.expect(pexpect.EOF)
+    walk.close()
+    said = [line for line in walk.before.splitlines() if "kernel" in line]
+    assert (len(said), walk.exitstatus) == (1, 3), walk.before
+    assert said[0].startswith("rehearsal: the kernel has died; ")
 
 
 def test_what_a_cell_printed_does_not_steer_the_terminal(project):

@@ -12,9 +12,10 @@ import pytest
 
 from rehearsal.cell import syntax
 from rehearsal.cell.allowed import findings
-from rehearsal.cell.magic import Bash, CellFailed
+from rehearsal.cell.magic import Bash
 from rehearsal.cell.placeholders import Placeholder
 from rehearsal.cell.rehearsal import Rehearsal
+from rehearsal.errors import RehearsalError
 
 pytestmark = pytest.mark.main
 SPECIMENS = Path(__file__).parent.parent / "specimens" / "shell"
@@ -32,9 +33,9 @@ KNOWN = {
 def bash(monkeypatch, tmp_path):
     monkeypatch.setattr("rehearsal.cell.magic.declared_in", lambda folder: KNOWN)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    shell = Bash(Rehearsal())
-    yield shell
-    shell.close()
+    backend = Rehearsal()
+    yield Bash(backend)
+    backend.close()
 
 
 def cells(path):
@@ -54,7 +55,7 @@ def test_must_fail(path, bash, tmp_path):
     for options, script in cells(path):
         try:
             bash(options, script)
-        except CellFailed as error:
+        except RehearsalError as error:
             said.append(str(error))
     assert said, "every cell passed"
     assert any(comment(path, "because") in line for line in said), said

@@ -57,6 +57,7 @@ class Shell:
     Attributes:
         folder: the statements of its cells, and the driver's report.
         broken: why no cell runs any more, or None.
+        process: the number of its process, which leads a session of its own.
         _ran: the cells so far.
         _state: what the first cell must find; see `state`.
         _patience: seconds of silence after which a question that is expected will not come. None
@@ -90,6 +91,7 @@ class Shell:
             start_new_session=True,
         )
         os.close(answers)
+        self.process = self._bash.pid
         assert self._bash.stdin
         assert self._bash.stdout
         self._requests, self._output = self._bash.stdin, self._bash.stdout
@@ -141,11 +143,6 @@ class Shell:
     def state(self) -> str:
         """Return what makes another shell like this one, as the driver prints it."""
         return self.ask("rehearsal_state")
-
-    @property
-    def process(self) -> int:
-        """The number of the shell's process, which leads a session of its own."""
-        return self._bash.pid
 
     def fail(self, why: str) -> None:
         """End the shell; later cells print `why`."""
@@ -260,8 +257,8 @@ class Shell:
 
     def _end_leftovers(self) -> None:
         """Kill what the cell left running; raise Wrong if there was anything."""
-        psutil.wait_procs(processes.adopted(self._bash.pid), timeout=_SECONDS_TO_NOTE)
-        left = processes.adopted(self._bash.pid)
+        psutil.wait_procs(processes.adopted(self.process), timeout=_SECONDS_TO_NOTE)
+        left = processes.adopted(self.process)
         commands = filter(None, map(processes.command_of, left))
         running = [_PART if processes.DRIVER in one else one for one in commands]
         processes.end(left)
@@ -274,9 +271,9 @@ class Shell:
             for sent in (first, signal.SIGKILL):
                 # a program that runs as another user, by sudo, ends by the terminal's own signal
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                    os.killpg(self._bash.pid, sent)
+                    os.killpg(self.process, sent)
                     self._bash.wait(processes.SECONDS_TO_END)
-        processes.end(processes.adopted(self._bash.pid))
+        processes.end(processes.adopted(self.process))
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._bash.wait(processes.SECONDS_TO_END)
 

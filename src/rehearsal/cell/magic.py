@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 from IPython.core.interactiveshell import InteractiveShell
 
 from rehearsal.cell.allowed import Refused
-from rehearsal.cell.backend import Backend
-from rehearsal.cell.bash import NotRun, Shell
+from rehearsal.cell.bash import Shell
 from rehearsal.cell.options import ShellCell, read_cell
 from rehearsal.cell.placeholders import Filled, Placeholder, declared_in, fill
 from rehearsal.cell.production.guard import VERB, Production
@@ -33,25 +32,11 @@ _OTHER_SHELLS += ["python", "python2", "python3"]
 PRODUCTION = "REHEARSAL_PRODUCTION"
 """Set by the kernelspec `production` alone; without it a kernel works in a room only."""
 
+Backend = Rehearsal | Production
 _OURS = re.compile(r"%rehearsal_\w+ *\w*\s*|%%rehearsal_\w+ *\w* *\n.*", re.ASCII | re.DOTALL)
 """`%rehearsal_run WORD` alone: code after it would run unchecked, and IPython evaluates braces."""
 LEFT = "rehearsal_left"
 """The line magic that prints what the cells have left in the room, as JSON."""
-
-
-class CellFailed(Exception):
-    """An error shown as its one line, without a traceback through this package."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]
-
-
-class CellNotRun(CellFailed):
-    """An earlier cell has broken the shell."""
-
-
-class RoomUnavailable(CellFailed):
-    """The room has no engine or registries: nothing was checked."""
 
 
 class Bash:
@@ -64,7 +49,7 @@ class Bash:
     def __call__(self, line: str, script: str) -> None:
         """Run one shell cell.
 
-        Raises CellFailed, with one line for a person, unless it ends as declared.
+        Raises Wrong unless it ends as declared, and CannotCheck where it could not run.
         """
         shown = RedactedOutput(self._secrets)
         try:
@@ -86,11 +71,9 @@ class Bash:
                 finally:
                     shown.end()
         except RehearsalError as error:
-            raise _failure(error, shown) from None
-
-    def close(self) -> None:
-        """End the shell."""
-        self._backend.close()
+            failed = "" if isinstance(error, CannotCheck) else "This cell failed: "
+            error.args = (shown.hide(f"{failed}{error}"),)
+            raise
 
     @functools.cached_property
     def _placeholders(self) -> dict[str, Placeholder]:
@@ -128,51 +111,34 @@ class Bash:
             raise
 
 
-def _failure(error: RehearsalError, shown: RedactedOutput) -> CellFailed:
-    """Return an error as its one line for a person."""
-    if isinstance(error, CannotCheck):
-        return RoomUnavailable(shown.hide(str(error)))
-    kind = CellNotRun if isinstance(error, NotRun) else CellFailed
-    return kind(shown.hide(f"This cell failed: {error}"))
-
-
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Install the strict `%%bash`, and refuse every other way to a shell."""
-    backend: Backend = Production() if PRODUCTION in os.environ else Rehearsal()
-    bash = Bash(backend)
+    backend = Production() if PRODUCTION in os.environ else Rehearsal()
     register: Any = ipython.register_magic_function
-    register(bash, "cell", "bash")
+    register(Bash(backend), "cell", "bash")
     for name in _OTHER_SHELLS:
         register(_refuse, "line_cell", name)
     if isinstance(backend, Rehearsal):
         register(lambda line: print(json.dumps(backend.left())), "line", LEFT)
     if isinstance(backend, Production):
-        register(functools.partial(_run_verb, backend), "line_cell", VERB)
+        register(backend.handle_command, "line_cell", VERB)
         ipython.events.register("post_run_cell", backend.after_cell)
     shell: Any = ipython
     shell.system = shell.getoutput = _refuse  # what IPython makes of !command
     ipython.input_transformers_cleanup.append(functools.partial(_check, backend))
-    atexit.register(bash.close)
-
-
-def _run_verb(backend: Production, line: str, text: str = "") -> None:
-    """Carry out `%rehearsal_run VERB`."""
-    try:
-        backend.handle_command(line.strip(), text)
-    except RehearsalError as error:
-        raise CellFailed(str(error)) from None
+    atexit.register(backend.close)
 
 
 def _check(backend: Backend, lines: list[str]) -> list[str]:
-    """Return a cell unchanged; raise CellFailed if it must not run here."""
+    """Return a cell unchanged; raise an error if it must not run here."""
     source = "".join(lines)
-    if not lines or _OURS.fullmatch(source):
-        return lines
-    try:
-        _check_python(source)
-        backend.check(source)
-    except RehearsalError as error:
-        raise CellFailed(f"This cell failed: {error}.") from None
+    if lines and not _OURS.fullmatch(source):
+        try:
+            _check_python(source)
+            backend.check(source)
+        except RehearsalError as error:
+            error.args = (f"This cell failed: {error}.",)
+            raise
     return lines
 
 
@@ -188,4 +154,4 @@ def _check_python(source: str) -> None:
 
 def _refuse(*arguments: object, **options: object) -> NoReturn:
     why = "any other way would hide their failures"
-    raise CellFailed(f"This cell failed: only %%bash may run shell commands here; {why}.")
+    raise Wrong(f"This cell failed: only %%bash may run shell commands here; {why}.")

@@ -43,7 +43,7 @@ def declared(table: Mapping[str, Any]) -> dict[str, Placeholder]:
     try:
         entries = dict(table.get("placeholders", {}))
     except (AttributeError, TypeError, ValueError) as error:
-        raise Wrong("`rehearsal: placeholders:` is no table of placeholders.") from error
+        raise Wrong("`rehearsal: placeholders:` is not a table of placeholders.") from error
     return {name: _declared(name, entry) for name, entry in entries.items()}
 
 
@@ -54,7 +54,7 @@ def _declared(name: str, entry: Mapping[str, Any]) -> Placeholder:
         secret, offers = (bool(entry.get(key, False)) for key in ("secret", "offers-output"))
         found = Placeholder(name, str(entry["what"]), value, secret, offers)
     except (KeyError, TypeError, AttributeError) as error:
-        raise Wrong(f"{this} is declared without {error}, or is no table.") from error
+        raise Wrong(f"{this} is declared without {error}, or is not a table.") from error
     if not value:
         raise Wrong(f"{this} has no value for the rehearsal: give it one under `rehearsal`.")
     return found

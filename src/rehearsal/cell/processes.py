@@ -1,9 +1,10 @@
-"""The processes of a kernel's shell: which there are, and how they are ended."""
+"""The processes of a kernel's shell: which there are, and how they are ended or interrupted."""
 
 import contextlib
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import psutil
 
@@ -46,3 +47,13 @@ def end(processes: Collection[psutil.Process], sent: signal.Signals = signal.SIG
         with contextlib.suppress(psutil.Error):  # such as another user's, by sudo
             process.send_signal(sent)
     psutil.wait_procs(processes, timeout=SECONDS_TO_END)
+
+
+@contextlib.contextmanager
+def on_signal(number: signal.Signals, act: Callable[..., Any]) -> Iterator[None]:
+    """Call `act` in place of what this process did until now; only in its main thread."""
+    before = signal.signal(number, act)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

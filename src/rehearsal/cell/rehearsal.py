@@ -96,9 +96,8 @@ class Rehearsal:
         now, before = items(shell.state()), self._before
         made, removed = now.keys() - before.keys(), before.keys() - now.keys()
         changed = (one for one in now.keys() & before.keys() if now[one] != before[one])
-        lost = {f"no {one}" for one in without_parts(removed)} | {
-            f"changed {one}" for one in changed
-        }
+        lost = [f"no {one}" for one in without_parts(removed)]
+        lost += [f"changed {one}" for one in changed]
         return [*sorted(without_parts(made)), *sorted(lost)]
 
     def close(self) -> None:

@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
     new.write_text(reason)
     new.rename(STARTED)
     if kernel:
-        if status := _reap_until(kernel):
+        status = _reap_until(kernel)
+        if 0 < status < 128:  # that a signal ended it is reported by whoever talks to it
             ended = f"The kernel in the room ended with status {status}"
             print(f"{ended}: {last_line('kernel')}", file=sys.stderr)
         return status

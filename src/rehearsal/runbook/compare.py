@@ -1,7 +1,6 @@
 """The texts that are compared: a cell's outputs, and where two of them first differ."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -28,19 +27,6 @@ def as_text(outputs: Iterable[Any]) -> str:
     return "".join(parts)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The first line in which two texts differ; None for a text that has ended."""
-
-    line: int
-    expected: str | None
-    came: str | None
-
-    def __str__(self) -> str:
-        expected, came = self.expected, self.came
-        return f"expected {_quoted(expected, came)}, came {_quoted(came, expected)}"
-
-
 def _quoted(line: str | None, other: str | None) -> str:
     return "the end" if line is None else f"`{excerpt(line, other)}`"
 
@@ -56,10 +42,10 @@ def excerpt(line: str, other: str | None = None) -> str:
     return f"{'…' if start else ''}{part}{'…' if start + _LONGEST < len(line) else ''}"
 
 
-def first_difference(expected: str, came: str) -> Difference | None:
-    """Return where two masked texts first differ (lines count from 1), or None."""
+def first_difference(expected: str, came: str) -> tuple[int, str] | None:
+    """Return the first line, from 1, in which two masked texts differ, and how; or None."""
     left, right = (text.removesuffix("\n").split("\n") if text else [] for text in (expected, came))
     for number, (ours, theirs) in enumerate(zip_longest(left, right), 1):
         if ours != theirs:
-            return Difference(number, ours, theirs)
+            return number, f"expected {_quoted(ours, theirs)}, came {_quoted(theirs, ours)}"
     return None

@@ -52,7 +52,7 @@ def load_rows(settings: Settings) -> tuple[Row, ...]:
     try:
         return tuple(Row(**row) for row in json.loads(settings.evidence.read_text())["rows"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        broken = f"is no table of engines ({error}): make evidence-engines"
+        broken = f"is not a table of engines ({error}): make evidence-engines"
         raise CannotCheck(f"{settings.evidence} {broken}") from None
 
 

@@ -48,18 +48,14 @@ def verify(
     if not found and outcome.cells < (held := sum(len(one.code) for one in executed.values())):
         raise CannotCheck(f"nbval ran {outcome.cells} cells, but the notebooks hold {held}.")
     if recorded and not (outcome.unchecked or outcome.not_run):
-        found += _idle(masks, outcome.needed)
+        idle = [one.name for one in masks if one.engines and one.name not in outcome.needed]
+        what = "is for this engine, and no output needs it: narrow its `engines`"
+        found += [Problem("masks", None, f"«{name}» {what}") for name in idle]
     outcome.problems = found + outcome.problems
     outcome.notebooks = len(runbooks)
     outcome.commands = sum(count_commands(one.text) for one in runbooks)
     outcome.seconds = time.monotonic() - begin
     return outcome
-
-
-def _idle(masks: Sequence[Mask], needed: set[str]) -> list[Problem]:
-    idle = [mask.name for mask in masks if mask.engines and mask.name not in needed]
-    what = "is for this engine, and no output needs it: narrow its `engines`"
-    return [Problem("masks", None, f"«{name}» {what}") for name in idle]
 
 
 def run(notebooks: Mapping[Path, Notebook]) -> Outcome:
@@ -108,16 +104,11 @@ class _Collector:
 
     def _add(self, kind: str, problem: Problem) -> None:
         """Record a failure; behind a cell that could not be run only count it."""
-        outcome = self.outcome
-        gone = {one.notebook for one in outcome.unchecked}
+        gone = {one.notebook for one in self.outcome.unchecked}
         if kind == "not_run" or problem.notebook in gone:
-            outcome.not_run += 1
-        elif kind == "differences":
-            outcome.differences.append(problem)
-        elif kind == "unchecked":
-            outcome.unchecked.append(problem)
+            self.outcome.not_run += 1
         else:
-            outcome.problems.append(problem)
+            getattr(self.outcome, kind).append(problem)
 
 
 def _name(path: Path) -> str:

@@ -27,7 +27,8 @@ _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
 _LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _REGISTRIES = "[[tool.rehearsal.registries]]"
-_READS = ("docker pull", "docker manifest inspect", "docker buildx imagetools inspect")
+_READS = ["docker pull", "docker manifest inspect", "docker buildx imagetools inspect"]
+_READS += ["skopeo inspect"]
 
 
 def list_unrun_files(settings: Settings) -> list[Problem]:
@@ -65,7 +66,8 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
         return [Problem(runbook.name, None, str(error))]
     again = f"Run `rehearsal refresh {runbook.name}`."
     found: list[Found] = [(None, what) for what in unrun_blocks(runbook)]
-    found += [*_of_cells(text, known, settings.modules), *_unused(text, known)]
+    found += [(cell, what) for cell in text.code for what in _of_cell(cell, settings.modules)]
+    found += _unused(text, known)
     if difference := drift(text, executed):
         found.append((None, f"text and executed notebook have drifted: {difference}. {again}"))
     found += [(cell, f"was never executed. {again}") for cell in executed.code if not cell.executed]
@@ -81,21 +83,18 @@ Found = tuple[Cell | None, str]
 """A cell, or None for the whole runbook, and what is wrong with it."""
 
 
-def _of_cells(
-    text: Notebook, known: dict[str, Placeholder], modules: Sequence[str]
-) -> Iterator[Found]:
-    """Find problems of single cells."""
-    for cell in text.code:
-        yield from ((cell, what) for what in _would_hide(cell))
-        try:
-            if cell.shell is None:
-                yield from ((cell, what) for what in _of_python(cell.source, modules))
-        except Wrong as error:
-            yield cell, str(error)
+def _of_cell(cell: Cell, modules: Sequence[str]) -> Iterator[str]:
+    """Find problems of one cell."""
+    yield from _would_hide(cell)
+    try:
+        if cell.shell is None:
+            yield from _of_python(cell.source, modules)
+    except Wrong as error:
+        yield str(error)
 
 
 def _is_readable(cell: Cell) -> bool:
-    """Whether a cell parses; one that does not is reported by _of_cells."""
+    """Whether a cell parses; one that does not is reported by _of_cell."""
     try:
         return cell.shell is not None or bool(_python_tree(cell.source))
     except (Wrong, SyntaxError):
@@ -126,7 +125,7 @@ def _of_python(source: str, modules: Sequence[str]) -> Iterator[str]:
     try:
         nodes: Iterator[Any] = ast.walk(_python_tree(source))
     except SyntaxError as error:
-        yield f"line {error.lineno or 1}: is no Python: {error.msg}"
+        yield f"line {error.lineno or 1}: is not Python: {error.msg}"
         return
     for node in nodes:
         for way in _ways_out(node, modules):
@@ -143,7 +142,7 @@ def _ways_out(node: Any, modules: Sequence[str]) -> Iterator[str]:
         aliases = [alias.name for alias in node.names]
         for module in [node.module] if isinstance(node, ast.ImportFrom) else aliases:
             if not any(f"{module}.".startswith(f"{known}.") for known in modules):
-                yield f"imports {module}, which is none of the modules in [tool.rehearsal]"
+                yield f"imports {module}, which is not among the modules in [tool.rehearsal]"
 
 
 def _unused(text: Notebook, known: dict[str, Placeholder]) -> Iterator[Found]:
@@ -159,13 +158,11 @@ def drift(text: Notebook, executed: Notebook) -> str | None:
         return "the declarations (metadata `rehearsal`) differ"
     if text.kernel != executed.kernel:
         return "the kernels differ"
-    for ours, theirs in zip(text.cells, executed.cells, strict=False):
-        if (ours.kind, ours.source) != (theirs.kind, theirs.source):
-            return f"the cell «{ours.first_line}» is not the same in both"
-        if ours.tags != theirs.tags:
-            return f"the tags of the cell «{ours.first_line}» differ"
-    if len(text.cells) != len(executed.cells):
-        return f"the text has {len(text.cells)} cells, the executed notebook {len(executed.cells)}"
+    for pair in zip_longest(text.cells, executed.cells):
+        sides = [one and (one.kind, one.source, one.tags) for one in pair]
+        if sides[0] != sides[1]:
+            first = next(filter(None, pair))
+            return f"the cell «{first.first_line}», or one of its tags, is not the same in both"
     return None
 
 
@@ -196,12 +193,10 @@ def _is_assertion(node: Node) -> bool:
 
 def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
     """Find declared writes to registries that the room does not have: no log would show them."""
-    hosts = {host for registry in settings.registries for host in registry.hosts}
-    names = {registry.name for registry in settings.registries} | hosts
+    names = {name for one in settings.registries for name in (one.name, *one.hosts)}
     for cell, shell in _shells(text):
         for reference in shell.writes:
-            host = full(reference).partition("/")[0]
-            if host not in names:
+            if (host := full(reference).partition("/")[0]) not in names:
                 room = f"the room has no registry {host}: its registries are under"
                 yield cell, f"declares to write {reference}, and {room} {_REGISTRIES}"
 
@@ -223,11 +218,10 @@ def _not_read_back(
 
     readers: programs of the project that read a registry.
     """
-    reads = (*_READS, "skopeo inspect", *readers)
     writing = [number for number, cell in enumerate(cells) if _writes(cell)]
     for number in writing[-1:]:
-        later = cells[number + 1 :]
-        read = {_full(word, known) for cell in later for word in _words_read(cell, reads)}
+        said = (word for cell in cells[number + 1 :] for word in _words_read(cell, readers))
+        read = {_full(word, known) for word in said}
         for reference in _writes(cells[number]):
             if _full(reference, known) not in read:
                 unread = "is not read back from the registry by a later cell that shows it"
@@ -239,7 +233,7 @@ def _writes(cell: Cell) -> tuple[str, ...]:
     return cell.shell.writes if cell.shell and cell.shell.fails is None else ()
 
 
-def _words_read(cell: Cell, reads: Sequence[str]) -> Iterator[str]:
+def _words_read(cell: Cell, readers: Sequence[str]) -> Iterator[str]:
     """Yield the words of commands by which a cell reads from a registry, and shows the answer."""
     shell = cell.shell
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
@@ -247,7 +241,7 @@ def _words_read(cell: Cell, reads: Sequence[str]) -> Iterator[str]:
     for node in walk(shell.parsed.tree):
         if node.type == "command" and _is_certain(node) and _is_shown(node):
             command = words(node, shell.parsed.source_of)
-            if any(" ".join(command).startswith(f"{read} ") for read in reads):
+            if " ".join(command).startswith(tuple(f"{one} " for one in (*_READS, *readers))):
                 yield from command
 
 
@@ -267,8 +261,7 @@ def _is_shown(node: Node) -> bool:
 
 def _full(word: str, known: dict[str, Placeholder]) -> str:
     """Return a reference in full, with the rehearsal's values for its placeholders."""
-    values = {name: placeholder.value for name, placeholder in known.items()}
-    return full(FORM.sub(lambda match: values.get(match[1], match[0]), word))
+    return full(FORM.sub(lambda one: known[one[1]].value if one[1] in known else one[0], word))
 
 
 def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Problem]:
@@ -277,7 +270,7 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
     Nobody would notice if such a mask hid too much. Engine-specific masks are checked by a run on
     their engine.
     """
-    executed = [one.executed for one in runbooks if one.executed_path.exists()]
+    executed = (one.executed for one in runbooks if one.executed_path.exists())
     texts = [as_text(cell.outputs) for notebook in executed for cell in notebook.code]
     idle = [
         f"«{mask.name}» matches no output of any notebook: remove it"

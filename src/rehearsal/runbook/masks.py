@@ -195,7 +195,9 @@ def _mask(entry: dict[str, Any]) -> Mask:
         raise ValueError(f"{entry.get('name', entry)} needs {fields}")
     engines, pattern = entry.pop("engines", []), re.compile(entry.pop("pattern"), re.MULTILINE)
     if not isinstance(engines, list) or not all(map(str.strip, engines)):
-        raise ValueError(f'{entry["name"]}: `engines` is no list of engines, such as ["28 graph"]')
+        raise ValueError(
+            f'{entry["name"]}: `engines` is not a list of engines, such as ["28 graph"]'
+        )
     mask = Mask(pattern=pattern, engines=tuple(engines), **entry)
     if not mask.pattern.search(mask.example):
         raise ValueError(f"{mask.name} does not match its own example")

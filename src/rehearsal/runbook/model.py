@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 
 from rehearsal.cell.options import ShellCell, shell_cell, split_magic
@@ -109,14 +110,12 @@ class Runbook:
         """The text as a notebook; raises CannotCheck if it does not parse."""
         import jupytext
 
-        with _readable(self.path.name, "Mend its text."):
+        with _readable(self.path.name, "Correct its text."):
             return _notebook(jupytext.reads(self.source, "md"))
 
     @functools.cached_property
     def executed(self) -> Notebook:
         """The executed notebook; raises Wrong if there is none, CannotCheck for a broken one."""
-        import nbformat
-
         name, again = self.executed_path.name, f"`rehearsal refresh {self.name}`"
         if not self.executed_path.exists():
             raise Wrong(f"{name} does not exist: run {again}.")
@@ -188,16 +187,3 @@ def _find(settings: Settings, name: str) -> Runbook:
         known = ", ".join(text.stem for text in runbooks(settings.notebooks)) or "none"
         raise CannotCheck(f"There is no notebook {name}. The notebooks are: {known}.")
     return Runbook(path)
-
-
-def part_of(runbooks: list[Runbook], shard: str) -> list[Runbook]:
-    """Return the I-th of N parts (`I/N`) of the runbooks, or all for an empty string.
-
-    Raises ValueError for an impossible part.
-    """
-    if not shard:
-        return runbooks
-    number, _, count = shard.partition("/")
-    if not (number.isdigit() and count.isdigit() and 0 < int(number) <= int(count)):
-        raise ValueError(f"--shard {shard} is not a part: write 1/3 for the first of three.")
-    return runbooks[int(number) - 1 :: int(count)]

@@ -7,9 +7,9 @@ Outcome or `not_run`, and the words (`what`).
 """
 
 import copy
+import functools
 import json
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import nbval.kernel
@@ -30,27 +30,21 @@ from rehearsal.settings import load_settings
 
 nbval.kernel.KernelManager = private_manager  # nbval has no setting for either
 nbval.kernel.RunningKernel.get_message = get_message
-_OURS = ("CannotCheck", "CellFailed", "CellNotRun", "RoomUnavailable", "NbCellError", "Wrong")
-_NOT_CHECKED = ("RoomUnavailable", "RuntimeError")
-_SIDES = pytest.StashKey[tuple[tuple[Mask, ...], Masked, Masked]]()
-_FOUND = pytest.StashKey[dict[str, Any]]()
+_OURS = ("CannotCheck", "Ended", "Interrupted", "NbCellError", "NotRun", "Refused", "Wrong")
+_NOT_CHECKED = ("CannotCheck", "RuntimeError")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+def pytest_itemcollected(item: Any) -> None:
     """Replace nbval's comparison."""
     if isinstance(item, IPyNbCell):
-        cell: Any = item
-        cell.stash[_FOUND] = {}
-        cell.compare_outputs = lambda came, expected, skip_compare=None: _compare(
-            cell, as_text(came), as_text(expected)
-        )
+        item.found = {}
+        item.compare_outputs = functools.partial(_compare, item)
 
 
-def _compare(cell: Any, came: str, expected: str) -> bool:
-    notebook, found, shell = cell.parent, cell.stash[_FOUND], shell_cell(cell.cell.source)
-    if _SIDES not in notebook.stash:
-        notebook.stash[_SIDES] = _sides(notebook.path.parent)
-    masks, left, right = notebook.stash[_SIDES]
+def _compare(cell: Any, now: list[Any], recorded: list[Any], skip_compare: Any = None) -> bool:
+    found, shell = cell.found, shell_cell(cell.cell.source)
+    came, expected = as_text(now), as_text(recorded)
+    masks, left, right = _sides(cell.parent)
     if max(len(came), len(expected)) > 2 * MOST:  # of a cell of Python
         cell.test_outputs.clear()
         raise Wrong(f"{FLOOD}.")
@@ -63,53 +57,47 @@ def _compare(cell: Any, came: str, expected: str) -> bool:
     difference = first_difference(masked, right.mask(came))
     if difference is None:
         return True
-    line = before.line_of(expected, difference.line)
+    line = before.line_of(expected, difference[0])
     cell.comparison_traceback = [f"line {line} of the output differs"]
-    found |= {"kind": "differences", "what": f"line {line} of its output: {difference}"}
+    found |= {"kind": "differences", "what": f"line {line} of its output: {difference[1]}"}
     return False
 
 
-def _sides(folder: Path) -> tuple[tuple[Mask, ...], Masked, Masked]:
-    settings = load_settings(folder)
-    engine = choose_engine(settings)
-    masks = masks_for(settings, engine)
-    left = Masked(masks)
+@functools.cache
+def _sides(notebook: Any) -> tuple[tuple[Mask, ...], Masked, Masked]:
+    engine = choose_engine(settings := load_settings(notebook.path.parent))
+    left = Masked(masks := masks_for(settings, engine))
     return masks, left, Masked(masks, left if engine.store != settings.store else None)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+def pytest_runtest_call(item: Any) -> Generator[None]:
     """After a notebook's last cell, fail it if the room is not as before its first."""
     yield
     if isinstance(item, IPyNbCell):
-        notebook: Any = item.parent
-        code = [cell for cell in notebook.nb.cells if cell.cell_type == "code"]
-        if item.cell_num == len(code) - 1 and (why := _left(notebook)):
+        code = [cell for cell in item.parent.nb.cells if cell.cell_type == "code"]
+        if item.cell_num == len(code) - 1 and (why := _left(item.parent)):
             raise Wrong(why)
 
 
 def _left(notebook: Any) -> str:
     """Return how what a notebook leaves differs from what it declares, or nothing."""
-    printed: list[str] = []
-
-    def collect(message: dict[str, Any]) -> None:
-        printed.append(message["content"].get("text", ""))
-
+    said: list[dict[str, Any]] = []
     notebook.kernel.kc.execute_interactive(
-        f"%{LEFT}", store_history=False, allow_stdin=False, output_hook=collect, timeout=60
+        f"%{LEFT}", store_history=False, allow_stdin=False, output_hook=said.append, timeout=60
     )
-    declares = notebook.nb.metadata.get("rehearsal", {})
-    return undeclared_leftovers(json.loads("".join(printed)), declares)
+    left = json.loads("".join(one["content"].get("text", "") for one in said))
+    return undeclared_leftovers(left, notebook.nb.metadata.get("rehearsal", {}))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    item: Any, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what was found to a cell's report."""
     report = yield
     if isinstance(item, IPyNbCell):
-        found, outputs = item.stash[_FOUND], item.test_outputs or []
+        found, outputs = item.found, item.test_outputs or []
         if call.excinfo and "kind" not in found:
             found |= _failure(outputs, call.excinfo.value)
         report.user_properties = [(RESULT, json.dumps(found | {"outputs": outputs}))]
@@ -122,12 +110,8 @@ def _failure(outputs: list[Any], error: BaseException) -> dict[str, str]:
     for output in outputs:
         if output["output_type"] == "error":
             name, message = output["ename"], output["evalue"]
-    if name == "CellNotRun":
-        kind = "not_run"
-    elif name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong):
-        kind = "unchecked"
-    else:
-        kind = "problems"
+    unchecked = name in _NOT_CHECKED or not isinstance(error, NbCellError | Wrong)
+    kind = "not_run" if name == "NotRun" else "unchecked" if unchecked else "problems"
     what = message.strip() if name in _OURS else f"{name}: {message.strip()}"
     printed = as_text([one for one in outputs if one["output_type"] == "stream"])
     if lines := [line for line in printed.splitlines() if line.strip()]:

@@ -68,11 +68,10 @@ def _with_new_outputs(draft: NotebookNode, name: str, outcome: Outcome) -> Noteb
 
 def _failures(outcome: Outcome) -> dict[str, RehearsalError]:
     """Return the first failure of each notebook."""
-    failures: dict[str, RehearsalError] = {}
-    for found in outcome.unchecked:
-        failures.setdefault(found.notebook, CannotCheck(str(found)))
-    for found in outcome.problems:
-        failures.setdefault(found.notebook, Wrong(str(found)))
+    failures = dict[str, RehearsalError]()
+    for kind, problems in ((CannotCheck, outcome.unchecked), (Wrong, outcome.problems)):
+        for found in problems:
+            failures.setdefault(found.notebook, kind(str(found)))
     return failures
 
 

@@ -22,7 +22,7 @@ def declared_items(declares: Mapping[str, Any], key: str) -> list[str]:
     """Return the items under a key of a header; raises Wrong unless they are a list of texts."""
     found = declares.get(key, [])
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise Wrong(f"What the header declares under `rehearsal: {key}:` is no list of items.")
+        raise Wrong(f"What the header declares under `rehearsal: {key}:` is not a list of items.")
     return found
 
 

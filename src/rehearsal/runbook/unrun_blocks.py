@@ -25,7 +25,7 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
 _IN_A_PARAGRAPH = re.compile(r"^\s*(`{3,}|~{3,})[^`\n]*$|<pre\b", re.IGNORECASE | re.MULTILINE)
-_INSTEAD = "write ```bash at the beginning of a line, or ```text for what nobody types"
+_INSTEAD = "write ```bash at the beginning of a line, or ```text for text that is not typed"
 _SHOWN = {"image/svg+xml", "image/png", "text/markdown"}
 _LONGEST = 100_000
 """Characters of a line: a longer one neither runs nor can be read on a page."""
@@ -40,15 +40,18 @@ def unrun_files(folder: Path) -> Iterator[tuple[str, str]]:
         if not known or any(part.startswith(".") for part in name.parts):
             continue
         if not path.is_file():
-            yield str(name), "is no file but a pipe, or a link to none: move it out of this folder"
+            yield (
+                str(name),
+                "is a pipe, or a broken link, and not a file: move it out of this folder",
+            )
         elif len(name.parts) > 1:
-            yield str(name), "lies in a sub-folder, where nobody runs it: move it up, or away"
+            yield str(name), "is in a subfolder, where it is not run: move it up, or away"
         elif path.suffix not in (".md", ".ipynb"):
             yield str(name), "is not read, as its name ends otherwise: end it with .md or .ipynb"
         elif not _NAME.fullmatch(path.stem):
             yield str(name), "has a name that no address can hold: use letters, digits, - and _"
         elif kind == ".ipynb" and path.stem not in texts:
-            yield str(name), "has no text beside it, so nobody verifies it: write one, or remove it"
+            yield str(name), "has no text beside it, so it is not verified: write one, or remove it"
         elif kind == ".md" and path.stem not in texts:
             yield str(name), _why_no_runbook(path)
 
@@ -59,7 +62,7 @@ def _why_no_runbook(path: Path) -> str:
         return "begins with a byte order mark, so that its header is not read: save it without"
     if text.startswith(b"---"):
         return "has a header without `jupyter:`, or one that does not end: see CONTRIBUTING"
-    return "has no header, so nobody runs it: give it one, or move it out of this folder"
+    return "has no header, so it is not run: give it one, or move it out of this folder"
 
 
 def unrun_blocks(runbook: Runbook) -> Iterator[str]:

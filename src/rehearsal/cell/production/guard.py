@@ -20,13 +20,13 @@ from rehearsal.cell.bash import Ended, Interrupted, Shell
 from rehearsal.cell.logins import secrets_of_person
 from rehearsal.cell.options import ShellCell, split_magic
 from rehearsal.cell.placeholders import Placeholder
+from rehearsal.cell.processes import on_signal
 from rehearsal.cell.production import record
 from rehearsal.cell.production.allowed_cells import allowed_cells
 from rehearsal.cell.production.reaper import Lifeline
 from rehearsal.cell.production.surroundings import surroundings
 from rehearsal.cell.production.values import Values, ask
 from rehearsal.cell.redact import RedactedOutput
-from rehearsal.cell.signals import on_signal
 from rehearsal.errors import Wrong
 from rehearsal.room.docker_config import stored_logins
 from rehearsal.settings import load_settings
@@ -163,18 +163,19 @@ class Production:
             raise Wrong(f"the cell that failed comes first: {how}")
         self._current, self._failed = source, ""
 
-    def handle_command(self, verb: str, text: str) -> None:
-        """Do what the person says about the run; raise Wrong for an unknown word.
+    def handle_command(self, line: str, text: str = "") -> None:
+        """Carry out `%rehearsal_run VERB`; raise Wrong for an unknown verb.
 
         `skip`: go on without the cell `text`, or the one that failed. `values`: ask for each value
         again. `stop` and `finish`: record how the run ends, and print what is left. `continue`: go
         on with the record `text`. `compare`: see that nobody has moved what that run wrote.
         """
+        verb = line.strip()
         verbs: dict[str, Callable[[], None]] = {
             "skip": lambda: self._skip(text),
             "values": self._ask_again,
-            "stop": self._stop,
-            "finish": self._finish,
+            "stop": lambda: self._end(verb),
+            "finish": lambda: self._end(verb),
             "continue": lambda: self._continue(Path(text.strip())),
             "compare": self._compare,
         }
@@ -229,7 +230,7 @@ class Production:
         moved = []
         for reference, then in self._digests_then.items():
             now = self._digest(reference)
-            print(f"{reference}: {_pointed_to(now)}")
+            print(f"{reference}: {record.pointed_to(now)}")
             self._record.add("compared", after={reference: now})
             if then == record.UNKNOWN:
                 moved.append(f"what {reference} pointed to at the end of that run is not known")
@@ -238,18 +239,12 @@ class Production:
         if moved:
             raise Wrong(f"{'; '.join(moved)}: find out who has written it before you continue")
 
-    def _stop(self) -> None:
-        """Record that the person stops; print how to go on, what was written, and what is left."""
-        self._record.add("stop")
-        print(f"Record: {self._record.file}")
-        print(f"To continue: rehearsal run {_notebook()} --production --continue")
-        self._print_left()
-
-    def _finish(self) -> None:
-        self._record.add("finish")
-        self._print_left()
-
-    def _print_left(self) -> None:
+    def _end(self, verb: str) -> None:
+        """Record the end; print what was written, what is left, and of a stop how to go on."""
+        self._record.add(verb)
+        if verb == "stop":
+            print(f"Record: {self._record.file}")
+            print(f"To continue: rehearsal run {_notebook()} --production --continue")
         for reference, digest in record.digests_after(record.read_whole(self._record.file)).items():
             unknown = "the registry did not answer" if digest == record.UNKNOWN else ""
             print(f"Written: {reference} ({unknown or digest or 'it points to nothing'})")
@@ -304,11 +299,6 @@ def _uninterrupted() -> AbstractContextManager[None]:
     """Let Ctrl-C wait until the record is complete."""
     wait = "Interrupted: asking the registry what was written, please wait."
     return on_signal(signal.SIGINT, lambda *_: print(wait, flush=True))
-
-
-def _pointed_to(said: dict[str, Any]) -> str:
-    """Return the digest command's answer, in words."""
-    return str(said[record.UNKNOWN] if record.UNKNOWN in said else said.get("digest") or "nothing")
 
 
 def _notebook() -> str:

@@ -192,6 +192,11 @@ def digests_after(events: Iterable[Event]) -> dict[str, str | None]:
     return found
 
 
+def pointed_to(said: Event) -> str:
+    """Return the digest command's answer, in words."""
+    return said.get("digest") or said.get(UNKNOWN) or "nothing"
+
+
 def _append(file: Path, line: str) -> None:
     private = partial(os.open, mode=0o600)
     with open(file, "ab+", buffering=0, opener=private) as record:

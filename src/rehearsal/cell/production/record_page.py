@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from rehearsal.cell.production.record import Event
+from rehearsal.cell.production.record import Event, pointed_to
 
 
 def to_markdown(events: Sequence[Event]) -> str:
     """Return a record as a page: who, when, which engine; then all that happened, in order."""
     parts = [part for event in events for part in _parts(event)]
     if events and events[-1]["event"] not in ("closed", "lost"):
-        parts.append("Abandoned: the record ends here, without a word of its end.")
+        parts.append("Abandoned: the record ends here, before the run did.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -22,7 +22,7 @@ _SAID = {
     "stop": "{time}: stopped by the person",
     "finish": "{time}: came to its end",
     "lost": "{time}: lost: {why}",
-    "cut": "A line is cut here: what it said is not on record.",
+    "cut": "A line is cut off here: the rest of it is lost.",
 }
 
 
@@ -31,7 +31,8 @@ def _parts(event: Event) -> Iterator[str]:
     if kind == "start":
         yield _surroundings(event)
     elif kind == "python":
-        yield _python(event)
+        ended = "Failed" if event["failed"] else "Ended well"
+        yield f"## {event['time']}\n\n{fence(event['code'], 'python')}\n\n{ended}"
     elif kind in ("cell", "refused", "skip"):
         yield f"## {event['time']}"
     if "command" in event:
@@ -44,7 +45,8 @@ def _parts(event: Event) -> Iterator[str]:
         yield from _ended(event)
     for when in ("before", "after"):
         for reference, said in event.get(when, {}).items():
-            yield _names(reference, when, said)
+            user = f", as {said['user']}" if said.get("user") else ""
+            yield f"- {reference}, {when}: {pointed_to(said)}{user}"
 
 
 def _surroundings(event: Event) -> str:
@@ -55,11 +57,6 @@ def _surroundings(event: Event) -> str:
     text = f"Text: commit {commit}, {clean}" if commit else "Text: in no repository of git"
     tools = ", ".join(f"{name}: {said}" for name, said in event.get("tools", {}).items())
     return f"{first}\n\n{text}\n\nTools: {tools}"
-
-
-def _python(event: Event) -> str:
-    ended = "Failed" if event["failed"] else "Ended well"
-    return f"## {event['time']}\n\n{fence(event['code'], 'python')}\n\n{ended}"
 
 
 def _ended(event: Event) -> Iterator[str]:
@@ -73,8 +70,3 @@ def fence(text: str, language: str) -> str:
     """Return a fenced block, whose fence is longer than any run of backticks in the text."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
-
-
-def _names(reference: str, when: str, said: Event) -> str:
-    user = f", as {said['user']}" if said.get("user") else ""
-    return f"- {reference}, {when}: {said.get('digest') or said.get('unknown') or 'nothing'}{user}"

@@ -26,12 +26,11 @@ def surroundings(folder: Path) -> dict[str, Any]:
 
 def _engine() -> dict[str, str]:
     """Return the engine's address and context, and its name and version if it answers."""
-    context = _first_line("docker", "context", "show") or "default"
-    address = os.environ.get("DOCKER_HOST") or _first_line(
-        "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", context
-    )
+    form = "{{.Name}} {{.Endpoints.docker.Host}}"
+    current = _first_line("docker", "context", "inspect", "--format", form) or "default"
+    context, _, address = current.partition(" ")
+    address = IN_ADDRESS.sub(r"\1@", os.environ.get("DOCKER_HOST") or address or "the default")
     name = _first_line("docker", "info", "--format", "{{.Name}} {{.ServerVersion}}")
-    address = IN_ADDRESS.sub(r"\1@", address or "the default")
     return {"address": address, "context": context, "name": name or "does not answer"}
 
 

@@ -74,6 +74,6 @@ def ask(way: Callable[[str], str], prompt: str) -> str:
     try:
         return way(prompt).strip()
     except (StdinNotImplementedError, EOFError):
-        raise Wrong("nobody is there to ask, so nothing was sent: run it in a terminal") from None
+        raise Wrong("there is no one to ask, so nothing was sent: run it in a terminal") from None
     except KeyboardInterrupt:
         raise Wrong("you stopped it: nothing was sent") from None
