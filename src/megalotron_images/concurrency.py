@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import TypeVar
 
 from megalotron_images.errors import CannotTell
@@ -50,28 +51,18 @@ def start_in_thread(call: Callable[[], Result]) -> Callable[..., Result]:
     """Start a call in a thread; return a function that waits for its result, or raises its error.
 
     Its argument is a limit in seconds, after which it raises TimeoutError; without one, no limit.
-    A daemon thread, not a pool of futures: a person who stops the program must not wait for it.
+    A daemon thread, not a pool: a person who stops the program must not wait for it.
     """
-    results, errors = list[Result](), list[BaseException]()
+    future = Future[Result]()
 
     def work() -> None:
         try:
-            results.append(call())
+            future.set_result(call())
         except BaseException as error:  # it is raised again where it is waited for
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-
-    def wait(seconds: float | None = None) -> Result:
-        thread.join(seconds)
-        if errors:
-            raise errors.pop()
-        if not results:
-            raise TimeoutError("the answer took too long")
-        return results[0]
-
-    return wait
+    threading.Thread(target=work, daemon=True).start()
+    return future.result
 
 
 def run_concurrently(calls: Iterable[Callable[[], Result]]) -> list[Result]:

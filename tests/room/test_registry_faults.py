@@ -111,7 +111,7 @@ FAULTS = {
         lambda asked: Reply(401, b"", {"WWW-Authenticate": "Negotiate"}),
         "status 401",
     ),
-    "stopped": (None, "has no answer (Connection refused)"),
+    "stopped": (None, "got no response (Connection refused)"),
     "401": (with_token(lambda asked: challenge()), "your login does not allow it"),
     "403": (with_token(lambda asked: errors(403, "DENIED", "denied")), "wrong, expired or revoked"),
     "404 that is not the registry's": (
@@ -127,7 +127,7 @@ FAULTS = {
     ),
     "connection cut in mid-body": (
         with_token(lambda asked: Cut(200, MANIFEST, SAYS)),
-        "has no answer",
+        "got no response",
     ),
     "wrong digest": (
         with_token(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
-import requests
+from urllib3.util import parse_url
 
 from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.json_text import parsed
@@ -22,9 +22,7 @@ Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 VISIBLE = re.compile(r"[!-\[\]-~]+")
 """Characters of an address that all parsers read alike: neither white space nor a backslash."""
-_HTTPS = re.compile(
-    r"https://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([0-9]+))?(?:[/?#].*)?", re.IGNORECASE
-)
+_HTTPS = re.compile(r"https://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?([/?#].*)?", re.IGNORECASE)
 
 
 def prepare(given: str, base: str) -> str:
@@ -37,16 +35,13 @@ def prepare(given: str, base: str) -> str:
     """
     if not VISIBLE.fullmatch(given) or not _HTTPS.fullmatch(address := urljoin(base, given)):
         raise ValueError("the address is not plain https")
-    prepared = requests.PreparedRequest()
-    prepared.prepare_url(address, {})
-    return str(prepared.url)
+    return parse_url(address).url
 
 
 def origin(prepared: str) -> tuple[str, int]:
     """Return host and port of a prepared address."""
-    found = _HTTPS.fullmatch(prepared)
-    assert found, "prepare() returns no other address"
-    return found[1], int(found[2] or 443)
+    place = parse_url(prepared)
+    return str(place.host), place.port or 443
 
 
 def redact(secrets: Iterable[str], text: str) -> str:
