@@ -4,9 +4,11 @@ import contextlib
 import itertools
 import math
 import os
+import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from subprocess import CompletedProcess
 from typing import TypeVar
 
 from megalotron_images.errors import CannotTell
@@ -71,3 +73,20 @@ def run_concurrently(calls: Iterable[Callable[[], Result]]) -> list[Result]:
     while some := list(itertools.islice(left, _AT_ONCE)):
         results += [wait() for wait in [start_in_thread(call) for call in some]]
     return results
+
+
+def run_program(words: Sequence[str], limit: float, stdin: str = "") -> CompletedProcess[str]:
+    """Return a program's status and output; raise TimeoutExpired after `limit` seconds.
+
+    In a session of its own it cannot ask on the terminal, as SSH does.
+    """
+    return subprocess.run(
+        words,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=limit,
+        start_new_session=True,
+        check=False,
+    )

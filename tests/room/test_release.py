@@ -241,9 +241,9 @@ def test_the_board_names_main_and_dev_by_digest_and_release(registry):
     promote(registry, "v1.9.0")
     dev = put_image(registry, IMAGE, "dev")
     line = read_status(registry, BACKEND)
-    assert line.newest == TagTarget(releases[11].digest, parse_release("v1.11.0"))
-    assert line.main == TagTarget(releases[9].digest, parse_release("v1.9.0"))
-    assert line.dev == TagTarget(dev.digest, None)
+    assert line.targets["newest"] == TagTarget(releases[11].digest, parse_release("v1.11.0"))
+    assert line.targets["main"] == TagTarget(releases[9].digest, parse_release("v1.9.0"))
+    assert line.targets["dev"] == TagTarget(dev.digest, None)
 
 
 @pytest.mark.main

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from megalotron_images import docker_config
-from megalotron_images.concurrency import say_if_slow, seconds
+from megalotron_images.concurrency import run_program, say_if_slow, seconds
 from megalotron_images.errors import CannotTell
 from megalotron_images.json_text import parsed
 
@@ -127,15 +127,7 @@ def _from_helper(name: str, host: str) -> Credentials | None:
     program = f"docker-credential-{name}"
     try:
         with say_if_slow(program):
-            done = subprocess.run(
-                [program, "get"],
-                input=host,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds(),
-                check=False,
-            )
+            done = run_program([program, "get"], seconds(), host)
     except subprocess.TimeoutExpired:
         raise CannotTell(
             f"{program} does not answer: it may wait for you to unlock its store. Unlock it, or set"

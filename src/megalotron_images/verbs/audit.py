@@ -6,7 +6,7 @@ import click
 
 from megalotron_images import output
 from megalotron_images.audit.verb import answer
-from megalotron_images.verbs.arguments import json_option
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
@@ -18,7 +18,7 @@ from megalotron_images.verbs.arguments import json_option
     help="What ${{ github.repository }} stands for.",
 )
 @click.option("--github", is_flag=True, help="Print annotations for a workflow's log.")
-@json_option
+@arguments.as_json
 def command(folder: str, repository: str, github: bool, as_json: bool) -> None:
     """Check whether a repository follows the process.
 

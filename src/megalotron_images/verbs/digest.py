@@ -7,12 +7,12 @@ from megalotron_images.convention import REGISTRY, parse_name
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.verbs.arguments import json_option, reference_argument
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
-@reference_argument
-@json_option
+@arguments.reference
+@arguments.as_json
 def command(reference: str, as_json: bool) -> None:
     """Print the digest that a reference points to, or `nothing`."""
     name = parse_name(reference)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import click
 from rich.console import Console
@@ -16,21 +17,13 @@ from megalotron_images.plan import LocalImage, Overrides
 from megalotron_images.registry.client import connect
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.terminal import step
-from megalotron_images.verbs import confirmation
-from megalotron_images.verbs.arguments import (
-    dry_run_option,
-    fewer_platforms_option,
-    json_option,
-    revision_option,
-    stack_argument,
-    yes_option,
-)
+from megalotron_images.verbs import arguments, confirmation
 
 _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
 
 
 @click.command(epilog="Example: megalotron-images publish backend v1.4.0 --image backend")
-@stack_argument
+@arguments.stack
 @click.argument("tag", metavar="VERSION|main|dev", help="The tag to write.")
 @click.option(
     "--image",
@@ -38,22 +31,14 @@ _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
     metavar="LOCAL",
     help="An image in your engine, by name or ID; the reference if not given.",
 )
-@dry_run_option
-@yes_option
+@arguments.dry_run
+@arguments.yes
 @click.option("--backport", is_flag=True, help="Publish an older version than the newest.")
-@fewer_platforms_option
-@revision_option
-@json_option
+@arguments.fewer_platforms
+@arguments.revision
+@arguments.as_json
 def command(
-    stack: str,
-    tag: str,
-    image: str,
-    dry_run: bool,
-    yes: bool,
-    backport: bool,
-    fewer_platforms: bool,
-    revision: str,
-    as_json: bool,
+    stack: str, tag: str, image: str, dry_run: bool, yes: bool, as_json: bool, **asked: Any
 ) -> None:
     """Push a local image to a tag, and read it back.
 
@@ -62,8 +47,7 @@ def command(
     reference = Reference(parse_stack(stack), parse_tag(tag))
     docker, credentials = engine.Engine(), find_credentials(REGISTRY)
     local, registry = docker.image(image or str(reference)), connect(writes=not dry_run)
-    asked = Overrides(backport=backport, fewer_platforms=fewer_platforms, revision=revision)
-    plan = release.publish_plan(registry, reference, local, asked)
+    plan = release.publish_plan(registry, reference, local, Overrides(**asked))
     step(describe(local, datetime.now(UTC)))
     if confirmation.may_write(plan, dry_run, yes, as_json):
         with _progress() as progress:
@@ -76,8 +60,7 @@ def describe(image: LocalImage, now: datetime) -> str:
     """Return an image's ID and age: its name may be of somebody else's build by now."""
     age = "at an unknown time"
     with contextlib.suppress(ValueError):
-        built = datetime.fromisoformat(image.created)
-        seconds = max(0, int((now - built).total_seconds()))
+        seconds = max(0, int((now - datetime.fromisoformat(image.created)).total_seconds()))
         size, unit = next((one for one in _UNITS if seconds >= one[0]), _UNITS[-1])
         age = f"{seconds // size} {unit}{'s' * (seconds // size != 1)} ago"
     return f"{image.name} is {image.id}, built {age}."
