@@ -1,6 +1,7 @@
 """Waits: none without a limit, none in silence, and as few as possible one after the other."""
 
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -19,7 +20,6 @@ SECONDS = 60.0
 """Time limit of one request, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
 _SECONDS_IN_SILENCE = 5.0
 _AT_ONCE = 8
-_said = set[str]()
 
 
 def seconds() -> float:
@@ -31,16 +31,15 @@ def seconds() -> float:
     raise CannotTell(f"MEGALOTRON_IMAGES_SECONDS is {said!r}: give it a number of seconds.")
 
 
+@functools.cache  # once
+def _say(what: str) -> None:
+    step(f"waiting for {what}")
+
+
 @contextlib.contextmanager
 def say_if_slow(what: str) -> Iterator[None]:
     """Say once on stderr what is waited for, if it takes longer than a person waits in silence."""
-
-    def say() -> None:
-        if what not in _said:
-            _said.add(what)
-            step(f"waiting for {what}")
-
-    timer = threading.Timer(_SECONDS_IN_SILENCE, say)
+    timer = threading.Timer(_SECONDS_IN_SILENCE, _say, [what])
     timer.daemon = True
     timer.start()
     try:

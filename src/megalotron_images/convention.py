@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import total_ordering
+from typing import Literal
 
 from megalotron_images.errors import RuleBroken
 from semver import Version as SemVer
@@ -55,16 +56,10 @@ STACKS = (
 """The stacks. A new one is one more line; the documentation's table is made from this."""
 
 
+Bump = Literal["patch", "minor", "major"]
+"""The part of a version to increase."""
 STAGING = "staging"
 """The tag under which an engine hands an image over; it does not follow the convention."""
-
-
-class Bump(StrEnum):
-    """The part of a version to increase."""
-
-    PATCH = "patch"
-    MINOR = "minor"
-    MAJOR = "major"
 
 
 class MovingTag(StrEnum):
@@ -137,9 +132,7 @@ def parse_version(text: str) -> SemVer:
             raise ValueError("it is too long, or holds other characters than ASCII")
         return SemVer.parse(text)
     except ValueError as error:
-        raise RuleBroken(
-            f"{text!r} is not a semantic version. Write it as 1.2.3, or 1.2.3-rc.1."
-        ) from error
+        raise RuleBroken(f"{text!r} is not a semantic version, such as 1.2.3.") from error
 
 
 def parse_release(text: str) -> Release:
@@ -155,10 +148,8 @@ def parse_release(text: str) -> Release:
         near = ".".join([*(str(int(part)) for part in near.split(".")), "0", "0"][:3])
     right = bool(re.fullmatch(RELEASE, f"v{near}"))
     hint = f"Did you mean v{near}?" if right else "Write it as v1.2.3, or v1.2.3-rc.1."
-    raise RuleBroken(
-        f"{text!r} is not a release: that is `v` and a semantic version, without a build part, in"
-        f" at most {_LONGEST_TAG} characters. {hint}"
-    )
+    rule = f"`v` and a semantic version without a build part, at most {_LONGEST_TAG} characters"
+    raise RuleBroken(f"{text!r} is not a release: {rule}. {hint}")
 
 
 def releases_among(tags: Iterable[str]) -> Iterator[Release]:

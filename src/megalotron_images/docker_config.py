@@ -65,9 +65,7 @@ def current_context() -> Context | None:
     endpoints = meta.get("Endpoints")
     docker = endpoints.get("docker") if isinstance(endpoints, dict) else None
     if not isinstance(docker, dict) or not docker.get("Host"):
-        raise CannotTell(
-            f"There is no Docker context {name}. See which there are: docker context ls"
-        )
+        raise CannotTell(f"There is no Docker context {name}. List them: docker context ls")
     tls = folder() / "contexts" / "tls" / key / "docker"
     files = {one: str(tls / f"{one}.pem") for one in ("ca", "cert", "key")}
     files = {one: file for one, file in files.items() if os.path.exists(file)}

@@ -54,9 +54,7 @@ class Engine:
             try:
                 return self._image(name)
             except ImageNotFound:
-                raise EngineFailed(
-                    f"No image {name} in your engine. Build or pull it, or name another."
-                ) from None
+                raise EngineFailed(f"No image {name} in your engine. Build or pull it.") from None
 
     def _image(self, name: str) -> LocalImage:
         response = self._api._get(self._api._url("/images/{0}/json", name), params={"manifests": 1})
@@ -136,7 +134,9 @@ def _client() -> docker.DockerClient:
     """
     limit, host = math.ceil(seconds()), os.environ.get("DOCKER_HOST")
     context = None if host else current_context()
-    _check_address(host or (context.host if context else ""))
+    if (address := host or (context.host if context else "")).lower().startswith("ssh:"):
+        where = f"The engine at {_without_user(address)} is reached over SSH"
+        raise EngineFailed(f"{where}, which is not supported. Run this command on that machine.")
     if context is None:
         return docker.from_env(timeout=limit)
     return docker.DockerClient(base_url=context.host, tls=_tls(context), timeout=limit)
@@ -148,14 +148,6 @@ def _tls(context: Context) -> TLSConfig | bool:
         return False
     pair = (files["cert"], files["key"]) if {"cert", "key"} <= files.keys() else None
     return TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=check)
-
-
-def _check_address(address: str) -> None:
-    if address.lower().startswith("ssh:"):
-        raise EngineFailed(
-            f"The engine at {_without_user(address)} is reached by ssh, which this cannot. Run it"
-            " where the engine is."
-        )
 
 
 def _without_user(text: str) -> str:

@@ -231,14 +231,13 @@ def _tag(reference: Reference, image: LocalImage | None, before: State) -> Findi
 
 def _version(release: Release, state: RepositoryState, asked: Overrides) -> Finding:
     """A release must be newer than every other (the seed's convention)."""
-    newest = state.releases[0] if state.releases else None
-    newer = [other for other in state.releases if other > release]
-    if newer and not asked.backport:
-        rule = "a new release is newer than those before"
-        what = "take the next version, or ask for it (--backport)."
-        return _no("version", f"{release} is older than {newer[0]}, and {rule}: {what}")
-    if newest is None:
+    if not state.releases:
         return _yes("version", "the first release")
+    newest = state.releases[0]
+    if release < newest and not asked.backport:
+        rule = "a new release must be newer"
+        what = "take the next version, or ask for it (--backport)."
+        return _no("version", f"{release} is older than {newest}, and {rule}: {what}")
     return _yes("version", f"newer than {newest}" if newest < release else "the newest")
 
 
@@ -273,7 +272,7 @@ def _unstated(image: LocalImage, state: RepositoryState, asked: Overrides) -> It
 
 
 def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:
-    if asked.backport and any(other > release for other in state.releases):
+    if asked.backport and state.releases and release < state.releases[0]:
         main = state.main.digest or "nothing"
         yield f"{release} is a backport: {MovingTag.MAIN} stays as it is ({main})."
 

@@ -105,13 +105,13 @@ class DatedRelease:
     """A release with the day of its build.
 
     Attributes:
-        day: None if the image does not state it.
+        day: empty if the image does not state it.
         unknown: why the release could not be read.
     """
 
     stack: Stack
     release: Release
-    day: date | None = None
+    day: str = ""
     digest: str | None = None
     unknown: str = ""
 
@@ -123,9 +123,8 @@ class DatedRelease:
     @property
     def data(self) -> dict[str, object]:
         """The same for programs."""
-        day = str(self.day) if self.day else None
         names = {"stack": self.stack.name, "release": str(self.release)}
-        return names | {"day": day, "digest": self.digest}
+        return {**names, "day": self.day or None, "digest": self.digest}
 
 
 def read_releases(registry: Registry, status: StackStatus) -> list[DatedRelease]:
@@ -140,6 +139,7 @@ def _dated(registry: Registry, stack: Stack, release: Release) -> DatedRelease:
         created = registry.created(stack.image, manifest)
     except RegistryFailed as error:
         return DatedRelease(stack, release, unknown=f"{release} cannot be read: {error}")
+    day = ""
     with contextlib.suppress(ValueError):
-        return DatedRelease(stack, release, date.fromisoformat(created[:10]), manifest.digest)
-    return DatedRelease(stack, release, digest=manifest.digest)
+        day = str(date.fromisoformat(created[:10]))
+    return DatedRelease(stack, release, day, manifest.digest)

@@ -77,7 +77,7 @@ def test_a_push_that_the_registry_shows_as_something_else_is_not_somebody_elses(
     def others(image, repository, tag):
         put_image(registry, IMAGE, "staging")
 
-    with pytest.raises(EngineFailed, match="Somebody else pushes"):
+    with pytest.raises(EngineFailed, match="someone else is pushing"):
         release.publish(plan, image, registry, others, say=print, settle=0)
 
 

@@ -114,10 +114,8 @@ class Authorization:
         """
         response = self._send(self._token_request(parameters, request))
         if response.request.method == "POST" and response.status in (404, 405):
-            raise RegistryFailed(
-                f"{response.request}: no identity token is taken, and your login is one. Log in"
-                " with a token of your own: docker login ghcr.io"
-            )
+            why = "identity tokens are not accepted, and your login is one"
+            raise response.request.failed(f"{why}. Log in with another token: docker login ghcr.io")
         if response.status != 200:
             raise self._refused(response)
         with contextlib.suppress(ValueError, TypeError, AttributeError):
@@ -125,7 +123,7 @@ class Authorization:
             token = str(answer.get("token") or answer.get("access_token") or "")
             if _TOKEN.fullmatch(token):
                 return token, max(float(answer.get("expires_in") or 0), _SHORTEST_LIFE) - _MARGIN
-        raise RegistryFailed(f"{response.request}: the answer holds no token. Run it again later.")
+        raise response.request.failed("the response holds no token. Try again later.")
 
     def _token_request(self, parameters: dict[str, str], request: Request) -> Request:
         """Return the request for a token; an identity token is exchanged (Distribution, OAuth2)."""

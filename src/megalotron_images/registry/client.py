@@ -20,7 +20,7 @@ from megalotron_images.errors import NotThere, RegistryFailed
 from megalotron_images.json_text import parsed
 from megalotron_images.registry.authorization import Authorization
 from megalotron_images.registry.credentials import Credentials, find_credentials
-from megalotron_images.registry.grammar import media_type, next_link
+from megalotron_images.registry.grammar import next_link
 from megalotron_images.registry.https import Https
 from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
 from megalotron_images.registry.retries import Retries
@@ -180,7 +180,7 @@ class Registry:
         manifest = _manifest(response)
         if DIGEST.fullmatch(reference) and manifest.digest != reference:
             said = f"the content has the digest {manifest.digest}"
-            raise RegistryFailed(f"{response.request}: {said}. {_DISTRUST}")
+            raise response.request.failed(f"{said}. {_DISTRUST}")
         return manifest
 
     def tags(self, repository: str) -> list[str]:
@@ -205,9 +205,7 @@ class Registry:
             if empty == _MOST_EMPTY_PAGES:
                 break
             path = following
-        raise RegistryFailed(
-            f"{response.request}: the list of tags does not end, so it is ignored."
-        )
+        raise response.request.failed("the list of tags does not end, so it is ignored.")
 
     def releases_of(
         self, repository: str, releases: Iterable[Release], sought: Set[str]
@@ -290,7 +288,7 @@ class Registry:
         """Return a blob that is a JSON object; empty for any other."""
         response = self._get(repository, f"blobs/{digest}")
         if _digest(response.body) != digest:
-            raise RegistryFailed(f"{response.request}: the content has another digest. {_DISTRUST}")
+            raise response.request.failed(f"the content has another digest. {_DISTRUST}")
         with contextlib.suppress(ValueError):
             found = parsed(response.body)
             return found if isinstance(found, dict) else {}
@@ -318,7 +316,7 @@ def _manifest(response: Response) -> Manifest:
     named = response.headers.get("Docker-Content-Digest", "").replace(",", " ").split()
     if others := set(named) - {digest}:  # it may come twice, or empty
         said = f"its header says {', '.join(sorted(others))}, but the content is {digest}"
-        raise RegistryFailed(f"{response.request}: {said}. {_DISTRUST}")
+        raise response.request.failed(f"{said}. {_DISTRUST}")
     try:
         document = parsed(response.body)
         kind = _kind(document, response.headers.get("Content-Type", ""))
@@ -327,13 +325,13 @@ def _manifest(response: Response) -> Manifest:
             raise ValueError(parts)
     except (ValueError, LookupError, TypeError, AttributeError):
         said = "the response is not a manifest. Try again later."
-        raise RegistryFailed(f"{response.request}: {said}") from None
+        raise response.request.failed(said) from None
     return Manifest(digest, kind, response.body)
 
 
 def _kind(document: dict[str, Any], header: str) -> str:
     """Return a manifest's media type: its own, the header's, or what its fields say it is."""
-    said = str(document.get("mediaType") or media_type(header))
+    said = str(document.get("mediaType") or header.partition(";")[0].strip().lower())
     if said in KINDS:
         return said
     return INDEXES[0] if "manifests" in document else IMAGES[0]
@@ -346,7 +344,7 @@ def _next_page(response: Response) -> str | None:
         return response.path(following) if following else None
     except ValueError:
         said = "the link to more tags is not understood, so the list is ignored."
-        raise RegistryFailed(f"{response.request}: {said}") from None
+        raise response.request.failed(said) from None
 
 
 def _tags(response: Response) -> list[str]:
@@ -355,6 +353,4 @@ def _tags(response: Response) -> list[str]:
         tags = [] if tags is None else tags
         if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
             return tags
-    raise RegistryFailed(
-        f"{response.request}: the response is not a list of tags. Try again later."
-    )
+    raise response.request.failed("the response is not a list of tags. Try again later.")

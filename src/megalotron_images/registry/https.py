@@ -84,7 +84,7 @@ class Https:
             if response.status not in followed:
                 return response
             request = _redirected(response)
-        raise RegistryFailed(f"{request}: more than {_MOST_REDIRECTIONS} redirections. Try later.")
+        raise request.failed(f"more than {_MOST_REDIRECTIONS} redirections. Try again later.")
 
     def _send_once(self, request: Request) -> Response:
         with self._pool(_proxy(request.url)).urlopen(
@@ -127,10 +127,7 @@ def _redirected(response: Response) -> Request:
     if origin(there) != origin(request.url):
         headers.pop("Authorization", None)
         if request.body:
-            raise RegistryFailed(
-                f"{request}: sends you to another host: what you write may not go to another host."
-                " Nothing was sent there."
-            )
+            raise request.failed("redirects a write to another host. Nothing was sent there.")
     return replace(request, url=there, headers=headers)
 
 
@@ -139,7 +136,7 @@ def _read(reply: urllib3.BaseHTTPResponse, request: Request) -> bytes:
     for part in reply.stream(65536):
         content += part
         if len(content) > _LARGEST:
-            raise RegistryFailed(f"{request}: the response is larger than {_LARGEST} bytes.")
+            raise request.failed(f"the response is larger than {_LARGEST} bytes.")
         if time.monotonic() > request.end:
             raise TimeoutError("the response took too long")
     return bytes(content)

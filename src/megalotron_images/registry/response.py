@@ -72,6 +72,10 @@ class Request:
     def __str__(self) -> str:
         return f"{self.method} {self.url.partition('?')[0]}"
 
+    def failed(self, why: str) -> RegistryFailed:
+        """Return the error for a response that is of no use."""
+        return RegistryFailed(f"{self}: {why}")
+
     @property
     def left(self) -> float:
         """The seconds that are left."""
@@ -132,10 +136,9 @@ class Response:
             return prepare(given, self.request.url)
         except ValueError:
             shown = redact(self.secrets, given.partition("?")[0])[:_MOST_WORDS]
-            raise RegistryFailed(
-                f"{self.request}: sends you to {shown!a}. Only https addresses are safe, so nothing"
-                " was sent there. Tell whoever runs the registry, or your proxy."
-            ) from None
+            safe = "Only https addresses are safe, so nothing was sent there."
+            ask = "Report it to whoever runs the registry, or your proxy."
+            raise self.request.failed(f"redirects to {shown!a}. {safe} {ask}") from None
 
     def path(self, given: str) -> str:
         """Return path and query of such an address: the registry itself is asked, on any host."""

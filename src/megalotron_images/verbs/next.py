@@ -18,7 +18,7 @@ def command(stack: str, patch: bool, minor: bool, major: bool, as_json: bool) ->
     """Print the next version of a stack, alone on its line."""
     if patch + minor + major > 1:
         raise click.BadParameter("Give one of --patch, --minor and --major.")
-    bump = Bump.MAJOR if major else Bump.MINOR if minor else Bump.PATCH
+    bump: Bump = "major" if major else "minor" if minor else "patch"
     one = parse_stack(stack)
     newest = next(releases_among(connect().tags(one.image)), None)
     following = next_release(newest, bump)

@@ -4,12 +4,12 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from megalotron_images import engine, output, release
 from megalotron_images.convention import REGISTRY, Reference, parse_stack, parse_tag
@@ -69,16 +69,8 @@ def describe(image: LocalImage, now: datetime) -> str:
 @contextlib.contextmanager
 def _progress() -> Iterator[engine.Progress]:
     """Yield a callback that shows a push's layers; a no-op if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda layer, current, total: None
-        return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks = dict[str, TaskID]()
-
-        def show(layer: str, current: int, total: int) -> None:
-            if layer not in tasks:
-                tasks[layer] = bars.add_task(layer)
-            bars.update(tasks[layer], completed=current, total=total)
-
-        yield show
+    shown, console = sys.stderr.isatty(), Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bars:
+        task = cache(bars.add_task)
+        yield lambda layer, now, total: bars.update(task(layer), completed=now, total=total)
