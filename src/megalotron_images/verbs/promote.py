@@ -16,11 +16,7 @@ from megalotron_images.verbs import arguments, confirmation
 @arguments.stack
 @click.argument("version", help="A release of that stack.")
 @click.option(
-    "--to",
-    type=click.Choice([*map(str, MovingTag)]),
-    default="main",
-    show_default=True,
-    help="A moving tag.",
+    "--to", default="main", show_default=True, metavar="main|dev", help="The tag to move."
 )
 @click.option("--expect", default="", metavar="DIGEST", help="Require that it points to this now.")
 @click.option("--prerelease", is_flag=True, help="Let a pre-release become main.")
@@ -35,6 +31,8 @@ def command(
 
     It happens inside the registry: nothing is pulled or pushed.
     """
+    if to not in [*MovingTag]:
+        raise click.BadParameter(f"--to {to}: only {' and '.join(MovingTag)} can be moved.")
     if asked["expect"] and not DIGEST.fullmatch(asked["expect"]):
         raise click.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
     registry, one = connect(writes=not dry_run), parse_stack(stack)
