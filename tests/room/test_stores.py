@@ -40,7 +40,7 @@ def test_an_image_of_the_engine_is_published_and_again_is_done(kind, registry, c
     assert registry.state(IMAGE, "v1.0.0") == Taken(digest)
     again = cli("publish", "backend", "v1.0.0", "--image", name, "--yes")
     assert (again.returncode, again.stdout.strip().rpartition("@")[2]) == (0, digest)
-    assert "is this image already" in again.stderr
+    assert "already points to this image" in again.stderr
 
 
 @pytest.mark.main

@@ -29,7 +29,7 @@ _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
     "--image",
     default="",
     metavar="LOCAL",
-    help="An image in your engine, by name or ID; the reference if not given.",
+    help="An image in your engine, by name or ID; by default the reference.",
 )
 @arguments.dry_run
 @arguments.yes
@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Push a local image to a tag, and read it back.
 
-    What the tag was before is shown too.
+    What the tag pointed to before is shown too.
     """
     reference = Reference(parse_stack(stack), parse_tag(tag))
     docker, credentials = engine.Engine(), find_credentials(REGISTRY)
