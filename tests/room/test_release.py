@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import race
-from conftest_room import MAY_PUSH, OTHER, PLATFORM, put_image, put_index
+from conftest_room import OTHER, PLATFORM, put_image, put_index
 from megalotron_images import release
 from megalotron_images.convention import (
     MovingTag,
@@ -39,7 +39,7 @@ def publish(registry, engine):
     def run(tag, image, asked=None, say=lambda step: None):
         reference = parse_reference(f"ghcr.io/{IMAGE}:{tag}")
         plan = release.publish_plan(registry, reference, image, asked or Overrides())
-        push = partial(engine.push, credentials=MAY_PUSH, progress=lambda *layer: None, say=say)
+        push = partial(engine.push, progress=lambda *layer: None)
         return release.publish(plan, image, registry, push, say=say, settle=0)
 
     return run
@@ -222,9 +222,7 @@ def test_two_pushes_from_one_engine_do_not_mix_their_images(publish, registry, m
         pushes.append(wanted)
         # the first time, the other process's name is pushed
         given = other if len(pushes) == 1 else wanted
-        return engine.push(
-            given, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print
-        )
+        return engine.push(given, repository, tag, progress=lambda *layer: None)
 
     plan = release.publish_plan(
         registry, Reference(BACKEND, parse_release("v1.0.0")), image, Overrides()

@@ -89,9 +89,7 @@ def test_a_tag_that_takes_a_moment_to_be_readable_is_waited_for(registry, cli, b
 
     def push(image, repository, tag):
         pushes.append(tag)
-        Engine().push(
-            image, repository, tag, credentials=MAY_PUSH, progress=lambda *layer: None, say=print
-        )
+        Engine(MAY_PUSH).push(image, repository, tag, progress=lambda *layer: None)
 
     def late(repository, tag):
         if tag == "staging" and len(pushes) == 1:

@@ -45,13 +45,13 @@ def command(
     What the tag pointed to before is shown too.
     """
     reference = Reference(parse_stack(stack), parse_tag(tag))
-    docker, credentials = engine.Engine(), find_credentials(REGISTRY)
-    local, registry = docker.image(image or str(reference)), connect(writes=not dry_run)
+    docker, registry = engine.Engine(find_credentials(REGISTRY)), connect(writes=not dry_run)
+    local = docker.image(image or str(reference))
     plan = release.publish_plan(registry, reference, local, Overrides(**asked))
     step(describe(local, datetime.now(UTC)))
     if confirmation.may_write(plan, dry_run, yes, as_json):
         with _progress() as progress:
-            push = partial(docker.push, credentials=credentials, progress=progress, say=step)
+            push = partial(docker.push, progress=progress)
             done = release.publish(plan, local, registry, push, say=step)
         output.answer(done, done.data, as_json)
 
