@@ -28,7 +28,7 @@ def seconds() -> float:
     with contextlib.suppress(ValueError):
         if 0 < (limit := float(said)) < math.inf:
             return limit
-    raise CannotTell(f"MEGALOTRON_IMAGES_SECONDS is {said!r}: give it a number of seconds.")
+    raise CannotTell(f"MEGALOTRON_IMAGES_SECONDS is {said!r}: set it to a number of seconds.")
 
 
 @functools.cache  # once

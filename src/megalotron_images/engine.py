@@ -23,6 +23,7 @@ from megalotron_images.registry.client import PLATFORM, platform_in, platform_na
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
 from megalotron_images.registry.response import redact
+from megalotron_images.terminal import step
 
 Progress = Callable[[str, int, int], None]
 """Called with a layer's ID, the bytes sent, and its size."""
@@ -33,9 +34,14 @@ _CONTAINERD = "io.containerd.snapshotter"
 
 
 class Engine:
-    """A running Docker engine."""
+    """A running Docker engine.
 
-    def __init__(self) -> None:
+    Args:
+        credentials: the login that it pushes with.
+    """
+
+    def __init__(self, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
         with _failures(), say_if_slow(_WAITED_FOR):
             self._api: Any = _client().api
 
@@ -79,38 +85,25 @@ class Engine:
         version = self._api.version()
         return platform_name(version["Os"], version["Arch"])
 
-    def push(
-        self,
-        image: LocalImage,
-        repository: str,
-        tag: str,
-        *,
-        credentials: Credentials | None,
-        progress: Progress,
-        say: Callable[[str], None],
-    ) -> None:
+    def push(self, image: LocalImage, repository: str, tag: str, progress: Progress) -> None:
         """Push an image to `repository:tag`.
 
         The name is given to the image for the push, and removed again.
-
-        Args:
-            say: called with the engine's remarks.
 
         Raises:
             EngineFailed: the push failed; the error has the registry's words.
         """
         login = {}  # not None: for that the SDK looks for a login of its own
-        if credentials:
-            login = {"username": credentials.username, credentials.kind: credentials.password}
+        if mine := self._credentials:
+            login = {"username": mine.username, mine.kind: mine.password}
         with _failures():
             self._api.timeout = _SECONDS_OF_A_PUSH
             self._api.tag(image.id, repository, tag, force=True)
             try:
                 how = {"stream": True, "decode": True, "auth_config": login}
-                _follow(self._api.push(repository, tag, **how), progress, say)
+                _follow(self._api.push(repository, tag, **how), progress)
             except EngineFailed as error:
-                secrets = credentials.secrets if credentials else ()
-                raise type(error)(redact(secrets, str(error))) from None
+                raise type(error)(redact(mine.secrets if mine else (), str(error))) from None
             finally:
                 self._forget(image, f"{repository}:{tag}")
 
@@ -155,9 +148,7 @@ def _without_user(text: str) -> str:
     return re.sub(r"//\S*@", "//", text)
 
 
-def _follow(
-    stream: Iterator[dict[str, Any]], progress: Progress, say: Callable[[str], None]
-) -> None:
+def _follow(stream: Iterator[dict[str, Any]], progress: Progress) -> None:
     """Read a push to its end; raise EngineFailed for an error."""
     for line in stream:
         if "error" in line or "errorDetail" in line:
@@ -166,7 +157,7 @@ def _follow(
         if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
             pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
             only = next(pushed, "one platform")
-            say(f"the engine says that it pushes only {only}: it does not hold the others")
+            step(f"the engine pushes only {only}: it does not have the other platforms")
         detail = line.get("progressDetail") or {}
         if total := detail.get("total"):
             progress(line.get("id", ""), min(detail.get("current", 0), total), total)

@@ -216,9 +216,9 @@ def put(
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     with _stoppable(f"{plan.reference} was not written."):
-        say("check again what it points to")
+        say("check what it points to")
         must_write = _still_as_planned(plan, manifest, registry)
-    look = f"Look: megalotron-images digest {plan.reference}"
+    look = f"Check: megalotron-images digest {plan.reference}"
     with _stoppable(f"{plan.reference} may have been written. {look}"):
         if must_write:
             say(f"write {plan.reference}")
@@ -297,7 +297,7 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
             return
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} {reference} was not written.", error.message) from None
-        later = f"It points to {now} now; what was sent may still arrive."
+        later = f"It currently points to {now}; what was sent may still arrive."
         raise RegistryFailed(f"{error} {later}") from None
 
 
@@ -311,13 +311,13 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
         if isinstance(state, Taken) and state != plan.before:
             raise LostRace(_lost(plan.reference, state, digest))
         if time.monotonic() > end:
-            said = f"{plan.reference} was written, and still points to {state}"
-            raise CannotTell(f"{said}. Look again: megalotron-images digest {plan.reference}")
+            said = f"{plan.reference} was written, but still points to {state}"
+            raise CannotTell(f"{said}. Check: megalotron-images digest {plan.reference}")
         time.sleep(_PAUSE)
 
 
 def _lost(reference: Reference, now: State, digest: str) -> str:
     release = isinstance(reference.tag, Release)
-    then = "Publish yours as a newer version" if release else "Agree who moves it"
-    points = f"it points to {now}, and yours is {digest}"
-    return f"Somebody else wrote {reference} at the same moment: {points}. {then}."
+    then = "Publish yours as a newer version" if release else "Agree on who moves it"
+    points = f"it points to {now}, but yours is {digest}"
+    return f"Someone else wrote {reference} at the same moment: {points}. {then}."

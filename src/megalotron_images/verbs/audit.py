@@ -12,10 +12,7 @@ from megalotron_images.verbs import arguments
 @click.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
 @click.argument("folder", help="A repository's folder.")
 @click.option(
-    "--repository",
-    default="",
-    metavar="OWNER/NAME",
-    help="What ${{ github.repository }} stands for.",
+    "--repository", default="", metavar="OWNER/NAME", help="The value of ${{ github.repository }}."
 )
 @click.option("--github", is_flag=True, help="Print annotations for a workflow's log.")
 @arguments.as_json

@@ -18,7 +18,7 @@ from megalotron_images.verbs.findings import print_findings
     "--image", default="", metavar="LOCAL", help="An image in your engine, for its platform."
 )
 @arguments.revision
-@click.option("--provenance", is_flag=True, help="Look too whether it is stated how it was built.")
+@click.option("--provenance", is_flag=True, help="Require provenance too: how it was built.")
 @arguments.as_json
 def command(reference: str, image: str, revision: str, provenance: bool, as_json: bool) -> None:
     """Check whether an image may be published.

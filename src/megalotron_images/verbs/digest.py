@@ -20,7 +20,7 @@ def command(reference: str, as_json: bool) -> None:
     if isinstance(state, Unknown):
         raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
     if name.tag and name.digest not in ("", state.digest):
-        raise CannotTell(f"{name.tagged} points to {state} now, and not to {name.digest}.")
+        raise CannotTell(f"{name.tagged} points to {state}, not to {name.digest}.")
     credentials = find_credentials(REGISTRY)
     user = credentials.username if credentials else None
     output.answer(state, {"reference": reference, "digest": state.digest, "user": user}, as_json)

@@ -29,7 +29,7 @@ _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
     "--image",
     default="",
     metavar="LOCAL",
-    help="An image in your engine, by name or ID; the reference if not given.",
+    help="An image in your engine, by name or ID; by default the reference.",
 )
 @arguments.dry_run
 @arguments.yes
@@ -42,16 +42,16 @@ def command(
 ) -> None:
     """Push a local image to a tag, and read it back.
 
-    What the tag was before is shown too.
+    What the tag pointed to before is shown too.
     """
     reference = Reference(parse_stack(stack), parse_tag(tag))
-    docker, credentials = engine.Engine(), find_credentials(REGISTRY)
-    local, registry = docker.image(image or str(reference)), connect(writes=not dry_run)
+    docker, registry = engine.Engine(find_credentials(REGISTRY)), connect(writes=not dry_run)
+    local = docker.image(image or str(reference))
     plan = release.publish_plan(registry, reference, local, Overrides(**asked))
     step(describe(local, datetime.now(UTC)))
     if confirmation.may_write(plan, dry_run, yes, as_json):
         with _progress() as progress:
-            push = partial(docker.push, credentials=credentials, progress=progress, say=step)
+            push = partial(docker.push, progress=progress)
             done = release.publish(plan, local, registry, push, say=step)
         output.answer(done, done.data, as_json)
 

@@ -20,7 +20,7 @@ from megalotron_images.verbs import arguments
 def command(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
     """Show each stack's newest release, and what main and dev are.
 
-    An image that is not a release is shown by the beginning of its digest.
+    Tags that are not releases are shown as a short digest.
     """
     registry = connect()
     stacks = run_concurrently(
