@@ -146,10 +146,10 @@ def parse_release(text: str) -> Release:
     near = text.strip().removeprefix("v").removeprefix("V").partition("+")[0]
     if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){0,2}", near):
         near = ".".join([*(str(int(part)) for part in near.split(".")), "0", "0"][:3])
-    right = bool(re.fullmatch(RELEASE, f"v{near}"))
-    hint = f"Did you mean v{near}?" if right else "Write it as v1.2.3, or v1.2.3-rc.1."
-    rule = f"`v` and a semantic version without a build part, at most {_LONGEST_TAG} characters"
-    raise RuleBroken(f"{text!r} is not a release: {rule}. {hint}")
+    if re.fullmatch(RELEASE, f"v{near}"):
+        raise RuleBroken(f"{text!r} is not a release. Did you mean v{near}?")
+    rule = f"write it as v1.2.3 or v1.2.3-rc.1, in at most {_LONGEST_TAG} characters"
+    raise RuleBroken(f"{text!r} is not a release: {rule}.")
 
 
 def releases_among(tags: Iterable[str]) -> Iterator[Release]:

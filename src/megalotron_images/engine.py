@@ -185,12 +185,12 @@ def _failures() -> Iterator[None]:
 
 def _describe_failure(error: BaseException) -> str:
     said = getattr(error, "strerror", None) or str(error)
-    where = os.environ.get("DOCKER_HOST") or "its usual place"
+    engine = f"The Docker engine at {os.environ.get('DOCKER_HOST') or 'its usual address'}"
     if isinstance(error, PermissionError):
-        step = "Join the group that owns its socket (docker), and log in again; or use sudo."
-        return f"You may not talk to the Docker engine at {where} ({said}). {step}"
+        step = "Join the group that owns its socket (docker) and log in again, or use sudo."
+        return f"{engine} does not give you permission ({said}). {step}"
     if "timed out" in said:
-        return f"The Docker engine at {where} does not answer in time. Look at it: docker version"
+        return f"{engine} does not respond in time. Check it: docker version"
     if getattr(error, "errno", None) is None:
-        return f"The Docker engine at {where} cannot be used ({said}). Look at it: docker version"
-    return f"No Docker engine answers at {where} ({said}). Start it, and try: docker version"
+        return f"{engine} cannot be used ({said}). Check it: docker version"
+    return f"{engine} does not respond ({said}). Start it, and try: docker version"

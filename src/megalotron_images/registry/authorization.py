@@ -75,11 +75,9 @@ class Authorization:
     def _refused(self, response: Response, logged_in: bool = False) -> RegistryFailed:
         """Return the error for a refused login, with the place where it was found."""
         failure = response.failure(logged_in)
-        if self._credentials is None or self._credentials.source != VARIABLES:
-            return failure
-        return type(failure)(
-            f"{failure} The login is that of {VARIABLES}: set or unset these.", failure.message
-        )
+        if self._credentials and self._credentials.source == VARIABLES:
+            failure.args = (f"{failure} The login is from {VARIABLES}: set or unset them.",)
+        return failure
 
     def _send_authorized(self, request: Request, pause: float = 0.0) -> Response:
         if authorization := self._authorization(request):
