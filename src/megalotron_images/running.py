@@ -76,8 +76,7 @@ class Running:
     @property
     def is_main(self) -> bool:
         """Whether the server runs what `main` points to."""
-        main = self.main.digest if self.main else None
-        return bool(self.runs and self.runs.digest == main)
+        return bool(self.runs and self.main and self.runs.digest == self.main.digest)
 
     @property
     def unknowns(self) -> list[str]:
@@ -120,13 +119,12 @@ def _known(
 ) -> tuple[Target, dict[str | None, TagTarget]]:
     """Return what `main` points to, and each digest that runs of a stack, with its release."""
     sought = {one.digest for one in images if one.stack == stack and one.digest}
-    main, found = None, dict[str, Release]()
+    main: Target
+    found = dict[str, Release]()
     try:
         board = read_status(registry, stack)
-        main, found = (
-            board.targets["main"],
-            registry.releases_of(stack.image, board.releases, sought),
-        )
+        main = board.targets["main"]
+        found = registry.releases_of(stack.image, board.releases, sought)
     except RegistryFailed as error:
         main = Unknown(str(error))
     return main, {digest: TagTarget(digest, found.get(digest)) for digest in sought}
