@@ -79,7 +79,7 @@ def test_check_says_of_platforms_only_what_the_engine_lists(registry, cli, both)
     put_index(registry, IMAGE, "v1.0.0")
     done = cli("check", name, "--image", both)
     assert done.returncode == (0 if LISTS_PLATFORMS else 3)
-    assert ("Cannot tell before it is pushed" in done.stdout) != LISTS_PLATFORMS
+    assert ("Cannot tell before the push" in done.stdout) != LISTS_PLATFORMS
     done = cli("publish", "backend", "v1.1.0", "--image", both, "--yes")
     assert done.returncode == 0, done.stderr
 
