@@ -107,7 +107,7 @@ def test_without_a_terminal_nothing_is_written_unless_yes_is_said(registry, cli)
     manifest = put_image(registry, IMAGE, "v1.0.0")
     done = cli("promote", "backend", "v1.0.0")
     assert done.returncode == 1
-    assert "with --yes" in done.stderr
+    assert "add --yes" in done.stderr
     assert registry.state(IMAGE, "main") == Free()
     done = cli("promote", "backend", "v1.0.0", "--yes")
     assert done.stdout == f"ghcr.io/{IMAGE}:main@{manifest.digest}\n"
