@@ -205,11 +205,10 @@ def processors() -> Iterator[Ratio]:
 
 def publish(tag: str, name: str) -> None:
     """Publish a local image, without a settling time."""
-    credentials = find_credentials("ghcr.io")
-    engine, registry = Engine(), client()
+    engine, registry = Engine(find_credentials("ghcr.io")), client()
     image, reference = engine.image(name), parse_reference(f"{NAME}:{tag}")
     plan = release.publish_plan(registry, reference, image, Overrides())
-    push = partial(engine.push, credentials=credentials, progress=lambda *layer: None, say=print)
+    push = partial(engine.push, progress=lambda *layer: None)
     release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
 
 

@@ -31,7 +31,7 @@ BOTH = frozenset({PLATFORM, f"linux/{OTHER}"})
 def engine():
     from megalotron_images.engine import Engine
 
-    return Engine()
+    return Engine(MAY_PUSH)
 
 
 @pytest.fixture

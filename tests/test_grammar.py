@@ -6,7 +6,7 @@ from email.utils import formatdate
 import pytest
 
 from megalotron_images.json_text import parsed
-from megalotron_images.registry.grammar import challenges, media_type, next_link, seconds_to_wait
+from megalotron_images.registry.grammar import challenges, next_link, seconds_to_wait
 
 BEARER = {"realm": "https://ghcr.io/token", "service": "ghcr.io"}
 CHALLENGE = 'Bearer realm="https://ghcr.io/token",service="ghcr.io"'
@@ -72,12 +72,6 @@ def test_the_parameters_of_a_scheme_are_not_those_of_another():
 def test_no_challenge_is_made_of_nothing():
     assert challenges("") == {}
     assert challenges("Bearer realm=") == {"bearer": {}}
-
-
-@pytest.mark.parametrize("more", ["", "; charset=utf-8", ";charset=UTF-8"])
-def test_a_media_type_is_what_stands_before_its_parameters(more):
-    kind = "application/vnd.oci.image.index.v1+json"
-    assert media_type(kind.upper() + more) == kind
 
 
 def test_a_wait_is_asked_for_in_seconds_by_date_or_in_words():

@@ -21,5 +21,5 @@ def test_a_git_reference_writes_what_the_page_says(case):
 
 @pytest.mark.parametrize("ref", ["", "main", "v1.0.0", "refs/", "refs/heads/", "refs/tags/"])
 def test_what_is_no_full_reference_is_refused(ref):
-    with pytest.raises(RuleBroken, match="no full git reference"):
+    with pytest.raises(RuleBroken, match="not a full git reference"):
         tags_for(ref)

@@ -9,11 +9,11 @@ import click
 from click.exceptions import NoSuchCommand
 
 _EPILOG = """
-Exit status: 0 done, or all is well; 1 a rule says no, or somebody else was first; 2 wrong command
-line; 3 no answer to rely on. With --debug before the command an error shows its traceback.
+Exit status: 0 done, or all is well; 1 a rule says no, or someone else was first; 2 wrong command
+line; 3 no reliable answer. With --debug before the command an error shows its traceback.
 
 Environment: REGISTRY_USERNAME and REGISTRY_TOKEN log in, before Docker's own logins;
-MEGALOTRON_IMAGES_SECONDS is how long one question may take; DOCKER_HOST and DOCKER_CONTEXT choose
+MEGALOTRON_IMAGES_SECONDS is how long one request may take; DOCKER_HOST and DOCKER_CONTEXT choose
 the engine; HTTPS_PROXY and NO_PROXY the proxy.
 """
 VERBS = (

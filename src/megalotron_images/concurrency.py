@@ -1,11 +1,15 @@
 """Waits: none without a limit, none in silence, and as few as possible one after the other."""
 
 import contextlib
+import functools
 import itertools
 import math
 import os
+import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from subprocess import CompletedProcess
 from typing import TypeVar
 
 from megalotron_images.errors import CannotTell
@@ -16,7 +20,6 @@ SECONDS = 60.0
 """Time limit of one request, with its tokens, retries and waits; MEGALOTRON_IMAGES_SECONDS."""
 _SECONDS_IN_SILENCE = 5.0
 _AT_ONCE = 8
-_said = set[str]()
 
 
 def seconds() -> float:
@@ -25,19 +28,18 @@ def seconds() -> float:
     with contextlib.suppress(ValueError):
         if 0 < (limit := float(said)) < math.inf:
             return limit
-    raise CannotTell(f"MEGALOTRON_IMAGES_SECONDS is {said!r}: give it a number of seconds.")
+    raise CannotTell(f"MEGALOTRON_IMAGES_SECONDS is {said!r}: set it to a number of seconds.")
+
+
+@functools.cache  # once
+def _say(what: str) -> None:
+    step(f"waiting for {what}")
 
 
 @contextlib.contextmanager
 def say_if_slow(what: str) -> Iterator[None]:
     """Say once on stderr what is waited for, if it takes longer than a person waits in silence."""
-
-    def say() -> None:
-        if what not in _said:
-            _said.add(what)
-            step(f"waiting for {what}")
-
-    timer = threading.Timer(_SECONDS_IN_SILENCE, say)
+    timer = threading.Timer(_SECONDS_IN_SILENCE, _say, [what])
     timer.daemon = True
     timer.start()
     try:
@@ -50,28 +52,18 @@ def start_in_thread(call: Callable[[], Result]) -> Callable[..., Result]:
     """Start a call in a thread; return a function that waits for its result, or raises its error.
 
     Its argument is a limit in seconds, after which it raises TimeoutError; without one, no limit.
-    A daemon thread, not a pool of futures: a person who stops the program must not wait for it.
+    A daemon thread, not a pool: a person who stops the program must not wait for it.
     """
-    results, errors = list[Result](), list[BaseException]()
+    future = Future[Result]()
 
     def work() -> None:
         try:
-            results.append(call())
+            future.set_result(call())
         except BaseException as error:  # it is raised again where it is waited for
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-
-    def wait(seconds: float | None = None) -> Result:
-        thread.join(seconds)
-        if errors:
-            raise errors.pop()
-        if not results:
-            raise TimeoutError("the answer took too long")
-        return results[0]
-
-    return wait
+    threading.Thread(target=work, daemon=True).start()
+    return future.result
 
 
 def run_concurrently(calls: Iterable[Callable[[], Result]]) -> list[Result]:
@@ -80,3 +72,20 @@ def run_concurrently(calls: Iterable[Callable[[], Result]]) -> list[Result]:
     while some := list(itertools.islice(left, _AT_ONCE)):
         results += [wait() for wait in [start_in_thread(call) for call in some]]
     return results
+
+
+def run_program(words: Sequence[str], limit: float, stdin: str = "") -> CompletedProcess[str]:
+    """Return a program's status and output; raise TimeoutExpired after `limit` seconds.
+
+    In a session of its own it cannot ask on the terminal, as SSH does.
+    """
+    return subprocess.run(
+        words,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=limit,
+        start_new_session=True,
+        check=False,
+    )

@@ -3,6 +3,7 @@
 The SDK does not read them: without a configuration file it takes contexts from the working folder.
 """
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -30,13 +31,12 @@ def folder() -> Path:
 def read_table(text: str, source: str) -> dict[str, Any]:
     """Return a JSON object; raise CannotTell, with its source, for anything else."""
     try:
-        table = parsed(text.strip() or "{}")
+        if isinstance(table := parsed(text.strip() or "{}"), dict):
+            return table
+        where = "it is not an object"
     except ValueError as error:
         where = f"line {getattr(error, 'lineno', 1)}"  # not its words: they may hold the secret
-        raise CannotTell(f"{source} is not JSON ({where}): fix it, or log in again.") from None
-    if not isinstance(table, dict):
-        raise CannotTell(f"{source} is not a table of logins: fix it, or log in again.")
-    return table
+    raise CannotTell(f"{source} is not valid JSON ({where}): fix it, or log in again.")
 
 
 def read_file(file: Path) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def read_file(file: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = getattr(error, "strerror", None) or "it is not text"
         raise CannotTell(f"Docker's configuration {file} cannot be read: {why}.") from None
 
 
@@ -62,13 +62,10 @@ def current_context() -> Context | None:
         return None
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = read_file(folder() / "contexts" / "meta" / key / "meta.json")
-    endpoints = meta.get("Endpoints")
-    docker = endpoints.get("docker") if isinstance(endpoints, dict) else None
-    if not isinstance(docker, dict) or not docker.get("Host"):
-        raise CannotTell(
-            f"There is no Docker context {name}. See which there are: docker context ls"
-        )
     tls = folder() / "contexts" / "tls" / key / "docker"
-    files = {one: str(tls / f"{one}.pem") for one in ("ca", "cert", "key")}
-    files = {one: file for one, file in files.items() if os.path.exists(file)}
-    return Context(str(docker["Host"]), bool(docker.get("SkipTLSVerify")), files)
+    files = {file.stem: str(file) for file in tls.glob("*.pem")}
+    with contextlib.suppress(LookupError, TypeError):
+        docker = meta["Endpoints"]["docker"]
+        if host := docker["Host"]:
+            return Context(str(host), bool(docker.get("SkipTLSVerify")), files)
+    raise CannotTell(f"There is no Docker context {name}. List them: docker context ls")

@@ -1,6 +1,7 @@
 """Diagnosis of this machine's engine, login, token and network, with next steps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from megalotron_images.concurrency import seconds
 from megalotron_images.convention import REGISTRY, Stack
@@ -13,7 +14,7 @@ from megalotron_images.registry.credentials import TOKEN, USERNAME, find_credent
 
 def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
     """Yield the findings one by one; nothing in a registry is changed."""
-    yield _engine()
+    yield _finding("engine", "Docker {} answers", lambda: Engine().version())
     try:
         credentials = find_credentials(REGISTRY)
     except ImageError as error:
@@ -31,7 +32,8 @@ def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
         if reads.about == "network":
             return
         if credentials is not None and reads.verdict is Verdict.YES:
-            yield _write(registry, stack.image)
+            text, check = f"this login may push to {stack.image}", registry.check_push
+            yield _finding("write", text, partial(check, stack.image))
 
 
 def _read(registry: Registry, repository: str) -> Finding:
@@ -42,16 +44,9 @@ def _read(registry: Registry, repository: str) -> Finding:
     return Finding("read", Verdict.YES, f"{REGISTRY} answers, and {repository} can be read")
 
 
-def _engine() -> Finding:
+def _finding(about: str, text: str, call: Callable[[], object]) -> Finding:
+    """Return whether a call succeeds; its result is put into the text."""
     try:
-        return Finding("engine", Verdict.YES, f"Docker {Engine().version()} answers")
+        return Finding(about, Verdict.YES, text.format(call()))
     except ImageError as error:
-        return Finding("engine", Verdict.NO, str(error))
-
-
-def _write(registry: Registry, repository: str) -> Finding:
-    try:
-        registry.check_push(repository)
-    except RegistryFailed as error:
-        return Finding("write", Verdict.NO, str(error))
-    return Finding("write", Verdict.YES, f"this login may push to {repository}")
+        return Finding(about, Verdict.NO, str(error))

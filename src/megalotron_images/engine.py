@@ -23,6 +23,7 @@ from megalotron_images.registry.client import PLATFORM, platform_in, platform_na
 from megalotron_images.registry.credentials import Credentials
 from megalotron_images.registry.hints import explain
 from megalotron_images.registry.response import redact
+from megalotron_images.terminal import step
 
 Progress = Callable[[str, int, int], None]
 """Called with a layer's ID, the bytes sent, and its size."""
@@ -33,9 +34,14 @@ _CONTAINERD = "io.containerd.snapshotter"
 
 
 class Engine:
-    """A running Docker engine."""
+    """A running Docker engine.
 
-    def __init__(self) -> None:
+    Args:
+        credentials: the login that it pushes with.
+    """
+
+    def __init__(self, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
         with _failures(), say_if_slow(_WAITED_FOR):
             self._api: Any = _client().api
 
@@ -54,9 +60,7 @@ class Engine:
             try:
                 return self._image(name)
             except ImageNotFound:
-                raise EngineFailed(
-                    f"No image {name} in your engine. Build or pull it, or name another."
-                ) from None
+                raise EngineFailed(f"No image {name} in your engine. Build or pull it.") from None
 
     def _image(self, name: str) -> LocalImage:
         response = self._api._get(self._api._url("/images/{0}/json", name), params={"manifests": 1})
@@ -81,38 +85,25 @@ class Engine:
         version = self._api.version()
         return platform_name(version["Os"], version["Arch"])
 
-    def push(
-        self,
-        image: LocalImage,
-        repository: str,
-        tag: str,
-        *,
-        credentials: Credentials | None,
-        progress: Progress,
-        say: Callable[[str], None],
-    ) -> None:
+    def push(self, image: LocalImage, repository: str, tag: str, progress: Progress) -> None:
         """Push an image to `repository:tag`.
 
         The name is given to the image for the push, and removed again.
-
-        Args:
-            say: called with the engine's remarks.
 
         Raises:
             EngineFailed: the push failed; the error has the registry's words.
         """
         login = {}  # not None: for that the SDK looks for a login of its own
-        if credentials:
-            login = {"username": credentials.username, credentials.kind: credentials.password}
+        if mine := self._credentials:
+            login = {"username": mine.username, mine.kind: mine.password}
         with _failures():
             self._api.timeout = _SECONDS_OF_A_PUSH
             self._api.tag(image.id, repository, tag, force=True)
             try:
                 how = {"stream": True, "decode": True, "auth_config": login}
-                _follow(self._api.push(repository, tag, **how), progress, say)
+                _follow(self._api.push(repository, tag, **how), progress)
             except EngineFailed as error:
-                secrets = credentials.secrets if credentials else ()
-                raise type(error)(redact(secrets, str(error))) from None
+                raise type(error)(redact(mine.secrets if mine else (), str(error))) from None
             finally:
                 self._forget(image, f"{repository}:{tag}")
 
@@ -136,7 +127,9 @@ def _client() -> docker.DockerClient:
     """
     limit, host = math.ceil(seconds()), os.environ.get("DOCKER_HOST")
     context = None if host else current_context()
-    _check_address(host or (context.host if context else ""))
+    if (address := host or (context.host if context else "")).lower().startswith("ssh:"):
+        where = f"The engine at {_without_user(address)} is reached over SSH"
+        raise EngineFailed(f"{where}, which is not supported. Run this command on that machine.")
     if context is None:
         return docker.from_env(timeout=limit)
     return docker.DockerClient(base_url=context.host, tls=_tls(context), timeout=limit)
@@ -150,22 +143,12 @@ def _tls(context: Context) -> TLSConfig | bool:
     return TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=check)
 
 
-def _check_address(address: str) -> None:
-    if address.lower().startswith("ssh:"):
-        raise EngineFailed(
-            f"The engine at {_without_user(address)} is reached by ssh, which this cannot. Run it"
-            " where the engine is."
-        )
-
-
 def _without_user(text: str) -> str:
     """Return an address, or a text with one, without the name and password in it."""
     return re.sub(r"//\S*@", "//", text)
 
 
-def _follow(
-    stream: Iterator[dict[str, Any]], progress: Progress, say: Callable[[str], None]
-) -> None:
+def _follow(stream: Iterator[dict[str, Any]], progress: Progress) -> None:
     """Read a push to its end; raise EngineFailed for an error."""
     for line in stream:
         if "error" in line or "errorDetail" in line:
@@ -174,7 +157,7 @@ def _follow(
         if (line.get("aux") or {}).get("manifestPushedInsteadOfIndex"):
             pushed = platform_in(line["aux"].get("selectedManifest", {}).get("platform"))
             only = next(pushed, "one platform")
-            say(f"the engine says that it pushes only {only}: it does not hold the others")
+            step(f"the engine pushes only {only}: it does not have the other platforms")
         detail = line.get("progressDetail") or {}
         if total := detail.get("total"):
             progress(line.get("id", ""), min(detail.get("current", 0), total), total)
@@ -202,12 +185,12 @@ def _failures() -> Iterator[None]:
 
 def _describe_failure(error: BaseException) -> str:
     said = getattr(error, "strerror", None) or str(error)
-    where = os.environ.get("DOCKER_HOST") or "its usual place"
+    engine = f"The Docker engine at {os.environ.get('DOCKER_HOST') or 'its usual address'}"
     if isinstance(error, PermissionError):
-        step = "Join the group that owns its socket (docker), and log in again; or use sudo."
-        return f"You may not talk to the Docker engine at {where} ({said}). {step}"
+        step = "Join the group that owns its socket (docker) and log in again, or use sudo."
+        return f"{engine} does not give you permission ({said}). {step}"
     if "timed out" in said:
-        return f"The Docker engine at {where} does not answer in time. Look at it: docker version"
+        return f"{engine} does not respond in time. Check it: docker version"
     if getattr(error, "errno", None) is None:
-        return f"The Docker engine at {where} cannot be used ({said}). Look at it: docker version"
-    return f"No Docker engine answers at {where} ({said}). Start it, and try: docker version"
+        return f"{engine} cannot be used ({said}). Check it: docker version"
+    return f"{engine} does not respond ({said}). Start it, and try: docker version"

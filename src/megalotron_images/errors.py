@@ -1,9 +1,9 @@
 """The errors of this package, each with one line for a person, and an exit status.
 
 ImageError
-├── Refused               a rule forbids it, or somebody else was first (1)
+├── Refused               a rule forbids it, or someone else was first (1)
 │   ├── RuleBroken        a name, tag or version breaks the convention
-│   └── LostRace          somebody else wrote the same tag at the same moment
+│   └── LostRace          someone else wrote the same tag at the same moment
 └── CannotTell            no reliable answer (3; 2 is the command line's own)
     ├── Stopped           by a person (Ctrl-C)
     ├── RegistryFailed
@@ -21,7 +21,7 @@ class ImageError(Exception):
 
 
 class Refused(ImageError):
-    """A rule forbids it, or somebody else was first: what the registry holds is not yours."""
+    """A rule forbids it, or someone else was first: what the registry holds is not yours."""
 
 
 class RuleBroken(Refused):
@@ -29,11 +29,11 @@ class RuleBroken(Refused):
 
 
 class LostRace(Refused):
-    """Somebody else wrote the tag at the same moment."""
+    """Someone else wrote the tag at the same moment."""
 
 
 class CannotTell(ImageError):
-    """There is no reliable answer, so nothing goes on."""
+    """There is no reliable answer, so the command stops."""
 
     status = 3
 

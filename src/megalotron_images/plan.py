@@ -139,12 +139,12 @@ def plan_publish(
 ) -> Plan:
     """Return the plan to publish a local image, or one not known yet, at a tag."""
     if image and state.present and image.is_in(state.present):
-        same = _yes("tag", f"points to your image already, as {state.present.digest}")
-        notes = [f"{reference} is this image already."]
+        same = _yes("tag", f"already points to your image, {state.present.digest}")
+        notes = [f"{reference} already points to this image."]
         return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
     if image and state.present and _is_done(reference, image, state, asked):
         same = _yes("tag", f"points to an image of the same commit, {state.present.digest}")
-        notes = [f"{reference} was published by a run before: {state.present.digest}."]
+        notes = [f"{reference} was published by an earlier run: {state.present.digest}."]
         notes += [f"This run's build of the same commit is {image.id}. It is not published."]
         return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
     findings, later = [_tag(reference, image, state.before)], list[Finding]()
@@ -186,25 +186,25 @@ def plan_promote(
     before, findings = state.before, list[Finding]()
     known = not isinstance(before, Unknown)
     if known and asked.expect and before.digest != asked.expect:
-        why = f"and not {asked.expect}, as you expect: somebody has moved it."
+        why = f"not to {asked.expect} as you expect: someone has moved it."
         findings.append(_no("tag", f"{reference} points to {before}, {why}"))
     if before == Taken(digest):
-        notes = [f"{reference} is {release} already."]
+        notes = [f"{reference} already points to {release}."]
         return Plan(reference, before, digest, tuple(findings), tuple(notes))
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
-        why = f"and {MovingTag.MAIN} is production: ask for it (--prerelease)."
+        why = f"and {MovingTag.MAIN} is production: to allow it, add --prerelease."
         findings.append(_no("version", f"{release} is a pre-release, {why}"))
     if not platforms:
-        findings.append(_no("platform", f"{release} states no platform: it could not be run."))
+        findings.append(_no("platform", f"{release} has no platform, so it cannot run."))
     elif isinstance(before, Taken):
-        other = f"What {reference} points to now"
+        other = f"The current {reference}"
         findings.append(_platform(str(release), platforms, other, state.platforms, asked))
     notes = [_was(reference, before)]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
         notes.append(f"This {way} from {state.current} to {release}.")
     elif isinstance(before, Taken):
-        notes.append(f"What {reference} points to now is not a release.")
+        notes.append(f"The current {reference} is not a release.")
     return Plan(reference, before, None, tuple(findings), tuple(notes))
 
 
@@ -231,14 +231,13 @@ def _tag(reference: Reference, image: LocalImage | None, before: State) -> Findi
 
 def _version(release: Release, state: RepositoryState, asked: Overrides) -> Finding:
     """A release must be newer than every other (the seed's convention)."""
-    newest = state.releases[0] if state.releases else None
-    newer = [other for other in state.releases if other > release]
-    if newer and not asked.backport:
-        rule = "a new release is newer than those before"
-        what = "take the next version, or ask for it (--backport)."
-        return _no("version", f"{release} is older than {newer[0]}, and {rule}: {what}")
-    if newest is None:
+    if not state.releases:
         return _yes("version", "the first release")
+    newest = state.releases[0]
+    if release < newest and not asked.backport:
+        rule = "a new release must be newer"
+        what = "take the next version, or add --backport."
+        return _no("version", f"{release} is older than {newest}, and {rule}: {what}")
     return _yes("version", f"newer than {newest}" if newest < release else "the newest")
 
 
@@ -253,12 +252,12 @@ def _platform(
     if asked.fewer_platforms or not other:
         return _yes("platform", own if other else f"{own}, with no release to compare")
     if lost:
-        runs = f"{other} runs on {', '.join(lost)}, and {name} only on {own}"
-        step = "build it for that too, or ask for it (--fewer-platforms)."
+        runs = f"{other} runs on {', '.join(lost)}, but {name} only on {own}"
+        step = "build it for that too, or add --fewer-platforms."
         return _no("platform", f"{runs}: {step}")
     if not needed:
-        why = f"{other} states no platform, so it is unknown whether {name} runs where it does"
-        return Finding("platform", Verdict.UNKNOWN, f"{why}: look, then ask (--fewer-platforms).")
+        why = f"{other} has no platform, so {name} cannot be compared with it"
+        return Finding("platform", Verdict.UNKNOWN, f"{why}: check it, then add --fewer-platforms.")
     return _yes("platform", f"{own}, as {other}")
 
 
@@ -267,18 +266,18 @@ def _unstated(image: LocalImage, state: RepositoryState, asked: Overrides) -> It
     lost = state.newest_platforms - image.platforms
     if lost and image.preferred and image.preferred not in lost and not asked.fewer_platforms:
         runs = f"whether your image runs on {', '.join(sorted(lost))}, as {state.releases[0]} does"
-        why = f"Docker before 28 states {', '.join(sorted(image.platforms))} alone"
-        text = f"Cannot tell before it is pushed {runs}: {why}."
+        why = f"Docker before 28 reports only {', '.join(sorted(image.platforms))}"
+        text = f"Cannot tell before the push {runs}: {why}."
         yield Finding("platform", Verdict.UNKNOWN, text)
 
 
 def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:
-    if asked.backport and any(other > release for other in state.releases):
+    if asked.backport and state.releases and release < state.releases[0]:
         main = state.main.digest or "nothing"
-        yield f"{release} is a backport: {MovingTag.MAIN} stays as it is ({main})."
+        yield f"{release} is a backport: {MovingTag.MAIN} stays at {main}."
 
 
 def _was(reference: Reference, before: State) -> str:
     if isinstance(before, Unknown):
         return f"Cannot tell what {reference} points to."
-    return f"{reference} points to {before} now."
+    return f"{reference} currently points to {before}."

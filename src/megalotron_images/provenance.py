@@ -26,8 +26,8 @@ def find_provenance(registry: Registry, repository: str, manifest: Manifest) -> 
         why = "is one image without attestations: build it with containerd's image store"
         return Finding("built", Verdict.NO, f"{manifest.digest} {why} (--provenance mode=max)")
     if missing := sorted(images - stated):
-        return Finding("built", Verdict.NO, f"no provenance is stated for {', '.join(missing)}")
-    text = f"provenance is stated for {len(images)} of {len(images)} images"
+        return Finding("built", Verdict.NO, f"no provenance for {', '.join(missing)}")
+    text = f"provenance for {len(images)} of {len(images)} images"
     return Finding("built", Verdict.YES, text)
 
 

@@ -133,9 +133,7 @@ def promote_plan(
         manifest = registry.manifest(stack.image, str(release))
     except NotThere:
         listed = f"megalotron-images status {stack.name} --releases"
-        raise Refused(
-            f"There is no release {release} of {stack.name}. See which there are: {listed}"
-        ) from None
+        raise Refused(f"There is no release {release} of {stack.name}. List: {listed}") from None
     own = start_in_thread(partial(registry.platforms, stack.image, manifest))
     before = state_now()
     current, there = None, frozenset[str]()
@@ -199,10 +197,9 @@ def _check_what_was_pushed(
     """Raise Refused for fewer platforms than needed: an engine may not hold all of an image."""
     has = registry.platforms(plan.reference.stack.image, manifest)
     if lost := plan.needs - has:
-        raise Refused(
-            f"The engine pushed {', '.join(sorted(has)) or 'no platform'} of {image.name} alone,"
-            f" and {plan.reference} would lose {', '.join(sorted(lost))}. It was not written."
-        )
+        only = f"The engine pushed only {', '.join(sorted(has)) or 'no platform'} of {image.name}"
+        lack = f"{plan.reference} would lose {', '.join(sorted(lost))}. It was not written."
+        raise Refused(f"{only}, and {lack}")
 
 
 def put(
@@ -219,9 +216,9 @@ def put(
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     with _stoppable(f"{plan.reference} was not written."):
-        say("check again what it points to")
+        say("check what it points to")
         must_write = _still_as_planned(plan, manifest, registry)
-    look = f"Look: megalotron-images digest {plan.reference}"
+    look = f"Check: megalotron-images digest {plan.reference}"
     with _stoppable(f"{plan.reference} may have been written. {look}"):
         if must_write:
             say(f"write {plan.reference}")
@@ -257,9 +254,8 @@ def _still_as_planned(plan: Plan, manifest: Manifest, registry: Registry) -> boo
     if now == Taken(manifest.digest):
         return False
     if isinstance(now, Unknown):
-        raise CannotTell(
-            f"Cannot tell what {plan.reference} points to, so it was not written: {now.reason}"
-        )
+        why = f"Cannot tell what {plan.reference} points to, so it was not written"
+        raise CannotTell(f"{why}: {now.reason}")
     if now != plan.before:
         raise LostRace(_lost(plan.reference, now, manifest.digest))
     return True
@@ -282,20 +278,13 @@ def _stage(stack: Stack, image: LocalImage, registry: Registry, push: Push, say:
                 return manifest
             seen.add(manifest.digest)
         time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - two that collide must not do so again
-    if not seen:
-        raise EngineFailed(
-            f"{stack.image}:{STAGING} cannot be read after the push. Run the command again: it"
-            " goes on."
-        )
+    staging = f"{stack.image}:{STAGING}"
     if len(seen) == 1:
-        raise EngineFailed(
-            f"{stack.image}:{STAGING} is {seen.pop()} after the push, and your engine knows"
-            f" {image.name} by another digest ({image.id}). Nothing else was written. Pull the"
-            " image again or rebuild it, and try that."
-        )
-    raise EngineFailed(
-        f"Somebody else pushes to {stack.image}:{STAGING} at this moment. Run the command again."
-    )
+        other = f"your engine knows {image.name} by another digest ({image.id})"
+        advice = "Nothing else was written. Pull the image again or rebuild it, and try that."
+        raise EngineFailed(f"{staging} is {seen.pop()} after the push, and {other}. {advice}")
+    why = "someone else is pushing there" if seen else "it cannot be read after the push"
+    raise EngineFailed(f"{staging}: {why}. Run the command again: it continues.")
 
 
 def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
@@ -308,9 +297,8 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
             return
         if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
             raise RegistryFailed(f"{error} {reference} was not written.", error.message) from None
-        raise RegistryFailed(
-            f"{error} It points to {now} now; what was sent may still arrive."
-        ) from None
+        later = f"It currently points to {now}; what was sent may still arrive."
+        raise RegistryFailed(f"{error} {later}") from None
 
 
 def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
@@ -323,13 +311,13 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
         if isinstance(state, Taken) and state != plan.before:
             raise LostRace(_lost(plan.reference, state, digest))
         if time.monotonic() > end:
-            said = f"{plan.reference} was written, and still points to {state}"
-            raise CannotTell(f"{said}. Look again: megalotron-images digest {plan.reference}")
+            said = f"{plan.reference} was written, but still points to {state}"
+            raise CannotTell(f"{said}. Check: megalotron-images digest {plan.reference}")
         time.sleep(_PAUSE)
 
 
 def _lost(reference: Reference, now: State, digest: str) -> str:
     release = isinstance(reference.tag, Release)
-    then = "Publish yours as a newer version" if release else "Agree who moves it"
-    points = f"it points to {now}, and yours is {digest}"
-    return f"Somebody else wrote {reference} at the same moment: {points}. {then}."
+    then = "Publish yours as a newer version" if release else "Agree on who moves it"
+    points = f"it points to {now}, but yours is {digest}"
+    return f"Someone else wrote {reference} at the same moment: {points}. {then}."

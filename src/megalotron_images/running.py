@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from megalotron_images.concurrency import run_concurrently, say_if_slow, seconds
-from megalotron_images.convention import DIGEST, ORGANISATION, REGISTRY, Stack
+from megalotron_images.concurrency import run_concurrently, run_program, say_if_slow, seconds
+from megalotron_images.convention import DIGEST, ORGANISATION, REGISTRY, Release, Stack
 from megalotron_images.errors import EngineFailed, RegistryFailed
 from megalotron_images.registry.client import Registry, Unknown
-from megalotron_images.status import StackStatus, TagTarget, read_status
+from megalotron_images.status import TagTarget, Target, read_status, shown
 
 _SECONDS = 20.0
 """How long a server may take for one command; MEGALOTRON_IMAGES_SECONDS may be less."""
@@ -37,49 +37,52 @@ class Running:
     """What a server runs of a stack, beside `main`.
 
     Attributes:
-        image: None if it runs no image of the stack, or could not be asked.
-        board: the stack's line on the board; None if the server runs none of several stacks.
+        stack: None if the server runs none of several stacks.
+        image: the name that it was started by; None if the server runs no image of the stack.
         runs: the image's digest, with its release.
+        main: what the stack's `main` points to.
         unknown: why the server could not be asked.
     """
 
     server: str
-    image: Image | None = None
-    board: StackStatus | None = None
+    stack: Stack | None
+    main: Target
+    image: str | None = None
     runs: TagTarget | None = None
     unknown: str = ""
 
     @property
     def row(self) -> tuple[str, str, str, str]:
         """Server, stack, what it runs, and what `main` points to."""
-        stack, _, main, _ = self.board.row if self.board else ("-",) * 4
         runs = "unknown" if self.unknown else "nothing"
         if self.runs:
             runs = str(self.runs) + ("" if self.runs.release else " (no release found)")
         elif self.image:
-            runs = f"{self.image.name} (no registry digest)"
-        return self.server, stack, runs, main
+            runs = f"{self.image} (no registry digest)"
+        return self.server, self.stack.name if self.stack else "-", runs, shown(self.main)
 
     @property
     def data(self) -> dict[str, object]:
         """The same for programs."""
-        board = self.board.data if self.board else {"stack": None, "main": None}
-        image, release = self.image, self.runs and self.runs.release
-        runs = {"image": image and image.name, "digest": image and image.digest}
-        runs |= {"release": str(release) if release else None, "unknown": self.unknown or None}
-        return {"server": self.server, "stack": board["stack"], **runs, "main": board["main"]}
+        return {
+            "server": self.server,
+            "stack": self.stack and self.stack.name,
+            "image": self.image,
+            **(self.runs.data if self.runs else {"digest": None, "release": None}),
+            "unknown": self.unknown or None,
+            "main": self.main and self.main.data,
+        }
 
     @property
     def is_main(self) -> bool:
         """Whether the server runs what `main` points to."""
-        main = self.board.main if self.board else None
-        return bool(self.runs and isinstance(main, TagTarget) and main.digest == self.runs.digest)
+        return bool(self.runs and self.main and self.runs.digest == self.main.digest)
 
     @property
     def unknowns(self) -> list[str]:
         """Why the server, and what `main` points to, could not be asked."""
-        main = self.board.main if self.board else None
-        return [*filter(None, [self.unknown, main.reason if isinstance(main, Unknown) else ""])]
+        main = self.main.reason if isinstance(self.main, Unknown) else ""
+        return [*filter(None, [self.unknown, main])]
 
 
 def current_context() -> str:
@@ -96,35 +99,35 @@ def read_running(
     """
     answers = run_concurrently(partial(_ask, server, stacks) for server in servers)
     images = {image for found, _ in answers for image in found}
-    seen = stacks if len(stacks) == 1 else {image.stack for image in images}
-    boards = {
-        one.stack: one for one in run_concurrently(partial(_board, registry, one) for one in seen)
-    }
-    releases = {one.stack: _releases(registry, one, images) for one in boards.values()}
-    lines, alone = list[Running](), boards.get(stacks[0]) if len(stacks) == 1 else None
+    alone = stacks[0] if len(stacks) == 1 else None
+    seen = [alone] if alone else list({image.stack for image in images})
+    known = run_concurrently(partial(_known, registry, one, images) for one in seen)
+    boards, lines = dict(zip(seen, known, strict=True)), list[Running]()
     for server, (found, unknown) in zip(servers, answers, strict=True):
         if not found:
-            lines.append(Running(server, board=alone, unknown=unknown))
+            main = boards[alone][0] if alone else None
+            lines.append(Running(server, alone, main, unknown=unknown))
         for image in found:
-            runs = releases[image.stack].get(image.digest)
-            lines.append(Running(server, image, boards[image.stack], runs))
+            main, releases = boards[image.stack]
+            runs = releases.get(image.digest)
+            lines.append(Running(server, image.stack, main, image.name, runs))
     return lines
 
 
-def _board(registry: Registry, stack: Stack) -> StackStatus:
+def _known(
+    registry: Registry, stack: Stack, images: set[Image]
+) -> tuple[Target, dict[str | None, TagTarget]]:
+    """Return what `main` points to, and each digest that runs of a stack, with its release."""
+    sought = {one.digest for one in images if one.stack == stack and one.digest}
+    main: Target
+    found = dict[str, Release]()
     try:
-        return read_status(registry, stack)
+        board = read_status(registry, stack)
+        main = board.targets["main"]
+        found = registry.releases_of(stack.image, board.releases, sought)
     except RegistryFailed as error:
-        return StackStatus(stack, (), None, Unknown(str(error)), None)
-
-
-def _releases(
-    registry: Registry, board: StackStatus, images: set[Image]
-) -> dict[str | None, TagTarget]:
-    """Return each digest that runs of a stack, with its release."""
-    sought = {one.digest for one in images if one.stack == board.stack and one.digest}
-    found = registry.releases_of(board.stack.image, board.releases, sought)
-    return {digest: TagTarget(digest, found.get(digest)) for digest in sought}
+        main = Unknown(str(error))
+    return main, {digest: TagTarget(digest, found.get(digest)) for digest in sought}
 
 
 def _ask(server: str, stacks: Sequence[Stack]) -> tuple[list[Image], str]:
@@ -162,22 +165,10 @@ def _inspect(server: str, kind: str, names: Iterable[str]) -> list[dict[str, Any
 
 
 def _docker(*words: str) -> str:
-    """Return what a docker command prints; raise EngineFailed, in its words, if it fails.
-
-    In a session of its own, SSH cannot ask on the terminal.
-    """
+    """Return what a docker command prints; raise EngineFailed, in its words, if it fails."""
     limit = min(_SECONDS, seconds())
     try:
-        done = subprocess.run(
-            ["docker", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-            start_new_session=True,
-            check=False,
-        )
+        done = run_program(["docker", *words], limit)
     except subprocess.TimeoutExpired:
         raise EngineFailed(f"no answer within {limit:g} seconds") from None
     except OSError as error:

@@ -36,65 +36,62 @@ Target = TagTarget | Unknown | None
 """What a tag points to; None if there is no such tag."""
 
 
+def shown(target: Target) -> str:
+    """Return a target for people: its release or a short digest, `unknown`, or `-`."""
+    return str(target) if isinstance(target, TagTarget) else "unknown" if target else "-"
+
+
 @dataclass(frozen=True)
 class StackStatus:
     """A stack's tags.
 
     Attributes:
         releases: all of them, the newest first.
+        targets: what `newest`, `main` and `dev` point to.
     """
 
     stack: Stack
     releases: tuple[Release, ...]
-    newest: Target
-    main: Target
-    dev: Target
-
-    @property
-    def tags(self) -> dict[str, Target]:
-        """The target of each tag that is shown."""
-        return {"newest": self.newest, "main": self.main, "dev": self.dev}
+    targets: dict[str, Target]
 
     @property
     def row(self) -> tuple[str, ...]:
         """The stack, and for each tag the release that it points to, or else a short digest."""
-        return (self.stack.name, *(row[2] for row in self.rows))
+        return (self.stack.name, *map(shown, self.targets.values()))
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each tag: stack, tag, release or short digest, whole digest."""
+        found = self.targets.items()
         return [
-            (self.stack.name, tag, str(target), target.digest)
-            if isinstance(target, TagTarget)
-            else (self.stack.name, tag, "unknown" if target else "-", "-")
-            for tag, target in self.tags.items()
+            (self.stack.name, tag, shown(one), (one and one.digest) or "-") for tag, one in found
         ]
 
     @property
     def data(self) -> dict[str, object]:
         """The same for programs."""
-        targets = {tag: target and target.data for tag, target in self.tags.items()}
+        targets = {tag: target and target.data for tag, target in self.targets.items()}
         return {"stack": self.stack.name, **targets}
 
     @property
     def unknown(self) -> list[str]:
         """Reasons why tags could not be read."""
-        return [one.reason for one in self.tags.values() if isinstance(one, Unknown)]
+        return [one.reason for one in self.targets.values() if isinstance(one, Unknown)]
 
 
 def read_status(registry: Registry, stack: Stack) -> StackStatus:
     """Return a stack's status; raise RegistryFailed if its tags cannot be listed."""
     tags = registry.tags(stack.image)
     releases = tuple(releases_among(tags))
-    moving = [tag for tag in MovingTag if tag in tags]
-    asked = {tag: start_in_thread(partial(registry.state, stack.image, tag)) for tag in moving}
+    wanted = [tag for tag in MovingTag if tag in tags]
+    states = {tag: start_in_thread(partial(registry.state, stack.image, tag)) for tag in wanted}
     newest = registry.state(stack.image, str(releases[0])) if releases else None
-    states = {tag: wait() for tag, wait in asked.items()}
-    sought = {state.digest for state in states.values() if state.digest}
+    moving = {tag: wait() for tag, wait in states.items()}
     found = {newest.digest: releases[0]} if newest and newest.digest else {}
-    found = registry.releases_of(stack.image, releases[1:], sought - set(found)) | found
-    main, dev = (_target(states.get(tag), found) for tag in (MovingTag.MAIN, MovingTag.DEV))
-    return StackStatus(stack, releases, _target(newest, found), main, dev)
+    sought = {state.digest for state in moving.values() if state.digest} - found.keys()
+    found |= registry.releases_of(stack.image, releases[1:], sought)
+    targets = {str(tag): _target(moving.get(tag), found) for tag in MovingTag}
+    return StackStatus(stack, releases, {"newest": _target(newest, found), **targets})
 
 
 def _target(state: State | None, found: dict[str, Release]) -> Target:
@@ -108,13 +105,13 @@ class DatedRelease:
     """A release with the day of its build.
 
     Attributes:
-        day: None if the image does not state it.
+        day: empty if the image does not state it.
         unknown: why the release could not be read.
     """
 
     stack: Stack
     release: Release
-    day: date | None = None
+    day: str = ""
     digest: str | None = None
     unknown: str = ""
 
@@ -126,9 +123,8 @@ class DatedRelease:
     @property
     def data(self) -> dict[str, object]:
         """The same for programs."""
-        day = str(self.day) if self.day else None
         names = {"stack": self.stack.name, "release": str(self.release)}
-        return names | {"day": day, "digest": self.digest}
+        return {**names, "day": self.day or None, "digest": self.digest}
 
 
 def read_releases(registry: Registry, status: StackStatus) -> list[DatedRelease]:
@@ -143,6 +139,7 @@ def _dated(registry: Registry, stack: Stack, release: Release) -> DatedRelease:
         created = registry.created(stack.image, manifest)
     except RegistryFailed as error:
         return DatedRelease(stack, release, unknown=f"{release} cannot be read: {error}")
+    day = ""
     with contextlib.suppress(ValueError):
-        return DatedRelease(stack, release, date.fromisoformat(created[:10]), manifest.digest)
-    return DatedRelease(stack, release, digest=manifest.digest)
+        day = str(date.fromisoformat(created[:10]))
+    return DatedRelease(stack, release, day, manifest.digest)

@@ -43,7 +43,7 @@ def mirror(tmp_path):
     return tmp_path
 
 
-UNDECIDED = "Cannot tell before it is pushed"
+UNDECIDED = "Cannot tell before the push"
 """Below Docker 28, containerd's store states one platform of an image, the machine's own if there
 is such a part: whether the servers' is there too, `check` cannot say before the push.
 """

@@ -32,10 +32,10 @@ def main(name, tag, when):
             die()
 
     credentials = Credentials("octocat", "practice-token-may-push", "a test")
-    engine, registry = Engine(), Registry("ghcr.io", credentials)
+    engine, registry = Engine(credentials), Registry("ghcr.io", credentials)
     image, reference = engine.image(name), parse_reference(f"ghcr.io/megalotron/backend:{tag}")
     plan = release.publish_plan(registry, reference, image, Overrides())
-    push = partial(engine.push, credentials=credentials, progress=progress, say=print)
+    push = partial(engine.push, progress=progress)
     release.publish(plan, image, registry, push, say=say, settle=0)
 
 

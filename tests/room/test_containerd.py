@@ -79,7 +79,7 @@ def test_check_says_of_platforms_only_what_the_engine_lists(registry, cli, both)
     put_index(registry, IMAGE, "v1.0.0")
     done = cli("check", name, "--image", both)
     assert done.returncode == (0 if LISTS_PLATFORMS else 3)
-    assert ("Cannot tell before it is pushed" in done.stdout) != LISTS_PLATFORMS
+    assert ("Cannot tell before the push" in done.stdout) != LISTS_PLATFORMS
     done = cli("publish", "backend", "v1.1.0", "--image", both, "--yes")
     assert done.returncode == 0, done.stderr
 
@@ -91,7 +91,7 @@ def test_an_image_for_another_platform_than_the_engines_is_refused_before_it_is_
     docker("pull", "--quiet", "--platform", "linux/arm64", "arm64v8/alpine")
     done = cli("publish", "backend", "v1.1.0", "--image", "arm64v8/alpine", "--yes")
     assert done.returncode == 1
-    assert "runs on linux/amd64, and your image only on linux/arm64" in done.stderr
+    assert "runs on linux/amd64, but your image only on linux/arm64" in done.stderr
     assert "staging" not in registry.tags(IMAGE)
 
 

@@ -170,7 +170,7 @@ def test_a_registry_token_is_sent_as_it_is(run, played):
 
 
 BROKEN = {
-    "deep": ("[" * 100_000, (), "config.json is not JSON"),
+    "deep": ("[" * 100_000, (), "config.json is not valid JSON"),
     "helper's name in two lines": ({"credsStore": "a\nb"}, (), "cannot be run"),
     "helper's name with a zero": ({"credsStore": "a\0b"}, (), "cannot be run"),
     "helper without a secret": (

@@ -111,7 +111,7 @@ FAULTS = {
         lambda asked: Reply(401, b"", {"WWW-Authenticate": "Negotiate"}),
         "status 401",
     ),
-    "stopped": (None, "has no answer (Connection refused)"),
+    "stopped": (None, "got no response (Connection refused)"),
     "401": (with_token(lambda asked: challenge()), "your login does not allow it"),
     "403": (with_token(lambda asked: errors(403, "DENIED", "denied")), "wrong, expired or revoked"),
     "404 that is not the registry's": (
@@ -127,7 +127,7 @@ FAULTS = {
     ),
     "connection cut in mid-body": (
         with_token(lambda asked: Cut(200, MANIFEST, SAYS)),
-        "has no answer",
+        "got no response",
     ),
     "wrong digest": (
         with_token(
@@ -137,7 +137,7 @@ FAULTS = {
                 else Reply(200, MANIFEST, SAYS | {"Docker-Content-Digest": "sha256:" + "0" * 64})
             )
         ),
-        "Trust none of it",
+        "Do not trust it",
     ),
     "list of tags without an end": (
         with_token(
@@ -159,7 +159,7 @@ FAULTS = {
         ),
         "does not end",
     ),
-    "no JSON": (with_token(lambda asked: Reply(200, b"<html>")), "no list of tags"),
+    "no JSON": (with_token(lambda asked: Reply(200, b"<html>")), "not a list of tags"),
     "token that is none": (
         lambda asked: Reply(200, b"{}") if "token" in asked.path else challenge(),
         "no token",
@@ -337,7 +337,7 @@ def test_what_is_no_list_of_tags_is_never_an_empty_one(tags, played):
     reply = Reply(200, json.dumps({"tags": tags}).encode())
     with (
         replaced_by(played, with_token(lambda asked: reply)),
-        pytest.raises(RegistryFailed, match="no list of tags"),
+        pytest.raises(RegistryFailed, match="not a list of tags"),
     ):
         client().tags(IMAGE)
 
@@ -598,7 +598,7 @@ def test_a_digest_that_comes_twice_is_one_and_an_empty_one_says_nothing(header, 
 def test_two_digests_that_differ_are_trusted_neither(played):
     says = SAYS | {"Docker-Content-Digest": f"{DIGEST}, sha256:{'0' * 64}"}
     with replaced_by(played, with_token(lambda asked: Reply(200, MANIFEST, says))):
-        assert "Trust none of it" in client().state(IMAGE, "v1.0.0").reason
+        assert "Do not trust it" in client().state(IMAGE, "v1.0.0").reason
 
 
 @pytest.mark.parametrize("name", [f"{IMAGE}@sha256:{'0' * 64}", f"{IMAGE}:main@sha256:{'0' * 64}"])

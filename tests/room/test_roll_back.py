@@ -243,5 +243,5 @@ def test_who_rolls_back_is_told_that_somebody_else_moved_main_in_the_meantime():
     night.bash.sendline('echo "status=$?"')
     night.bash.expect(r"status=(\d+)\r\n")
     assert night.bash.match[1] == "1", night.bash.before
-    assert f"Somebody else wrote {MAIN} at the same moment" in night.bash.before
+    assert f"Someone else wrote {MAIN} at the same moment" in night.bash.before
     assert digest(MAIN) == moved

@@ -75,11 +75,9 @@ class Authorization:
     def _refused(self, response: Response, logged_in: bool = False) -> RegistryFailed:
         """Return the error for a refused login, with the place where it was found."""
         failure = response.failure(logged_in)
-        if self._credentials is None or self._credentials.source != VARIABLES:
-            return failure
-        return type(failure)(
-            f"{failure} The login is that of {VARIABLES}: set or unset these.", failure.message
-        )
+        if self._credentials and self._credentials.source == VARIABLES:
+            failure.args = (f"{failure} The login is from {VARIABLES}: set or unset them.",)
+        return failure
 
     def _send_authorized(self, request: Request, pause: float = 0.0) -> Response:
         if authorization := self._authorization(request):
@@ -114,10 +112,8 @@ class Authorization:
         """
         response = self._send(self._token_request(parameters, request))
         if response.request.method == "POST" and response.status in (404, 405):
-            raise RegistryFailed(
-                f"{response.request}: no identity token is taken, and your login is one. Log in"
-                " with a token of your own: docker login ghcr.io"
-            )
+            why = "identity tokens are not accepted, and your login is one"
+            raise response.request.failed(f"{why}. Log in with another token: docker login ghcr.io")
         if response.status != 200:
             raise self._refused(response)
         with contextlib.suppress(ValueError, TypeError, AttributeError):
@@ -125,7 +121,7 @@ class Authorization:
             token = str(answer.get("token") or answer.get("access_token") or "")
             if _TOKEN.fullmatch(token):
                 return token, max(float(answer.get("expires_in") or 0), _SHORTEST_LIFE) - _MARGIN
-        raise RegistryFailed(f"{response.request}: the answer holds no token. Run it again later.")
+        raise response.request.failed("the response holds no token. Try again later.")
 
     def _token_request(self, parameters: dict[str, str], request: Request) -> Request:
         """Return the request for a token; an identity token is exchanged (Distribution, OAuth2)."""

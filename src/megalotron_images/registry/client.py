@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from megalotron_images.concurrency import SECONDS, run_concurrently, seconds
@@ -20,7 +20,7 @@ from megalotron_images.errors import NotThere, RegistryFailed
 from megalotron_images.json_text import parsed
 from megalotron_images.registry.authorization import Authorization
 from megalotron_images.registry.credentials import Credentials, find_credentials
-from megalotron_images.registry.grammar import media_type, next_link
+from megalotron_images.registry.grammar import next_link
 from megalotron_images.registry.https import Https
 from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
 from megalotron_images.registry.retries import Retries
@@ -41,6 +41,7 @@ _SAME_VARIANT = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
 _PAGE = 100_000
 """Tags asked for at once: for each page a registry reads the names of all tags again."""
 _MOST_PAGES, _MOST_EMPTY_PAGES = 1_000, 10
+_DISTRUST = "Do not trust it."
 _MOST_LOOKED_AT, _LOOKED_AT_TOGETHER = 100, 4
 
 
@@ -178,10 +179,8 @@ class Registry:
         response = self._get(repository, f"manifests/{reference}")
         manifest = _manifest(response)
         if DIGEST.fullmatch(reference) and manifest.digest != reference:
-            raise RegistryFailed(
-                f"{response.request}: the bytes have the digest {manifest.digest}. Trust none of"
-                " it."
-            )
+            said = f"the content has the digest {manifest.digest}"
+            raise response.request.failed(f"{said}. {_DISTRUST}")
         return manifest
 
     def tags(self, repository: str) -> list[str]:
@@ -206,9 +205,7 @@ class Registry:
             if empty == _MOST_EMPTY_PAGES:
                 break
             path = following
-        raise RegistryFailed(
-            f"{response.request}: the list of tags does not end. Nothing was read from it."
-        )
+        raise response.request.failed("the list of tags does not end, so it is ignored.")
 
     def releases_of(
         self, repository: str, releases: Iterable[Release], sought: Set[str]
@@ -237,22 +234,14 @@ class Registry:
     def platforms(self, repository: str, manifest: Manifest) -> frozenset[str]:
         """Return the platforms of a manifest or index, such as `linux/amd64`.
 
-        Nested indexes are read, and images whose index states no platform; attestations have none.
+        Images are read only where an index does not state their platforms; attestations have none.
         """
-        return frozenset(self._platforms(repository, manifest, set()))
-
-    def _platforms(self, repository: str, manifest: Manifest, seen: set[str]) -> Iterator[str]:
-        if manifest.media_type not in INDEXES:
-            yield from platform_in(self._config(repository, manifest))
-        for part in manifest.parts:
-            named = list(platform_in(part.get("platform")))
-            if named or is_attestation(part) or part["digest"] in seen:
-                yield from named
-            else:
-                seen.add(part["digest"])
-                yield from self._platforms(
-                    repository, self.manifest(repository, part["digest"]), seen
-                )
+        parts = [part.get("platform") for part in manifest.parts if not is_attestation(part)]
+        stated = [list(platform_in(part)) for part in parts]
+        if not (stated and all(stated)):
+            images = self._images(repository, manifest, set())
+            stated = [list(platform_in(self._config(repository, one))) for one in images]
+        return frozenset(chain(*stated))
 
     def created(self, repository: str, manifest: Manifest) -> str:
         """Return when an image, or an index's first image, was built (ISO 8601), or nothing."""
@@ -297,18 +286,13 @@ class Registry:
 
     def json_blob(self, repository: str, digest: str) -> dict[str, Any]:
         """Return a blob that is a JSON object; empty for any other."""
-        with contextlib.suppress(ValueError):
-            found = parsed(self._blob(repository, digest))
-            return found if isinstance(found, dict) else {}
-        return {}
-
-    def _blob(self, repository: str, digest: str) -> bytes:
         response = self._get(repository, f"blobs/{digest}")
         if _digest(response.body) != digest:
-            raise RegistryFailed(
-                f"{response.request}: the bytes have another digest. Trust none of it."
-            )
-        return response.body
+            raise response.request.failed(f"the content has another digest. {_DISTRUST}")
+        with contextlib.suppress(ValueError):
+            found = parsed(response.body)
+            return found if isinstance(found, dict) else {}
+        return {}
 
     def _get(self, repository: str, rest: str) -> Response:
         scope, headers = f"repository:{repository}:{self._reads}", {"Accept": ACCEPT}
@@ -331,10 +315,8 @@ def _manifest(response: Response) -> Manifest:
     digest = _digest(response.body)
     named = response.headers.get("Docker-Content-Digest", "").replace(",", " ").split()
     if others := set(named) - {digest}:  # it may come twice, or empty
-        said = ", ".join(sorted(others))
-        raise RegistryFailed(
-            f"{response.request}: says the digest {said}, and sends {digest}. Trust none of it."
-        )
+        said = f"its header says {', '.join(sorted(others))}, but the content is {digest}"
+        raise response.request.failed(f"{said}. {_DISTRUST}")
     try:
         document = parsed(response.body)
         kind = _kind(document, response.headers.get("Content-Type", ""))
@@ -342,15 +324,14 @@ def _manifest(response: Response) -> Manifest:
         if not all(DIGEST.fullmatch(part["digest"]) for part in parts):
             raise ValueError(parts)
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise RegistryFailed(
-            f"{response.request}: the answer is no manifest. Run it again later."
-        ) from None
+        said = "the response is not a manifest. Try again later."
+        raise response.request.failed(said) from None
     return Manifest(digest, kind, response.body)
 
 
 def _kind(document: dict[str, Any], header: str) -> str:
     """Return a manifest's media type: its own, the header's, or what its fields say it is."""
-    said = str(document.get("mediaType") or media_type(header))
+    said = str(document.get("mediaType") or header.partition(";")[0].strip().lower())
     if said in KINDS:
         return said
     return INDEXES[0] if "manifests" in document else IMAGES[0]
@@ -362,10 +343,8 @@ def _next_page(response: Response) -> str | None:
         following = next_link(response.headers.get("Link", ""))
         return response.path(following) if following else None
     except ValueError:
-        raise RegistryFailed(
-            f"{response.request}: the list of tags goes on in a way that is not understood. Nothing"
-            " was read from it."
-        ) from None
+        said = "the link to more tags is not understood, so the list is ignored."
+        raise response.request.failed(said) from None
 
 
 def _tags(response: Response) -> list[str]:
@@ -374,4 +353,4 @@ def _tags(response: Response) -> list[str]:
         tags = [] if tags is None else tags
         if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
             return tags
-    raise RegistryFailed(f"{response.request}: the answer is no list of tags. Run it again later.")
+    raise response.request.failed("the response is not a list of tags. Try again later.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from megalotron_images import docker_config
-from megalotron_images.concurrency import say_if_slow, seconds
+from megalotron_images.concurrency import run_program, say_if_slow, seconds
 from megalotron_images.errors import CannotTell
 from megalotron_images.json_text import parsed
 
@@ -127,25 +127,14 @@ def _from_helper(name: str, host: str) -> Credentials | None:
     program = f"docker-credential-{name}"
     try:
         with say_if_slow(program):
-            done = subprocess.run(
-                [program, "get"],
-                input=host,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds(),
-                check=False,
-            )
+            done = run_program([program, "get"], seconds(), host)
     except subprocess.TimeoutExpired:
-        raise CannotTell(
-            f"{program} does not answer: it may wait for you to unlock its store. Unlock it, or set"
-            f" {VARIABLES}."
-        ) from None
+        why = f"{program} does not answer: its store may be locked"
+        raise CannotTell(f"{why}. Unlock it, or set {VARIABLES}.") from None
     except (OSError, ValueError) as error:
-        raise CannotTell(
-            f"Docker's configuration names the helper {program!r}, which cannot be run"
-            f" ({getattr(error, 'strerror', None) or error}). Install it, or set {VARIABLES}."
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        why = f"The credential helper {program!r} cannot be run ({reason})"
+        raise CannotTell(f"{why}. Install it, or set {VARIABLES}.") from None
     if "credentials not found" in done.stdout.lower():
         return None
     try:
@@ -155,8 +144,6 @@ def _from_helper(name: str, host: str) -> Credentials | None:
             raise TypeError
     except (ValueError, LookupError, TypeError):
         # not its words: they may hold the secret
-        raise CannotTell(
-            f"{program} gives no login for {host} (status {done.returncode}). Log in again: docker"
-            f" login {host}, or set {VARIABLES}."
-        ) from None
+        why = f"{program} gives no login for {host} (status {done.returncode})"
+        raise CannotTell(f"{why}. Run docker login {host}, or set {VARIABLES}.") from None
     return Credentials(username, password, program) if username and password else None

@@ -65,13 +65,6 @@ def _parameters(items: list[str]) -> dict[str, str]:
     return parse_keqv_list([f"{name}={value}" for name, value in pairs if value])
 
 
-def media_type(header: str) -> str:
-    """Return the media type of a `Content-Type`, in lower case and without parameters."""
-    message = Message()
-    message["Content-Type"] = header
-    return message.get_content_type() if header else ""
-
-
 def seconds_to_wait(header: str, said: str) -> float:
     """Return the seconds that a registry asks to wait: in `Retry-After`, or in GHCR's message.
 

@@ -6,12 +6,14 @@ import re
 import ssl
 import time
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
+from urllib.parse import unquote
+from urllib.request import getproxies
 
-import requests
 import truststore
-from requests.structures import CaseInsensitiveDict
+import urllib3
+from urllib3.exceptions import HTTPError, LocationParseError, ProxySchemeUnknown, SSLError
 from urllib3.util import Url, parse_url
 
 from megalotron_images.concurrency import start_in_thread
@@ -24,6 +26,7 @@ CLIENT = "megalotron-images"
 READS = ("GET", "HEAD")
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SECONDS_SILENT = 15.0
+_CONNECTIONS = 10
 _LARGEST = 64 * 1024 * 1024
 _MOST_REDIRECTIONS = 6
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -47,32 +50,11 @@ class Transient(Exception):
         self.failure, self.wait, self.unsent = failure, wait, unsent
 
 
-class _SystemTrust(requests.adapters.HTTPAdapter):
-    """Trusts what the machine trusts, in place of the authorities that a library brings along."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        options["ssl_context"] = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().init_poolmanager(*arguments, **options)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        options["ssl_context"] = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return super().proxy_manager_for(proxy, **options)
-
-
 class Https:
-    """Sends requests, each once, and follows redirects.
-
-    It never reads a ~/.netrc, whose password requests would use instead of the token.
-    """
+    """Sends requests, each once, and follows redirects; a ~/.netrc is never read."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
-        self._secrets = secrets
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = CLIENT
-        self._session.trust_env = False
-        self._bundle = next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), "")
-        if not self._bundle:
-            self._session.mount("https://", _SystemTrust())
+        self._secrets, self._pool = secrets, cache(_pool)
 
     def send(self, request: Request) -> Response:
         """Return the response, which may be a refusal.
@@ -82,11 +64,10 @@ class Https:
             RegistryFailed: no other try would.
         """
         try:
-            # in a thread: no time limit of requests is one for the whole answer
-            wait = start_in_thread(partial(self._follow, request))
-            response: Response = wait(request.left)
-        except (requests.RequestException, OSError, ValueError) as error:
-            raise Transient(RegistryFailed(describe_failure(request, error))) from None
+            # in a thread: no time limit of urllib3 is one for the whole response
+            response = start_in_thread(partial(self._follow, request))(request.left)
+        except TimeoutError:
+            raise no_response(request, TimeoutError("the response took too long")) from None
         if response.status in _TRANSIENT or response.status >= 500:
             asked = seconds_to_wait(response.headers.get("Retry-After", ""), response.message)
             raise Transient(response.failure(), asked, unsent=response.status == _TOO_MANY)
@@ -96,32 +77,47 @@ class Https:
         """Send a request, and again where a redirect leads."""
         followed = _REDIRECTS if request.method in READS else _SAME_METHOD
         for _ in range(_MOST_REDIRECTIONS):
-            response = self._send_once(request)
+            try:
+                response = self._send_once(request)
+            except (HTTPError, OSError, ValueError) as error:
+                raise no_response(request, error) from None
             if response.status not in followed:
                 return response
             request = _redirected(response)
-        raise RegistryFailed(f"{request}: more than {_MOST_REDIRECTIONS} redirections. Try later.")
+        raise request.failed(f"more than {_MOST_REDIRECTIONS} redirections. Try again later.")
 
     def _send_once(self, request: Request) -> Response:
-        asked = requests.Request(
-            request.method, request.url, headers=dict(request.headers), data=request.body
-        )
-        prepared = self._session.prepare_request(asked)
-        prepared.url = request.url  # the very address that was compared
-        # not the session's send(): that reads a redirect's address in its own way
-        with self._session.get_adapter(request.url).send(
-            prepared,
-            stream=True,
+        with self._pool(_proxy(request.url)).urlopen(
+            request.method,
+            request.url,  # the very address that was compared
+            body=request.body or None,
+            headers={"User-Agent": CLIENT, **request.headers},
             timeout=min(_SECONDS_SILENT, request.left),
-            verify=self._bundle or True,
-            proxies=_proxies(request.url),
+            redirect=False,
+            retries=False,
+            preload_content=False,
         ) as reply:
             content = _read(reply, request)
-        lines = reply.raw.headers  # a header that comes twice with the same value is one
-        headers = {name: ", ".join(dict.fromkeys(lines.getlist(name))) for name in lines}
         used = request.headers.get("Authorization", "").split()[1:]
-        secrets = (*used, *self._secrets)
-        return Response(request, reply.status_code, CaseInsensitiveDict(headers), content, secrets)
+        headers = urllib3.HTTPHeaderDict()  # one that comes twice with the same value is one
+        for name in reply.headers:
+            headers[name] = ", ".join(dict.fromkeys(reply.headers.getlist(name)))
+        return Response(request, reply.status, headers, content, (*used, *self._secrets))
+
+
+def _pool(proxy: Url | None) -> urllib3.PoolManager:
+    """Return connections that trust what the machine trusts, or a variable's certificates."""
+    trust: dict[str, Any] = {"ssl_context": truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
+    if bundle := os.environ.get(_bundle_variable()):
+        trust = {"ca_cert_dir" if os.path.isdir(bundle) else "ca_certs": bundle}
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=_CONNECTIONS, **trust)
+    login = urllib3.make_headers(proxy_basic_auth=unquote(proxy.auth)) if proxy.auth else None
+    return urllib3.ProxyManager(proxy.url, proxy_headers=login, maxsize=_CONNECTIONS, **trust)
+
+
+def _bundle_variable() -> str:
+    return next((name for name in _BUNDLES if os.environ.get(name)), _BUNDLES[0])
 
 
 def _redirected(response: Response) -> Request:
@@ -131,21 +127,18 @@ def _redirected(response: Response) -> Request:
     if origin(there) != origin(request.url):
         headers.pop("Authorization", None)
         if request.body:
-            raise RegistryFailed(
-                f"{request}: sends you to another host: what you write may not go to another host."
-                " Nothing was sent there."
-            )
+            raise request.failed("redirects a write to another host. Nothing was sent there.")
     return replace(request, url=there, headers=headers)
 
 
-def _read(reply: requests.Response, request: Request) -> bytes:
+def _read(reply: urllib3.BaseHTTPResponse, request: Request) -> bytes:
     content = bytearray()
-    for part in reply.iter_content(65536):
+    for part in reply.stream(65536):
         content += part
         if len(content) > _LARGEST:
-            raise RegistryFailed(f"{request}: the answer is larger than {_LARGEST} bytes.")
+            raise request.failed(f"the response is larger than {_LARGEST} bytes.")
         if time.monotonic() > request.end:
-            raise requests.Timeout("the answer took too long")
+            raise TimeoutError("the response took too long")
     return bytes(content)
 
 
@@ -153,48 +146,42 @@ def _proxy(url: str) -> Url | None:
     """Return the proxy for an address; None if NO_PROXY excepts it.
 
     NO_PROXY is read as Go's programs read it: with ports, `*` and `*.example` in its list.
+
+    Raises:
+        LocationParseError: the proxy's address cannot be used.
     """
-    host, port = origin(url)
-    no = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").replace("*.", "")
-    if "*" in no.replace(",", " ").split():
+    proxies, (host, port) = getproxies(), origin(url)
+    proxy = proxies.get("https") or proxies.get("all")
+    listed = re.split(r"[\s,]+", proxies.get("no", "").lower())
+    excepted = [re.sub(rf"^\*?\.|:{port}$", "", one) for one in listed]
+    if not proxy or any(one == "*" or f".{host}".endswith(f".{one}") for one in excepted if one):
         return None
-    found = requests.utils.get_environ_proxies(f"https://{host}:{port}", no_proxy=no or None)
-    proxy = found.get("https") or found.get("all")
-    if not proxy:
-        return None
-    with contextlib.suppress(ValueError):  # of a port that is none
+    with contextlib.suppress(ValueError):  # of an invalid port
         place = parse_url(proxy if "://" in proxy else f"http://{proxy}")
         known = (place.scheme or "").startswith(("http", "socks"))
         if VISIBLE.fullmatch(proxy) and known and place.host and place.port != 0:
             return place
-    raise requests.exceptions.InvalidProxyURL
+    raise LocationParseError("HTTPS_PROXY")
 
 
-def _proxies(url: str) -> dict[str, str]:
-    place = _proxy(url)
-    return {"https": place.url} if place else {}
-
-
-def describe_failure(request: Request, error: Exception) -> str:
-    """Return why a request has no answer: the innermost reason, without object addresses."""
+def no_response(request: Request, error: Exception) -> Transient:
+    """Return why a request has no response: the innermost reason, without object addresses."""
     inner = innermost(error)
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
-    url = getattr(getattr(error, "request", None), "url", None) or request.url  # after a redirect
-    if isinstance(error, requests.exceptions.InvalidProxyURL):
-        said = "the address of the proxy, in HTTPS_PROXY or ALL_PROXY, cannot be used"
-        advice = "Write it as http://host:port; in a password, %-encode all but letters and digits."
-    elif isinstance(error, requests.exceptions.InvalidSchema):
+    if isinstance(error, LocationParseError):
+        said = "the proxy address in HTTPS_PROXY or ALL_PROXY is invalid"
+        advice = "Write it as http://host:port, and %-encode special characters in a password."
+    elif isinstance(error, ProxySchemeUnknown):
         said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
     elif isinstance(error, ValueError):  # its own words repeat a header, and a secret in it
-        said, advice = "the login holds what no header may", "Log in again with a new token."
+        said, advice = "the login contains invalid characters", "Log in again with a new token."
     elif hint_for(said):
-        return f"{request} has no answer: {explain(said)}"
-    elif isinstance(error, requests.exceptions.SSLError) or "CA certificate" in said:
-        name = next((name for name in _BUNDLES if os.environ.get(name)), _BUNDLES[0])
-        names = f"{name} to your company's certificates"
-        advice = f"If your network has an authority of its own, install it, or set {names}."
-    elif proxy := _proxy(url):
+        return Transient(RegistryFailed(f"{request} got no response: {explain(said)}"))
+    elif isinstance(error, SSLError):
+        names = f"{_bundle_variable()} to your company's certificates"
+        advice = f"If your network has its own certificate authority, install it, or set {names}."
+    elif proxy := _proxy(request.url):
         said += f", through the proxy {proxy.host}:{proxy.port or 80}"
         advice = "Check HTTPS_PROXY and NO_PROXY, then run the same command again."
-    return f"{request} has no answer ({said}). {advice}"
+    return Transient(RegistryFailed(f"{request} got no response ({said}). {advice}"))

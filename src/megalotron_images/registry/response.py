@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
-import requests
+from urllib3.util import parse_url
 
 from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.json_text import parsed
@@ -22,9 +22,7 @@ Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 VISIBLE = re.compile(r"[!-\[\]-~]+")
 """Characters of an address that all parsers read alike: neither white space nor a backslash."""
-_HTTPS = re.compile(
-    r"https://([a-z0-9._-]+|\[[0-9a-f:]+\])(?::([0-9]+))?(?:[/?#].*)?", re.IGNORECASE
-)
+_HTTPS = re.compile(r"https://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?([/?#].*)?", re.IGNORECASE)
 
 
 def prepare(given: str, base: str) -> str:
@@ -37,16 +35,13 @@ def prepare(given: str, base: str) -> str:
     """
     if not VISIBLE.fullmatch(given) or not _HTTPS.fullmatch(address := urljoin(base, given)):
         raise ValueError("the address is not plain https")
-    prepared = requests.PreparedRequest()
-    prepared.prepare_url(address, {})
-    return str(prepared.url)
+    return parse_url(address).url
 
 
 def origin(prepared: str) -> tuple[str, int]:
     """Return host and port of a prepared address."""
-    found = _HTTPS.fullmatch(prepared)
-    assert found, "prepare() returns no other address"
-    return found[1], int(found[2] or 443)
+    place = parse_url(prepared)
+    return str(place.host), place.port or 443
 
 
 def redact(secrets: Iterable[str], text: str) -> str:
@@ -76,6 +71,10 @@ class Request:
 
     def __str__(self) -> str:
         return f"{self.method} {self.url.partition('?')[0]}"
+
+    def failed(self, why: str) -> RegistryFailed:
+        """Return the error for a response that is of no use."""
+        return RegistryFailed(f"{self}: {why}")
 
     @property
     def left(self) -> float:
@@ -137,10 +136,9 @@ class Response:
             return prepare(given, self.request.url)
         except ValueError:
             shown = redact(self.secrets, given.partition("?")[0])[:_MOST_WORDS]
-            raise RegistryFailed(
-                f"{self.request}: sends you to {shown!a}. Only https addresses are safe, so nothing"
-                " was sent there. Tell whoever runs the registry, or your proxy."
-            ) from None
+            safe = "Only https addresses are safe, so nothing was sent there."
+            ask = "Report it to whoever runs the registry, or your proxy."
+            raise self.request.failed(f"redirects to {shown!a}. {safe} {ask}") from None
 
     def path(self, given: str) -> str:
         """Return path and query of such an address: the registry itself is asked, on any host."""

@@ -6,19 +6,16 @@ import click
 
 from megalotron_images import output
 from megalotron_images.audit.verb import answer
-from megalotron_images.verbs.arguments import json_option
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
 @click.argument("folder", help="A repository's folder.")
 @click.option(
-    "--repository",
-    default="",
-    metavar="OWNER/NAME",
-    help="What ${{ github.repository }} stands for.",
+    "--repository", default="", metavar="OWNER/NAME", help="The value of ${{ github.repository }}."
 )
 @click.option("--github", is_flag=True, help="Print annotations for a workflow's log.")
-@json_option
+@arguments.as_json
 def command(folder: str, repository: str, github: bool, as_json: bool) -> None:
     """Check whether a repository follows the process.
 

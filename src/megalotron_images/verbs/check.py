@@ -6,20 +6,20 @@ import click
 
 from megalotron_images.check import examine
 from megalotron_images.plan import LocalImage
-from megalotron_images.verbs.arguments import json_option, reference_argument, revision_option
+from megalotron_images.verbs import arguments
 from megalotron_images.verbs.findings import print_findings
 
 
 @click.command(
     epilog="Example: megalotron-images check ghcr.io/megalotron/backend:v1.4.0 --image backend"
 )
-@reference_argument
+@arguments.reference
 @click.option(
     "--image", default="", metavar="LOCAL", help="An image in your engine, for its platform."
 )
-@revision_option
-@click.option("--provenance", is_flag=True, help="Look too whether it is stated how it was built.")
-@json_option
+@arguments.revision
+@click.option("--provenance", is_flag=True, help="Require provenance too: how it was built.")
+@arguments.as_json
 def command(reference: str, image: str, revision: str, provenance: bool, as_json: bool) -> None:
     """Check whether an image may be published.
 

@@ -21,7 +21,7 @@ def may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
     plan.check()
     if dry_run:
         done, reference = bool(plan.done), str(plan.reference)
-        what = "already points to this: there is nothing to write" if done else "would be written"
+        what = "already points to this" if done else "would be written"
         data = {"reference": reference, "before": plan.before.digest, "writes": not done}
         output.answer(f"{reference} {what}. Nothing was written.", data, as_json)
     elif not (plan.done or yes):
@@ -31,7 +31,7 @@ def may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
 
 def _confirm(reference: Reference) -> None:
     if not (sys.stdin and sys.stdin.isatty()):
-        raise Refused(f"There is no terminal to confirm {reference}: run it in one, or with --yes.")
+        raise Refused(f"{reference} cannot be confirmed without a terminal: use one, or add --yes.")
     print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != str(reference):
         raise Refused(f"That is not {reference}: nothing was written.")

@@ -7,12 +7,12 @@ from megalotron_images.convention import REGISTRY, parse_name
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.verbs.arguments import json_option, reference_argument
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
-@reference_argument
-@json_option
+@arguments.reference
+@arguments.as_json
 def command(reference: str, as_json: bool) -> None:
     """Print the digest that a reference points to, or `nothing`."""
     name = parse_name(reference)
@@ -20,7 +20,7 @@ def command(reference: str, as_json: bool) -> None:
     if isinstance(state, Unknown):
         raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
     if name.tag and name.digest not in ("", state.digest):
-        raise CannotTell(f"{name.tagged} points to {state} now, and not to {name.digest}.")
+        raise CannotTell(f"{name.tagged} points to {state}, not to {name.digest}.")
     credentials = find_credentials(REGISTRY)
     user = credentials.username if credentials else None
     output.answer(state, {"reference": reference, "digest": state.digest, "user": user}, as_json)

@@ -1,5 +1,7 @@
 """The verb `promote`."""
 
+from typing import Any
+
 import click
 
 from megalotron_images import output, release
@@ -7,40 +9,23 @@ from megalotron_images.convention import DIGEST, MovingTag, parse_release, parse
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import connect
 from megalotron_images.terminal import step
-from megalotron_images.verbs import confirmation
-from megalotron_images.verbs.arguments import (
-    dry_run_option,
-    fewer_platforms_option,
-    json_option,
-    stack_argument,
-    yes_option,
-)
+from megalotron_images.verbs import arguments, confirmation
 
 
 @click.command(epilog="Example: megalotron-images promote backend v1.4.0 --to main")
-@stack_argument
+@arguments.stack
 @click.argument("version", help="A release of that stack.")
 @click.option(
     "--to", default="main", show_default=True, metavar="main|dev", help="The tag to move."
 )
-@click.option(
-    "--expect", default="", metavar="DIGEST", help="Go on only if the tag points to this now."
-)
+@click.option("--expect", default="", metavar="DIGEST", help="Require that it points to this now.")
 @click.option("--prerelease", is_flag=True, help="Let a pre-release become main.")
-@fewer_platforms_option
-@dry_run_option
-@yes_option
-@json_option
+@arguments.fewer_platforms
+@arguments.dry_run
+@arguments.yes
+@arguments.as_json
 def command(
-    stack: str,
-    version: str,
-    to: str,
-    expect: str,
-    prerelease: bool,
-    fewer_platforms: bool,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
+    stack: str, version: str, to: str, dry_run: bool, yes: bool, as_json: bool, **asked: Any
 ) -> None:
     """Move main or dev to a release, forward or back.
 
@@ -48,11 +33,11 @@ def command(
     """
     if to not in [*MovingTag]:
         raise click.BadParameter(f"--to {to}: only {' and '.join(MovingTag)} can be moved.")
-    if expect and not DIGEST.fullmatch(expect):
+    if asked["expect"] and not DIGEST.fullmatch(asked["expect"]):
         raise click.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
-    asked = Overrides(prerelease=prerelease, expect=expect, fewer_platforms=fewer_platforms)
     registry, one = connect(writes=not dry_run), parse_stack(stack)
-    promotion = release.promote_plan(registry, one, parse_release(version), MovingTag(to), asked)
+    what = one, parse_release(version), MovingTag(to), Overrides(**asked)
+    promotion = release.promote_plan(registry, *what)
     if confirmation.may_write(promotion.plan, dry_run, yes, as_json):
         done = release.put(promotion.plan, promotion.manifest, registry, say=step)
         output.answer(done, done.data, as_json)

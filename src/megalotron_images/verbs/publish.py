@@ -4,11 +4,12 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from megalotron_images import engine, output, release
 from megalotron_images.convention import REGISTRY, Reference, parse_stack, parse_tag
@@ -16,58 +17,41 @@ from megalotron_images.plan import LocalImage, Overrides
 from megalotron_images.registry.client import connect
 from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.terminal import step
-from megalotron_images.verbs import confirmation
-from megalotron_images.verbs.arguments import (
-    dry_run_option,
-    fewer_platforms_option,
-    json_option,
-    revision_option,
-    stack_argument,
-    yes_option,
-)
+from megalotron_images.verbs import arguments, confirmation
 
 _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
 
 
 @click.command(epilog="Example: megalotron-images publish backend v1.4.0 --image backend")
-@stack_argument
+@arguments.stack
 @click.argument("tag", metavar="VERSION|main|dev", help="The tag to write.")
 @click.option(
     "--image",
     default="",
     metavar="LOCAL",
-    help="An image in your engine, by name or ID; the reference if not given.",
+    help="An image in your engine, by name or ID; by default the reference.",
 )
-@dry_run_option
-@yes_option
+@arguments.dry_run
+@arguments.yes
 @click.option("--backport", is_flag=True, help="Publish an older version than the newest.")
-@fewer_platforms_option
-@revision_option
-@json_option
+@arguments.fewer_platforms
+@arguments.revision
+@arguments.as_json
 def command(
-    stack: str,
-    tag: str,
-    image: str,
-    dry_run: bool,
-    yes: bool,
-    backport: bool,
-    fewer_platforms: bool,
-    revision: str,
-    as_json: bool,
+    stack: str, tag: str, image: str, dry_run: bool, yes: bool, as_json: bool, **asked: Any
 ) -> None:
     """Push a local image to a tag, and read it back.
 
-    What the tag was before is shown too.
+    What the tag pointed to before is shown too.
     """
     reference = Reference(parse_stack(stack), parse_tag(tag))
-    docker, credentials = engine.Engine(), find_credentials(REGISTRY)
-    local, registry = docker.image(image or str(reference)), connect(writes=not dry_run)
-    asked = Overrides(backport=backport, fewer_platforms=fewer_platforms, revision=revision)
-    plan = release.publish_plan(registry, reference, local, asked)
+    docker, registry = engine.Engine(find_credentials(REGISTRY)), connect(writes=not dry_run)
+    local = docker.image(image or str(reference))
+    plan = release.publish_plan(registry, reference, local, Overrides(**asked))
     step(describe(local, datetime.now(UTC)))
     if confirmation.may_write(plan, dry_run, yes, as_json):
         with _progress() as progress:
-            push = partial(docker.push, credentials=credentials, progress=progress, say=step)
+            push = partial(docker.push, progress=progress)
             done = release.publish(plan, local, registry, push, say=step)
         output.answer(done, done.data, as_json)
 
@@ -76,8 +60,7 @@ def describe(image: LocalImage, now: datetime) -> str:
     """Return an image's ID and age: its name may be of somebody else's build by now."""
     age = "at an unknown time"
     with contextlib.suppress(ValueError):
-        built = datetime.fromisoformat(image.created)
-        seconds = max(0, int((now - built).total_seconds()))
+        seconds = max(0, int((now - datetime.fromisoformat(image.created)).total_seconds()))
         size, unit = next((one for one in _UNITS if seconds >= one[0]), _UNITS[-1])
         age = f"{seconds // size} {unit}{'s' * (seconds // size != 1)} ago"
     return f"{image.name} is {image.id}, built {age}."
@@ -86,16 +69,8 @@ def describe(image: LocalImage, now: datetime) -> str:
 @contextlib.contextmanager
 def _progress() -> Iterator[engine.Progress]:
     """Yield a callback that shows a push's layers; a no-op if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda layer, current, total: None
-        return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks = dict[str, TaskID]()
-
-        def show(layer: str, current: int, total: int) -> None:
-            if layer not in tasks:
-                tasks[layer] = bars.add_task(layer)
-            bars.update(tasks[layer], completed=current, total=total)
-
-        yield show
+    shown, console = sys.stderr.isatty(), Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bars:
+        task = cache(bars.add_task)
+        yield lambda layer, now, total: bars.update(task(layer), completed=now, total=total)

@@ -10,21 +10,21 @@ from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import connect
 from megalotron_images.running import current_context, read_running
 from megalotron_images.terminal import step
-from megalotron_images.verbs.arguments import json_option, one_or_all_argument, parse_stacks
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images running backend --context one --context two")
-@one_or_all_argument
+@arguments.one_or_all
 @click.option(
     "--context", "servers", multiple=True, metavar="NAME", help="A server's Docker context; repeat."
 )
-@json_option
+@arguments.as_json
 def command(stack: str, servers: Sequence[str], as_json: bool) -> None:
     """Show which release each server runs, beside main.
 
     The current Docker context is asked if none is given. Status 1: one does not run main.
     """
-    found = read_running(connect(), parse_stacks(stack), servers or [current_context()])
+    found = read_running(connect(), arguments.parse_stacks(stack), servers or [current_context()])
     rows = [("SERVER", "STACK", "RUNS", "MAIN"), *(one.row for one in found)]
     output.answer(output.table(rows), [one.data for one in found], as_json)
     for reason in (unknown := dict.fromkeys(why for one in found for why in one.unknowns)):

@@ -9,21 +9,23 @@ from megalotron_images.concurrency import run_concurrently
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import connect
 from megalotron_images.status import read_releases, read_status
-from megalotron_images.verbs.arguments import json_option, one_or_all_argument, parse_stacks
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images status backend")
-@one_or_all_argument
+@arguments.one_or_all
 @click.option("--releases", is_flag=True, help="List every release instead, the newest first.")
 @click.option("--digests", is_flag=True, help="Show each tag's digest, and whole ones anywhere.")
-@json_option
+@arguments.as_json
 def command(stack: str, releases: bool, digests: bool, as_json: bool) -> None:
     """Show each stack's newest release, and what main and dev are.
 
-    An image that is not a release is shown by the beginning of its digest.
+    Tags that are not releases are shown as a short digest.
     """
     registry = connect()
-    stacks = run_concurrently(partial(read_status, registry, one) for one in parse_stacks(stack))
+    stacks = run_concurrently(
+        partial(read_status, registry, one) for one in arguments.parse_stacks(stack)
+    )
     unknown = [reason for one in stacks for reason in one.unknown]
     if releases:
         head = ("STACK", "RELEASE", "BUILT", "DIGEST")

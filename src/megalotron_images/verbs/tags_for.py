@@ -5,14 +5,14 @@ import click
 from megalotron_images import output
 from megalotron_images.convention import WRITING_EVENTS, tags_for
 from megalotron_images.terminal import step
-from megalotron_images.verbs.arguments import json_option
+from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images tags-for refs/heads/main")
 @click.argument("ref", help="A full git reference, such as refs/heads/main.")
 @click.option("--event", default="push", show_default=True, metavar="NAME", help="GitHub's event.")
 @click.option("--github-output", is_flag=True, help="Print `tag=…` for a workflow.")
-@json_option
+@arguments.as_json
 def command(ref: str, event: str, github_output: bool, as_json: bool) -> None:
     """Print the tag that a git reference writes, or `none`.
 
