@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import LOGS, STATE
@@ -17,15 +18,16 @@ STARTED = STATE / "started"
 def start_service(name: str, command: list[str], environment: Mapping[str, str]) -> int:
     """Start a service whose output goes to its log; return its PID.
 
-    In a process group of its own, out of reach of Ctrl-C, but in this session: what a cell has
-    started is in another one (cell/processes.py).
+    Out of reach of Ctrl-C. Process 1 gives it a session, by which the kernel shares out time; in
+    another session than a kernel's own it would count as left by a cell (cell/processes.py).
     """
+    apart = partial(os.posix_spawnp, setpgroup=0)
+    if os.getpid() == 1:
+        apart = partial(os.posix_spawnp, setsid=True)
     with open(LOGS / name, "ab") as log:
         streams = [(os.POSIX_SPAWN_DUP2, log.fileno(), number) for number in (1, 2)]
         quiet = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-        return os.posix_spawnp(
-            command[0], command, environment, file_actions=[quiet, *streams], setpgroup=0
-        )
+        return apart(command[0], command, environment, file_actions=[quiet, *streams])
 
 
 def wait_for(name: str, service: int, answers: Callable[[], object]) -> None:
