@@ -12,8 +12,9 @@ from tree_sitter import Language, Node, Parser
 FORM = re.compile(r"(?<!<)<([A-Za-z](?:[^<>\n]*[^<>\s])?)>")
 """A placeholder: words in angle brackets, without spaces next to them."""
 CONDITIONS = {"if_statement", "elif_clause"}
-_REDIRECTIONS = {"file_redirect", "herestring_redirect", "heredoc_redirect"}
-_PARSER = Parser(Language(tree_sitter_bash.language()))
+_NO_WORDS = {"variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect"}
+"""What can stand among a command's words."""
+PARSER = Parser(Language(tree_sitter_bash.language()))
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Script:
     @functools.cached_property
     def tree(self) -> Node:
         """The root of the syntax tree."""
-        return parse(self.text)
+        return PARSER.parse(self.text.encode()).root_node
 
     @functools.cached_property
     def statements(self) -> tuple[int, ...]:
@@ -57,11 +58,6 @@ class Script:
 def line_of(match: re.Match[str]) -> int:
     """Return the line on which something was found, from 1."""
     return match.string.count("\n", 0, match.start()) + 1
-
-
-def parse(script: str) -> Node:
-    """Return the syntax tree of a bash script without placeholders."""
-    return _PARSER.parse(script.encode()).root_node
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -128,8 +124,7 @@ def words(command: Node, source: Callable[[Node], str] = text) -> list[str]:
 
     source: gives a node's text; Script.source_of gives it with placeholders.
     """
-    kinds = {"variable_assignment", *_REDIRECTIONS}
-    said = [child for child in command.children if child.type not in kinds]
+    said = [child for child in command.children if child.type not in _NO_WORDS]
     return [re.sub(r"[\"'\\]", "", source(child)) for child in said] or [""]
 
 
