@@ -151,12 +151,11 @@ def plan_publish(
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
         notes += _backport(reference.tag, state, asked)
+    needed = state.newest_platforms
     if image:
         newest = str(state.releases[0]) if state.releases else ""
-        findings.append(
-            _platform("your image", image.platforms, newest, state.newest_platforms, asked)
-        )
-    needs = frozenset() if asked.fewer_platforms else state.newest_platforms
+        findings.append(_platform("your image", image.platforms, newest, needed, asked))
+    needs = frozenset() if asked.fewer_platforms else needed
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
 
 
