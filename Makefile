@@ -125,7 +125,7 @@ browser-rest: setup site ## every page, in both schemes and widths, and what tak
 lab-test: setup ## JupyterLab on the runbooks, which it saves: nothing else reads them meanwhile
 	pytest tests/lab
 
-SSHD = openssh-server libwrap0
+SSHD = openssh-server openssh-client libwrap0 $$(apt-cache pkgnames libwtmpdb0) # the last since Debian 13
 .PHONY: ssh
 ssh: setup build/sshd ## the tests over a real sshd: unpacked, as an installed one starts with the machine
 	rehearsal room -- pytest -p no:cacheprovider -c $(CURDIR)/pyproject.toml $(CURDIR)/tests/ssh

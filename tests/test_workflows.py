@@ -97,6 +97,27 @@ def test_the_workflow_installs_the_versions_that_the_tests_run_with():
     assert {one: hashes for one, hashes in helper.items() if whole.get(one) != hashes} == {}
 
 
+def jobs_of(name):
+    return yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())["jobs"]
+
+
+@pytest.mark.parametrize(
+    ("workflow", "job"), [("ci", "test"), ("nightly", "test"), ("nightly", "arm64")]
+)
+def test_what_runs_on_debian_runs_on_12_and_13(workflow, job):
+    said = jobs_of(workflow)[job]
+    assert said["strategy"]["matrix"]["debian"] == [12, 13]
+    (env,) = (one["env"] for one in said["steps"] if "in-debian" in one["run"])
+    assert env["IMAGE"] == "debian:${{ matrix.debian }}"
+
+
+def test_each_night_an_arm64_machine_must_verify_the_runbooks():
+    job = jobs_of("nightly")["arm64"]
+    assert job["runs-on"].endswith("-arm")
+    assert "continue-on-error" not in job
+    assert job["steps"][-1]["run"] == "scripts/in-debian make guide"
+
+
 MAY_BE_RUN = {"if", "exit", "fi", "echo", "find", "touch", "printf", "export", "git", "basic"}
 """Commands of a job that may write; none gets or runs anything of a project."""
 

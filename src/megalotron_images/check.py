@@ -29,7 +29,7 @@ def examine(text: str, image: LocalImage | None, revision: str, provenance: bool
             found.append(Finding(about, verdict, f"{reference} points to {manifest.digest}"))
         else:
             plan = publish_plan(registry, reference, image, Overrides(revision=revision))
-            found += [*plan.findings, *plan.later]
+            found += plan.findings
         if provenance:
             about = "built"
             manifest = registry.manifest(repository, str(reference.tag))

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import docker
@@ -53,8 +54,8 @@ class Engine:
     def image(self, name: str) -> LocalImage:
         """Return an image, by its name or ID; raise EngineFailed if there is none.
 
-        Before API 1.48 (Docker 28), an engine with containerd's image store states one platform of
-        an image: its own, if the image is for that.
+        Before API 1.48 (Docker 28), an engine with containerd's image store lists one platform of
+        an image: its own, if the image is for that. It can be asked about others.
         """
         with _failures(), say_if_slow(_WAITED_FOR):
             try:
@@ -78,7 +79,22 @@ class Engine:
         image = replace(image, platforms=frozenset(platform_in(stated)))
         if _CONTAINERD not in str(self._api.info().get("DriverStatus")):
             return image
-        return replace(image, preferred=self._own())
+        return replace(image, is_for=partial(self._is_for, image.id))
+
+    def _is_for(self, image: str, platform: str) -> bool:
+        """Return whether an image has a part for a platform.
+
+        The engine is asked for a container whose name it never takes: it looks for the part first
+        (404 if there is none), then at the name (400), and creates nothing.
+        """
+        with _failures(), say_if_slow(_WAITED_FOR):
+            try:
+                self._api.create_container(image, name="-", platform=platform)
+            except APIError as error:
+                if error.status_code not in (400, 404):
+                    raise
+                return error.status_code == 400
+        return True
 
     def _own(self) -> str:
         """Return the engine's own platform."""

@@ -5,7 +5,7 @@ the seed's ("a new release shall have a newer version than the previous one"), a
 people from overwriting each other's releases.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,7 +24,7 @@ class LocalImage:
         platforms: those that the engine can push, as far as it states them.
         parts: digests of the manifests that the engine may push in place of an index that is not
         all there.
-        preferred: the one that an engine states first, if it states one alone of all it may hold.
+        is_for: asks the engine about one more platform, if it lists only one.
         created: the time of its build (ISO 8601), or nothing.
     """
 
@@ -32,7 +32,7 @@ class LocalImage:
     id: str
     platforms: frozenset[str]
     parts: frozenset[str] = frozenset()
-    preferred: str = ""
+    is_for: Callable[[str], bool] | None = None
     created: str = ""
 
     def is_in(self, manifest: Manifest) -> bool:
@@ -121,7 +121,6 @@ class Plan:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     needs: frozenset[str] = frozenset()
-    later: tuple[Finding, ...] = ()
 
     def check(self) -> None:
         """Raise Refused, with every reason, or CannotTell, if the plan must not be carried out."""
@@ -147,19 +146,17 @@ def plan_publish(
         notes = [f"{reference} was published by an earlier run: {state.present.digest}."]
         notes += [f"This run's build of the same commit is {image.id}. It is not published."]
         return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
-    findings, later = [_tag(reference, image, state.before)], list[Finding]()
+    findings = [_tag(reference, image, state.before)]
     notes = [_was(reference, state.before)]
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
         notes += _backport(reference.tag, state, asked)
+    needed = state.newest_platforms
     if image:
-        later += _unstated(image, state, asked)
         newest = str(state.releases[0]) if state.releases else ""
-        platform = _platform("your image", image.platforms, newest, state.newest_platforms, asked)
-        findings += [] if later else [platform]
-        notes += [one.text for one in later]
-    needs = frozenset() if asked.fewer_platforms else state.newest_platforms
-    return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs, tuple(later))
+        findings.append(_platform("your image", image.platforms, newest, needed, asked))
+    needs = frozenset() if asked.fewer_platforms else needed
+    return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
 
 
 def _is_done(
@@ -259,16 +256,6 @@ def _platform(
         why = f"{other} has no platform, so {name} cannot be compared with it"
         return Finding("platform", Verdict.UNKNOWN, f"{why}: check it, then add --fewer-platforms.")
     return _yes("platform", f"{own}, as {other}")
-
-
-def _unstated(image: LocalImage, state: RepositoryState, asked: Overrides) -> Iterator[Finding]:
-    """Yield the doubt about platforms that an image may have, and its engine does not state."""
-    lost = state.newest_platforms - image.platforms
-    if lost and image.preferred and image.preferred not in lost and not asked.fewer_platforms:
-        runs = f"whether your image runs on {', '.join(sorted(lost))}, as {state.releases[0]} does"
-        why = f"Docker before 28 reports only {', '.join(sorted(image.platforms))}"
-        text = f"Cannot tell before the push {runs}: {why}."
-        yield Finding("platform", Verdict.UNKNOWN, text)
 
 
 def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:

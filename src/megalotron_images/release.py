@@ -108,7 +108,11 @@ def publish_plan(
     registry: Registry, reference: Reference, image: LocalImage | None, asked: Overrides
 ) -> Plan:
     """Return the plan to put a local image at a tag."""
-    return plan_publish(reference, image, gather(registry, reference, asked.revision), asked)
+    state = gather(registry, reference, asked.revision)
+    if image and image.is_for:
+        more = filter(image.is_for, state.newest_platforms - image.platforms)
+        image = replace(image, platforms=image.platforms.union(more))
+    return plan_publish(reference, image, state, asked)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import shutil
 import pytest
 
 from conftest import ROOT, rehearsal
-from rehearsal.room.engine import CONTAINERD
 from rehearsal.settings import STORES
 
 NAMES = re.compile("amd64|arm64")
@@ -43,17 +42,7 @@ def mirror(tmp_path):
     return tmp_path
 
 
-UNDECIDED = "Cannot tell before the push"
-"""Below Docker 28, containerd's store states one platform of an image, the machine's own if there
-is such a part: whether the servers' is there too, `check` cannot say before the push.
-"""
-
-
 @pytest.mark.parametrize("store", STORES)
 def test_on_the_other_platform_pages_differ_in_its_name_alone(mirror, store):
     done = rehearsal("verify", "--store", store, cwd=mirror, seconds=600)
-    first, *_ = done.stdout.splitlines()
-    undecided = store == CONTAINERD and first.startswith("troubleshooting: ") and UNDECIDED in first
-    wrong = "1 of what the pages show does not hold" if undecided else ""
-    assert done.stderr.splitlines()[-1].removeprefix("rehearsal: ").startswith(wrong), done.stdout
-    assert done.returncode == int(undecided), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr

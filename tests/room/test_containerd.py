@@ -2,11 +2,17 @@
 there, or in part.
 """
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 
-from conftest_room import BOTH, OTHER, docker, put_index
-from megalotron_images.convention import parse_stack
+from conftest_room import BOTH, MAY_PUSH, OTHER, docker, put_index
+from megalotron_images import release
+from megalotron_images.convention import parse_reference, parse_stack
 from megalotron_images.engine import Engine
+from megalotron_images.errors import Refused
+from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import Taken
 from rehearsal.room.engine import machine_architecture, read_engine
 from rehearsal.room.paths import ENGINE
@@ -66,22 +72,33 @@ def test_an_image_that_is_partly_there_is_refused_where_a_release_had_more(regis
     put_index(registry, IMAGE, "v1.0.0")
     assert Engine().image(partly).platforms == {PULLED}
     done = cli("publish", "backend", "v1.1.0", "--image", partly, "--yes")
-    assert done.returncode == (1 if LISTS_PLATFORMS else 3)
+    assert done.returncode == 1
     assert ABSENT in done.stderr
     assert "v1.1.0" not in registry.tags(IMAGE)
 
 
-def test_check_says_of_platforms_only_what_the_engine_lists(registry, cli, both):
-    name = f"ghcr.io/{IMAGE}:v1.1.0"
-    put_index(registry, IMAGE, "v1.0.0", ("amd64",))
-    done = cli("check", name, "--image", both)
-    assert done.returncode == 0
-    put_index(registry, IMAGE, "v1.0.0")
-    done = cli("check", name, "--image", both)
-    assert done.returncode == (0 if LISTS_PLATFORMS else 3)
-    assert ("Cannot tell before the push" in done.stdout) != LISTS_PLATFORMS
-    done = cli("publish", "backend", "v1.1.0", "--image", both, "--yes")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("architectures", [("amd64",), ("arm64",), ("amd64", "arm64")])
+def test_check_finds_each_platform_of_an_image_that_the_engine_lists_or_not(
+    registry, cli, both, architectures
+):
+    put_index(registry, IMAGE, "v1.0.0", architectures)
+    containers = docker("ps", "--all", "--quiet")
+    done = cli("check", f"ghcr.io/{IMAGE}:v1.1.0", "--image", both)
+    assert done.returncode == 0, done.stdout
+    assert docker("ps", "--all", "--quiet") == containers
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_check_refuses_an_image_for_another_platform_on_either_processor(
+    registry, cli, architecture
+):
+    (other,) = {"amd64", "arm64"} - {architecture}
+    put_index(registry, IMAGE, "v1.0.0", (architecture,))
+    docker("build", "--quiet", "--platform", f"linux/{other}", "--tag", "one", "examples/backend")
+    done = cli("check", f"ghcr.io/{IMAGE}:v1.1.0", "--image", "one")
+    assert done.returncode == 1
+    runs = f"runs on linux/{architecture}, and your image only on linux/{other}"
+    assert runs in done.stdout
 
 
 def test_an_image_for_another_platform_than_the_engines_is_refused_before_it_is_pushed(
@@ -95,13 +112,16 @@ def test_an_image_for_another_platform_than_the_engines_is_refused_before_it_is_
     assert "staging" not in registry.tags(IMAGE)
 
 
-def test_platforms_are_checked_on_what_was_pushed(registry, cli):
+def test_platforms_are_checked_again_on_what_was_pushed(registry, cli):
     put_index(registry, IMAGE, "v1.0.0")
     docker("build", "--quiet", "--tag", "one", "examples/backend")
-    done = cli("publish", "backend", "v1.1.0", "--image", "one", "--yes")
-    assert done.returncode == 1
-    assert f"linux/{OTHER}" in done.stderr
-    assert ("staging" in registry.tags(IMAGE)) != LISTS_PLATFORMS
+    reference = parse_reference(f"ghcr.io/{IMAGE}:v1.1.0")
+    mistaken = replace(Engine().image("one"), platforms=BOTH)
+    plan = release.publish_plan(registry, reference, mistaken, Overrides())
+    push = partial(Engine().push, credentials=MAY_PUSH, progress=lambda *layer: None, say=print)
+    with pytest.raises(Refused, match=f"would lose linux/{OTHER}"):
+        release.publish(plan, mistaken, registry, push, say=print, settle=0)
+    assert "staging" in registry.tags(IMAGE)
     assert "v1.1.0" not in registry.tags(IMAGE)
 
 

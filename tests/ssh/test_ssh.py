@@ -1,6 +1,6 @@
 """`megalotron-images running` over SSH, in a room: Debian's sshd, unpacked and not installed.
 
-`make ssh` fetches the package into build/sshd, and runs this.
+`make ssh` fetches the packages into build/sshd, and runs this.
 """
 
 import os
@@ -41,6 +41,8 @@ PermitRootLogin yes
 UsePAM no
 SetEnv DOCKER_HOST={engine} PATH={path}
 """
+PARTS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
+"""Programs of their own from OpenSSH 9.8 and 10.0 on, which sshd runs by their installed paths."""
 
 
 def cover(file, text, place):
@@ -54,6 +56,7 @@ def cover(file, text, place):
 def place(tmp_path_factory):
     """A folder with the keys of a user and of a server, who may log in as root."""
     place, home = tmp_path_factory.mktemp("ssh"), Path(os.environ["HOME"])
+    os.environ["PATH"] += f":{SSHD}/usr/bin"  # the client, where the machine has none
     for key in ("host", "key"):
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / key)]
         subprocess.run(make, check=True)
@@ -71,7 +74,9 @@ def place(tmp_path_factory):
 def sshd(place):
     """A server that takes the user's key, and leads to the room's engine."""
     paths = {"engine": os.environ["DOCKER_HOST"], "path": os.environ["PATH"]}
-    (place / "sshd_config").write_text(SERVER.format(place=place, **paths))
+    parts = {option: SSHD / "usr/lib/openssh" / name for option, name in PARTS.items()}
+    said = [f"{option} {path}\n" for option, path in parts.items() if path.exists()]
+    (place / "sshd_config").write_text(SERVER.format(place=place, **paths) + "".join(said))
     command = [str(SSHD / "usr/sbin/sshd"), "-D", "-e", "-f", str(place / "sshd_config")]
     server = pexpect.spawn(
         command[0], command[1:], env=os.environ | {"LD_LIBRARY_PATH": LIBRARIES}, timeout=20
