@@ -667,7 +667,7 @@ def test_each_stop_says_how_to_go_on_and_what_is_left(machine):
 def test_before_an_undo_the_page_s_own_words_say_what_it_undoes(machine):
     shown = walk(machine, "push-an-image", ANSWERS | {UNDO: ""})[1]
     said = "Log out, so that the token is no longer stored on this machine:"
-    assert f"The next commands undo: {said}" in " ".join(shown.split())
+    assert f"Undo starts here: {said}" in " ".join(shown.split())
 
 
 def test_help_the_list_and_an_unknown_key_are_answered(machine):
@@ -711,7 +711,7 @@ def test_a_record_of_one_s_choice_is_continued_and_all_are_listed(machine):
     ).stdout
     assert listed.splitlines() == [f"{older}: stopped", f"{future}: stopped"]
     shown = walk(machine, "push-an-image", {STEP: "q"}, options=["--continue", str(older)])[1]
-    assert f"Going on with {older.name}" in shown
+    assert f"Continuing {older.name}" in shown
 
 
 OUTLIVES = """```bash
@@ -861,7 +861,7 @@ def test_a_run_does_not_go_on_unasked_where_nobody_can_say_what_the_tag_names(ma
     cells = scripts(machine, "push-an-image")
     push = next(n for n, script in enumerate(cells) if "docker push" in script)
     walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
-    answers = ANSWERS | {"all the same, [Enter] stop here: ": ""}
+    answers = ANSWERS | {"continue anyway, [Enter] stop here: ": ""}
     assert walk(machine, "push-an-image", answers, options=GOES_ON)[0] == 1
 
 
@@ -874,7 +874,7 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     status, shown = walk(
         machine,
         "push-an-image",
-        ANSWERS | {"all the same, [Enter] stop here: ": ""},
+        ANSWERS | {"continue anyway, [Enter] stop here: ": ""},
         options=GOES_ON,
     )
     assert status == 1
@@ -883,13 +883,13 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     status, shown = walk(
         machine,
         "push-an-image",
-        ANSWERS | {"all the same, [Enter] stop here: ": "g"},
+        ANSWERS | {"continue anyway, [Enter] stop here: ": "g"},
         options=GOES_ON,
     )
-    assert "g go on all the same" in shown
+    assert "g continue anyway" in shown
     assert "PRODUCTION: [Enter] run" in shown
-    assert f"Command {push + 2} of " in shown
-    assert "Command 1 of " not in shown
+    assert f"Step {push + 2} of " in shown
+    assert "Step 1 of " not in shown
 
 
 def test_a_secret_of_three_letters_is_not_on_record(machine):
