@@ -233,9 +233,8 @@ class _Walk:
             if choice == "list":
                 self._list()
             elif choice == "help" or not choice:
-                self._print(
-                    _HELP if choice or not typed else f"{typed!r} is not a choice:\n{_HELP}"
-                )
+                wrong = f"{typed!r} is not a choice:\n" if typed and not choice else ""
+                self._print(f"{wrong}{_HELP}")
             else:
                 return choice
 
