@@ -191,12 +191,15 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
 @click.argument("notebook", default="", help="Its name; all if none is given.")
 def runs(notebook: str) -> None:
     """List the records of production runs, the oldest first, and how each ended."""
-    for file in records.find_records(load_settings(Path.cwd()).root / "runs", notebook):
+    files = records.find_records(load_settings(Path.cwd()).root / "runs", notebook)
+    for file in files:
         try:
             said = records.how_it_ended(records.read_record(file))
         except CannotCheck as error:
             said = str(error)
         say(f"{file}: {said}")
+    if not files:
+        say("No production run is on record yet.")
 
 
 @app.command(epilog="Example: rehearsal record runs/20260101T120000.000Z-123-push-an-image.jsonl")

@@ -53,6 +53,7 @@ class Session:
                 if message and message["parent_header"].get("msg_id") == identifier:
                     well = self._show(message) and well
                     if message["content"].get("execution_state") == "idle":
+                        self.console.out()  # the output may not end with a newline
                         return well
 
     def _hear(self) -> dict[str, Any] | None:

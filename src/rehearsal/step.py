@@ -35,18 +35,20 @@ _WORDS |= {word: word for word in _WORDS.values()}
 _FIRST = "[Enter] run, s skip, ? help, q stop: "
 _IN_PRODUCTION = "[Enter] run, s skip, v change values, ? help, q stop: "
 _FAILED = (
-    "It failed; the shell is as it was before this cell. r run again, v change values, s skip,"
-    " ? help, or q to stop: "
+    "It failed. The shell is back to its state before this step. r run again, v change values,"
+    " s skip, ? help, or q to stop: "
 )
-_REPLAYED = "Later commands need what this one sets. r run it again, s go on without it, q stop: "
+_REPLAYED = "Later steps need what this one sets. r run it again, s continue without it, q stop: "
 _HELP = """\
-  Enter  run the command (after a failure: r)
-  s      skip it
+  Enter  run the step (after a failure: r)
+  s      skip it (a later step may need it; if so, start again)
   v      change a value that you typed (in production)
-  l      list all commands, and what became of each
+  l      list all steps, and which are done
   q      stop (in production you can continue later)"""
-_MOVED = "g go on all the same, [Enter] stop here: "
-_UNDOES = "u go on and undo, [Enter] stop here: "
+_STOPPED = {"stop": "Stopped", "failed": "Stopped at a failed step"}
+_CALLOUT = re.compile(r"(?<=^> )\[!([A-Z]+)\]\n> ", re.MULTILINE)
+_MOVED = "g continue anyway, [Enter] stop here: "
+_UNDOES = "u undo, [Enter] stop here: "
 
 
 def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | None = None) -> bool:
@@ -57,9 +59,7 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
     Raises CannotCheck without a terminal.
     """
     if not sys.stdin.isatty():
-        raise CannotCheck(
-            "Each step asks before it runs, and there is no terminal to ask in: use one."
-        )
+        raise CannotCheck("Each step waits for an answer, and there is no terminal: run it in one.")
     production = kernel != KERNEL
     if production:
         refuse_in_ci()
@@ -114,8 +114,8 @@ class _Walk:
     def through(self, before: Path | None) -> bool:
         if not self.record:
             known = self.runbook.placeholders.values()
-            values = ", ".join(f"<{one.name}> is {one.value}" for one in known)
-            self._print(f"A rehearsal, in a sealed room: nothing leaves it. {values}")
+            values = "".join(f"\n  <{one.name}> is {one.value}" for one in known)
+            self._print(f"A rehearsal, in a sealed room: nothing leaves it.{values}")
         first = self._resume(before) if before else 0
         if first is None:
             return self._stop("Stopped", well=False)
@@ -123,15 +123,16 @@ class _Walk:
             step = self._step if self.cells[number].kind == "code" else self._read
             self.states[number] = outcome = step(number)
             if outcome in ("stop", "failed"):
-                return self._stop("Failed" if outcome == "failed" else "Stopped", outcome == "stop")
+                return self._stop(_STOPPED[outcome], outcome == "stop")
         self._tell_kernel("finish")
         done = Counter(self.states.values())
-        self._print(f"At the end: {done['run']} cells run, {done['skip']} skipped.")
+        self._print(f"Finished: {done['done']} steps done, {done['skipped']} skipped.")
         return True
 
     def _stop(self, how: str, well: bool) -> bool:
-        gone = "" if self.record else " The room and all that was in it are gone: start again."
-        self._print(f"{how} after {Counter(self.states.values())['run']} cells.{gone}")
+        gone = "" if self.record else " The room is deleted, with everything in it: start again."
+        done = Counter(self.states.values())["done"]
+        self._print(f"{how}: {done} of {len(self._code())} steps done.{gone}")
         self._tell_kernel("stop")
         return well
 
@@ -144,14 +145,14 @@ class _Walk:
         events = record.read_whole(before)
         first = resume_index(self.cells, record.commands_done(events))
         skipped = record.commands_skipped(events)
-        self._print(f"Going on with {before.name}, begun by {events[0].get('person')}:")
+        self._print(f"Continuing {before.name}, started by {events[0].get('person')}:")
         if not self._tell_kernel("continue", str(before)):
             return None
         for number, cell in enumerate(self.cells[:first]):
             if cell.kind == "code":
                 over = cell.script is not None and cell.script.strip() in skipped
-                self._print(f"  {'skipped' if over else 'done'}: {cell.first_line}")
-                self.states[number] = "skipped before" if over else "done before"
+                self.states[number] = "skipped" if over else "done"
+                self._print(f"  {self.states[number]}: {cell.first_line}")
         if not self._replay_state():
             return None
         if not self._tell_kernel("compare") and self._ask(_MOVED, enter="stop") != "go":
@@ -163,10 +164,10 @@ class _Walk:
 
         Returns whether the person goes on.
         """
-        for number in [n for n, state in self.states.items() if state in ("run", "done before")]:
+        for number in [n for n, state in self.states.items() if state == "done"]:
             shell = self.cells[number].shell
             if shell and not shell.writes and _sets_state(shell.parsed):
-                self._print(f"  again, for what it sets: {self.cells[number].first_line}")
+                self._print(f"  run again, for what it sets: {self.cells[number].first_line}")
                 while not self._run(number):
                     choice = self._ask(_REPLAYED)
                     if choice == "stop":
@@ -179,9 +180,9 @@ class _Walk:
     def _read(self, number: int) -> str:
         """Show a text; return stop if it is an Undo and the person does not want that."""
         source = self.cells[number].source
-        self.session.console.print(Markdown(printable(source)), "")
+        self.session.console.print(Markdown(_CALLOUT.sub(r"**\1:** ", printable(source))), "")
         if self.record and (heading := _UNDO.search(source)):
-            self._print(f"The next commands undo: {self._undoes(number, source[heading.end() :])}")
+            self._print(f"Undo starts here: {self._undoes(number, source[heading.end() :])}")
             return "read" if self._ask(_UNDOES, enter="stop") == "undo" else "stop"
         return "read"
 
@@ -192,9 +193,9 @@ class _Walk:
         return self.cells[number + 1].first_line if number + 1 < len(self.cells) else "nothing"
 
     def _step(self, number: int) -> str:
-        """Let the person run or skip one cell; return run, skip, stop or failed."""
+        """Let the person run or skip one cell; return done, skipped, stop or failed."""
         cell, code = self.cells[number], self._code()
-        self._print(f"Command {code.index(number) + 1} of {len(code)}", style="bold")
+        self._print(f"Step {code.index(number) + 1} of {len(code)}", style="bold")
         shown = printable(cell.source if cell.script is None else cell.script)
         self.session.console.print(Syntax(shown, cell.language, theme="ansi_dark", word_wrap=True))
         question = _IN_PRODUCTION if self.record else _FIRST
@@ -202,14 +203,14 @@ class _Walk:
         while (choice := self._ask(question, enter)) != "stop":
             if choice == "skip":
                 self._tell_kernel("skip", cell.source)
-                return "skip"
+                return "skipped"
             if choice == "values" and self.record:
                 self._tell_kernel("values")
                 if not self._replay_state():
                     return stopped
             if choice == "run":
                 if self._run(number):
-                    return "run"
+                    return "done"
                 if not self.record:
                     return "failed"
                 question, enter, stopped = _FAILED, "", "failed"
@@ -226,12 +227,14 @@ class _Walk:
                 forget_what_was_typed()
                 typed = input(f"{prefix}{question}").strip()
             except (EOFError, KeyboardInterrupt):
+                print()
                 return "stop"
             choice = _WORDS.get(typed.lower()) or (enter if not typed else "")
             if choice == "list":
                 self._list()
             elif choice == "help" or not choice:
-                self._print(_HELP if choice or not typed else f"{typed!r} is not a choice. {_HELP}")
+                wrong = f"{typed!r} is not a choice:\n" if typed and not choice else ""
+                self._print(f"{wrong}{_HELP}")
             else:
                 return choice
 

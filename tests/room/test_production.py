@@ -640,7 +640,7 @@ def test_a_run_whose_login_fails_can_be_continued_once_more(machine):
     cells = scripts(machine, "push-an-image")
     push = next(n for n, script in enumerate(cells) if "docker push" in script)
     walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
-    asked = "go on without it, q stop: "
+    asked = "continue without it, q stop: "
     answers = {asked: "q"} | ANSWERS | {"access token>: ": ""}
     status, shown = walk(machine, "push-an-image", answers, options=GOES_ON)
     assert (status, asked in shown) == (1, True), shown
@@ -665,16 +665,19 @@ def test_each_stop_says_how_to_go_on_and_what_is_left(machine):
 def test_before_an_undo_the_page_s_own_words_say_what_it_undoes(machine):
     shown = walk(machine, "push-an-image", ANSWERS | {UNDO: ""})[1]
     said = "Log out, so that the token is no longer stored on this machine:"
-    assert f"The next commands undo: {said}" in " ".join(shown.split())
+    assert f"Undo starts here: {said}" in " ".join(shown.split())
 
 
 def test_help_the_list_and_an_unknown_key_are_answered(machine):
     steps = ["", "?", "l", "x", "q"]
     shown = walk(machine, "push-an-image", ANSWERS | {STEP: steps})[1]
-    assert "Enter  run the command" in shown
-    assert re.search(r" 1 run +docker pull alpine", shown)
+    assert "Enter  run the step" in shown
+    assert re.search(r" 1 done +docker pull alpine", shown)
     assert re.search(r" 2 not yet +docker image inspect alpine", shown)
-    assert "'x' is not a choice" in shown
+    assert re.search(r"'x' is not a choice:\r?\n  Enter", shown)
+    assert "NOTE:" in shown
+    assert "[!NOTE]" not in shown
+    assert "Stopped: 1 of " in shown
 
 
 def test_a_placeholder_offers_what_the_command_before_printed(machine):
@@ -700,16 +703,18 @@ def test_a_home_that_cannot_be_written_to_does_not_end_the_run(machine):
 
 
 def test_a_record_of_one_s_choice_is_continued_and_all_are_listed(machine):
+    def listed():
+        command = [BIN / "rehearsal", "runs"]
+        return subprocess.check_output(command, cwd=machine, text=True)
+
+    assert listed() == "No production run is on record yet.\n"
     walk(machine, "push-an-image", ANSWERS | {STEP: ["", "q"]})
     (older,) = machine.glob("runs/*")
     future = older.with_name("29990101T000000.000Z-1-push-an-image.jsonl")
     future.write_text(older.read_text())
-    listed = subprocess.run(
-        [BIN / "rehearsal", "runs"], cwd=machine, capture_output=True, text=True, check=True
-    ).stdout
-    assert listed.splitlines() == [f"{older}: stopped", f"{future}: stopped"]
+    assert listed().splitlines() == [f"{older}: stopped", f"{future}: stopped"]
     shown = walk(machine, "push-an-image", {STEP: "q"}, options=["--continue", str(older)])[1]
-    assert f"Going on with {older.name}" in shown
+    assert f"Continuing {older.name}" in shown
 
 
 OUTLIVES = """```bash
@@ -859,7 +864,7 @@ def test_a_run_does_not_go_on_unasked_where_nobody_can_say_what_the_tag_names(ma
     cells = scripts(machine, "push-an-image")
     push = next(n for n, script in enumerate(cells) if "docker push" in script)
     walk(machine, "push-an-image", ANSWERS | {STEP: [*[""] * (push + 1), "q"]})
-    answers = ANSWERS | {"all the same, [Enter] stop here: ": ""}
+    answers = ANSWERS | {"continue anyway, [Enter] stop here: ": ""}
     assert walk(machine, "push-an-image", answers, options=GOES_ON)[0] == 1
 
 
@@ -872,7 +877,7 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     status, shown = walk(
         machine,
         "push-an-image",
-        ANSWERS | {"all the same, [Enter] stop here: ": ""},
+        ANSWERS | {"continue anyway, [Enter] stop here: ": ""},
         options=GOES_ON,
     )
     assert status == 1
@@ -881,13 +886,13 @@ def test_a_run_does_not_go_on_unasked_where_somebody_has_moved_the_tag(machine):
     status, shown = walk(
         machine,
         "push-an-image",
-        ANSWERS | {"all the same, [Enter] stop here: ": "g"},
+        ANSWERS | {"continue anyway, [Enter] stop here: ": "g"},
         options=GOES_ON,
     )
-    assert "g go on all the same" in shown
+    assert "g continue anyway" in shown
     assert "PRODUCTION: [Enter] run" in shown
-    assert f"Command {push + 2} of " in shown
-    assert "Command 1 of " not in shown
+    assert f"Step {push + 2} of " in shown
+    assert "Step 1 of " not in shown
 
 
 def test_a_secret_of_three_letters_is_not_on_record(machine):

@@ -217,6 +217,15 @@ def test_a_pin_stays_where_the_registry_cannot_be_asked(servers):
     assert settings_of(servers[0]) == before
 
 
+def test_a_server_is_rolled_back_while_the_registry_is_down(servers, bad):
+    assert deploy(servers[0]).returncode == 0
+    put("main", digest(f"{NAME}:v1.3.2"))
+    assert deploy(servers[0]).returncode == 0
+    (registry, *_) = load_settings(PROJECT).registries
+    with replaced_by(registry, None):
+        assert roll_back(servers[0]).stdout.splitlines()[-1] == f"{bad} running healthy"
+
+
 @pytest.mark.parametrize("history", [None, "", "\n"], ids=repr)
 def test_a_pin_stays_where_there_is_no_previous_one(servers, history):
     if history is not None:
