@@ -82,6 +82,10 @@ def measure_all(chosen: Sequence[Subject]) -> int:
 
 def measure(subject: Subject) -> Row | None:
     """Run a subject's command; return its row, or None if it could not be measured."""
+    docker = release(subject.engine, subject.store)
+    if subject.engine and not docker:
+        print(f"    The engine {subject.engine} is not here: make engines")
+        return None
     chosen = {NAME_VARIABLE: subject.engine, STORE_VARIABLE: subject.store}
     command = shlex.split(subject.check.command.format(page=subject.page, root=ROOT))
     begin, printed, figures = time.monotonic(), "", []
@@ -106,7 +110,7 @@ def measure(subject: Subject) -> Row | None:
         page=subject.page,
         engine=subject.engine,
         store=subject.store,
-        release=release(subject.engine, subject.store),
+        release=docker,
         processor=HERE,
         holds=not running.returncode and not missed,
         result=result if figures else found[0],
