@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.state import Row, Subject, git
 
-HEAD = ("What was verified", "Result", "On", "When", "State")
+HEAD = ("What was verified", "Result", "When", "On")
 MISSING = "not measured yet"
 Place = tuple[str, str, str]
 """A processor, a release of Docker, and an image store."""
@@ -41,14 +41,14 @@ def _lines(group: Sequence[Subject], aged: Callable[[Row, str], str]) -> Iterato
     check, places = group[0].check, defaultdict[tuple[str, ...], list[Place]](list)
     for subject in group:
         if not subject.rows:
-            missing = (check.what, MISSING, "", "")
+            missing = (check.what, MISSING, "")
             places[missing].append(("", subject.engine, subject.store))
         for row in subject.rows.values():
             for what, result in _results(check.what, row, bool(subject.page)):
-                key = what, result, day(row.measured), aged(row, subject.state)
+                key = what, result, f"{day(row.measured)}, {aged(row, subject.state)}"
                 places[key].append((row.processor, row.release, row.store))
-    for (what, result, when, age), where in places.items():
-        yield what, result, _on(where), when, age
+    for line, where in places.items():
+        yield *line, _on(where)
 
 
 def _results(what: str, row: Row, of_page: bool) -> Iterator[tuple[str, str]]:

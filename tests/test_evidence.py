@@ -180,8 +180,13 @@ def test_what_does_not_hold_is_recorded_so_and_measured_again(project):
     assert [one[1] for one in started(again) if one[0] == "drift"] == [PAGE]
 
 
-def test_what_could_not_be_measured_leaves_no_row(project):
-    write_checks(project, "sh -c 'echo No engine; exit 3'")
+FIGURE = {"what": "publish", "value": "1.3", "limit": "at most 1.1", "holds": False}
+
+
+@pytest.mark.parametrize("ends", ["echo No engine; exit 3", "cat figures; exit 1", "exit 1"])
+def test_what_could_not_be_measured_leaves_no_row(project, ends):
+    (project / "figures").write_text(json.dumps(FIGURE) + "\n")
+    write_checks(project, f"sh -c '{ends}'")
     done = bench(project, "races")
     assert done.returncode == 3
     assert "could not be measured" in done.stdout
@@ -189,8 +194,7 @@ def test_what_could_not_be_measured_leaves_no_row(project):
 
 
 def test_a_figure_beyond_its_limit_is_shown_as_missed(project):
-    figure = json.dumps({"what": "publish", "value": "1.3", "limit": "at most 1.1", "holds": False})
-    (project / "figures").write_text(figure + "\n")
+    (project / "figures").write_text(json.dumps(FIGURE) + "\n")
     write_checks(project, "cat figures")
     assert bench(project, "clients").returncode == 1
     assert "| **missed:** 1.3, at most 1.1 |" in shown(project)
@@ -219,8 +223,8 @@ def test_the_page_says_of_each_result_how_old_it_is(project):
     page.write_text(page.read_text() + "\nOne more sentence.\n")
     git(project, "commit", "-qam", "A change")
     changed = shown(project)
-    assert all("| [2 commits ago](https://rep" in line for line in lines_of(PAGE, changed))
-    assert all("| of this state |" in line for line in lines_of(OTHER, changed))
+    assert all(", [2 commits ago](https://rep" in line for line in lines_of(PAGE, changed))
+    assert all(", of this state |" in line for line in lines_of(OTHER, changed))
     assert f"{HERE}, Docker " in lines_of(OTHER, changed)[0]
 
 
@@ -233,8 +237,8 @@ def test_without_history_the_page_still_says_what_is_of_this_state(project, tmp_
     shallow = tmp_path / "shallow"
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{project}", str(shallow))
     text = shown(shallow)
-    assert all("| [an earlier state](" in line for line in lines_of(PAGE, text))
-    assert all("| of this state |" in line for line in lines_of(OTHER, text))
+    assert all(", [an earlier state](" in line for line in lines_of(PAGE, text))
+    assert all(", of this state |" in line for line in lines_of(OTHER, text))
     assert "ago" not in text
 
 
