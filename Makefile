@@ -15,7 +15,7 @@ TEST_PACKAGES := $(ROOM_PACKAGES) chromium-headless-shell=chromium-headless-shel
     /usr/lib/*/libatomic.so.1=libatomic1 \
     /usr/lib/*/libdevmapper.so.1.02.1=libdevmapper1.02.1
 
-.PHONY: guide serve test test-rest setup packages lint types unit room host browser lab-test drift steady races verify refresh generate site offline lab bench scores evidence lock clean
+.PHONY: guide serve test test-rest setup packages lint types unit room host browser lab-test verify refresh generate site offline lab bench scores judges evidence lock clean
 
 guide: setup ## run every runbook in a room and build the site: the main job
 	@mkdir -p build
@@ -34,7 +34,7 @@ AT_ONCE = $(MAKE) --no-print-directory --output-sync=target --jobs
 test: test-packages setup ## run what each change must pass, in minutes
 	@$(AT_ONCE)=3 lint types site unit room verify browser
 	@grep "^Verified" build/verified
-	@python -m bench.engines --stale
+	@python -m bench --stale
 	@echo "All checks passed. The others: make test-rest"
 
 test-rest: test-packages setup older-engine ## run all else that must hold: other engines and stores, lifecycles, sealing, every page
@@ -45,7 +45,7 @@ test-rest: test-packages setup older-engine ## run all else that must hold: othe
 setup: packages engine $(VENV)/installed
 	@$(BIN)/python -m compileall -q src
 
-.PHONY: engine older-engine engines engines-verify evidence-engines
+.PHONY: engine older-engine engines engines-verify
 engine: packages ## fetch the registry of rooms and the Docker on which the pages are recorded; else the machine's own serve
 	@scripts/engines registry $(ENGINE) || test $$? = 3
 
@@ -60,10 +60,6 @@ engines-verify: setup ## verify with the other store, and on the older engine
 	@for pair in $(PAIRS); do \
 	    $(MAKE) --no-print-directory verify VERIFY="--engine $${pair%/*} --store $${pair#*/}" || exit; \
 	done
-
-evidence-engines: engines setup ## verify on every engine, and write bench/engines.json
-	python -m bench.engines
-	python -m docs.generate
 
 packages:
 	@PYTHON=$(PYTHON) scripts/packages $(ROOM_PACKAGES)
@@ -135,12 +131,6 @@ build/sshd:
 	    for package in *.deb; do dpkg-deb --extract "$$package" . || exit 1; done
 	@mv $@.new $@
 
-drift: setup ## try every stale edit of every runbook
-	python tests/drift.py
-
-steady: setup ## verify N times with both cores busy
-	python tests/steady.py $(or $(N),20)
-
 verify: setup
 	@mkdir -p build
 	@rehearsal verify $(VERIFY) >build/verified || { status=$$?; cat build/verified; exit $$status; }
@@ -166,12 +156,6 @@ lab: setup ## open JupyterLab on the runbooks
 	JUPYTER_CONFIG_DIR=$(CURDIR)/notebooks/.jupyter JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/lab \
 	    jupyter lab $(LAB_OPTIONS) notebooks
 
-bench: test-packages setup engines ## measure ratios; write bench/results.json
-	python -m bench
-
-races: setup ## let two publish the same version at once, N times
-	rehearsal room -- python $(CURDIR)/tests/race.py $(or $(N),200)
-
 JUDGES := build/node/installed
 $(JUDGES): bench/requirements.txt bench/package-lock.json | setup
 	@PYTHON=$(PYTHON) scripts/packages java=default-jre-headless
@@ -182,17 +166,16 @@ $(JUDGES): bench/requirements.txt bench/package-lock.json | setup
 	    --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-scores: test-packages site $(JUDGES) ## judge the built pages with Lighthouse and vnu; write bench/pages.json
-	python -m bench.pages
+judges: test-packages site $(JUDGES)
 
-evidence: evidence-engines ## what takes long, run whole; its results are committed
-	$(MAKE) bench || echo "A ratio of make bench is missed: see bench/results.json"
-	$(MAKE) scores
-	python -m bench.record coverage python tests/covered.py
-	python -m bench.record drift python tests/drift.py
-	python -m bench.record races rehearsal room -- python $(CURDIR)/tests/race.py 200
-	python -m bench.record steady python tests/steady.py 20
-	python -m docs.generate
+evidence: setup ## measure what changed since it was measured, row by row; CHECK=drift: that one, whether or not it changed
+	python -m bench $(CHECK)
+
+bench: CHECK = ratios ratios-all clients
+bench: evidence ## measure ratios, whether or not something changed
+
+scores: CHECK = scores scores-others site
+scores: evidence ## judge the built pages with Lighthouse and vnu, whether or not something changed
 
 lock: setup ## choose versions anew
 	uv pip compile pyproject.toml --extra audit --extra rehearsal --group docs --group dev --universal --python-version 3.11 \

@@ -1,104 +1,139 @@
-"""Measure, print a table, write bench/results.json; end with 1 if a bar is missed."""
+"""Measure what is stale, row by row; `python -m bench CHECK...` measures those, stale or not.
 
+With `--stale` nothing runs: it says what is stale. Ends with 1 if something does not hold, with 3
+if something could not be measured.
+"""
+
+import functools
 import json
 import os
-import shutil
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from bench.measure import ROOT, RUNS, Ratio, alternate, timed
-from bench.stamp import stamp
+from bench.measure import ROOT
+from bench.state import Row, Subject, git, load_subjects, write_row
+from rehearsal.errors import CannotCheck
+from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine, machine_architecture
+from rehearsal.settings import load_settings
 
-COPIES = 3
+HERE = machine_architecture()
+STOPPED = 130
 
 
-def verify_against_plain_nbval() -> Ratio:
-    """`rehearsal verify` with its own room, against nbval with a plain kernel in a running room."""
-    inside = [
-        "rehearsal",
-        "room",
-        "--",
-        sys.executable,
-        str(ROOT / "bench" / "inside.py"),
-        str(ROOT),
-    ]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(inside, cwd=ROOT, **pipes) as room:
+def main(arguments: Sequence[str]) -> int:
+    """Say what is stale and how long that takes, and measure it."""
+    names = [one for one in arguments if not one.startswith("-")]
+    subjects = load_subjects(ROOT)
+    if unknown := {*names} - {subject.check.name for subject in subjects}:
+        print(f"There is no check {', '.join(sorted(unknown))} in bench/checks.toml.")
+        return 2
+    if names:
+        chosen = [subject for subject in subjects if subject.check.name in names]
+    else:
+        chosen = [one for one in subjects if one.is_stale(HERE, release(one.engine, one.store))]
+    print(summary(subjects, chosen), flush=True)
+    if "--stale" in arguments or not chosen:
+        return 0
+    try:
+        return measure_all(chosen)
+    except KeyboardInterrupt:
+        print("Stopped. What was measured is kept; the same command continues with the rest.")
+        return STOPPED
 
-        def plain() -> float:
-            room.stdin.write("run\n")
-            room.stdin.flush()
-            return float(room.stdout.readline())
 
-        ours, theirs = alternate(lambda: timed(["rehearsal", "verify", "push-an-image"]), plain)
-        room.stdin.close()
-    return Ratio(
-        "verify of one notebook", "nbval, plain kernel, engine running", ours, theirs, 1.25
+def summary(subjects: Sequence[Subject], chosen: Sequence[Subject]) -> str:
+    """Return how many rows are to be measured, which, and how long that takes."""
+    counts = Counter(subject.check.name for subject in chosen)
+    which = ", ".join(f"{name} {count}" for name, count in counts.items())
+    minutes = sum(map(expected, chosen)) / 60
+    most = f"{len(chosen)} of {len(subjects)} rows to measure: {which}; about {minutes:.0f} minutes"
+    return f"Evidence: {most} (make evidence)" if chosen else "Evidence: each row is of this state"
+
+
+def expected(subject: Subject) -> float:
+    """Return the seconds that a row took last time, or else what checks.toml says."""
+    row = subject.rows.get(HERE)
+    return row.seconds if row else subject.check.seconds
+
+
+def measure_all(chosen: Sequence[Subject]) -> int:
+    """Measure each, after what it needs was made; return the status of all."""
+    status = 0
+    needs = dict.fromkeys(need for subject in chosen for need in subject.check.needs)
+    absent = {need for need in needs if subprocess.call(["make", "-s", need], cwd=ROOT)}
+    for number, subject in enumerate(chosen, 1):
+        about = f"about {expected(subject) / 60:.1f} minutes"
+        print(f"[{number}/{len(chosen)}] {subject}: {about}", flush=True)
+        row = measure(subject) if not absent & {*subject.check.needs} else None
+        if row is None:
+            print(f"{subject} could not be measured, for the reason above.", flush=True)
+        else:
+            write_row(ROOT, subject.check.name, row)
+            print(f"{'ok    ' if row.holds else 'MISSED'} {row.result}", flush=True)
+        status = max(status, 3 if row is None else int(not row.holds))
+    return status
+
+
+def measure(subject: Subject) -> Row | None:
+    """Run a subject's command; return its row, or None if it could not be measured."""
+    docker = release(subject.engine, subject.store)
+    if subject.engine and not docker:
+        print(f"    The engine {subject.engine} is not here: make engines")
+        return None
+    chosen = {NAME_VARIABLE: subject.engine, STORE_VARIABLE: subject.store}
+    command = shlex.split(subject.check.command.format(page=subject.page, root=ROOT))
+    begin, printed, figures = time.monotonic(), "", []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | chosen, stdout=subprocess.PIPE, text=True
+    ) as running:
+        for line in running.stdout or ():
+            printed = line.strip() or printed
+            if line.startswith("{"):
+                figures.append(json.loads(line))
+                printed = ("MISSED  " * (not figures[-1]["holds"])) + "  ".join(
+                    figures[-1][key] for key in ("what", "value", "limit")
+                )
+            print(f"    {printed}", flush=True)
+    seconds = round(time.monotonic() - begin, 1)
+    found = re.search(subject.check.result, printed)
+    judged = (0,) if figures else (0, 1)  # a figure says itself that it misses its limit
+    if running.returncode not in judged or not found:
+        return None
+    missed = [figure for figure in figures if not figure["holds"]]
+    result = f"{len(figures) - len(missed)} of {len(figures)} within their limits"
+    return Row(
+        page=subject.page,
+        engine=subject.engine,
+        store=subject.store,
+        release=docker,
+        processor=HERE,
+        holds=not running.returncode and not missed,
+        result=result if figures else found[0],
+        figures=figures,
+        seconds=seconds,
+        measured=datetime.now(UTC).date().isoformat(),
+        commit=git(ROOT, "rev-parse", "HEAD"),
+        state=subject.state,
     )
 
 
-def copies_against_one() -> Ratio:
-    """Three copies of the notebook at once, beside one."""
-    folder = ROOT / "build" / "bench"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for number in range(COPIES):
-        for suffix in (".md", ".ipynb"):
-            shutil.copy(
-                ROOT / "notebooks" / f"push-an-image{suffix}", folder / f"copy-{number}{suffix}"
-            )
-    paths = [str(path) for path in sorted(folder.glob("*.md"))]
-    ours, theirs = alternate(
-        lambda: timed(["rehearsal", "verify", *paths]),
-        lambda: timed(["rehearsal", "verify", paths[0]]),
-    )
-    return Ratio(f"verify of {COPIES} copies at once", "of one", ours, theirs, 2.5)
-
-
-def all_against_their_share() -> Ratio:
-    """All notebooks at once, against the slowest one or their sum divided by the processors."""
-    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-
-    def share() -> float:
-        each = [timed(["rehearsal", "verify", name]) for name in names]
-        return max(*each, sum(each) / (os.cpu_count() or 1))
-
-    ours, theirs = alternate(lambda: timed(["rehearsal", "verify"]), share)
-    return Ratio("verify of all notebooks", "max(slowest, sum ÷ processors)", ours, theirs, 1.25)
-
-
-def clients() -> Iterator[Ratio]:
-    """This project's client beside skopeo and docker, all in one room."""
-    command = ["rehearsal", "room", "--", sys.executable, str(ROOT / "bench" / "clients.py")]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    for line in done.stdout.splitlines():
-        yield Ratio(**json.loads(line))
-
-
-def main() -> int:
-    """Measure everything; return 1 if a bar is missed."""
-    when = stamp()
-    ratios = [
-        verify_against_plain_nbval(),
-        copies_against_one(),
-        all_against_their_share(),
-        *clients(),
-    ]
-    print(
-        "| what | median (range) | against | median (range) | ratio | bar | |\n"
-        + "| --- " * 7
-        + "|"
-    )
-    print("\n".join(map(str, ratios)))
-    results = when | {
-        "runs": RUNS,
-        "ratios": [asdict(ratio) | {"ratio": round(ratio.value, 3)} for ratio in ratios],
-    }
-    (ROOT / "bench" / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    return int(not all(ratio.holds for ratio in ratios))
+@functools.cache
+def release(engine: str, store: str) -> str:
+    """Return the release of a Docker that is here, or nothing for one that is not."""
+    os.environ |= {NAME_VARIABLE: engine, STORE_VARIABLE: store}
+    try:
+        return choose_engine(load_settings(ROOT)).release if engine else ""
+    except CannotCheck:
+        return ""
+    finally:
+        del os.environ[NAME_VARIABLE], os.environ[STORE_VARIABLE]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

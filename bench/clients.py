@@ -1,11 +1,10 @@
 """In a room: this client beside skopeo and docker's own commands, on the same registry.
 
-Prints JSON, a ratio a line.
+Prints a figure a line.
 """
 
 import functools
 import itertools
-import json
 import os
 import resource
 import shutil
@@ -14,12 +13,11 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measure import Ratio, alternate
+from measure import Figure, alternate, ratio
 
 from megalotron_images import release
 from megalotron_images.convention import (
@@ -98,7 +96,7 @@ def promote() -> None:
     release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
 
 
-def promotions() -> list[Ratio]:
+def promotions() -> list[Figure]:
     """`promote` beside skopeo and beside pull, tag and push of a 50 MB image."""
     shutil.rmtree(STORE)
     for version in ("v1.0.0", "v1.1.0"):
@@ -122,10 +120,10 @@ def promotions() -> list[Ratio]:
 
     ours = "promote of 50 MB in 10 layers, in a process that runs, settling time apart"
     return [
-        Ratio(
+        ratio(
             ours, "skopeo copy", *alternate(lambda: seconds(promote), lambda: seconds(copy)), 0.25
         ),
-        Ratio(
+        ratio(
             ours,
             "docker pull, tag and push",
             *alternate(lambda: seconds(promote), from_scratch),
@@ -134,7 +132,7 @@ def promotions() -> list[Ratio]:
     ]
 
 
-def newest() -> Ratio:
+def newest() -> Figure:
     """The newest of 10,000 tags."""
     tags = STORE / "registry/v2/repositories" / STACK.image / "_manifests/tags"
     for number in range(TAGS):
@@ -145,12 +143,12 @@ def newest() -> Ratio:
     )
     for number in range(TAGS):
         shutil.rmtree(tags / f"v2.{number}.0")
-    return Ratio(
+    return ratio(
         "the newest of 10,000 tags, in a process that runs", "skopeo list-tags", ours, theirs, 0.5
     )
 
 
-def check() -> Ratio:
+def check() -> Figure:
     """`check` as a whole process, beside `skopeo inspect` and a quarter of a second."""
     ours, theirs = alternate(
         lambda: seconds(lambda: run("megalotron-images", "check", f"{NAME}:v1.2.0")),
@@ -158,7 +156,7 @@ def check() -> Ratio:
             seconds(lambda: run("skopeo", "inspect", f"docker://{NAME}:v1.0.0")) + SECONDS_ABOVE
         ),
     )
-    return Ratio(
+    return ratio(
         "check, the whole process", f"skopeo inspect + {SECONDS_ABOVE} s", ours, theirs, 1.0
     )
 
@@ -171,7 +169,7 @@ def processor(*command: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def processors() -> Iterator[Ratio]:
+def processors() -> Iterator[Figure]:
     """Processor time of whole processes, beside skopeo's and crane's.
 
     That of `digest` also beside Python's own start with what any client needs.
@@ -200,7 +198,7 @@ def processors() -> Iterator[Ratio]:
         ours, theirs = alternate(verbs[verb], partial(processor, program, *rest))
         bar = MOST_OF_BARE if program == sys.executable else None
         against = " ".join([Path(program).name, *rest])
-        yield Ratio(f"processor time of {verb}", against, ours, theirs, bar)
+        yield ratio(f"processor time of {verb}", against, ours, theirs, bar)
 
 
 def publish(tag: str, name: str) -> None:
@@ -212,7 +210,7 @@ def publish(tag: str, name: str) -> None:
     release.publish(plan, image, registry, push, say=lambda step: None, settle=0)
 
 
-def publication() -> Ratio:
+def publication() -> Figure:
     """`publish` of 200 MB beside `docker push`, each into an empty registry."""
     build("large", 200)
     run("docker", "tag", "large", f"{NAME}:v1.0.0")
@@ -225,10 +223,10 @@ def publication() -> Ratio:
         lambda: emptied(lambda: publish("v1.0.0", "large")),
         lambda: emptied(lambda: run("docker", "push", f"{NAME}:v1.0.0")),
     )
-    return Ratio("publish of 200 MB, settling time apart", "docker push", ours, theirs, 1.1)
+    return ratio("publish of 200 MB, settling time apart", "docker push", ours, theirs, 1.1)
 
 
-def memory() -> Ratio:
+def memory() -> Figure:
     """The most memory that a publication takes: 200 MB beside 1 MB."""
 
     def most(name: str) -> float:
@@ -243,17 +241,17 @@ def memory() -> Ratio:
 
     build("small", 1)
     ours, theirs = alternate(lambda: most("large"), lambda: most("small"))
-    return Ratio("memory of publish, 200 MB", "1 MB", ours, theirs, 1.1, "MiB")
+    return ratio("memory of publish, 200 MB", "1 MB", ours, theirs, 1.1, "MiB")
 
 
 def main() -> None:
-    """Print one ratio a line."""
+    """Print one figure a line."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     token = b"practice-token-may-push"
     login = ["docker", "login", "ghcr.io", "-u", "octocat", "--password-stdin"]
     subprocess.run(login, input=token, check=True, capture_output=True)
-    for ratio in (*promotions(), newest(), check(), *processors(), publication(), memory()):
-        print(json.dumps(asdict(ratio)), flush=True)
+    for figure in (*promotions(), newest(), check(), *processors(), publication(), memory()):
+        figure.show()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ KERNEL = {
 }
 
 
-def main(root: Path) -> None:
+def main(root: Path, name: str) -> None:
     """Answer each line with the seconds that nbval took as a whole process."""
     kernels = Path("/tmp/jupyter/kernels/plain")
     kernels.mkdir(parents=True)
@@ -30,7 +30,7 @@ def main(root: Path) -> None:
         json.dumps(KERNEL | {"display_name": "plain", "language": "python"})
     )
     command = [sys.executable, "-m", "pytest", *NBVAL, "--nbval-kernel-name=plain"]
-    command += ["/run/room/work/push-an-image.ipynb"]
+    command += [f"/run/room/work/{name}.ipynb"]
     environment = os.environ | {"JUPYTER_PATH": "/tmp/jupyter"}
     for _ in sys.stdin:
         subprocess.run(
@@ -48,4 +48,4 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,10 +1,11 @@
-"""Durations measured in turn, and the bars that their ratios must not pass."""
+"""Figures with their limits, and durations measured in turn."""
 
+import json
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -12,34 +13,40 @@ RUNS = 5
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Two figures measured in turn; the bar, if any, must not be passed by their medians' ratio."""
+class Figure:
+    """What was measured, for people, and whether it is within its limit."""
 
     what: str
-    against: str
-    ours: list[float]
-    theirs: list[float]
-    bar: float | None
-    unit: str = "s"
+    value: str
+    limit: str
+    holds: bool
 
-    @property
-    def value(self) -> float:
-        return statistics.median(self.ours) / statistics.median(self.theirs)
+    def show(self) -> None:
+        """Print it, for `python -m bench`."""
+        print(json.dumps(asdict(self)), flush=True)
 
-    @property
-    def holds(self) -> bool:
-        return self.bar is None or self.value <= self.bar
 
-    def __str__(self) -> str:
-        ours, theirs = (
-            f"{statistics.median(s):.3g} {self.unit} ({min(s):.3g} to {max(s):.3g})"
-            for s in (self.ours, self.theirs)
-        )
-        verdict = "ok" if self.holds else "MISSED"
-        return (
-            f"| {self.what} | {ours} | {self.against} | {theirs} | {self.value:.2f} |"
-            f" {self.bar or 'none'} | {verdict} |"
-        )
+def limited(
+    what: str, value: float, bar: float | None, least: bool = False, note: str = ""
+) -> Figure:
+    """Return a figure with its limit, the most or the least that it may be."""
+    holds = bar is None or (value >= bar if least else value <= bar)
+    limit = "none" if bar is None else f"at {'least' if least else 'most'} {bar:g}"
+    return Figure(what, f"{value:.3g}{note and f' ({note})'}", limit, holds)
+
+
+def ratio(
+    what: str,
+    against: str,
+    ours: list[float],
+    theirs: list[float],
+    bar: float | None,
+    unit: str = "s",
+) -> Figure:
+    """Return the ratio of the medians of two sides that were measured in turn."""
+    mine, other = map(statistics.median, (ours, theirs))
+    note = f"{mine:.3g} {unit} of {other:.3g} {unit}, {len(ours)} runs"
+    return limited(f"{what} ÷ {against}", mine / other, bar, note=note)
 
 
 def timed(command: list[str], cwd: Path = ROOT) -> float:

@@ -1,6 +1,6 @@
-"""Score the built pages in a real browser; write bench/pages.json, end with 1 if a bar is missed.
+"""Score the built pages in a real browser.
 
-Lighthouse and vnu come from npm (bench/package-lock.json), on a node from PyPI: see `make scores`.
+Lighthouse and vnu come from npm (bench/package-lock.json), on a node from PyPI: see `make judges`.
 """
 
 import contextlib
@@ -21,11 +21,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.measure import ROOT, RUNS, timed
-from bench.stamp import stamp
+from bench.measure import ROOT, RUNS, Figure, limited, timed
 
 SITE, NODE = ROOT / "site", ROOT / "build" / "node"
 CHROMIUM = "/usr/bin/chromium-headless-shell"
@@ -37,21 +35,6 @@ BARS = {"mobile": (95, 100, 100, 100), "desktop": (100, 100, 100, 100)}
 SECONDS = 120
 OF_THE_THEME = re.compile("Attribute “autocomplete” is only|“” for attribute “tabindex”")
 """Errors in the theme's own HTML, in what no small template overrides: base.html, nav-item.html."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One figure and its bar, the least or the most that it may be; of several pages the worst."""
-
-    what: str
-    value: float
-    bar: float
-    least: bool
-    page: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.value >= self.bar if self.least else self.value <= self.bar
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -114,31 +97,35 @@ def lighthouse(address: str, kind: str) -> tuple[float, ...]:
     return tuple(100 * found[name]["score"] for name in CATEGORIES)
 
 
-def scores(address: str) -> Iterator[Score]:
-    """Yield each category's worst page.
+def scores(address: str, page: str) -> Iterator[Figure]:
+    """Yield a page's scores in each category.
 
     Performance, which is a time, is the median of three where it misses.
     """
-    pages = sorted(str(page.parent.relative_to(SITE)) for page in SITE.glob("**/index.html"))
-    # which only leads on
-    pages = [f"{page}/".removeprefix("./") for page in pages if page != "guide"]
     for kind, bars in BARS.items():
-        found = {page: lighthouse(address + page, kind) for page in pages}
-        for page in (page for page in pages if found[page][0] < bars[0]):
-            again = [found[page], *(lighthouse(address + page, kind) for _ in range(2))]
-            found[page] = tuple(map(statistics.median, zip(*again, strict=True)))
-        for number, (name, bar) in enumerate(zip(CATEGORIES, bars, strict=True)):
-            worst = min(pages, key=lambda page: found[page][number])
-            yield Score(
-                f"Lighthouse {kind}: {name}",
-                round(found[worst][number]),
-                bar,
-                least=True,
-                page=worst or "/",
-            )
+        found = lighthouse(address + page, kind)
+        if found[0] < bars[0]:
+            again = [found, *(lighthouse(address + page, kind) for _ in range(2))]
+            found = tuple(map(statistics.median, zip(*again, strict=True)))
+        for name, value, bar in zip(CATEGORIES, found, bars, strict=True):
+            yield limited(f"Lighthouse {kind}: {name}", round(value), bar, least=True)
 
 
-def markup() -> Score:
+def other_scores(address: str) -> Iterator[Figure]:
+    """Yield each category's worst page among those that are not guides."""
+    pages = [str(page.parent.relative_to(SITE)) for page in SITE.glob("**/index.html")]
+    found = [
+        (list(scores(address, f"{page}/".removeprefix("./"))), page)
+        for page in sorted(pages)
+        if page.partition("/")[0] != "guide"
+    ]
+    for number, first in enumerate(found[0][0]):
+        figures, page = min(found, key=lambda one: float(one[0][number].value))
+        figure = figures[number]
+        yield Figure(first.what, f"{figure.value} ({page})", figure.limit, figure.holds)
+
+
+def markup() -> Figure:
     """Return how many errors vnu finds on all pages."""
     jar = NODE / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
     command = [
@@ -156,10 +143,10 @@ def markup() -> Score:
     messages = [message for message in found if not OF_THE_THEME.search(message["message"])]
     for message in messages:
         print(f"vnu: {message.get('url', '')}: {message['message']}")
-    return Score("vnu: errors on all pages", len(messages), 0, least=False)
+    return limited("vnu: errors on all pages", len(messages), 0)
 
 
-def first_visit(address: str) -> Score:
+def first_visit(address: str) -> Figure:
     """Return what the heaviest guide and a search cost who has never been here, in KiB."""
     from playwright.sync_api import sync_playwright
 
@@ -178,13 +165,8 @@ def first_visit(address: str) -> Score:
             page.context.close()
         browser.close()
     worst = max(sizes, key=lambda name: sizes[name])
-    return Score(
-        "a first visit with a search, KiB",
-        round(sizes[worst] / 1024, 1),
-        140,
-        least=False,
-        page=worst,
-    )
+    size = sizes[worst] / 1024
+    return limited("a first visit with a search, KiB", size, 140, note=worst)
 
 
 def rebuild() -> float:
@@ -225,32 +207,25 @@ def _wait_for(words: str, address: str) -> None:
     raise TimeoutError(f"{address} does not show {words!r}.")
 
 
-def main() -> int:
-    """Measure everything, print a table, write it; return 1 if a bar is missed."""
-    build = statistics.median(
-        timed(["mkdocs", "build", "--strict", "--quiet"]) for _ in range(RUNS)
-    )
-    found = [Score("build of all pages, s", round(build, 2), 5, least=False)]
-    found.append(
-        Score(
-            "a change shown by make serve, s",
-            round(statistics.median(rebuild() for _ in range(3)), 2),
-            2,
-            False,
-        )
+def whole(address: str) -> Iterator[Figure]:
+    """Yield what is measured of the whole site."""
+    builds = [timed(["mkdocs", "build", "--strict", "--quiet"]) for _ in range(RUNS)]
+    yield limited("build of all pages, s", statistics.median(builds), 5)
+    shown = statistics.median(rebuild() for _ in range(3))
+    yield limited("a change shown by make serve, s", shown, 2)
+    yield markup()
+    yield first_visit(address)
+
+
+def main(page: str) -> None:
+    """Print the figures of a page, of all `others` than guides, or of the whole `site`."""
+    measured = {"site": whole, "others": other_scores}.get(
+        page, functools.partial(scores, page=page)
     )
     with served() as address:
-        found += [markup(), first_visit(address), *scores(address)]
-    for score in found:
-        bar = f"at {'least' if score.least else 'most'} {score.bar:g}"
-        print(
-            f"{'ok    ' if score.holds else 'MISSED'} {score.what:45} {score.value:7g}  {bar:14}"
-            f" {score.page}"
-        )
-    results = stamp() | {"scores": [asdict(score) for score in found]}
-    (ROOT / "bench" / "pages.json").write_text(json.dumps(results, indent=2) + "\n")
-    return int(not all(score.holds for score in found))
+        for figure in measured(address):
+            figure.show()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1])

@@ -2,7 +2,7 @@
 many times.
 
 `python tests/race.py [TIMES]` prints what came out; ends with 1 if two were ever told yes, or a
-loser was not told both digests. Run by a test for a few times, by `make evidence` for 200.
+loser was not told both digests. Run by a test for a few times, by `make evidence` for 100.
 """
 
 import subprocess

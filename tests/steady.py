@@ -1,5 +1,5 @@
-"""Verify all runbooks N times with both cores kept busy; print every difference, end with 1 if
-there was one.
+"""Verify the named runbooks, or all, N times with both cores kept busy; print every difference, end
+with 1 if there was one.
 """
 
 import multiprocessing
@@ -13,7 +13,7 @@ def spin():
         pass
 
 
-def main(times):
+def main(times, *names):
     load = [
         multiprocessing.Process(target=spin, daemon=True)
         for _ in range(multiprocessing.cpu_count())
@@ -22,7 +22,7 @@ def main(times):
         process.start()
     failed = 0
     for number in range(1, times + 1):
-        command = [str(Path(sys.executable).parent / "rehearsal"), "verify"]
+        command = [str(Path(sys.executable).parent / "rehearsal"), "verify", *names]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         failed += bool(done.returncode)
         if done.returncode:
@@ -34,4 +34,4 @@ def main(times):
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

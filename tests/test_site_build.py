@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.hooks.guides import last_change
+from docs.hooks.evidence import last_change
 
 from conftest import ROOT
 

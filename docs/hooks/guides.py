@@ -1,15 +1,13 @@
 """Pages from executed notebooks, as MkDocs' own Markdown.
 
 mkdocs-jupyter makes a notebook an entry of the navigation and a link target, and copies it for
-download; its own HTML is not used. The templates say below a title what `evidence` returns.
+download; its own HTML is not used.
 """
 
 import base64
 import posixpath
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,11 @@ from mkdocs.plugins import CombinedEvent, event_priority, get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
-from mkdocs.utils.templates import TemplateContext
 
 from rehearsal.cell.production.record_page import fence
-from rehearsal.runbook.evidence import load_rows
 from rehearsal.runbook.masks import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.undo import LEAVES, MAY_LEAVE, declared_items
-from rehearsal.settings import load_settings
 
 _LOG = get_plugin_logger("guides")
 DOCS = Path(__file__).parents[1]
@@ -155,57 +150,6 @@ def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> Page:
     page.__dict__.pop("render", None)
     page.edit_url = page.edit_url and page.edit_url.replace("/docs/../", "/")
     return page
-
-
-def on_page_context(
-    context: TemplateContext, page: Page, config: MkDocsConfig, nav: Navigation
-) -> TemplateContext:
-    """Give the templates what is known of a guide, and when the page was changed last."""
-    source = Path(str(page.file.abs_src_path))
-    context["changed"] = last_change(source.with_suffix(".md"))
-    if page.file.src_uri.endswith(".ipynb"):
-        context["guide"] = evidence(Runbook(Path(str(page.file.abs_src_path)).with_suffix(".md")))
-    return context
-
-
-def last_change(source: Path) -> str:
-    """Return the day of a file's last commit, or nothing where the history is not there."""
-    shallow = _git(source, "rev-parse", "--is-shallow-repository")
-    day = shallow == "false" and _git(source, "log", "-1", "--format=%cs", "--", source.name)
-    return _day(day) if day else ""
-
-
-def _git(source: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(source.parent), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def evidence(runbook: Runbook) -> dict[str, Any]:
-    """Return on which engines a guide's blocks ran, when, and at which commit.
-
-    Without `day` it has changed since, and `engines` is the one on which pages are recorded.
-    """
-    settings = load_settings(NOTEBOOKS)
-    rows = load_rows(settings)
-    recorded = [row for row in rows if row.engine == settings.engine]
-    own = [row for row in rows if row.notebook == runbook.name and row.is_of(runbook)]
-    found = {"name": runbook.name, "blocks": len(runbook.executed.code)}
-    if own:
-        latest = max(own, key=lambda row: row.measured)
-        found |= {"day": _day(latest.measured), "commit": latest.commit[:40]}
-        found |= {"partly": max(row.skipped for row in own)}
-    series = sorted({tuple(map(int, row.release.split(".")[:2])) for row in own or recorded})
-    *others, last = (".".join(map(str, one)) for one in series)
-    return found | {"engines": f"{', '.join(others)} and {last}" if others else last}
-
-
-def _day(measured: str) -> str:
-    day = date.fromisoformat(measured[:10])
-    return f"{day.day} {day:%B %Y}"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

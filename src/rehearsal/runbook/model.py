@@ -5,7 +5,6 @@ Each file is read once, on first use.
 
 import contextlib
 import functools
-import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -131,12 +130,6 @@ class Runbook:
     def placeholders(self) -> dict[str, Placeholder]:
         """The declared placeholders by name; raises Wrong for an incomplete declaration."""
         return declared(self.text.node.metadata.get("rehearsal", {}))
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of text and executed notebook: 16 hexadecimal digits."""
-        both = self.path.read_bytes() + b"\0" + self.executed_path.read_bytes()
-        return hashlib.sha256(both).hexdigest()[:16]
 
 
 @contextlib.contextmanager
