@@ -2,8 +2,13 @@
 there, or in part.
 """
 
+import os
+import socket
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -99,6 +104,36 @@ def test_check_refuses_an_image_for_another_platform_on_either_processor(
     assert done.returncode == 1
     runs = f"runs on linux/{architecture}, and your image only on linux/{other}"
     assert runs in done.stdout
+
+
+class OnlyReads(BaseHTTPRequestHandler):
+    """Passes on to the room's engine what reads, and refuses all else, as a proxy may."""
+
+    error_content_type = "application/json"
+    error_message_format = '{"message": "%(message)s"}'
+
+    def do_GET(self):
+        with closing(socket.socket(socket.AF_UNIX)) as engine:
+            engine.connect(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+            engine.sendall(f"GET {self.path} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
+            while part := engine.recv(65536):
+                self.wfile.write(part)
+
+    def do_POST(self):
+        self.send_error(403, "this proxy only reads")
+
+
+def test_what_an_engine_will_not_be_asked_is_not_known(registry, cli, both):
+    put_index(registry, IMAGE, "v1.0.0")
+    with ThreadingHTTPServer(("127.0.0.1", 0), OnlyReads) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        host = {"DOCKER_HOST": f"tcp://127.0.0.1:{proxy.server_port}"}
+        login = {"REGISTRY_USERNAME": "octocat", "REGISTRY_TOKEN": MAY_PUSH.password}
+        name = f"ghcr.io/{IMAGE}:v1.1.0"
+        done = cli("check", name, "--image", both, env=os.environ | login | host)
+        proxy.shutdown()
+    assert done.returncode == (0 if LISTS_PLATFORMS else 3), done.stderr
+    assert LISTS_PLATFORMS or done.stderr == "megalotron-images: this proxy only reads.\n"
 
 
 def test_an_image_for_another_platform_than_the_engines_is_refused_before_it_is_pushed(
