@@ -30,9 +30,10 @@ def results(root: Path, repository: str, subjects: Sequence[Subject]) -> str:
     by_page = sorted(subjects, key=lambda one: (not one.page, one.page))
     lines: list[tuple[str, ...]] = []
     for (page, _), group in itertools.groupby(by_page, lambda one: (one.page, one.check.name)):
-        anchor = "" if page in {line[0] for line in lines} else f"{{ #{page} }}"
-        link = f"[{page}](guide/{page}.ipynb){anchor}: " if page else ""
-        lines += ((page, link + what, *rest) for what, *rest in _lines(list(group), aged))
+        for what, *rest in _lines(list(group), aged):
+            anchor = "" if page in {line[0] for line in lines} else f"{{ #{page} }}"
+            link = f"[{page}](guide/{page}.ipynb){anchor}: " if page else ""
+            lines.append((page, link + what, *rest))
     return f"{said}\n\n{_table(HEAD, (line[1:] for line in lines))}"
 
 

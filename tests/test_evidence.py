@@ -219,6 +219,11 @@ def test_the_page_says_of_each_result_how_old_it_is(project):
     text = shown(project)
     assert "not measured yet" not in text
     assert "ago" not in text
+    file = project / "bench" / "engines.json"
+    file.write_text(file.read_text().replace("3 cells", "2 cells", 1))
+    assert len(lines_of(PAGE, shown(project))) == len(lines_of(PAGE, text)) + 1
+    assert shown(project).count(f"{{ #{PAGE} }}") == 1
+    git(project, "checkout", "-q", ".")
     page = project / "notebooks" / f"{PAGE}.md"
     page.write_text(page.read_text() + "\nOne more sentence.\n")
     git(project, "commit", "-qam", "A change")

@@ -422,7 +422,7 @@ def test_without_a_terminal_nothing_is_sent(machine):
         check=False,
     )
     assert done.returncode == 3
-    assert "no terminal to ask in" in done.stderr
+    assert "there is no terminal" in done.stderr
 
 
 def header(machine):
