@@ -4,6 +4,7 @@ With `--stale` nothing runs: it says what is stale. Ends with 1 if something doe
 if something could not be measured.
 """
 
+import argparse
 import functools
 import json
 import os
@@ -28,8 +29,13 @@ STOPPED = 130
 
 def main(arguments: Sequence[str]) -> int:
     """Say what is stale and how long that takes, and measure it."""
-    names = [one for one in arguments if not one.startswith("-")]
-    subjects = load_subjects(ROOT)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("checks", nargs="*", help="measure these, stale or not")
+    parser.add_argument(
+        "--stale", action="store_true", help="say what is stale, and measure nothing"
+    )
+    asked = parser.parse_args(arguments)
+    names, subjects = asked.checks, load_subjects(ROOT)
     if unknown := {*names} - {subject.check.name for subject in subjects}:
         print(f"There is no check {', '.join(sorted(unknown))} in bench/checks.toml.")
         return 2
@@ -38,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         chosen = [one for one in subjects if one.is_stale(HERE, release(one.engine, one.store))]
     print(summary(subjects, chosen), flush=True)
-    if "--stale" in arguments or not chosen:
+    if asked.stale or not chosen:
         return 0
     try:
         return measure_all(chosen)

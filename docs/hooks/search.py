@@ -23,8 +23,8 @@ BOOSTS |= dict.fromkeys(("glossary/", "reference/"), 0.6) | {"guide/first-releas
 """Pages that readers look for most rank above those that mention the same."""
 _EVERYWHERE = ("what-you-need", "undo-it", "check-that-it-worked", "where-to-go-next")
 """Sections of every guide: their titles say nothing of their content."""
-_BY_TITLE_ALONE = re.compile(r"(changelog|evidence|python)\S*#")
-"""Sections that few look for: how a thing was before, figures, and the functions of the helper."""
+_BY_TITLE_ALONE = re.compile(r"(changelog|evidence|python)\S*#|contributing/#code$")
+"""Sections that few look for: earlier versions, figures, the helper's functions, names of files."""
 
 
 @event_priority(-50)  # after the search has written its index, before the offline plugin copies it
