@@ -102,7 +102,7 @@ def test_check_refuses_an_image_for_another_platform_on_either_processor(
     docker("build", "--quiet", "--platform", f"linux/{other}", "--tag", "one", "examples/backend")
     done = cli("check", f"ghcr.io/{IMAGE}:v1.1.0", "--image", "one")
     assert done.returncode == 1
-    runs = f"runs on linux/{architecture}, and your image only on linux/{other}"
+    runs = f"runs on linux/{architecture}, but your image only on linux/{other}"
     assert runs in done.stdout
 
 
@@ -153,7 +153,7 @@ def test_platforms_are_checked_again_on_what_was_pushed(registry, cli):
     reference = parse_reference(f"ghcr.io/{IMAGE}:v1.1.0")
     mistaken = replace(Engine().image("one"), platforms=BOTH)
     plan = release.publish_plan(registry, reference, mistaken, Overrides())
-    push = partial(Engine().push, credentials=MAY_PUSH, progress=lambda *layer: None, say=print)
+    push = partial(Engine(MAY_PUSH).push, progress=lambda *layer: None)
     with pytest.raises(Refused, match=f"would lose linux/{OTHER}"):
         release.publish(plan, mistaken, registry, push, say=print, settle=0)
     assert "staging" in registry.tags(IMAGE)

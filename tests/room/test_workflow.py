@@ -185,7 +185,7 @@ def test_a_push_publishes_its_tag_and_no_other(ref, tag, runner, registry):
         assert f"org.opencontainers.image.{name}" in labels
     assert run.environment["GITHUB_SHA"] in labels
     has = read_engine(ENGINE).store == "containerd"
-    assert ("provenance is stated for 1 of 1 images" in run.said) == has
+    assert ("provenance for 1 of 1 images" in run.said) == has
 
 
 @pytest.mark.main
@@ -213,7 +213,7 @@ def test_a_first_release_is_published(runner, registry):
     [
         ("refs/tags/v1.1.5", "older than v1.2.0"),
         ("refs/tags/v1.2.0", "taken by sha256:"),
-        ("refs/tags/v1", "no release"),
+        ("refs/tags/v1", "not a release"),
     ],
     ids=["older", "taken", "no version"],
 )

@@ -26,7 +26,8 @@ def read_folder(folder: Path) -> bytes:
 def _of_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     if member.ischr() or member.isblk() or member.isfifo():
         return None
-    return member.replace(uid=0, gid=0, uname="", gname="", deep=False)
+    member.uid, member.gid, member.uname, member.gname = 0, 0, "", ""
+    return member
 
 
 def write_folder(folder: Path, packed: bytes) -> None:
