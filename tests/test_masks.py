@@ -49,11 +49,6 @@ def test_a_digest_is_all_its_digits():
     assert not same(["aaaaaaaaaaaa: Pushed", ONE, ONE], ["aaaaaaaaaaaa: Pushed", ONE, almost])
 
 
-def test_a_slow_machine_prints_what_the_helper_waits_for_and_a_fast_one_does_not():
-    assert same(["ok  tag  free\n"], ["waiting for ghcr.io\nok  tag  free\n"])
-    assert not same(["ok  tag  free\n"], ["waiting for a miracle\nok  tag  free\n"])
-
-
 def test_a_mask_that_hides_a_digest_in_a_real_output_is_told():
     output = f"test: digest: {ONE} size: 527\n"
     planted = Mask("planted", "text", re.compile("digest: sha256:[0-9a-f]+"), "", "")
