@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import fastjsonschema
-
 from rehearsal.errors import CannotCheck
 
 Right = Literal["push", "pull", "expired"]
@@ -137,6 +135,8 @@ def keys_of(kind: type) -> set[str]:
 
 
 def _settings(root: Path, table: dict[str, Any]) -> Settings:
+    import fastjsonschema  # of the extra, which main asks for if it is missing
+
     try:
         fastjsonschema.validate(_SCHEMA, table, formats=_FORMATS)  # and fill in defaults
         registries = tuple(_registry(i, said) for i, said in enumerate(table["registries"], 1))

@@ -39,7 +39,7 @@ def test_a_platform_that_is_none_is_refused_in_one_line(project):
     set_in(project, platform="amd64")
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 3
-    assert "'amd64' is not written as linux/amd64" in done.stderr
+    assert "platform must be of the form linux/amd64, and is 'amd64'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
