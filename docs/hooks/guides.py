@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 from rehearsal.cell.production.record_page import fence
 from rehearsal.runbook.masks import Mask, load_masks
 from rehearsal.runbook.model import Cell, Notebook, Runbook
-from rehearsal.runbook.undo import LEAVES, MAY_LEAVE, declared_items
+from rehearsal.runbook.undo import LEAVES, MAY_LEAVE
 
 _LOG = get_plugin_logger("guides")
 DOCS = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def _left(declares: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a page leaves, a sentence each."""
     beginnings = {LEAVES: "Left on your machine on purpose", MAY_LEAVE: "Left on some engines only"}
     for key, beginning in beginnings.items():
-        if items := [_ITEM.sub(r"`\1`", one) for one in declared_items(declares, key)]:
+        if items := [_ITEM.sub(r"`\1`", one) for one in declares.get(key, ())]:
             yield f"{beginning}: the {', the '.join(items)}."
 
 

@@ -17,7 +17,7 @@ def test_verify_ends_with_what_was_passed_over(project):
     (project / "notebooks" / "notes.md").write_text(CELL)
     done = rehearsal("verify", cwd=project)
     assert done.returncode == 1
-    assert "notes.md: has no header, so it is not run" in done.stdout
+    assert "notes.md: is not run: a runbook is NAME.md" in done.stdout
 
 
 def test_a_broken_header_is_named(project):

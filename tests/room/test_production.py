@@ -1004,11 +1004,6 @@ def test_in_jupyterlab_a_failed_cell_of_python_comes_first_too(machine, page_wit
     assert notebook("%%bash\necho done").endswith("done\n")
 
 
-def test_a_shell_command_without_its_magic_is_told_what_to_write(notebook):
-    assert "`docker` is a shell command: write %%bash above it" in notebook("docker ps")
-    assert "no rehearsal has run this cell" in notebook("%%bash\ndocker ps")
-
-
 def told(shell, script, *answers):
     """Return what a script prints in a shell."""
     out = bytearray()

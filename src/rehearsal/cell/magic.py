@@ -3,13 +3,11 @@
 The kernelspec loads it, so no notebook needs a set-up cell.
 """
 
-import ast
 import atexit
 import functools
 import json
 import os
 import re
-import shutil
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -134,22 +132,11 @@ def _check(backend: Backend, lines: list[str]) -> list[str]:
     source = "".join(lines)
     if lines and not _OURS.fullmatch(source):
         try:
-            _check_python(source)
             backend.check(source)
         except RehearsalError as error:
             error.args = (f"This cell failed: {error}.",)
             raise
     return lines
-
-
-def _check_python(source: str) -> None:
-    """Raise Wrong for a shell command without a magic, which Python would call a syntax error."""
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        first = (source.split(maxsplit=1) or [""])[0]
-        if shutil.which(first):
-            raise Wrong(f"`{first}` is a shell command: write %%bash above it") from None
 
 
 def _refuse(*arguments: object, **options: object) -> NoReturn:

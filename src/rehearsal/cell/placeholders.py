@@ -5,15 +5,20 @@ no message that quotes the script can leak it.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
+
 from rehearsal.cell.allowed import Finding, Refused, findings
 from rehearsal.cell.syntax import FORM, Script, line_of, places
 from rehearsal.errors import CannotCheck, Wrong
+
+_check = fastjsonschema.compile(tomllib.loads(Path(__file__).with_name("header.toml").read_text()))
 
 
 @dataclass(frozen=True)
@@ -38,26 +43,23 @@ class Placeholder:
 def declared(table: Mapping[str, Any]) -> dict[str, Placeholder]:
     """Return the placeholders that a header's table `rehearsal` declares, by name.
 
-    Raises Wrong for an incomplete declaration.
+    Raises Wrong for a table that does not follow header.toml.
     """
     try:
-        entries = dict(table.get("placeholders", {}))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise Wrong("`rehearsal: placeholders:` is not a table of placeholders.") from error
-    return {name: _declared(name, entry) for name, entry in entries.items()}
-
-
-def _declared(name: str, entry: Mapping[str, Any]) -> Placeholder:
-    this = f"The placeholder <{name}>"
-    try:
-        value = "" if entry["rehearsal"] is None else str(entry["rehearsal"])
-        secret, offers = (bool(entry.get(key, False)) for key in ("secret", "offers-output"))
-        found = Placeholder(name, str(entry["what"]), value, secret, offers)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Wrong(f"{this} is declared without {error}, or is not a table.") from error
-    if not value:
-        raise Wrong(f"{this} has no value for the rehearsal: give it one under `rehearsal`.")
-    return found
+        _check(table)
+    except ValueError as error:
+        said = str(error).replace("data", "`rehearsal`", 1)
+        raise Wrong(f"The header is not understood: {said}. See CONTRIBUTING.") from error
+    return {
+        name: Placeholder(
+            name,
+            one["what"],
+            str(one["rehearsal"]),
+            one.get("secret", False),
+            one.get("offers-output", False),
+        )
+        for name, one in table.get("placeholders", {}).items()
+    }
 
 
 def header(path: Path) -> dict[str, Any] | None:

@@ -13,19 +13,18 @@ from tree_sitter import Node
 from rehearsal.cell import syntax
 from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, refusals
-from rehearsal.cell.syntax import FORM, ancestors, in_condition, steps_up, walk, words
+from rehearsal.cell.syntax import FORM, ancestors, in_condition, walk, words
 from rehearsal.errors import Wrong
 from rehearsal.runbook.compare import as_text
 from rehearsal.runbook.masks import Mask, masks_hiding_values
 from rehearsal.runbook.model import Cell, Notebook, Runbook
 from rehearsal.runbook.outcome import Problem
-from rehearsal.runbook.unrun_blocks import unrun_blocks, unrun_files, unshown_outputs
+from rehearsal.runbook.unrun_blocks import NO_RUNBOOK, unrun_blocks, unrun_files, unshown_outputs
 from rehearsal.settings import Settings
 
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
 _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
-_LOST = re.compile(r"[1&]?>{1,2}\|?\s*[\"']?/dev/null[\"']?")
 _REGISTRIES = "[[tool.rehearsal.registries]]"
 _READS = ["docker pull", "docker manifest inspect", "docker buildx imagetools inspect"]
 _READS += ["skopeo inspect"]
@@ -33,7 +32,7 @@ _READS += ["skopeo inspect"]
 
 def list_unrun_files(settings: Settings) -> list[Problem]:
     """Return the files among the runbooks that are not run."""
-    return [Problem(name, None, why) for name, why in unrun_files(settings.notebooks)]
+    return [Problem(name, None, NO_RUNBOOK) for name in unrun_files(settings.notebooks)]
 
 
 def check_cells(runbooks: Sequence[Runbook]) -> None:
@@ -239,24 +238,17 @@ def _words_read(cell: Cell, readers: Sequence[str]) -> Iterator[str]:
     if shell is None or shell.fails is not None or not (_shows(cell) or _asserts(cell)):
         return
     for node in walk(shell.parsed.tree):
-        if node.type == "command" and _is_certain(node) and _is_shown(node):
+        if node.type == "command" and _always_shows(node):
             command = words(node, shell.parsed.source_of)
             if " ".join(command).startswith(tuple(f"{one} " for one in (*_READS, *readers))):
                 yield from command
 
 
-def _is_certain(node: Node) -> bool:
-    """Whether a statement always runs: it is in no branch or loop."""
-    behind = any(
-        parent.type == "list" and parent.children[0] != child for child, parent in steps_up(node)
-    )
-    return not behind and not syntax.inside(node, "for_statement", *syntax.CONDITIONS)
-
-
-def _is_shown(node: Node) -> bool:
-    """Whether a statement's output is not discarded."""
-    around = (node, *ancestors(node))
-    return not any(_LOST.fullmatch(syntax.text(child)) for one in around for child in one.children)
+def _always_shows(node: Node) -> bool:
+    """Whether a command runs in any case, in no branch or loop, and its output is not discarded."""
+    *_, statement, _ = (node, *ancestors(node))
+    branch = syntax.inside(node, "list", "for_statement", *syntax.CONDITIONS)
+    return not branch and "/dev/null" not in syntax.text(statement)
 
 
 def _full(word: str, known: dict[str, Placeholder]) -> str:

@@ -1,6 +1,6 @@
 """What a page leaves behind, against what it declares in its header.
 
-Under `rehearsal:`, `leaves` is a list of items as room.left names them, such as `image
+Under `rehearsal:`, `leaves` is a list of items as `room.leftovers` names them, such as `image
 alpine:latest`, and `may-leave` of those that stay on some engines only, such as the image on which
 another is built. Placeholders may stand in them. `container *` and `volume *` stand for those whose
 name Docker invents.
@@ -18,14 +18,6 @@ _ANY = ("container *", "volume *")
 LEAVES, MAY_LEAVE = "leaves", "may-leave"
 
 
-def declared_items(declares: Mapping[str, Any], key: str) -> list[str]:
-    """Return the items under a key of a header; raises Wrong unless they are a list of texts."""
-    found = declares.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise Wrong(f"What the header declares under `rehearsal: {key}:` is not a list of items.")
-    return found
-
-
 def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> str:
     """Return how what was left differs from what a notebook declares, or nothing.
 
@@ -39,7 +31,7 @@ def undeclared_leftovers(left: Sequence[str], declares: Mapping[str, Any]) -> st
         return known[match[1]].value
 
     def items(key: str) -> set[str]:
-        return {FORM.sub(value, one) for one in declared_items(declares, key)}
+        return {FORM.sub(value, one) for one in declares.get(key, ())}
 
     wrong = []
     may_stay = items(LEAVES) | items(MAY_LEAVE)

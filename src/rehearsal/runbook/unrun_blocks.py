@@ -9,15 +9,17 @@ from markdown_it import MarkdownIt
 
 from rehearsal.cell.placeholders import runbooks
 from rehearsal.runbook.model import Cell, Runbook
-from rehearsal.runbook.undo import LEAVES, MAY_LEAVE
 
 _LANGUAGES = """
 ash bash bat batch cli cmd command commands console csh dash dos fish ipython ksh nu nushell ps1
 powershell pwsh py pycon python python3 sh shell shellscript shellsession tcsh term terminal tty zsh
 """
 _COMMANDS = frozenset(_LANGUAGES.split())
-_TEXTS = {".md", ".markdown", ".mdx", ".rmd", ".qmd", ".myst"}
-_KEYS = {"placeholders", LEAVES, MAY_LEAVE}
+_TEXTS = {".md", ".markdown", ".mdx", ".rmd", ".qmd", ".myst", ".ipynb"}
+NO_RUNBOOK = (
+    "is not run: a runbook is NAME.md, which begins with a header (`---`, `jupyter:`, no byte order"
+    " mark), and NAME.ipynb beside it, both here; NAME is of letters, digits, - and _"
+)
 _READ = {"tags", "lines_to_next_cell"}
 """Metadata of a cell: what is read, and jupytext's count of the blank lines behind a fence."""
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
@@ -31,38 +33,15 @@ _LONGEST = 100_000
 """Characters of a line: a longer one neither runs nor can be read on a page."""
 
 
-def unrun_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file in the runbooks' folder that is not a runbook, with the reason."""
-    texts = {path.stem for path in runbooks(folder)}
+def unrun_files(folder: Path) -> Iterator[str]:
+    """Yield each file and folder among the runbooks that looks like a runbook, and is not run."""
+    texts = [path for path in runbooks(folder) if _NAME.fullmatch(path.stem)]
+    run = {file for text in texts for file in (text, text.with_suffix(".ipynb"))}
     for path in sorted(folder.rglob("*")):
-        name, kind = path.relative_to(folder), path.suffix.lower()
-        known = path.is_symlink() if path.is_dir() else kind in (*_TEXTS, ".ipynb")
-        if not known or any(part.startswith(".") for part in name.parts):
-            continue
-        if not path.is_file():
-            yield (
-                str(name),
-                "is a pipe, or a broken link, and not a file: move it out of this folder",
-            )
-        elif len(name.parts) > 1:
-            yield str(name), "is in a subfolder, where it is not run: move it up, or away"
-        elif path.suffix not in (".md", ".ipynb"):
-            yield str(name), "is not read, as its name ends otherwise: end it with .md or .ipynb"
-        elif not _NAME.fullmatch(path.stem):
-            yield str(name), "has a name that no address can hold: use letters, digits, - and _"
-        elif kind == ".ipynb" and path.stem not in texts:
-            yield str(name), "has no text beside it, so it is not verified: write one, or remove it"
-        elif kind == ".md" and path.stem not in texts:
-            yield str(name), _why_no_runbook(path)
-
-
-def _why_no_runbook(path: Path) -> str:
-    text = path.read_bytes()
-    if text.startswith(b"\xef\xbb\xbf"):
-        return "begins with a byte order mark, so that its header is not read: save it without"
-    if text.startswith(b"---"):
-        return "has a header without `jupyter:`, or one that does not end: see CONTRIBUTING"
-    return "has no header, so it is not run: give it one, or move it out of this folder"
+        name = path.relative_to(folder)
+        alike = path.is_symlink() if path.is_dir() else path.suffix.lower() in _TEXTS
+        if alike and path not in run and not any(part.startswith(".") for part in name.parts):
+            yield str(name)
 
 
 def unrun_blocks(runbook: Runbook) -> Iterator[str]:
@@ -94,9 +73,7 @@ def unrun_blocks(runbook: Runbook) -> Iterator[str]:
 
 
 def _unread_options(runbook: Runbook) -> Iterator[str]:
-    """Yield what is declared in the header or at a block, and read by nothing."""
-    for key in sorted(runbook.text.declares.keys() - _KEYS):
-        yield f"the header declares `rehearsal: {key}:`, which is not read: see CONTRIBUTING"
+    """Yield what is declared at a block, and read by nothing."""
     if not runbook.text.code:
         yield "has no cell, so nothing of it is run: give it one, or move it out of this folder"
     for cell in runbook.text.node.cells:
