@@ -25,9 +25,8 @@ _EVERYWHERE = ("what-you-need", "undo-it", "check-that-it-worked", "where-to-go-
 """Sections of every guide: their titles say nothing of their content."""
 _BY_TITLE_ALONE = re.compile(r"(changelog|evidence|python)\S*#|contributing/#code$")
 """Sections that few look for: earlier versions, figures, the helper's functions, names of files."""
-
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-"""What nobody types, and what does not compress: each visitor would load it."""
+"""Nobody types one, and none compresses: each visitor would load them."""
 
 
 @event_priority(-50)  # after the search has written its index, before the offline plugin copies it
@@ -47,7 +46,7 @@ def on_post_build(config: MkDocsConfig) -> None:
                 _LOG.warning(f"words.toml names '{place}', but no page or section is there.")
     for place, entry in places.items():
         entry["boost"] = _boost(place)
-        entry["text"] = _DIGEST.sub("", entry["text"])
+        entry["text"] = _DIGEST.sub("…", entry["text"])
     file.write_text(json.dumps(index, separators=(",", ":")))
 
 
