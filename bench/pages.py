@@ -160,7 +160,7 @@ def first_visit(address: str) -> Figure:
             page.click(".md-search__input")
             page.wait_for_load_state("networkidle")
             sizes[page_path.parent.name] = sum(
-                request.sizes()["responseBodySize"] for request in found
+                int(request.response().headers["content-length"]) for request in found
             )
             page.context.close()
         browser.close()

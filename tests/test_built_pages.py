@@ -75,6 +75,13 @@ def test_a_page_is_well_formed(path):
     ] == []
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_each_label_belongs_to_a_control_of_its_page(path):
+    page = read(path)
+    controls = {one["id"] for one in page.select("input[id], button[id], select[id]")}
+    assert {one["for"] for one in page.select("label[for]")} <= controls
+
+
 def test_the_search_finds_each_command_once_and_no_ornament():
     index = json.loads((SITE / "search" / "search_index.json").read_text())
     text = "\n".join(entry["text"] for entry in index["docs"])

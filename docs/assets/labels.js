@@ -32,8 +32,9 @@ document.addEventListener("DOMContentLoaded", () => {
     part.addEventListener("keydown", (event) => event.key === "Enter" && copy());
   });
 });
-// A pasted error message is searched for as words: its quotes and colons would be taken for operators.
+// A pasted error message is searched for as words: its quotes and colons would be taken for operators. The theme waits for a key,
+// which a menu's paste lacks.
 document.querySelector(".md-header").addEventListener("input", (event) => {
-  if (event.inputType !== "insertFromPaste") return;
-  event.target.value = event.target.value.replace(/[^\w./]+/g, " ").trim();
+  if (event.inputType === "insertFromPaste") event.target.value = event.target.value.replace(/[^\w./]+/g, " ").trim();
+  event.target.dispatchEvent(new Event("keyup"));
 }, true);

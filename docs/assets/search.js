@@ -1,11 +1,11 @@
 // The search's worker: the theme's finds and marks words, and this ranks what is found. WORKER, its file, stands before this.
 // Small words are dropped from a query; what is left counts by how rare it is, and most of it must be there.
 const SMALL = new Set(
-  ("a after an and are as at be by can cant could did do does doesn don for from get gets has have how i if in is isn it its me my need " +
+  ("a after an and are as at be by can cant could did do does doesn don for from get gets has have how i if in is isn it its me mean my need " +
     "not of on or our please should so t that the their there these they this to up use used using want was we when where why will " +
     "with would you your").split(" "),
 );
-const ASKING = new Set(["what", "which", "who"]); // these count where words.toml has them, and are not missed elsewhere
+const ASKING = new Set(["what", "which"]); // these count where words.toml has them beside another word of the query, and are not missed elsewhere
 const COUNTS = { words: 14, title: 9, ofPage: 4, text: 1, sections: 0.5 };
 const text = (html) => html.replace(/<[^>]*>/g, " ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&").toLowerCase();
 const singular = (word) => (word.length > 3 ? word.replace(/(?<=sh|ch|ss|x)es$|(?<=[^s])s$/, "") : word);
@@ -66,15 +66,16 @@ function weigh(entry, word, last) {
 }
 
 // What a word of words.toml gives, however rare it is.
-function curatedGain(entry, word, rarity) {
+function curatedGain(entry, word, rarity, words) {
   if (!entry.words.has(word)) return 0;
-  return COUNTS.words * (ASKING.has(word) ? 4 : Math.max(2.5, Math.min(4, rarity)));
+  if (!ASKING.has(word)) return COUNTS.words * Math.max(2.5, Math.min(4, rarity));
+  return words.some((other) => !ASKING.has(other) && (entry.words.has(other) || entry.title.has(other))) ? COUNTS.words * 4 : 0;
 }
 
 // Entries by location, with their scores.
 function rank(query) {
   const words = contentOf(query);
-  const phrase = words.join(" ");
+  const phrase = words.filter((word) => !ASKING.has(word)).join(" ");
   const whole = wordsOf(query).join(" ");
   const weights = words.map((word, at) => [...all.values()].map((entry) => weigh(entry, word, at === words.length - 1)));
   const rarity = weights.map((of) => Math.log(1 + all.size / (1 + of.filter((weight) => weight > 0).length)));
@@ -82,7 +83,7 @@ function rank(query) {
   const wanted = weights.filter(known).length || 1;
   const scored = [...all.values()].map((entry, at) => {
     const met = weights.filter((of, word) => of[at] > 0 || (entry.words.has(words[word]) && !ASKING.has(words[word]))).length / wanted;
-    const gains = weights.map((of, word) => curatedGain(entry, words[word], rarity[word]) || of[at] * rarity[word]);
+    const gains = weights.map((of, word) => curatedGain(entry, words[word], rarity[word], words) || of[at] * rarity[word]);
     let score = gains.reduce((sum, gain) => sum + gain, 0) * met ** 1.5;
     if (entry.phrases.includes(whole) || entry.phrases.includes(phrase)) score += 20 * words.length;
     if (words.length > 1 && entry.plain.includes(` ${whole} `)) score += 12;

@@ -21,10 +21,12 @@ BOOSTS = {"guide/troubleshooting/": 1.3, "guide/release-a-stack/": 1.3, "errors/
 BOOSTS |= dict.fromkeys(("python/", "evidence/", "contributing/"), 0.4)
 BOOSTS |= dict.fromkeys(("glossary/", "reference/"), 0.6) | {"guide/first-release/": 0.7}
 """Pages that readers look for most rank above those that mention the same."""
-_EVERYWHERE = ("what-you-need", "undo-it", "check-that-it-worked", "where-to-go-next")
+_EVERYWHERE = ("what-you-need", "undo-it", "check-that-it-worked")
 """Sections of every guide: their titles say nothing of their content."""
-_BY_TITLE_ALONE = re.compile(r"(changelog|evidence|python)\S*#|contributing/#code$")
-"""Sections that few look for: earlier versions, figures, the helper's functions, names of files."""
+_BY_TITLE_ALONE = re.compile(r"(changelog|evidence|python)\S*#|contributing/#code$|.*-go-next$")
+"""Sections that few look for: earlier versions, figures, the helper's functions, files, links."""
+_UNSOUGHT = re.compile(r"[0-9a-f]{64}|<p>Example, from a run of .*", re.DOTALL)
+"""Each visitor would load them: digests, which nobody types, and what the reference repeats."""
 
 
 @event_priority(-50)  # after the search has written its index, before the offline plugin copies it
@@ -43,14 +45,10 @@ def on_post_build(config: MkDocsConfig) -> None:
             else:
                 _LOG.warning(f"words.toml names '{place}', but no page or section is there.")
     for place, entry in places.items():
-        entry["boost"] = _boost(place)
+        found = (boost for start, boost in BOOSTS.items() if place.startswith(start))
+        entry["boost"] = 0.3 if place.endswith(_EVERYWHERE) else next(found, 1)
+        entry["text"] = _UNSOUGHT.sub("…", entry["text"])
     file.write_text(json.dumps(index, separators=(",", ":")))
-
-
-def _boost(place: str) -> float:
-    if place.rpartition("#")[2] in _EVERYWHERE:
-        return 0.3
-    return next((boost for start, boost in BOOSTS.items() if place.startswith(start)), 1)
 
 
 def _theme_worker() -> Path:

@@ -18,6 +18,10 @@ NOT_WHOLE = """() => [...document.querySelectorAll(".nb-in code, .nb-out code")]
     .map((code) => code.textContent)"""
 """The blocks of commands and outputs that cannot be read whole."""
 
+COLORS = """() => [...document.querySelectorAll("body, article *")]
+    .filter((one) => one.checkVisibility()).map((one) => getComputedStyle(one))
+    .map((style) => [style.color, style.backgroundColor])"""
+
 
 @pytest.mark.parametrize("name", EACH_GUIDE)
 def test_each_copy_button_of_a_guide_gives_the_command_to_the_byte(name, open_page, copied):
@@ -46,6 +50,16 @@ def test_every_command_is_whole_on_paper(name, open_page):
     )
 
 
+@pytest.mark.main
+def test_paper_does_not_depend_on_the_scheme(open_page):
+    printed = []
+    for scheme in ("light", "dark"):
+        page = open_page("/guide/go-back/", scheme=scheme, width=A4)
+        page.emulate_media(media="print", reduced_motion="reduce")
+        printed.append(page.evaluate(COLORS))
+    assert printed[0] == printed[1]
+
+
 @pytest.mark.parametrize("name", EACH_GUIDE)
 def test_without_script_a_guide_is_complete(name, open_page):
     page = open_page(f"/guide/{name}/", script=False)
@@ -58,12 +72,12 @@ def test_without_script_a_guide_is_complete(name, open_page):
 
 @pytest.mark.main
 def test_a_first_visit_is_small(open_page):
-    """As GitHub Pages serves it, text and scripts are compressed."""
+    """As GitHub Pages serves it, text and scripts are compressed. It is the heaviest guide."""
     bodies = {}
     page = open_page("/404.html")
     page.context.clear_cookies()
     page.on("response", lambda response: bodies.setdefault(response.url, response))
-    page.goto(page.url.replace("404.html", "guide/push-an-image/"), wait_until="networkidle")
+    page.goto(page.url.replace("404.html", "guide/troubleshooting/"), wait_until="networkidle")
     page.click(".md-search__input")
     page.wait_for_load_state("networkidle")
     sizes = {

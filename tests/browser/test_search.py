@@ -148,6 +148,13 @@ def test_what_a_reader_wants_to_do_is_found_by_its_name(found):
     assert {words: found(words) for words in TITLES} == TITLES
 
 
+def test_words_that_come_without_a_key_are_looked_for(open_page):
+    page = open_page("/")
+    page.click(".md-search__input")
+    page.fill(".md-search__input", "roll back")  # as a menu's paste, or dictation
+    assert "go-back" in page.wait_for_selector(".md-search-result__link").get_attribute("href")
+
+
 QUERIES = tomllib.loads((ROOT / "tests" / "browser" / "queries.toml").read_text())["first"]
 
 
