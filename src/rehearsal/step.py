@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from rich.markdown import Markdown
@@ -34,10 +33,8 @@ _WORDS |= {"?": "help", "h": "help", "l": "list"}
 _WORDS |= {word: word for word in _WORDS.values()}
 _FIRST = "[Enter] run, s skip, ? help, q stop: "
 _IN_PRODUCTION = "[Enter] run, s skip, v change values, ? help, q stop: "
-_FAILED = (
-    "It failed. The shell is back to its state before this step. r run again, v change values,"
-    " s skip, ? help, or q to stop: "
-)
+_FAILED = "It failed, and its changes to the shell are undone. r run again, v change values, s skip, "
+_FAILED += "? help, or q to stop: "
 _REPLAYED = "Later steps need what this one sets. r run it again, s continue without it, q stop: "
 _HELP = """\
   Enter  run the step (after a failure: r)
@@ -64,7 +61,7 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
     if production:
         refuse_in_ci()
     for number in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     new = record.Record.new(project / "runs", runbook.name).file
     # of its own: a home that is full, or read-only, must not end the kernel
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
@@ -84,11 +81,6 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    """End this process: the terminal has been closed, or a signal asks for it."""
-    sys.exit(128 + number)
 
 
 @dataclass(frozen=True)
@@ -182,15 +174,12 @@ class _Walk:
         source = self.cells[number].source
         self.session.console.print(Markdown(_CALLOUT.sub(r"**\1:** ", printable(source))), "")
         if self.record and (heading := _UNDO.search(source)):
-            self._print(f"Undo starts here: {self._undoes(number, source[heading.end() :])}")
+            sentences = _SENTENCE.findall(source[heading.end() :]) or [
+                "the next step is the first."
+            ]
+            self._print(f"Undo starts here: {' '.join(sentences[-1].split())}")
             return "read" if self._ask(_UNDOES, enter="stop") == "undo" else "stop"
         return "read"
-
-    def _undoes(self, number: int, text: str) -> str:
-        """Return what an Undo does: its last sentence, or else its first command."""
-        if sentences := _SENTENCE.findall(text):
-            return " ".join(sentences[-1].split())
-        return self.cells[number + 1].first_line if number + 1 < len(self.cells) else "nothing"
 
     def _step(self, number: int) -> str:
         """Let the person run or skip one cell; return done, skipped, stop or failed."""

@@ -96,7 +96,7 @@ def test_a_placeholder_that_nobody_declares():
 
 
 def test_a_declaration_that_is_no_list():
-    with pytest.raises(Wrong, match="`rehearsal`.leaves must be array"):
+    with pytest.raises(Wrong, match=r"`rehearsal`\.leaves must be array"):
         undeclared_leftovers([], {"leaves": "file a"})
 
 

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-_LARGEST = 1_000_000
-
 
 def folder() -> Path:
     """Return Docker's folder."""
@@ -18,9 +16,7 @@ def read_text() -> str:
     """Return the text of config.json, or nothing: what is damaged may hold secrets too."""
     file = folder() / "config.json"
     with contextlib.suppress(OSError):
-        if file.is_file():
-            with file.open("rb") as opened:
-                return opened.read(_LARGEST).decode(errors="replace")
+        return file.read_text(errors="replace") if file.is_file() else ""
     return ""
 
 
