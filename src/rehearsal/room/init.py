@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from rehearsal.errors import CannotCheck, lacks_extra
+from rehearsal.errors import CannotCheck
 from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
@@ -73,8 +73,6 @@ def _why_not_started(settings: Settings) -> str:
     """Start the services, and return why that failed, or nothing once all of them answer."""
     try:
         _start_services(settings)
-    except ModuleNotFoundError as error:
-        return str(lacks_extra(error))
     except (CannotCheck, OSError) as error:
         reason = f"The room could not be set up. {error}"
         if os.strerror(errno.ENOSPC).lower() in reason.lower():
