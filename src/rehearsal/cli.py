@@ -55,7 +55,7 @@ def app() -> None:
 
 
 @app.command(epilog="Example: rehearsal room -- docker pull alpine", context_settings=_UNPARSED)
-@click.argument("command", nargs=-1, help="It and its arguments; a shell if none is given.")
+@click.argument("command", nargs=-1, help="What to run; a shell if nothing is given.")
 @engine_option
 @store_option
 def room(command: tuple[str, ...]) -> int:

@@ -22,7 +22,7 @@ def issue(registry: Registry, request: Request) -> Reply:
         return Reply(405)
     user, password = _login(request.headers.get("Authorization", ""))
     right, stranger = registry.tokens.get(password), registry.user not in ("", user)
-    wrong = bool(user) and (stranger or right in (None, "expired"))
+    wrong = bool(user or password) and (stranger or right in (None, "expired"))
     if wrong or right != "push":
         log_denied_push(registry, request)
     if wrong:
