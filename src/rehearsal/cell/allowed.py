@@ -35,7 +35,7 @@ file_descriptor
 _OWN = r"\brehearsal_\w|\bBASH_(?!VERSI)\w+|\b(?:FUNCNEST|POSIXLY_CORRECT)\b"
 _EXPANSION = re.compile(r"(?s)\$\{#?\w+(\[[^]]+\])?(:?[-=+?].*|[#%/:].*|\^\^?|,,?)?\}")
 _VARIABLE = re.compile(r"(?s)\$(?!(P{2,}|HOME|PWD)$).*")
-"""An expansion, unless it stands for a placeholder or is set in each cell."""
+"""An expansion, but for a placeholder (`$PPP`), and HOME and PWD, which are always set."""
 _HARMLESS = re.compile(r"\d?(&?>{1,2}|>&|<)\s*(/dev/null|[12])")
 _NUMBERS_OR_PATTERNS = re.compile(r"(?s)\[\[.*(\s-(eq|ne|lt|le|gt|ge)\s|=~|[*?[]).*\]\]")
 _ASKS = re.compile(r"(test|grep|cmp|diff|command -v)( .*|$)")

@@ -17,7 +17,7 @@ FLOOD = (
 _GITHUB = re.compile(rb"(?:gh[pousr]_|github_pat_)\w{16,1000}")
 """A GitHub token's form, hidden even if nobody declared it."""
 _GITHUB_EXACT = re.compile(rb"gh[pousr]_\w{36}|github_pat_\w{82}")
-"""The same where the end of a line does not show."""
+"""The same at its exact length, for text whose line ends are left out."""
 _BEGUN = re.compile(rb"(?:gh[pousr]_|github_pat_)\w{0,1000}\Z")
 _PREFIXES = {b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"}
 _SHORTEST_FORM = 4

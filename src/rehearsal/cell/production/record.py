@@ -35,7 +35,7 @@ _KEYS = {
     "continue": ("of",),
     "lost": ("why", "after"),
 }
-"""What an event of each kind holds, besides its time."""
+"""What an event of each kind must hold, besides its time; it may hold more."""
 
 
 def now() -> str:
