@@ -123,7 +123,7 @@ def keys(kind: type) -> str:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     said = _attributes(kind)
     rows = []
-    for key in sorted(settings.keys_of(kind)):
+    for key in sorted(fields.keys() - {"root", "address"}):
         default = _DEFAULTS.get(key) or _shown(getattr(kind, key, fields[key].default))
         rows.append((f"`{key}`", _sentence(said[key]), default))
     return table(("Key", "What it is", "Default"), rows)

@@ -17,21 +17,16 @@ from rehearsal.room.engine import NAME_VARIABLE, STORE_VARIABLE, choose_engine
 from rehearsal.room.sandbox import open_room, probe
 from rehearsal.settings import KERNEL, STORES, load_settings
 
-_EPILOG = """Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check.
-With --debug before the command an error shows its traceback.
-
-Completion in bash: eval "$(_REHEARSAL_COMPLETE=bash_source rehearsal)"
-"""
+_STATUSES = "Exit status: 0 it holds, 1 checked and wrong, 2 wrong command line, 3 could not check."
+_UNPARSED = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 notebooks_argument = click.argument(
     "notebooks", nargs=-1, metavar="[NOTEBOOK]...", help="Names or paths; all if none is given."
 )
 
 
-def _export(context: click.Context, option: click.Parameter, value: str) -> str:
+def _export(context: click.Context, option: click.Parameter, value: str) -> None:
     """Pass an option to child processes, by its environment variable."""
-    if value:
-        os.environ[str(option.envvar)] = value
-    return value
+    os.environ[str(option.envvar)] = value
 
 
 _exported = partial(
@@ -41,6 +36,7 @@ _ENGINE = "A Docker of engines/, or `machine` for the one in PATH; the recorded 
 _STORE = "Where that keeps images; the recorded store if not given."
 engine_option = _exported("--engine", metavar="NAME", envvar=NAME_VARIABLE, help=_ENGINE)
 store_option = _exported("--store", metavar="|".join(STORES), envvar=STORE_VARIABLE, help=_STORE)
+_CONTINUE = "Go on with the last production run, or with that of this record."
 
 
 def _shard(context: click.Context, option: click.Parameter, value: str) -> slice:
@@ -51,30 +47,15 @@ def _shard(context: click.Context, option: click.Parameter, value: str) -> slice
     return slice(int(number) - 1, None, int(count))
 
 
-_NEWEST = "newest"
-"""In place of a record: that of the last run."""
-
-
-class _InOrder(click.Group):
-    """Lists its verbs in the order of this file."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands]
-
-
-@click.group(cls=_InOrder, epilog=_EPILOG)
+@click.group(epilog=_STATUSES)
 @click.version_option(package_name="image-process")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show an error's traceback.")
 def app() -> None:
     """Documentation that runs: execute notebooks in sealed rooms, and check that they hold."""
 
 
-@app.command(
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    epilog="Example: rehearsal room -- docker pull alpine",
-)
-@click.argument(
-    "command", nargs=-1, help="The command and its arguments; a shell if none is given."
-)
+@app.command(epilog="Example: rehearsal room -- docker pull alpine", context_settings=_UNPARSED)
+@click.argument("command", nargs=-1, help="What to run; a shell if nothing is given.")
 @engine_option
 @store_option
 def room(command: tuple[str, ...]) -> int:
@@ -87,7 +68,7 @@ def room(command: tuple[str, ...]) -> int:
     """
     settings = load_settings(Path.cwd())
     shell = [os.environ.get("SHELL", "/bin/bash")]
-    return open_room(settings, [*command] or shell, files={}, in_terminal=True).wait()
+    return open_room(settings, [*command] or shell, {}).wait()
 
 
 @app.command(epilog="Example: rehearsal verify push-an-image")
@@ -110,9 +91,6 @@ def verify(notebooks: tuple[str, ...], shard: slice) -> None:
     unrun = () if notebooks else lint.list_unrun_files(settings)
     runbooks = model.find_runbooks(settings, notebooks)[shard]
     chosen = choose_engine(settings)
-    if chosen.name != (os.environ.get(NAME_VARIABLE) or settings.engine):
-        fetch = "is not here (make setup fetches it): this machine's engine serves."
-        say(f"{settings.engine} {fetch}", error=True)
     lint.check_cells(runbooks)
     probe(settings)  # each kernel would take seconds to fail, without the reason
     recorded = evidence.is_recorded(settings, chosen)
@@ -157,12 +135,7 @@ def refresh(notebooks: tuple[str, ...]) -> None:
 @click.argument("notebook", help="Its name or path.")
 @click.option("--production", is_flag=True, help="On your own engine, for real.")
 @click.option(
-    "--continue",
-    "goes_on",
-    is_flag=False,
-    flag_value=_NEWEST,
-    metavar="[FILE]",
-    help="Go on with the last production run, or with that of this record.",
+    "--continue", "goes_on", is_flag=False, flag_value="", metavar="[FILE]", help=_CONTINUE
 )
 def run(notebook: str, production: bool, goes_on: str | None) -> None:
     """Go through a notebook step by step: read, then run, skip or stop.
@@ -177,10 +150,10 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
     settings = load_settings(Path.cwd())
     runbook = find_runbooks(settings, [notebook])[0]
     check_cells([runbook])
-    if goes_on and not production:
+    if goes_on is not None and not production:
         raise click.BadParameter("--continue goes on with a production run: add --production.")
     before = Path(goes_on) if goes_on else None
-    if goes_on == _NEWEST:
+    if goes_on == "":
         before = records.find_unfinished(settings.root / "runs", runbook.name)
     kernel = "production" if production else KERNEL
     if not walk_through(runbook, kernel, settings.root, before):
@@ -209,41 +182,27 @@ def record(file: Path) -> None:
     say(to_markdown(records.read_record(file)), end="")
 
 
-def _status() -> int:
-    """Run a verb; return the exit status."""
-    try:
-        return app.main(standalone_mode=False) or 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.Abort:
-        return 130  # of Ctrl-C; click's own would say "checked and wrong"
-
-
 def main() -> None:
     """Run the command line; end with an exit status that docs and scripts may rely on."""
     if not sys.flags.utf8_mode and locale.getencoding() != "UTF-8":  # texts are UTF-8 everywhere
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, sys.orig_argv)
-    debug = "--debug" in sys.argv[1:2]
-    if debug:
-        sys.argv.remove("--debug")
     try:
-        try:
-            status = _status()
-        finally:
-            if sys.stdout:
-                sys.stdout.flush()
+        status = app.main(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        status = 130  # of Ctrl-C; click's own would say "checked and wrong"
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv[1:2]:
             raise
         if isinstance(error, ModuleNotFoundError):
             error = lacks_extra(error)
-        if isinstance(error, RehearsalError):
-            status, said = error.status, str(error)
-        else:
-            status, said = CannotCheck.status, f"{type(error).__name__}: {error}"
-            said = f"it could not be checked ({said}). See where: --debug"
-        say(f"rehearsal: {said}", error=True)
+        if not isinstance(error, RehearsalError):
+            why = f"{type(error).__name__}: {error}"
+            error = CannotCheck(f"it could not be checked ({why}). See where: --debug")
+        status = error.status
+        say(f"rehearsal: {error}", error=True)
         sys.stdout = None  # what cannot be written would be tried again at the end
     sys.exit(status)

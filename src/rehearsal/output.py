@@ -15,4 +15,4 @@ def printable(text: str) -> str:
 
 def say(text: str, *, error: bool = False, end: str = "\n") -> None:
     """Print a text for a person, on standard error for `error`."""
-    print(printable(text), end=end, file=sys.stderr if error else sys.stdout, flush=error)
+    print(printable(text), end=end, file=sys.stderr if error else sys.stdout, flush=True)

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,11 +129,6 @@ def seconds_to_start() -> int:
     raise CannotCheck(f"{SECONDS_VARIABLE} is {said!r}: give it a number of seconds.")
 
 
-def keys_of(kind: type) -> set[str]:
-    """Return the keys of the table from which a Registry or Settings is made."""
-    return {one.name for one in fields(kind)} - {"root", "address"}
-
-
 def _settings(root: Path, table: dict[str, Any]) -> Settings:
     import fastjsonschema  # of the extra, which main asks for if it is missing
 
@@ -159,8 +154,6 @@ def _registry(number: int, table: dict[str, Any]) -> Registry:
     registry = Registry(**{"name": hosts[0], "address": address} | _frozen(table))
     if len({host.partition(":")[2] for host in hosts}) > 1:
         raise ValueError(f"the hosts of {registry.name} have more than one port")
-    if not 0 < registry.port < 2**16:
-        raise ValueError(f"{registry.name} has no port {registry.port}")
     return registry
 
 

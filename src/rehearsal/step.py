@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from rich.markdown import Markdown
@@ -34,10 +33,8 @@ _WORDS |= {"?": "help", "h": "help", "l": "list"}
 _WORDS |= {word: word for word in _WORDS.values()}
 _FIRST = "[Enter] run, s skip, ? help, q stop: "
 _IN_PRODUCTION = "[Enter] run, s skip, v change values, ? help, q stop: "
-_FAILED = (
-    "It failed. The shell is back to its state before this step. r run again, v change values,"
-    " s skip, ? help, or q to stop: "
-)
+_FAILED = "It failed; its changes to the shell are undone. r run again, v change values, s skip, "
+_FAILED += "? help, or q to stop: "
 _REPLAYED = "Later steps need what this one sets. r run it again, s continue without it, q stop: "
 _HELP = """\
   Enter  run the step (after a failure: r)
@@ -64,20 +61,24 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
     if production:
         refuse_in_ci()
     for number in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     new = record.Record.new(project / "runs", runbook.name).file
     # of its own: a home that is full, or read-only, must not end the kernel
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-        os.environ.update({NOTEBOOK: runbook.name, record.VARIABLE: str(new)})
-        os.environ.update(JUPYTER_RUNTIME_DIR=folder)
+        own = {NOTEBOOK: runbook.name, record.VARIABLE: str(new), "JUPYTER_RUNTIME_DIR": folder}
+        os.environ |= own
         manager = private_manager(kernel_name=kernel)
         manager.start_kernel(cwd=str(runbook.path.parent))
         client: BlockingKernelClient = manager.client()
         client.start_channels()
         try:
             client.wait_for_ready(seconds_to_start())
-            walk = _Walk(runbook, Session(manager, client), new if production else None)
-            return walk.through(before)
+            way = _Walk(runbook.text.cells, Session(manager, client), new if production else None)
+            if not production:
+                known = runbook.placeholders.values()
+                values = "".join(f"\n  <{one.name}> is {one.value}" for one in known)
+                way.print(f"A rehearsal, in a sealed room: nothing leaves it.{values}")
+            return way.through(before)
         except RuntimeError as error:
             why = f"{error}. It printed why above; on a slow machine, raise {SECONDS_VARIABLE}"
             raise CannotCheck(f"The kernel {kernel} does not start: {why}.") from error
@@ -86,36 +87,23 @@ def walk_through(runbook: Runbook, kernel: str, project: Path, before: Path | No
             manager.shutdown_kernel(now=isinstance(sys.exception(), SystemExit))
 
 
-def _leave(number: int, frame: object) -> NoReturn:
-    """End this process: the terminal has been closed, or a signal asks for it."""
-    sys.exit(128 + number)
-
-
 @dataclass(frozen=True)
 class _Walk:
     """One person's way through one runbook.
 
     Attributes:
-        runbook: what is run.
+        cells: what is run.
         session: the person and the kernel.
         record: the run's record, in production: it decides how a step ended.
         states: what became of each cell, by its number.
     """
 
-    runbook: Runbook
+    cells: Sequence[Cell]
     session: Session
     record: Path | None
     states: dict[int, str] = field(default_factory=dict)
 
-    @property
-    def cells(self) -> Sequence[Cell]:
-        return self.runbook.text.cells
-
     def through(self, before: Path | None) -> bool:
-        if not self.record:
-            known = self.runbook.placeholders.values()
-            values = "".join(f"\n  <{one.name}> is {one.value}" for one in known)
-            self._print(f"A rehearsal, in a sealed room: nothing leaves it.{values}")
         first = self._resume(before) if before else 0
         if first is None:
             return self._stop("Stopped", well=False)
@@ -126,13 +114,13 @@ class _Walk:
                 return self._stop(_STOPPED[outcome], outcome == "stop")
         self._tell_kernel("finish")
         done = Counter(self.states.values())
-        self._print(f"Finished: {done['done']} steps done, {done['skipped']} skipped.")
+        self.print(f"Finished: {done['done']} steps done, {done['skipped']} skipped.")
         return True
 
     def _stop(self, how: str, well: bool) -> bool:
         gone = "" if self.record else " The room is deleted, with everything in it: start again."
         done = Counter(self.states.values())["done"]
-        self._print(f"{how}: {done} of {len(self._code())} steps done.{gone}")
+        self.print(f"{how}: {done} of {len(self._code())} steps done.{gone}")
         self._tell_kernel("stop")
         return well
 
@@ -145,19 +133,18 @@ class _Walk:
         events = record.read_whole(before)
         first = resume_index(self.cells, record.commands_done(events))
         skipped = record.commands_skipped(events)
-        self._print(f"Continuing {before.name}, started by {events[0].get('person')}:")
+        self.print(f"Continuing {before.name}, started by {events[0].get('person')}:")
         if not self._tell_kernel("continue", str(before)):
             return None
         for number, cell in enumerate(self.cells[:first]):
             if cell.kind == "code":
                 over = cell.script is not None and cell.script.strip() in skipped
                 self.states[number] = "skipped" if over else "done"
-                self._print(f"  {self.states[number]}: {cell.first_line}")
-        if not self._replay_state():
-            return None
-        if not self._tell_kernel("compare") and self._ask(_MOVED, enter="stop") != "go":
-            return None
-        return first
+                self.print(f"  {self.states[number]}: {cell.first_line}")
+        goes_on = self._replay_state() and (
+            self._tell_kernel("compare") or self._ask(_MOVED, enter="stop") == "go"
+        )
+        return first if goes_on else None
 
     def _replay_state(self) -> bool:
         """Run the cells again that set something and write nothing.
@@ -167,7 +154,7 @@ class _Walk:
         for number in [n for n, state in self.states.items() if state == "done"]:
             shell = self.cells[number].shell
             if shell and not shell.writes and _sets_state(shell.parsed):
-                self._print(f"  run again, for what it sets: {self.cells[number].first_line}")
+                self.print(f"  run again, for what it sets: {self.cells[number].first_line}")
                 while not self._run(number):
                     choice = self._ask(_REPLAYED)
                     if choice == "stop":
@@ -182,20 +169,15 @@ class _Walk:
         source = self.cells[number].source
         self.session.console.print(Markdown(_CALLOUT.sub(r"**\1:** ", printable(source))), "")
         if self.record and (heading := _UNDO.search(source)):
-            self._print(f"Undo starts here: {self._undoes(number, source[heading.end() :])}")
+            sentences = _SENTENCE.findall(source[heading.end() :]) or ["see the next step."]
+            self.print(f"Undo starts here: {' '.join(sentences[-1].split())}")
             return "read" if self._ask(_UNDOES, enter="stop") == "undo" else "stop"
         return "read"
-
-    def _undoes(self, number: int, text: str) -> str:
-        """Return what an Undo does: its last sentence, or else its first command."""
-        if sentences := _SENTENCE.findall(text):
-            return " ".join(sentences[-1].split())
-        return self.cells[number + 1].first_line if number + 1 < len(self.cells) else "nothing"
 
     def _step(self, number: int) -> str:
         """Let the person run or skip one cell; return done, skipped, stop or failed."""
         cell, code = self.cells[number], self._code()
-        self._print(f"Step {code.index(number) + 1} of {len(code)}", style="bold")
+        self.print(f"Step {code.index(number) + 1} of {len(code)}", style="bold")
         shown = printable(cell.source if cell.script is None else cell.script)
         self.session.console.print(Syntax(shown, cell.language, theme="ansi_dark", word_wrap=True))
         question = _IN_PRODUCTION if self.record else _FIRST
@@ -227,21 +209,21 @@ class _Walk:
                 forget_what_was_typed()
                 typed = input(f"{prefix}{question}").strip()
             except (EOFError, KeyboardInterrupt):
-                print()
+                self.print("")
                 return "stop"
             choice = _WORDS.get(typed.lower()) or (enter if not typed else "")
             if choice == "list":
                 self._list()
             elif choice == "help" or not choice:
                 wrong = f"{typed!r} is not a choice:\n" if typed and not choice else ""
-                self._print(f"{wrong}{_HELP}")
+                self.print(f"{wrong}{_HELP}")
             else:
                 return choice
 
     def _list(self) -> None:
         for position, number in enumerate(self._code(), 1):
             state = self.states.get(number, "not yet")
-            self._print(f"  {position:2} {state:14} {self.cells[number].first_line}")
+            self.print(f"  {position:2} {state:14} {self.cells[number].first_line}")
 
     def _tell_kernel(self, verb: str, text: str = "") -> bool:
         """Tell a production kernel about the run; return whether it went well."""
@@ -256,7 +238,7 @@ class _Walk:
         self.session.run(self.cells[number].source)
         return self.record.exists() and record.ended_well(record.read_record(self.record)[before:])
 
-    def _print(self, text: str, style: str = "") -> None:
+    def print(self, text: str, style: str = "") -> None:
         self.session.console.print(printable(text), style=style)
 
 

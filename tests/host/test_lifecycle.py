@@ -219,4 +219,5 @@ def test_a_taken_port_is_one_clear_line_and_status_3(tmp_path):
         )
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
-    assert "is taken" in done.stderr
+    assert "The kernel cannot start:" in done.stderr
+    assert "address already in use" in done.stderr

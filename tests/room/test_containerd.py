@@ -24,7 +24,7 @@ from rehearsal.room.paths import ENGINE
 
 IMAGE = parse_stack("backend").image
 HERE = read_engine(ENGINE)
-LISTS_PLATFORMS = HERE.major >= 28
+LISTS_PLATFORMS = int(HERE.version.partition(".")[0]) >= 28
 """From API 1.48 on."""
 PULLED = f"linux/{machine_architecture()}"
 """The machine's own: of another one, an engine before Docker 28 exports no part."""

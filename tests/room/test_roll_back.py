@@ -9,6 +9,7 @@ import pytest
 
 from copied import Terminal
 from rehearsal.cell.syntax import FORM
+from rehearsal.room.engine import machine_architecture
 from rehearsal.room.images import Store, load_history
 from rehearsal.room.paths import PROJECT, ROOM
 from rehearsal.room.registry import replaced_by
@@ -112,7 +113,8 @@ def company(tmp_path, monkeypatch):
     run("bash", "-c", login)
     shutil.rmtree(REPOSITORY, ignore_errors=True)
     (settings, *_) = load_settings(PROJECT).registries
-    Store(ROOM / "registries" / "ghcr.io").seed((), load_history(PROJECT / settings.history))
+    store = Store(ROOM / "registries" / "ghcr.io", machine_architecture())
+    store.seed((), load_history(PROJECT / settings.history))
     put("main", digest(f"{NAME}:v1.5.0"))
 
 

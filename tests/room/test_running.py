@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from conftest_room import MAY_PUSH, docker
+from rehearsal.room.engine import machine_architecture
 from rehearsal.room.images import Store, load_history
 from rehearsal.room.paths import PROJECT, ROOM
 from rehearsal.room.registry import replaced_by
@@ -29,7 +30,7 @@ def history():
     (settings, *_) = load_settings(PROJECT).registries
     store = ROOM / "registries" / "ghcr.io"
     shutil.rmtree(store / "docker/registry/v2/repositories/megalotron", ignore_errors=True)
-    Store(store).seed((), load_history(PROJECT / settings.history))
+    Store(store, machine_architecture()).seed((), load_history(PROJECT / settings.history))
 
 
 @pytest.fixture

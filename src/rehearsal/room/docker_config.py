@@ -4,36 +4,19 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any
-
-_LARGEST = 1_000_000
-
-
-def folder() -> Path:
-    """Return Docker's folder."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def read_text() -> str:
     """Return the text of config.json, or nothing: what is damaged may hold secrets too."""
-    file = folder() / "config.json"
+    file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     with contextlib.suppress(OSError):
-        if file.is_file():
-            with file.open("rb") as opened:
-                return opened.read(_LARGEST).decode(errors="replace")
+        return file.read_text(errors="replace") if file.is_file() else ""
     return ""
-
-
-def read_table() -> dict[str, Any]:
-    """Return the content of config.json, or nothing of one that is damaged."""
-    with contextlib.suppress(ValueError, TypeError):
-        return dict(json.loads(read_text()))
-    return {}
 
 
 def stored_logins() -> list[str]:
     """Return the hosts with a stored login; of one in a keychain the entry is empty."""
-    with contextlib.suppress(AttributeError):
-        entries = read_table().get("auths", {}).items()
+    with contextlib.suppress(ValueError, AttributeError):
+        entries = json.loads(read_text()).get("auths", {}).items()
         return sorted(host for host, login in entries if not login or any(login.values()))
     return []

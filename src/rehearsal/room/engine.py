@@ -21,7 +21,7 @@ GRAPH, CONTAINERD = STORES
 NAME_VARIABLE, STORE_VARIABLE = "REHEARSAL_ENGINE", "REHEARSAL_STORE"
 """Environment variables that pass the choice on to kernels."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OLDEST_OF_MACHINE = 24
+_OLDEST = 24
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _INSTALL = "https://docs.docker.com/engine/install/"
 
@@ -54,11 +54,6 @@ class Engine:
         return re.sub(r"[^\d.].*", "", self.version)
 
     @property
-    def major(self) -> int:
-        """The first number of the version."""
-        return _major(self.version)
-
-    @property
     def programs(self) -> tuple[str, ...]:
         """Folders of its programs and of the registry, to be put before PATH."""
         sets = filter(None, (self.registry, self.folder))
@@ -86,55 +81,39 @@ def choose_engine(settings: Settings) -> Engine:
     folder, registry = settings.engines / name, settings.engines / "registry"
     unpacked = str(registry) if registry.is_dir() else ""
     if name != MACHINE and (folder / "versions.json").is_file():
-        version = _version_of_set(folder)
+        version = json.loads((folder / "versions.json").read_text())["docker"]
         return Engine(name, _store(settings, version), version, str(folder), unpacked)
     version = _version_of_machine()
     if name != MACHINE and (asked or not version):
         sets = sorted(file.parent.name for file in settings.engines.glob("*/versions.json"))
         here = f"The engine {name} is not here (available: {', '.join(sets) or 'none'})"
         raise CannotCheck(f"{here}. Fetch it: scripts/engines {name}")
-    if not version:
-        raise CannotCheck(f"There is no Docker engine in PATH. Install one: {_INSTALL}")
-    if _major(version) < _OLDEST_OF_MACHINE:
-        old = f"This machine's Docker is {version}, and {_OLDEST_OF_MACHINE} or newer is needed"
-        raise CannotCheck(f"{old}. Install that ({_INSTALL}), or run `make setup`")
+    if _major(version) < _OLDEST:
+        here = f"This machine's Docker is {version or 'missing'}, and {_OLDEST} or newer is needed"
+        raise CannotCheck(f"{here}. Install that ({_INSTALL}), or run `make setup`")
     return Engine(MACHINE, _store(settings, version), version, registry=unpacked)
-
-
-def _version_of_set(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / "versions.json").read_text())["docker"])
-    except (OSError, ValueError, LookupError) as error:
-        raise CannotCheck(f"{folder} is broken ({error}): remove it and fetch it again.") from None
 
 
 def _version_of_machine() -> str:
     """Return the version of the engine in PATH, or nothing without one."""
     path = f"{os.environ.get('PATH', '')}{os.pathsep}{SYSTEM_PATH}"
-    program = shutil.which("dockerd", path=path)
-    if program is None:
+    if not (program := shutil.which("dockerd", path=path)):
         return ""
-    command = [program, "--version"]
-    printed = subprocess.run(command, capture_output=True, check=False).stdout
-    found = re.search(r"version ([^\s,]+)", printed.decode(errors="replace"))
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\d[^\s,]*)", done.stdout)
     return found[1] if found else ""
 
 
 def _major(version: str) -> int:
-    found = re.match(r"\d+", version)
-    return int(found[0]) if found else 0
+    return int(version.partition(".")[0] or 0)
 
 
 def _store(settings: Settings, version: str) -> str:
     """Return the store that was asked for, or the recorded one if this engine has it."""
     asked = os.environ.get(STORE_VARIABLE, "")
-    if asked not in ("", *STORES):
-        raise CannotCheck(f"{asked} is not an image store: choose {' or '.join(STORES)}.")
-    has = STORES if _major(version) >= _OLDEST_OF_MACHINE else (GRAPH,)
-    if asked and asked not in has:
-        raise CannotCheck(
-            f"Docker {version} keeps images in its graph driver only (--store graph)."
-        )
+    has = STORES if _major(version) >= _OLDEST else (GRAPH,)
+    if asked not in ("", *has):
+        raise CannotCheck(f"Docker {version} has no store {asked}: choose {' or '.join(has)}.")
     return asked or (settings.store if settings.store in has else GRAPH)
 
 

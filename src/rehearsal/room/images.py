@@ -13,12 +13,11 @@ import shutil
 import tarfile
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import CannotCheck
-from rehearsal.room.engine import machine_architecture
 
 _PROGRAMS = "sh test true false cat echo env grep id ls mkdir ps sed sleep wc"
 _SERVICE = "trap 'kill $!; exit' TERM; sleep 999d & wait"
@@ -65,7 +64,7 @@ class Store:
     """
 
     root: Path
-    architecture: str = field(default_factory=machine_architecture)
+    architecture: str
 
     def seed(self, images: Iterable[str], history: History) -> None:
         """Put a stand-in at each `name:tag` of `images` and at each tag of the history.
@@ -126,36 +125,32 @@ def _files() -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name in ("bin", "etc", "tmp"):
-            tar.addfile(_member(name, tarfile.DIRTYPE))
-        program, member = Path(busybox).read_bytes(), _member("bin/busybox", tarfile.REGTYPE)
-        member.size = len(program)
-        tar.addfile(member, io.BytesIO(program))
+            _add(tar, name, tarfile.DIRTYPE)
+        _add(tar, "bin/busybox", tarfile.REGTYPE, content=Path(busybox).read_bytes())
         for name in _PROGRAMS.split():
-            member = _member(f"bin/{name}", tarfile.SYMTYPE)
-            member.linkname = "busybox"
-            tar.addfile(member)
+            _add(tar, f"bin/{name}", tarfile.SYMTYPE, target="busybox")
     return archive.getvalue()
 
 
-def _member(name: str, kind: bytes) -> tarfile.TarInfo:
+def _add(
+    tar: tarfile.TarFile, name: str, kind: bytes, *, content: bytes = b"", target: str = ""
+) -> None:
     member = tarfile.TarInfo(name)
-    member.mode, member.type = 0o755, kind
-    return member
+    member.mode, member.type, member.linkname, member.size = 0o755, kind, target, len(content)
+    tar.addfile(member, io.BytesIO(content))
 
 
 def _config(
     diff_id: str, architecture: str, created: str = "2026-01-01T00:00:00Z", version: str = ""
 ) -> bytes:
     """Return an image's configuration; one with a version runs until it is stopped."""
+    command = ["/bin/sh", "-c", _SERVICE] if version else ["/bin/sh"]
+    labels = {_VERSION: version} if version else None
     config = {
         "architecture": architecture,
         "os": "linux",
         "created": created,
-        "config": {
-            "Cmd": ["/bin/sh", "-c", _SERVICE] if version else ["/bin/sh"],
-            "Env": ["PATH=/bin"],
-            "Labels": {_VERSION: version} if version else None,
-        },
+        "config": {"Cmd": command, "Env": ["PATH=/bin"], "Labels": labels},
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{"created": created, "created_by": "stand-in with busybox"}],
     }

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from rehearsal.errors import CannotCheck, lacks_extra
+from rehearsal.errors import CannotCheck
 from rehearsal.room import limits, linux
 from rehearsal.room.engine import CONTAINERD, GRAPH, Engine, machine_architecture, read_engine
 from rehearsal.room.paths import BUNDLE, CERTIFICATE, DOCKER_SOCKET, ENGINE, KEY, ROOM
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         # not SIG_IGN: exec resets handlers, so the command gets the default
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGALRM, _end_if_too_many)
-    signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS, _SECONDS_BETWEEN_LOOKS)
     project, started_before, *command = arguments
     settings, kernel = load_settings(Path(project)), int(started_before)
     reason = _why_not_started(settings)
@@ -42,8 +42,7 @@ def main(arguments: list[str]) -> int:
     if kernel:
         status = _reap_until(kernel)
         if 0 < status < 128:  # that a signal ended it is reported by whoever talks to it
-            ended = f"The kernel in the room ended with status {status}"
-            print(f"{ended}: {last_line('kernel')}", file=sys.stderr)
+            print(f"The kernel ended with status {status}: {last_line('kernel')}", file=sys.stderr)
         return status
     if reason:
         print(reason, file=sys.stderr)
@@ -59,7 +58,6 @@ def _end_if_too_many(number: int, frame: FrameType | None) -> None:
     if limits.are_too_many():
         os.write(2, f"{limits.TOO_MANY}\n".encode())
         os._exit(CannotCheck.status)
-    signal.setitimer(signal.ITIMER_REAL, _SECONDS_BETWEEN_LOOKS)
 
 
 def _start(command: list[str]) -> int:
@@ -75,11 +73,8 @@ def _why_not_started(settings: Settings) -> str:
     """Start the services, and return why that failed, or nothing once all of them answer."""
     try:
         _start_services(settings)
-    except ModuleNotFoundError as error:
-        return str(lacks_extra(error))
     except (CannotCheck, OSError) as error:
-        ours = isinstance(error, CannotCheck)
-        reason = str(error) if ours else f"The room could not be set up: {error}."
+        reason = f"The room could not be set up. {error}"
         if os.strerror(errno.ENOSPC).lower() in reason.lower():
             return f"{reason} The room is full: free memory, or set REHEARSAL_ROOM_SIZE."
         return reason
@@ -110,9 +105,8 @@ def _start_engine(engine: Engine) -> int:
     if engine.plugins:
         (ROOM / "home/.docker").mkdir(mode=0o700)
         (ROOM / "home/.docker/cli-plugins").symlink_to(engine.plugins)
-    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-    places["config-file"] = "daemon.json"
-    command = ["dockerd", *(f"--{option}={folder / name}" for option, name in places.items())]
+    command = ["dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
+    command += [f"--pidfile={folder}/pid", f"--config-file={folder}/daemon.json"]
     command += [f"--host=unix://{DOCKER_SOCKET}", "--group=0", "--iptables=false"]
     command += [f"--storage-driver={'vfs' if engine.store == GRAPH else 'native'}"]
     command += [] if can_run_containers() else ["--bridge=none"]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rehearsal.room import docker_config
+from rehearsal.room.docker_config import stored_logins
 from rehearsal.room.paths import DOCKER_SOCKET, WORK
 
 _BUILT_IN = ("bridge", "host", "none")
@@ -42,7 +42,8 @@ def items(state: str) -> dict[str, str]:
 
     state: of the shell.
     """
-    named = dict.fromkeys((*_in_engine(), *_of_client()), "")
+    logins = (f"login {host}" for host in stored_logins())  # passwords and tokens that Docker keeps
+    named = dict.fromkeys((*_in_engine(), *logins), "")
     return named | dict(_in_shell(state)) | dict(_files(WORK, "")) | dict(_files(Path.home(), "~/"))
 
 
@@ -56,18 +57,6 @@ def _in_engine() -> Iterator[str]:
             yield f"network {network['Name']}"
     for volume in ask_engine("/volumes")["Volumes"] or ():
         yield f"volume {volume['Name']}"
-
-
-def _of_client() -> Iterator[str]:
-    """Yield logins, that is passwords and tokens that Docker has stored; contexts; builders."""
-    yield from (f"login {host}" for host in docker_config.stored_logins())
-    stored = docker_config.read_table()
-    if "currentContext" in stored:
-        yield f"context {stored['currentContext']} in use"
-    folder = docker_config.folder()
-    for described in folder.glob("contexts/meta/*/meta.json"):
-        yield f"context {json.loads(described.read_text())['Name']}"
-    yield from (f"builder {path.name}" for path in folder.glob("buildx/instances/*"))
 
 
 def _in_shell(state: str) -> Iterator[tuple[str, str]]:

@@ -93,7 +93,8 @@ def detach(target: str) -> None:
 
 def protect(path: str, *, below: bool = True) -> None:
     """Make the mount `path`, and every mount `below` it, read-only and without devices."""
-    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NODEV, below=below)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if below else 0)
+    _set_attributes(_AT_FDCWD, path, _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NODEV, 0, flags)
 
 
 def show_as(tree: int, users: str) -> None:
@@ -102,15 +103,12 @@ def show_as(tree: int, users: str) -> None:
     An idmapped mount: needs CAP_SYS_ADMIN where the file system was mounted.
     """
     with open(users) as file:
-        _set_attributes(tree, "", _MOUNT_ATTR_IDMAP, file.fileno())
+        _set_attributes(tree, "", _MOUNT_ATTR_IDMAP, file.fileno(), _AT_EMPTY_PATH | _AT_RECURSIVE)
 
 
-def _set_attributes(
-    folder: int, path: str, attributes: int, users: int = 0, *, below: bool = True
-) -> None:
-    """Set a mount's attributes, and those below it, in one call (mount_setattr(2), Linux 5.12)."""
+def _set_attributes(folder: int, path: str, attributes: int, users: int, flags: int) -> None:
+    """Set attributes of mounts in one call (mount_setattr(2), Linux 5.12)."""
     packed = struct.pack("4Q", attributes, 0, 0, users)  # set, clear nothing, propagate as before
-    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if below else 0)
     arguments = (folder, os.fsencode(path), flags, packed, ctypes.c_size_t(len(packed)))
     done = _libc.syscall(_SYS_MOUNT_SETATTR, *arguments)
     _checked(done, f"set attributes of {path or 'a mount'}")

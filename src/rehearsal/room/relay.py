@@ -31,23 +31,15 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 def main(arguments: list[str]) -> int:
     """Run one kernel to its end; return 3 where no room can be made."""
     try:
-        outer = _read_connection(Path(arguments[0]))
+        file = Path(arguments[0])
+        outer = json.loads(file.read_text())
+        if outer["ip"].startswith(PRIVATE):
+            file.unlink()  # only its starter needs it
         with contextlib.closing(_open(outer)) as room:
             asyncio.run(_relay(outer, room))
-    except RehearsalError as error:
-        print(error, file=sys.stderr)
-        return error.status
-
-
-def _read_connection(file: Path) -> dict[str, Any]:
-    """Return a connection file's content; delete a private one, which only its starter needs."""
-    try:
-        outer: dict[str, Any] = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise CannotCheck(f"Start the kernel again: {file} cannot be read: {error}") from error
-    if outer["ip"].startswith(PRIVATE):
-        file.unlink()
-    return outer
+    except (RehearsalError, OSError) as error:  # as a port that is taken
+        print(f"The kernel cannot start: {error}", file=sys.stderr)
+        return CannotCheck.status
 
 
 def _open(outer: dict[str, Any]) -> Room:
@@ -56,8 +48,7 @@ def _open(outer: dict[str, Any]) -> Room:
     inner = outer | ports | {"transport": "ipc", "ip": str(ROOM / "kernel")}
     options = ["-f", str(ROOM / _CONNECTION), "--ext=rehearsal.cell.magic", _STRICT]
     kernel = [sys.executable, "-m", "ipykernel_launcher", *options]
-    files = {_CONNECTION: json.dumps(inner).encode()}
-    return open_room(settings, kernel, files=files)
+    return open_room(settings, kernel, {_CONNECTION: json.dumps(inner).encode()})
 
 
 async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
@@ -67,14 +58,10 @@ async def _relay(outer: dict[str, Any], room: Room) -> NoReturn:
     for number, name in enumerate(CHANNELS, 1):
         join = functools.partial(_join, f"/proc/{room.pid}/root{ROOM}/kernel-{number}")
         port = outer[f"{name}_port"]
-        try:
-            if outer["transport"] == "ipc":
-                await asyncio.start_unix_server(join, f"{outer['ip']}-{port}".replace("@", "\0", 1))
-            else:
-                await asyncio.start_server(join, outer["ip"], port)
-        except OSError as error:
-            why = f"its port {port} is taken ({error.strerror})"
-            raise CannotCheck(f"Start the kernel again: {why}.") from error
+        if outer["transport"] == "ipc":
+            await asyncio.start_unix_server(join, f"{outer['ip']}-{port}".replace("@", "\0", 1))
+        else:
+            await asyncio.start_server(join, outer["ip"], port)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(os.pidfd_open(room.supervisor), ended.set)
     while not ended.is_set() and os.getppid() == parent:

@@ -66,14 +66,12 @@ class Room:
             os.waitpid(self.supervisor, 0)
 
 
-def open_room(
-    settings: Settings, command: list[str], *, files: dict[str, bytes], in_terminal: bool = False
-) -> Room:
+def open_room(settings: Settings, command: list[str], files: dict[str, bytes]) -> Room:
     """Open a room that runs `command`, and ends with it; without one it only builds its walls.
 
-    files: small files for /run/room. in_terminal: keep the room in this terminal's session; else
-    the command is a kernel, whose output goes to a log: it is started before the services, and
-    waits for them itself (init.py). Raises CannotCheck where the machine cannot make a room.
+    files: small files for /run/room, of a kernel; without any, the room stays in this terminal's
+    session. A kernel's output goes to a log: it is started before the services, and waits for them
+    itself (init.py). Raises CannotCheck where the machine cannot make a room.
     """
     engine = choose_engine(settings)
     below = tuple(modes_below(settings.root))
@@ -81,6 +79,7 @@ def open_room(
     outer_user = choose_outer_user()
 
     def run() -> NoReturn:
+        linux.unshare(linux.CLONE_NEWNS)  # apart from the walls
         if not command:
             os._exit(0)
         os.chdir(WORK)
@@ -91,34 +90,33 @@ def open_room(
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, number <= 2)
         environment = _environment(engine, settings.platform)
-        started = start_service("kernel", command, environment) if not in_terminal else 0
+        started = start_service("kernel", command, environment) if files else 0
         init = [sys.executable, "-m", "rehearsal.room.init", str(settings.root), str(started)]
         os.execve(sys.executable, [*init, *command], environment)
 
     trees = _show_private(settings, inside.visible, below, outer_user)
-    return _fork(Plan(inside, trees, outer_user, run), in_terminal)
+    return _fork(Plan(inside, trees, outer_user, run), in_terminal=not files)
 
 
 def probe(settings: Settings) -> None:
     """Make a room's walls and run nothing; raise CannotCheck where that fails."""
-    open_room(settings, [], files={}).wait()
+    open_room(settings, [], {}).wait()
 
 
 def check_machine(engine: Engine) -> list[Path]:
-    """Return the programs that a room needs.
+    """Return the folders of the programs that a room needs.
 
     Raises CannotCheck if one is missing, or if this machine can have no room.
     """
     if not linux.can_filter_calls():
         here = f"{platform.system()} on {platform.machine()}, Python {platform.architecture()[0]}"
-        needs = "A room needs a 64-bit Python on x86_64 or aarch64, on Linux"
-        raise CannotCheck(f"{needs}; this is {here}. Use another machine or VM.")
+        raise CannotCheck(f"A room needs a 64-bit Python on x86_64 or aarch64, Linux; not {here}.")
     seconds_to_start()
     found = {program: shutil.which(program, path=_path(engine)) for program in PROGRAMS}
     for program, path in found.items():
         if not path:
             raise CannotCheck(f"{program} is missing: run `make setup`, or put it in PATH.")
-    return [Path(path) for path in found.values() if path]
+    return [Path(path).parent for path in found.values() if path]
 
 
 def _fork(plan: Plan, in_terminal: bool) -> Room:
@@ -161,15 +159,11 @@ def _show_private(
         private = [path for path in private if not path.is_relative_to(settings.notebooks)]
         # without namespaces there is no room either, and other advice
         if private and not reason.startswith(("make namespaces", "map users")):
-            raise CannotCheck(_advice_on_rights(private, visible[0], reason)) from error
+            path = private[0] if len(private) == 1 else visible[0]
+            closed = f"Only its owner may read {private[0]}, and a room's root is nobody here"
+            advice = f"Run: chmod -R o+rX {shlex.quote(str(path))}"
+            raise CannotCheck(f"{closed} ({reason}). {advice}") from error
         return {}
-
-
-def _advice_on_rights(private: list[Path], project: Path, reason: str) -> str:
-    closed = f"Only its owner may read {private[0]}, and a room's root is nobody on this machine"
-    cannot = f"a mount that shows it to the room cannot be made here ({reason})"
-    path = private[0] if len(private) == 1 else project
-    return f"{closed}; {cannot}. Run: chmod -R o+rX {shlex.quote(str(path))}"
 
 
 def _path(engine: Engine) -> str:
@@ -181,9 +175,8 @@ def _path(engine: Engine) -> str:
 
 def _inside(settings: Settings, engine: Engine, files: dict[str, bytes], below: Modes) -> Inside:
     seen = [settings.root, *map(Path, (sys.prefix, sys.base_prefix, engine.folder or sys.prefix))]
-    seen.append(Path(rehearsal.__file__).parents[1])
     # a home may hold the machine's Docker
-    seen += [program.parent for program in check_machine(engine)]
+    seen += [Path(rehearsal.__file__).parents[1], *check_machine(engine)]
     visible = tuple(form for path in seen for form in (path, path.resolve()))
     here = Path.cwd()
     # a person's folder of the project, for `rehearsal room`
@@ -232,14 +225,12 @@ def _keeps_root_out(folder: Path) -> bool:
 def _environment(engine: Engine, images: str) -> dict[str, str]:
     """Return the environment of a room: an allow-list, so that no token gets in."""
     home, bundle = f"{ROOM}/home", str(BUNDLE)
-    certificates = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
-    docker = {"DOCKER_CONFIG": f"{home}/.docker", "DOCKER_HOST": f"unix://{DOCKER_SOCKET}"}
-    # its own tmpfs: a kernel must be able to say that the room is full
-    own = {"IPYTHONDIR": f"{ROOM}/log/ipython"}
-    own |= {"HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC", "PATH": _path(engine)}
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
-    world = {"DOCKER_DEFAULT_PLATFORM": images} if images else {}
-    return certificates | docker | own | kept | world
+    own = {"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle, "LANG": "C.UTF-8", "TZ": "UTC"}
+    own |= {"DOCKER_HOST": f"unix://{DOCKER_SOCKET}", "DOCKER_DEFAULT_PLATFORM": images}
+    own |= {"HOME": home, "DOCKER_CONFIG": f"{home}/.docker", "TMPDIR": "/tmp"}
+    # a tmpfs of its own: a kernel must be able to say that the room is full
+    own |= {"IPYTHONDIR": f"{ROOM}/log/ipython", "PATH": _path(engine)}
+    return own | {name: value for name, value in os.environ.items() if name in _KEPT}
 
 
 def _advice(error: str, number: int) -> str:

@@ -17,8 +17,7 @@ from rehearsal.errors import CannotCheck
 from rehearsal.room.paths import CERTIFICATE, KEY
 
 _PAUSE_TO_STOP = 0.05
-_STATUSES = {"unauthorized": 401, "denied": 403, "toomanyrequests": 429}
-_STATUSES |= dict.fromkeys(("name_unknown", "manifest_unknown"), 404)
+_STATUSES = {"unauthorized": 401, "denied": 403, "name_unknown": 404, "manifest_unknown": 404}
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], script: Script) -> None:
         super().__init__(address, Handler)
         self.script = script
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE, KEY)
-        self.socket = context.wrap_socket(
-            self.socket, server_side=True, do_handshake_on_connect=False
-        )
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(CERTIFICATE, KEY)
+        self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, args=(_PAUSE_TO_STOP,), daemon=True).start()
 
     def stop(self) -> None:

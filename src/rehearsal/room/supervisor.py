@@ -89,19 +89,13 @@ def supervise(plan: Plan, runner: Runner) -> NoReturn:
     map_users(first, plan.outer_user)
     os.write(go, b"1")
     os.close(runner.report)
-    status = _watch(first, runner.liveness_fd)
+    ended = os.pidfd_open(first)
+    if ended not in select.select([ended, runner.liveness_fd], [], [])[0]:
+        os.kill(first, signal.SIGKILL)  # the runner is gone
+    status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF
     if cgroup:
         remove_cgroup(cgroup)
     os._exit(status)
-
-
-def _watch(first: int, alive: int) -> int:
-    """Wait for a process, or kill it when the runner is gone; return its exit status."""
-    ended = os.pidfd_open(first)
-    ready, _, _ = select.select([ended, alive], [], [])
-    if ended not in ready:
-        os.kill(first, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF
 
 
 def _enter(plan: Plan, containers: bool, runner: Runner) -> NoReturn:
@@ -116,11 +110,7 @@ def _enter(plan: Plan, containers: bool, runner: Runner) -> NoReturn:
     linux.become_root()
     linux.die_with_parent()  # again: a change of user takes it back
 
-    def run_first() -> NoReturn:
-        linux.unshare(linux.CLONE_NEWNS)
-        plan.run()
-
-    first, go = linux.fork_waiting(_INNER, partial(runner.run, run_first))
+    first, go = linux.fork_waiting(_INNER, partial(runner.run, plan.run))
     map_users(first, 0)
     linux.join(f"/proc/{first}/ns/net", linux.CLONE_NEWNET)
     linux.join(f"/proc/{first}/ns/pid", linux.CLONE_NEWPID)  # of the next child

@@ -20,11 +20,9 @@ def issue(registry: Registry, request: Request) -> Reply:
     """Reply with a token for what a login may do at a registry, or with 403 to a wrong login."""
     if request.method != "GET":
         return Reply(405)
-    login = _login(request.headers.get("Authorization", ""))
-    user, password = login or ("", "")
-    right = registry.tokens.get(password) if login else None
-    stranger = registry.user not in ("", user)
-    wrong = login is not None and (stranger or right in (None, "expired"))
+    user, password = _login(request.headers.get("Authorization", ""))
+    right, stranger = registry.tokens.get(password), registry.user not in ("", user)
+    wrong = bool(user or password) and (stranger or right in (None, "expired"))
     if wrong or right != "push":
         log_denied_push(registry, request)
     if wrong:
@@ -61,9 +59,10 @@ def _scopes(request: Request) -> Iterator[tuple[str, str, set[str]]]:
         yield kind, name, set(actions.split(","))
 
 
-def _login(authorization: str) -> tuple[str, str] | None:
+def _login(authorization: str) -> tuple[str, str]:
+    """Return the user and the password; empty ones for anybody."""
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() != "basic":
-        return None
+        return "", ""
     user, _, password = base64.b64decode(value).decode(errors="replace").partition(":")
     return user, password

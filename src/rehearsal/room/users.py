@@ -30,8 +30,7 @@ def choose_outer_user() -> int:
         return _FIRST_USER
     if os.stat("/proc/sys/kernel").st_uid != _UNKNOWN:  # its settings are root's in each namespace
         why = "the machine's own root is a user here"
-        start = "start this outside this user namespace, or as an ordinary user"
-        raise CannotCheck(f"No room can be made here ({why}): {start}.")
+        raise CannotCheck(f"No room can be made here ({why}): start this as an ordinary user.")
     return 0
 
 

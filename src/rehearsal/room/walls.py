@@ -124,16 +124,11 @@ def _cover_secrets() -> None:
 
 def modes_below(folder: str | Path) -> Iterator[tuple[str, int]]:
     """Yield what is below a folder, large ones left out, and its mode; folders before content."""
-    folders = [os.fspath(folder)]
-    while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.name in _LARGE:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                with contextlib.suppress(OSError):  # it may be gone meanwhile
-                    yield entry.path, entry.stat(follow_symlinks=False).st_mode
+    for top, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _LARGE]
+        for path in (os.path.join(top, name) for name in (*folders, *names)):
+            with contextlib.suppress(OSError):  # it may be gone meanwhile
+                yield path, os.lstat(path).st_mode
 
 
 def _make_folders(inside: Inside) -> None:
