@@ -11,7 +11,7 @@ from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
 from megalotron_images.audit.model import WRITES, Place
 from megalotron_images.audit.rules import Push
-from megalotron_images.audit.values import HOLE, show, unknown
+from megalotron_images.audit.values import show, unknown
 from megalotron_images.audit.yaml_files import Map, Text
 
 _LOGIN = ("registry", "username", "password")
@@ -46,18 +46,16 @@ def _build(job: Job, use: Place, inputs: Map) -> None:
     """Note the pushes of docker/build-push-action, and secrets among its build arguments."""
     job.leak(map(job.read, inputs.text("build-args").rows()))
     for key, harmless in _HARMLESS.items():
-        text = job.put(inputs.text(key)).strip()
-        if text and not re.match(harmless, text):
-            reason = "where it writes is not followed"
-            job.doubt(job.place(inputs.text(key)), f"{key}: {text}", reason, WRITES)
-    asked = job.put(inputs.text("push")).strip().lower()
-    if asked in ("", "false"):
+        for row in inputs.text(key).rows():
+            if not re.match(harmless, text := job.put(row)):
+                job.doubt(job.place(row), f"{key}: {text}", "it may write elsewhere", WRITES)
+    asked = job.put(inputs.text("push")).strip()
+    if asked.lower() in ("", "false"):
         return
-    when = (inputs.text("push"),) if HOLE.search(asked) else ()
     tags = inputs.text("tags").rows()
     for row in tags:
         for text in re.findall(r"[^\s,]+", job.put(row)):
-            job.push(text, job.place(row), when)
+            job.push(text, job.place(row), (show(asked),))
     if not tags and "outputs" not in inputs:
         job.doubt(use, "docker/build-push-action", "it pushes without a tag")
 
@@ -73,24 +71,21 @@ def _made(job: Job, inputs: Map) -> list[Push]:
 
 def _fields(job: Job, row: str, bare: str) -> dict[str, str]:
     """Return the fields of an input's row, one without a key as `bare`."""
-    pairs = (one.strip().partition("=") for one in job.put(row).split(","))
+    pairs = (one.strip().partition("=") for one in job.put(row).split(",") if one.strip())
     return {key if sign else bare: value if sign else key for key, sign, value in pairs}
 
 
 def _tags(job: Job, rows: list[Text], given: Text) -> Iterator[tuple[str, When, Place]]:
     """Yield tags with their conditions and places; `latest` where the flavor adds it."""
-    flavor = {"latest": "auto"}
-    for row in given.rows():
-        flavor |= _fields(job, row, "latest")
+    flavor = {"latest": "auto"} | _fields(job, ",".join(given.rows()), "latest")
     for row in rows:
         fields, place = _fields(job, row, "value"), job.place(row)
         kind, event = fields.get("type", "raw"), fields.get("event", "")
         own = "sha-" if kind == "sha" else "pr-" if event == "pr" else flavor.get("prefix", "")
         start, end = fields.get("prefix", own), fields.get("suffix", flavor.get("suffix", ""))
+        known = {"raw": fields.get("value", ""), "sha": unknown("github.sha")}
         what = event or fields.get("pattern", "{{version}}").replace(" ", "")
-        middle = unknown(f"type={'a value' if 'value' in fields else kind} {what}")
-        if kind in ("raw", "sha"):
-            middle = fields.get("value", "") if kind == "raw" else unknown("github.sha")
+        middle = known.get(kind) or unknown(f"type={kind} {fields.get('value', '')}{what}")
         when = (show(fields.get("enable", "")),)
         yield _TEMPLATE.sub(lambda one: unknown(one[0]), f"{start}{middle}{end}"), when, place
         if flavor["latest"] == "auto" and (kind in ("semver", "match") or event == "tag"):

@@ -16,7 +16,8 @@ from megalotron_images.audit.model import LOGINS
 from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
 from megalotron_images.audit.yaml_files import Text
 
-_LINE = re.compile(r"(?:.*\\\n)*.+")
+_LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#).*\\\n)*.+", re.MULTILINE)
+"""A command with the lines that it goes on on; a comment goes on on none."""
 _NAMES = ("repository", "repository_owner", "ref_name", "ref", "sha", "actor", "head_ref")
 _OPTIONS = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
 for _word in WORDS["valued"]:
@@ -50,9 +51,7 @@ class _Script:
 
     def __init__(self, job: Job, text: str, step: str) -> None:
         self.job, self.text, self.step, self.when = job, text, f"steps.{step}.outputs.", When()
-        self.place = job.place(Text())
-        lines = (one for one in text.splitlines() if not re.match(r"\s*(echo|printf [^-])", one))
-        found = PATTERNS["setting"].findall("\n".join(["", *lines]))
+        found = PATTERNS["setting"].findall(f"\n{text}")
         names = Counter(re.findall(r"\w+", " ".join(map(" ".join, found))))
         is_unseen = job.is_open or bool(PATTERNS["setting_any"].search(text))
         self.once = {one for one in names if names[one] == 1 and not is_unseen}
@@ -65,25 +64,23 @@ class _Script:
         for found in _LINE.finditer(self.text):
             self.place = self.job.place(text, self.text.count("\n", 0, found.start()))
             line = found[0].replace("\\\n", " ").strip()
-            if "<<" in line and line[0] != "#":
+            if "<<" in line:
                 self._line(self.text[found.start() :])
                 break
             self.when = UNSURE if PATTERNS["branching"].search(line) else self.when
-            export = PATTERNS["export"].fullmatch(line)
-            if export and not PATTERNS["unclear"].search(line):
+            if export := PATTERNS["export"].fullmatch(line):
                 is_env, is_known = export[3] == "ENV", is_sure and not self.when
                 key = export[1] if is_env else f"{self.step}{export[1]}".lower()
                 value = with_variables(export[2], self.variables) if is_known else unknown(key)
                 (self.job.exported if is_env else self.job.names)[key] = value
-            elif line[:1] != "#":
+            else:
                 for one in [line] if " #" in line else re.split(r"\s*(?:&&|;)\s+", line):
                     self._line(one)
 
     def _line(self, line: str) -> None:
         """Note what a line does."""
-        if "GITHUB_OUTPUT" in line:
-            for key in [one for one in self.job.names if one.startswith(self.step.lower())]:
-                self.job.names[key] = unknown(key)
+        own = {one: unknown(one) for one in self.job.names if one.startswith(self.step.lower())}
+        self.job.names |= own if "GITHUB_OUTPUT" in line else {}
         self.job.is_open |= "GITHUB_ENV" in line
         for one in PATTERNS["substitution"].findall(line):
             self.job.doubt_command(self.place, "".join(one))
