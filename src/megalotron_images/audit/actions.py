@@ -32,8 +32,8 @@ def follow(job: Job, step: Map) -> None:
         given = [inputs.text(one) or Text("", uses.line) for one in _LOGIN]
         job.login(place, [job.read(one) for one in given])
     elif key == "docker/metadata-action" and not any(one[:4] == "tag-" for one in inputs):
-        output = f"steps.{step.text('id')}.outputs.tags".lower()
-        job.made[output] = _made(job, inputs) or [Push(unknown(output), place, place)]
+        output = unknown(f"steps.{step.text('id')}.outputs.tags".lower())
+        job.made[output] = _made(job, inputs) or [Push(output, place, place)]
     elif key == "docker/build-push-action":
         _build(job, place, inputs)
     elif name.startswith(("./", "../")):

@@ -13,7 +13,7 @@ from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
 from megalotron_images.audit.mentions import PATTERNS, WORDS, pushes
 from megalotron_images.audit.model import LOGINS
-from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
+from megalotron_images.audit.values import HOLE, LONGEST, unknown, with_variables
 from megalotron_images.audit.yaml_files import Text
 
 _LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#).*\\\n)*.+", re.MULTILINE)
@@ -33,11 +33,8 @@ def follow(job: Job, text: Text, step: str, is_sure: bool) -> None:
         step: its id, for its outputs.
         is_sure: the step has no `if`.
     """
-    is_long = any(len(one) > LONGEST for one in text.splitlines())
-    if is_long or not job.audit.spend(len(text), job.place(text)):
-        job.doubt(job.place(text), text[:60], "there is too much to read")
-        job.is_open = True
-    else:
+    job.is_open |= any(len(one) > LONGEST for one in text.splitlines())
+    if job.audit.spend(len(text), job.place(text)):
         put = "\n".join(map(job.put, text.splitlines()))
         _Script(job, put, step).follow(text, is_sure)
 
@@ -134,8 +131,7 @@ class _Script:
             self._build(options, operands)
 
     def _build(self, options: argparse.Namespace, operands: list[str]) -> None:
-        names = ["".join(holes(one)) for one in operands if len(one) == 1]
-        if any(re.match(r"(?!github\.).", one) for one in names):
+        if any(map(HOLE.fullmatch, operands)):
             self.job.doubt(self.place, "docker build", "its arguments may include --push")
         self.job.leak((one, self.place) for one in options.build_arg)
         if options.push and not options.tag:

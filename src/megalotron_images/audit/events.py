@@ -5,23 +5,17 @@ A reference that stands for many (`v*`, any branch) is an example of what the wo
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from megalotron_images.audit.mentions import PATTERNS
+from megalotron_images.audit.mentions import PATTERNS, STARTS
 from megalotron_images.audit.yaml_files import Map, Text, Unreadable, as_list, as_map
 from megalotron_images.convention import Tag, tags_for
 from megalotron_images.errors import RuleBroken
 
 UNKNOWN_EVENT = "workflow_call"
 """The event of a workflow that others call: theirs."""
-_MAIN, _DEV = "refs/heads/main", "refs/heads/dev"
+_MAIN, _DEV, _PULL = "refs/heads/main", "refs/heads/dev", "refs/pull/7/merge"
 _RELEASES = ("v1.2.3", "v1.2.3-rc.1")
-_STARTS = {
-    "release": ("refs/tags/v1.2.3", "refs/tags/v1"),
-    "workflow_dispatch": (_MAIN, _DEV, "refs/heads/topic", "refs/tags/v1.2.3"),
-}
-"""The references of events; others have the default branch, and pull requests their own."""
 _KNOWN = {"": True, "true": True, "success()": True, "always()": True, "false": False}
 When = tuple[str, ...]
 """Texts of `if:` that must all hold."""
@@ -50,7 +44,6 @@ def holds(when: When, scenario: Scenario) -> bool | None:
     return False if False in answers else None if None in answers else True
 
 
-@lru_cache(10_000)
 def _holds(text: str, scenario: Scenario) -> bool | None:
     bare = re.sub(r"^\$\{\{(.*)\}\}$", r"\1", " ".join(text.split())).strip()
     if "&&" in bare and "||" not in bare:
@@ -81,9 +74,8 @@ def scenarios(workflow: Map, text: str) -> list[Scenario]:
     named = re.findall(r"refs/heads/([\w./-]{1,40})", text)[:30]
     found = dict[Scenario, None]()
     for event, given in triggers(workflow).items():
-        is_pull = event.startswith("pull_request") and event != "pull_request_target"
-        refs = ("refs/pull/7/merge",) if is_pull else _STARTS.get(event, (_MAIN,))
-        every = [Scenario(event, one, is_pull or one == _MAIN) for one in refs]
+        refs = STARTS.get(event, _MAIN).split()
+        every = [Scenario(event, one, one in (_MAIN, _PULL)) for one in refs]
         found |= dict.fromkeys(_pushed(given, named) if event == "push" else every)
     return list(found)
 

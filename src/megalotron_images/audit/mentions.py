@@ -11,6 +11,8 @@ from megalotron_images.audit.yaml_files import Folder
 _TABLES = tomllib.loads(files(__package__).joinpath("mentions.toml").read_text())
 FIX: Mapping[str, str] = _TABLES["fix"]
 """How to fix what violates a rule."""
+STARTS: Mapping[str, str] = _TABLES["starts"]
+"""The references of events that have more than the default branch, or another one."""
 WORDS = {name: frozenset(text.split()) for name, text in _TABLES["words"].items()}
 """Verbs, options and reserved words of docker and the shell."""
 PATTERNS = {

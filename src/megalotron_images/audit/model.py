@@ -92,8 +92,7 @@ class Audit:
         """Note an answer about a value that is used at a place; sure: it is followed."""
         (text, place), (verdict, reason) = value, answer
         shown = show(text).strip()[:200]
-        one = Finding(rule, verdict, *place, *use, shown, reason, is_followed=sure)
-        self.found[one] = None
+        self.found[Finding(rule, verdict, *place, *use, shown, reason, is_followed=sure)] = None
 
     def doubt(self, place: Place, words: str, reason: str, rules: Rules = PUSHES) -> None:
         """Note words of a file that may push or deploy, and why they are not followed."""

@@ -42,17 +42,12 @@ class Push(NamedTuple):
     when: When = ()
 
 
-class Parts(NamedTuple):
-    """A reference's parts; `tag` is `latest` where none is written, and empty beside a digest."""
+def split(reference: str) -> tuple[str, str, str, str]:
+    """Return a reference's registry, name, tag and digest.
 
-    registry: str
-    name: str
-    tag: str
-    digest: str
-
-
-def split(reference: str) -> Parts:
-    """Return a reference's parts; it need not be a correct one, and may have unknown parts."""
+    It need not be a correct one, and may have unknown parts. The tag is `latest` where none is
+    written, and empty beside a digest.
+    """
     text = re.sub(r"^(docker://|oci://|https?://)", "", reference.strip().strip("\"'"))
     path, _, digest = text.partition("@")
     first, slash, rest = path.partition("/")
@@ -65,7 +60,7 @@ def split(reference: str) -> Parts:
     end = "".join(holes(name[-1:]))
     missing = unknown("its tag") if end and end not in _OWNED else "latest"
     tag = tag if colon else "" if digest else missing
-    return Parts(registry, name, tag, digest)
+    return registry, name, tag, digest
 
 
 def depends(text: str) -> Answer:
@@ -85,8 +80,10 @@ def _name(text: str) -> Answer:
     owner, _, last = whole.partition("/")
     is_owner = owner == convention.ORGANISATION or HOLE.search(owner)
     if not is_owner or "/" in last or text != text.lower():
-        wrong = f"{show(text)} is not {convention.ORGANISATION}/<stack> in lower case"
-        return Verdict.VIOLATED, wrong
+        return (
+            Verdict.VIOLATED,
+            f"{show(text)} is not {convention.ORGANISATION}/<stack> in lower case",
+        )
     answer = stack(last or owner)
     return depends(text) if holes(text) and answer[0] is not Verdict.VIOLATED else answer
 
@@ -122,18 +119,17 @@ def _broken(parse: Callable[[str], object], text: str) -> str:
 
 def push(audit: Audit, one: Push, use: Place, starts: list[Scenario]) -> bool:
     """Judge a push; return whether an event that starts its workflow may let it happen."""
-    parts = split(one.reference)
-    asked = ((start, holds(one.when, start), _filled(parts.tag, start)) for start in starts)
-    tags = [each for each in asked if each[1] is not False and (each[2] or not parts.tag)]
-    if not tags or PATTERNS["local"].fullmatch(parts.registry):
+    host, name, written, _ = split(one.reference)
+    asked = ((start, holds(one.when, start), _filled(written, start)) for start in starts)
+    tags = [each for each in asked if each[1] is not False and (each[2] or not written)]
+    if not tags or PATTERNS["local"].fullmatch(host):
         return False
-    audit.pushed.add(parts[:2])
-    where = f"{parts.registry}/{parts.name}"
-    where = one.reference.removesuffix(f":{parts.tag}") if holes(parts.registry) else where
-    audit.find(Rule.REGISTRY, registry(parts.registry), (where, one.named), use)
-    audit.find(Rule.NAME, _name(parts.name), (where, one.named), use)
-    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event))[not parts.tag :]:
-        answers = [question(parts.tag, *each) for each in tags]
+    audit.pushed.add((host, name))
+    where = one.reference.removesuffix(f":{written}") if holes(host) else f"{host}/{name}"
+    audit.find(Rule.REGISTRY, registry(host), (where, one.named), use)
+    audit.find(Rule.NAME, _name(name), (where, one.named), use)
+    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event))[not written :]:
+        answers = [question(written, *each) for each in tags]
         worst = min(answers, key=lambda answer: _ORDER.index(answer[0]))
         audit.find(rule, worst, (one.reference, one.tagged), use)
     return True
@@ -189,12 +185,12 @@ def deployed(audit: Audit, reference: str, place: Place, is_built: bool) -> None
 
     is_built: the same file says how to build it, so that something else may push it.
     """
-    parts = split(reference)
-    is_stack = parts.name.rpartition("/")[2] in _STACKS and holes(parts.registry + parts.name)
-    is_ours = re.search(rf"(^|\W){convention.ORGANISATION}/", parts.name.lower())
+    host, name, text, digest = split(reference)
+    is_stack = name.rpartition("/")[2] in _STACKS and holes(host + name)
+    is_ours = re.search(rf"(^|\W){convention.ORGANISATION}/", name.lower())
     doubts = (one for one in audit.found if one.verdict is Verdict.CANNOT_TELL)
-    if is_ours or is_stack or parts[:2] in audit.pushed:
-        audit.find(Rule.DEPLOY, _running(parts.tag, parts.digest), (reference, place), place)
+    if is_ours or is_stack or (host, name) in audit.pushed:
+        audit.find(Rule.DEPLOY, _running(text, digest), (reference, place), place)
     elif is_built and any(one.rule in model.WRITES for one in doubts):
         reason = "something that is not followed may push it"
         audit.doubt(place, reference, reason, (Rule.DEPLOY,))

@@ -107,14 +107,14 @@ def _steps(job: Job, document: Map, held: Map) -> None:
         job.when += (step.text("if"),) * (step is not held)
         if not job.starts or any(holds(job.when, one) is not False for one in job.starts):
             _set_env(job, step)
-            shells = f"'shell': {step.get('shell')!r} {given}"
-            _step(job, step, step.text("id") or f"\x00{at}", not _OTHER_SHELL.search(shells))
+            is_bash = not _OTHER_SHELL.search(str([Map(shell=step.get("shell")), *given]))
+            _step(job, step, step.text("id") or f"\x00{at}", is_bash)
         job.env, job.when = env | job.exported, when
 
 
 def _set_env(job: Job, given: Map) -> None:
-    for key in given.below("env"):
-        job.env = job.env | {key: job.put(given.below("env").text(key))}
+    env = given.below("env")
+    job.env = job.env | {key: job.put(env.text(key)) for key in env}
 
 
 def _step(job: Job, step: Map, name: str, is_bash: bool) -> None:
