@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from megalotron_images.audit import mentions
 from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
+from megalotron_images.audit.mentions import PATTERNS
 from megalotron_images.audit.model import WRITES, Place
 from megalotron_images.audit.rules import Push
 from megalotron_images.audit.values import show, unknown
 from megalotron_images.audit.yaml_files import Map, Text
 
 _LOGIN = ("registry", "username", "password")
-_HARMLESS = {"outputs": "type=(docker|local|tar|oci)", "cache-to": "type=(gha|inline|local)"}
 _TAGS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
 """What docker/metadata-action makes unless its input `tags` says otherwise."""
-_TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _ON_TAGS = "startsWith(github.ref, 'refs/tags/')"
 
 
@@ -45,10 +44,9 @@ def follow(job: Job, step: Map) -> None:
 def _build(job: Job, use: Place, inputs: Map) -> None:
     """Note the pushes of docker/build-push-action, and secrets among its build arguments."""
     job.leak(map(job.read, inputs.text("build-args").rows()))
-    for key, harmless in _HARMLESS.items():
-        for row in inputs.text(key).rows():
-            if not re.match(harmless, text := job.put(row)):
-                job.doubt(job.place(row), f"{key}: {text}", "it may write elsewhere", WRITES)
+    for row in [*inputs.text("outputs").rows(), *inputs.text("cache-to").rows()]:
+        if not re.match("type=(docker|local|tar|oci|gha|inline)", text := job.put(row)):
+            job.doubt(job.place(row), text, "it may write to a registry", WRITES)
     asked = job.put(inputs.text("push")).strip()
     if asked.lower() in ("", "false"):
         return
@@ -65,30 +63,20 @@ def _made(job: Job, inputs: Map) -> list[Push]:
     tags = inputs.text("tags") if inputs.text("tags").strip() else Text(_TAGS)
     made = list(_tags(job, tags.rows(), inputs.text("flavor")))
     rows = inputs.text("images").rows()
-    names = [(_fields(job, row, "name").get("name", "").lower(), job.place(row)) for row in rows]
+    names = [(re.sub("(.*,)?name=|,.*", "", job.put(row)).lower(), job.place(row)) for row in rows]
     return [Push(f"{name}:{t}", at, to, when) for name, at in names for t, when, to in made]
-
-
-def _fields(job: Job, row: str, bare: str) -> dict[str, str]:
-    """Return the fields of an input's row, one without a key as `bare`."""
-    pairs = (one.strip().partition("=") for one in job.put(row).split(",") if one.strip())
-    return {key if sign else bare: value if sign else key for key, sign, value in pairs}
 
 
 def _tags(job: Job, rows: list[Text], given: Text) -> Iterator[tuple[str, When, Place]]:
     """Yield tags with their conditions and places; `latest` where the flavor adds it."""
-    flavor = {"latest": "auto"} | _fields(job, ",".join(given.rows()), "latest")
+    flavor = job.put(",".join(given.rows()))
     for row in rows:
-        fields, place = _fields(job, row, "value"), job.place(row)
-        kind, event = fields.get("type", "raw"), fields.get("event", "")
-        own = "sha-" if kind == "sha" else "pr-" if event == "pr" else flavor.get("prefix", "")
-        start, end = fields.get("prefix", own), fields.get("suffix", flavor.get("suffix", ""))
-        known = {"raw": fields.get("value", ""), "sha": unknown("github.sha")}
-        what = event or fields.get("pattern", "{{version}}").replace(" ", "")
-        middle = known.get(kind) or unknown(f"type={kind} {fields.get('value', '')}{what}")
-        when = (show(fields.get("enable", "")),)
-        yield _TEMPLATE.sub(lambda one: unknown(one[0]), f"{start}{middle}{end}"), when, place
-        if flavor["latest"] == "auto" and (kind in ("semver", "match") or event == "tag"):
+        text, place = job.put(row).replace(" ", ""), job.place(row)
+        found = PATTERNS["row"].fullmatch(f"{text};{flavor}")
+        raw, kind, what, enable, latest = found.groups("") if found else ("", "", "", *UNSURE, "")
+        when = (show(enable),)
+        yield raw or unknown(f"type={kind} {what}" if kind else text), when, place
+        if latest == "true":
+            yield "latest", when, job.place(given)
+        elif latest != "false" and (kind == "semver" or what == "tag"):
             yield "latest", (*when, _ON_TAGS), place
-    if flavor["latest"] not in ("auto", "false"):
-        yield "latest", () if flavor["latest"] == "true" else UNSURE, job.place(given)

@@ -98,8 +98,8 @@ def tag(text: str) -> Answer:
     """Judge a tag, for whatever its unknown parts may be."""
     tried = text
     for what in holes(text):
-        known = "4f3c2b1" if PATTERNS["hashes"].fullmatch(what) else what.partition("=")[2]
-        tried = tried.replace(unknown(what), known) if known and what[:5] != "type=" else tried
+        is_hash = PATTERNS["hashes"].fullmatch(what)
+        tried = tried.replace(unknown(what), "4f3c2b1") if is_hash else tried
     start = HOLE.split(tried)[0]
     could = start[:1] == "v" or any(one.startswith(start) for one in convention.MovingTag)
     could = could and not re.search(r"[^\w.-]", HOLE.sub("", tried))

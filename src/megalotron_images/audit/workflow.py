@@ -59,10 +59,6 @@ def _names(document: Map, repository: str) -> dict[str, str]:
     owner, _, bare = repository.partition("/")
     names = {"repository": repository, "repository_owner": owner, "event.repository.name": bare}
     found = {f"github.{name}": value for name, value in names.items() if value}
-    for given in triggers(document).values():
-        for key, one in given.below("inputs").items():
-            if default := as_map(one).text("default"):
-                found[f"inputs.{key.lower()}"] = unknown(f"inputs.{key}={default}")
     if "workflow_call" in triggers(document):
         found |= {f"secrets.{x.lower()}": unknown(f"the caller's {x}") for x in rules.SECRETS}
     return found
