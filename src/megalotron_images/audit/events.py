@@ -126,12 +126,10 @@ def names(scenario: Scenario) -> dict[str, str]:
     """
     _, kind, name = scenario.ref.split("/", 2)
     slug = re.sub(r"[^\w.-]+", "-", name)
-    found = {"github.ref_name": name, "type=ref pr": "pr-7" * (kind == "pull")}
+    found = {"github.ref_name": name, "type=sha ": "sha-1a2b3c4"}
     found |= {"type=ref branch": slug * (kind == "heads"), "type=ref tag": slug * (kind == "tags")}
-    found |= {
-        "type=schedule ": "nightly" * (scenario.event == "schedule"),
-        "type=sha ": "sha-1a2b3c4",
-    }
+    found |= {"type=ref pr": "pr-7" * (kind == "pull")}
+    found |= {"type=schedule ": "nightly" * (scenario.event == "schedule")}
     version = re.fullmatch(r"v?(((\d+)\.\d+)\.\d+(-.+)?)", name * (kind == "tags"))
     whole, minor, major, rest = version.groups("") if version else ("",) * 4
     forms = {"{{raw}}": name * bool(whole), "{{version}}": whole}

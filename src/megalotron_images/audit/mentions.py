@@ -59,7 +59,6 @@ def harmless_action(name: str, inputs: Mapping[str, str]) -> bool:
     """Whether an action of others pushes nothing, by its name and inputs."""
     whole = "\n".join([name, *map(show, inputs.values())])
     is_pushing = pushes(whole) or inputs.get("push-to-registry", "false") != "false"
-    if is_pushing or PATTERNS["harmless_actions"].match(name):
-        return not is_pushing
-    asked = any(map(PATTERNS["action_inputs"].match, inputs))
-    return not asked and not PATTERNS["action_names"].search(name) and "secrets." not in whole
+    is_unknown = any(map(PATTERNS["action_inputs"].match, inputs)) or "secrets." in whole
+    is_unknown = is_unknown or bool(PATTERNS["action_names"].search(name))
+    return not is_pushing and (bool(PATTERNS["harmless_actions"].match(name)) or not is_unknown)

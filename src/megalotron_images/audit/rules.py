@@ -97,9 +97,8 @@ def stack(text: str) -> Answer:
 def tag(text: str) -> Answer:
     """Judge a tag, for whatever its unknown parts may be."""
     tried = text
-    for what in holes(text):
-        is_hash = PATTERNS["hashes"].fullmatch(what)
-        tried = tried.replace(unknown(what), "4f3c2b1") if is_hash else tried
+    for what in filter(PATTERNS["hashes"].fullmatch, holes(text)):
+        tried = tried.replace(unknown(what), "1a2b3c4")
     start = HOLE.split(tried)[0]
     could = start[:1] == "v" or any(one.startswith(start) for one in convention.MovingTag)
     could = could and not re.search(r"[^\w.-]", HOLE.sub("", tried))

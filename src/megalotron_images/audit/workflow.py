@@ -28,12 +28,8 @@ def follow(audit: Audit, name: str) -> None:
         raise Unreadable("it is not a workflow: it has no jobs, or it merges mappings")
     names, jobs = _names(document, audit.repository), list[Job]()
     for key in held:
-        rows = _rows(held.below(key))
-        for row in [{}] if rows is None else rows:
+        for row in _rows(held.below(key)):
             jobs.append(Job(audit, name, starts, names | row, _when(held, key)))
-            if rows is None:
-                reason = "its matrix is not a list of literals: a few axes, or an include"
-                jobs[-1].doubt(jobs[-1].place(held.below(key).below("strategy")), key, reason)
             _steps(jobs[-1], document, held.below(key))
     _logins(jobs)
 
@@ -75,14 +71,14 @@ def _when(jobs: Map, key: str) -> When:
     return tuple(when)
 
 
-def _rows(job: Map) -> list[dict[str, str]] | None:
-    """Return the rows of a job's matrix, by names; None for one that is not of few literals."""
+def _rows(job: Map) -> list[dict[str, str]]:
+    """Return the rows of a job's matrix, by names; raise Unreadable unless it has few literals."""
     matrix = job.below("strategy").below("matrix")
     is_simple = len(matrix) == 1 or not {"include", "exclude"} & matrix.keys()
     is_literal = all(isinstance(one, list) and "${{" not in str(one) for one in matrix.values())
     is_few = is_literal and 0 < math.prod(map(len, matrix.values())) <= _MOST_ROWS
     if not (is_simple and is_few) or ("matrix" in job.below("strategy") and not matrix):
-        return None
+        raise Unreadable("a matrix is not a list of literals: a few axes, or an include")
     product = itertools.product(*matrix.values())
     every = matrix.get("include") or [Map(zip(matrix, one, strict=True)) for one in product]
     return [
