@@ -121,8 +121,7 @@ class _Script:
             self.job.push(operands[0], self.place, self.when)
         elif verb == "login":
             if not options.password and not options.password_stdin:
-                reason = "where the password comes from is not seen"
-                self.job.doubt(self.place, "docker login", reason, LOGINS)
+                self.job.doubt(self.place, "docker login", "its password is not seen", LOGINS)
             username = [unknown("a user name"), *options.username][-1]
             secret = [stdin or unknown("a password that is not seen"), *options.password][-1]
             given = [(one, self.place) for one in ("".join(operands[:1]), username, secret)]
@@ -134,9 +133,7 @@ class _Script:
         if any(map(HOLE.fullmatch, operands)):
             self.job.doubt(self.place, "docker build", "its arguments may include --push")
         self.job.leak((one, self.place) for one in options.build_arg)
-        if options.push and not options.tag:
-            raise ValueError
-        for tag in options.tag if options.push else ():
+        for tag in (options.tag or [unknown("its tag")]) if options.push else ():
             self.job.push(tag, self.place, self.when)
 
 
@@ -146,7 +143,8 @@ def _words(line: str) -> list[str]:
     lexer = shlex.shlex(PATTERNS["ignored"].sub("", line), posix=True, punctuation_chars=signs)
     lexer.whitespace_split, lexer.commenters = True, ""
     words = [one for one in lexer if one]
-    is_plain = all(one == "|" or one.strip(signs) for one in words)
-    if not is_plain or PATTERNS["unclear"].search(line):
+    if PATTERNS["unclear"].search(line) or any(
+        one != "|" and not one.strip(signs) for one in words
+    ):
         raise ValueError
     return words

@@ -66,18 +66,16 @@ def triggers(workflow: Map) -> dict[str, Map]:
     return {one: as_map(events).below(one) for one in as_map(events) or as_list(events)}
 
 
-def scenarios(workflow: Map, text: str) -> list[Scenario]:
-    """Return what can start a workflow; `text` is its source, searched for names of branches.
+def scenarios(workflow: Map, text: str) -> Iterator[Scenario]:
+    """Yield what can start a workflow; `text` is its source, searched for names of branches.
 
     Raises Unreadable for filters that are not plain.
     """
     named = re.findall(r"refs/heads/([\w./-]{1,40})", text)[:30]
-    found = dict[Scenario, None]()
     for event, given in triggers(workflow).items():
         refs = STARTS.get(event, _MAIN).split()
-        every = [Scenario(event, one, one in (_MAIN, _PULL)) for one in refs]
-        found |= dict.fromkeys(_pushed(given, named) if event == "push" else every)
-    return list(found)
+        every = (Scenario(event, one, one in (_MAIN, _PULL)) for one in refs)
+        yield from _pushed(given, named) if event == "push" else every
 
 
 def _pushed(given: Map, named: list[str]) -> Iterator[Scenario]:
@@ -103,7 +101,7 @@ def _examples(filters: list[str], known: list[str]) -> list[str]:
     """Return names that filters let in: the known ones, and one for each filter."""
     plain = (re.sub(r"\[(.)[^\]]*\]\+?", r"\1", one) for one in filters if one[0] != "!")
     names = [*known, *(re.sub(r"\*+", "topic", one) for one in plain)]
-    return [one for one in names if _passes(filters, one)]
+    return [one for one in dict.fromkeys(names) if _passes(filters, one)]
 
 
 def _passes(filters: list[str], name: str) -> bool:

@@ -8,7 +8,7 @@ from megalotron_images.audit import events, mentions, model, rules
 from megalotron_images.audit.mentions import PATTERNS
 from megalotron_images.audit.model import PUSHES, Audit, Place, Rule, Rules, Value, Verdict
 from megalotron_images.audit.values import LONGEST, bounded, holes, unknown
-from megalotron_images.audit.yaml_files import Map, Text
+from megalotron_images.audit.yaml_files import Text
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _LEAKED = "anyone who has the image can read a secret that is a build argument"
@@ -46,7 +46,7 @@ class Job:
     is_pushing: bool = False
     is_pulling: bool = False
 
-    def place(self, text: Text | Map, row: int = 0) -> Place:
+    def place(self, text: Text, row: int = 0) -> Place:
         """Return where a text is written, or one of its rows."""
         return Place(self.file, text.line + row)
 

@@ -29,16 +29,14 @@ def pushes(line: str) -> bool:
 
 def may_push(line: str) -> bool:
     """Whether a command that is not understood may push, log in, or run what does."""
-    if PATTERNS["piping"].search(line) or PATTERNS["quoting"].match(line):
-        return bool(PATTERNS["piping"].search(line))
-    is_harmless = PATTERNS["harmless"].match(line)
-    return pushes(line) or (not is_harmless and bool(PATTERNS["running"].search(line)))
+    is_running = PATTERNS["running"].search(line) and not PATTERNS["harmless"].match(line)
+    is_quoted = PATTERNS["quoting"].match(line)
+    return bool(PATTERNS["piping"].search(line) or (not is_quoted and (is_running or pushes(line))))
 
 
 def called(folder: Folder, line: str) -> list[str]:
     """Return the files of the folder that a command runs: scripts, actions, or build files."""
-    scripts = PATTERNS["script"].findall(line)
-    wanted = [f"/{one.removeprefix('./').strip('/')}/" for one in scripts]
+    wanted = [f"/{one.removeprefix('./').strip('/')}/" for one in PATTERNS["script"].findall(line)]
     if PATTERNS["building"].search(line):
         wanted += [f"/{one}/" for one in WORDS["build_files"]]
     return [name for name in folder.names if any(one in f"/{name}/" for one in wanted)]
@@ -50,9 +48,9 @@ def spoken(folder: Folder, names: list[str]) -> Iterator[tuple[str, int, str]]:
     Raises Unreadable.
     """
     for name in names:
-        lines = enumerate(folder.text(name).splitlines(), 1)
-        found = ((number, line) for number, line in lines if PATTERNS["speaking"].search(line))
-        yield from ((name, number, line.strip()[:60]) for number, line in [*found][:1])
+        text = folder.text(name)
+        if found := PATTERNS["speaking"].search(text):
+            yield name, text.count("\n", 0, found.start()) + 1, found[0].strip()[:60]
 
 
 def harmless_action(name: str, inputs: Mapping[str, str]) -> bool:

@@ -19,7 +19,7 @@ from megalotron_images.audit.values import HOLE, holes, show, unknown
 from megalotron_images.errors import RuleBroken
 
 HUB = "docker.io"
-_OWNED = ("github.repository", "github.repository_owner", "github.event.repository.name")
+OWNED = ("github.repository", "github.repository_owner", "github.event.repository.name")
 """Names that are never a host or a tag."""
 _ORDER = [*Rule, *Verdict]
 _STACKS = {stack.name for stack in convention.STACKS}
@@ -52,13 +52,13 @@ def split(reference: str) -> tuple[str, str, str, str]:
     path, _, digest = text.partition("@")
     first, slash, rest = path.partition("/")
     start = "".join(holes(first[:1]))
-    is_owner = not start or start in _OWNED or bool(PATTERNS["hub_user"].search(start))
+    is_owner = not start or start in OWNED or bool(PATTERNS["hub_user"].search(start))
     is_host = bool(slash) and bool(re.search(r"[.:]|^localhost$", first))
     is_host = is_host or (len(first) == 1 and not is_owner and "/" in rest)
     registry, path = (first, rest) if is_host else (HUB if is_owner else unknown(start), path)
     name, colon, tag = path.partition(":")
     end = "".join(holes(name[-1:]))
-    missing = unknown("its tag") if end and end not in _OWNED else "latest"
+    missing = unknown("its tag") if end and end not in OWNED else "latest"
     tag = tag if colon else "" if digest else missing
     return registry, name, tag, digest
 
@@ -191,8 +191,7 @@ def deployed(audit: Audit, reference: str, place: Place, is_built: bool) -> None
     if is_ours or is_stack or (host, name) in audit.pushed:
         audit.find(Rule.DEPLOY, _running(text, digest), (reference, place), place)
     elif is_built and any(one.rule in model.WRITES for one in doubts):
-        reason = "something that is not followed may push it"
-        audit.doubt(place, reference, reason, (Rule.DEPLOY,))
+        audit.doubt(place, reference, "what is not followed may push it", (Rule.DEPLOY,))
 
 
 def _running(text: str, digest: str) -> Answer:

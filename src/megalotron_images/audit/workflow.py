@@ -23,7 +23,7 @@ _HARMLESS = mentions.PATTERNS["harmless_workflows"]
 def follow(audit: Audit, name: str) -> None:
     """Note what a workflow does; raise Unreadable for a file that is not one."""
     document = next(iter(audit.folder.documents(name)), Map())
-    held, starts = document.below("jobs"), scenarios(document, audit.folder.text(name))
+    held, starts = document.below("jobs"), [*scenarios(document, audit.folder.text(name))]
     if not held or "<<:" in audit.folder.text(name):
         raise Unreadable("it is not a workflow: it has no jobs, or it merges mappings")
     names, jobs = _names(document, audit.repository), list[Job]()
@@ -44,8 +44,7 @@ def _logins(jobs: list[Job]) -> None:
         if is_pushing:
             job.audit.find(Rule.REGISTRY, rules.registry(host), (address or rules.HUB, place), use)
         elif not is_pulling or host != REGISTRY:
-            reason = "nothing is seen that needs this login: something may push"
-            job.audit.doubt(use, address, reason, WRITES)
+            job.audit.doubt(use, address, "nothing is seen that needs this login", WRITES)
         if job.is_pushing:
             rules.credentials(job.audit, secrets, use)
 
@@ -53,8 +52,7 @@ def _logins(jobs: list[Job]) -> None:
 def _names(document: Map, repository: str) -> dict[str, str]:
     """Return what is known of GitHub's names in every job."""
     owner, _, bare = repository.partition("/")
-    names = {"repository": repository, "repository_owner": owner, "event.repository.name": bare}
-    found = {f"github.{name}": value for name, value in names.items() if value}
+    found = dict(zip(rules.OWNED, (repository, owner, bare), strict=True)) if repository else {}
     if "workflow_call" in triggers(document):
         found |= {f"secrets.{x.lower()}": unknown(f"the caller's {x}") for x in rules.SECRETS}
     return found
@@ -62,13 +60,11 @@ def _names(document: Map, repository: str) -> dict[str, str]:
 
 def _when(jobs: Map, key: str) -> When:
     """Return the conditions of a job and of those that it needs."""
-    keys, when = [key], list[str]()
+    keys = [key]
     for one in itertools.islice(keys, _MOST_NEEDED):  # which grows
-        when.append(jobs.below(one).text("if"))
-        if not re.search(r"(always|failure|cancelled)\(", when[-1]):
-            needed = as_list(jobs.below(one).get("needs"))[:_MOST_NEEDED]
-            keys += [name for name in needed if name not in keys]
-    return tuple(when)
+        if not re.search(r"(always|failure|cancelled)\(", jobs.below(one).text("if")):
+            keys += as_list(jobs.below(one).get("needs"))[:_MOST_NEEDED]
+    return tuple(jobs.below(one).text("if") for one in keys[:_MOST_NEEDED])
 
 
 def _rows(job: Map) -> list[dict[str, str]]:
@@ -89,11 +85,10 @@ def _rows(job: Map) -> list[dict[str, str]]:
 
 def _steps(job: Job, document: Map, held: Map) -> None:
     """Follow one row of a job: its steps, or what it calls, if any event lets it run."""
-    for one in (document, held):
-        _set_env(job, one)
+    _set_env(job, document, held)
     given = [document.get("defaults"), *map(held.get, ("defaults", "runs-on", "strategy"))]
     for at, step in enumerate(map(as_map, [held] if "uses" in held else held.get("steps", ()))):
-        if not job.audit.spend(_STEP, job.place(held)):
+        if not job.audit.spend(_STEP, job.place(Text())):
             break
         env, when = job.env, job.when
         job.when += (step.text("if"),) * (step is not held)
@@ -104,9 +99,9 @@ def _steps(job: Job, document: Map, held: Map) -> None:
         job.env, job.when = env | job.exported, when
 
 
-def _set_env(job: Job, given: Map) -> None:
-    env = given.below("env")
-    job.env = job.env | {key: job.put(env.text(key)) for key in env}
+def _set_env(job: Job, *given: Map) -> None:
+    for env in (one.below("env") for one in given):
+        job.env = job.env | {key: job.put(env.text(key)) for key in env}
 
 
 def _step(job: Job, step: Map, name: str, is_bash: bool) -> None:
@@ -115,8 +110,7 @@ def _step(job: Job, step: Map, name: str, is_bash: bool) -> None:
     if "run" in step and is_bash:
         commands.follow(job, text, name, not step.text("if"))
     elif "run" in step and any(map(mentions.may_push, [text[:3000], *text.splitlines()])):
-        first = text.strip().partition("\n")[0]
-        job.doubt(job.place(text), first, "only scripts of bash and sh are read")
+        job.doubt(job.place(text), text.strip().split("\n")[0], "only bash and sh are read")
     elif "uses" in step and ("steps" in step or "/.github/workflows/" in step.text("uses")):
         _call(job, step)
     elif "uses" in step:
@@ -129,8 +123,9 @@ def _call(job: Job, held: Map) -> None:
     given, secrets = held.below("with"), held.below("secrets")
     if uses.lower().startswith(_OURS):
         default = "${{{{ secrets.{} }}}}" if held.text("secrets") == "inherit" else ""
-        every = [(one, Text(default.format(one), place.line)) for one in rules.SECRETS]
-        texts = [secrets.text(one) or inherited for one, inherited in every]
+        texts = [
+            secrets.text(one) or Text(default.format(one), place.line) for one in rules.SECRETS
+        ]
         rules.credentials(job.audit, [job.read(one) for one in texts], place)
         stack = job.put(given.text("stack"))
         job.audit.find(Rule.NAME, rules.stack(stack), (stack, place), place)
