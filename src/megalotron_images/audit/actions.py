@@ -18,7 +18,6 @@ from megalotron_images.audit.yaml_files import Map, Text
 _LOGIN = ("registry", "username", "password")
 _TAGS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
 """What docker/metadata-action makes unless its input `tags` says otherwise."""
-_ON_TAGS = "startsWith(github.ref, 'refs/tags/')"
 
 
 def follow(job: Job, step: Map) -> None:
@@ -79,4 +78,4 @@ def _tags(job: Job, rows: list[Text], given: Text) -> Iterator[tuple[str, When, 
         if latest == "true":
             yield "latest", when, job.place(given)
         elif latest != "false" and (kind == "semver" or what == "tag"):
-            yield "latest", (*when, _ON_TAGS), place
+            yield "latest", (*when, "startsWith(github.ref, 'refs/tags/')"), place

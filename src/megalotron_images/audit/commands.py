@@ -18,7 +18,6 @@ from megalotron_images.audit.yaml_files import Text
 
 _LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#).*\\\n)*.+", re.MULTILINE)
 """A command with the lines that it goes on on; a comment goes on on none."""
-_NAMES = ("repository", "repository_owner", "ref_name", "ref", "sha", "actor", "head_ref")
 _OPTIONS = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
 for _word in WORDS["valued"]:
     _OPTIONS.add_argument(*_word.split("/"), action="append", default=[])
@@ -26,40 +25,32 @@ for _word in WORDS["switches"]:
     _OPTIONS.add_argument(*_word.split("/"), action="store_true")
 
 
-def follow(job: Job, text: Text, step: str, is_sure: bool) -> None:
-    """Note what a script pushes, and where it logs in.
-
-    Args:
-        step: its id, for its outputs.
-        is_sure: the step has no `if`.
-    """
-    job.is_open |= any(len(one) > LONGEST for one in text.splitlines())
-    if job.audit.spend(len(text), job.place(text)):
-        put = "\n".join(map(job.put, text.splitlines()))
-        _Script(job, put, step).follow(text, is_sure)
-
-
-class _Script:
-    """One script, as it is read.
+class Script:
+    """One script of a step, as it is read.
 
     `when` is empty until a condition or a block stands before what is read; `once`: the variables
-    that are set in one place.
+    that are set in one place; `step`: how the names of its outputs begin.
     """
 
-    def __init__(self, job: Job, text: str, step: str) -> None:
-        self.job, self.text, self.step, self.when = job, text, f"steps.{step}.outputs.", When()
-        found = PATTERNS["setting"].findall(f"\n{text}")
+    def __init__(self, job: Job, text: Text, step: str) -> None:
+        self.job, self.start, self.step, self.when = job, text, f"steps.{step}.outputs.", When()
+        self.text = "\n".join(map(job.put, text.splitlines()))
+        job.is_open |= any(len(one) > LONGEST for one in text.splitlines())
+        found = PATTERNS["setting"].findall(f"\n{self.text}")
         names = Counter(re.findall(r"\w+", " ".join(map(" ".join, found))))
-        is_unseen = job.is_open or bool(PATTERNS["setting_any"].search(text))
+        is_unseen = job.is_open or bool(PATTERNS["setting_any"].search(self.text))
         self.once = {one for one in names if names[one] == 1 and not is_unseen}
-        self.variables = {f"GITHUB_{one.upper()}": job.value(f"github.{one}") for one in _NAMES}
+        self.variables = {f"GITHUB_{x}": job.value(f"github.{x.lower()}") for x in WORDS["github"]}
         self.variables |= {} if is_unseen else job.env
         self.variables |= {one: unknown(f"${one}") for one in names}
 
-    def follow(self, text: Text, is_sure: bool) -> None:
-        """Note what each line does; from a here-document on nothing is read."""
+    def follow(self, is_sure: bool) -> None:
+        """Note what each line does; from a here-document on nothing is read.
+
+        is_sure: the step has no `if`.
+        """
         for found in _LINE.finditer(self.text):
-            self.place = self.job.place(text, self.text.count("\n", 0, found.start()))
+            self.place = self.job.place(self.start, self.text.count("\n", 0, found.start()))
             line = found[0].replace("\\\n", " ").strip()
             if "<<" in line:
                 self._line(self.text[found.start() :])
@@ -143,8 +134,6 @@ def _words(line: str) -> list[str]:
     lexer = shlex.shlex(PATTERNS["ignored"].sub("", line), posix=True, punctuation_chars=signs)
     lexer.whitespace_split, lexer.commenters = True, ""
     words = [one for one in lexer if one]
-    if PATTERNS["unclear"].search(line) or any(
-        one != "|" and not one.strip(signs) for one in words
-    ):
+    if PATTERNS["unclear"].search(line) or not all(one.strip(signs) for one in words if one != "|"):
         raise ValueError
     return words

@@ -128,8 +128,9 @@ def names(scenario: Scenario) -> dict[str, str]:
     found |= {"type=ref branch": slug * (kind == "heads"), "type=ref tag": slug * (kind == "tags")}
     found |= {"type=ref pr": "pr-7" * (kind == "pull")}
     found |= {"type=schedule ": "nightly" * (scenario.event == "schedule")}
-    version = re.fullmatch(r"v?(((\d+)\.\d+)\.\d+(-.+)?)", name * (kind == "tags"))
-    whole, minor, major, rest = version.groups("") if version else ("",) * 4
+    whole, minor, major, rest = [*PATTERNS["version"].findall(name * (kind == "tags")), ("",) * 4][
+        0
+    ]
     forms = {"{{raw}}": name * bool(whole), "{{version}}": whole}
     forms |= {} if rest else {"{{major}}.{{minor}}": minor, "{{major}}": major}
     both = ((start, *one) for one in forms.items() for start in ("", "v"))

@@ -17,6 +17,8 @@ class Verdict(StrEnum):
     NOTHING = "nothing to judge"
 
 
+AGAINST = (Verdict.VIOLATED, Verdict.CANNOT_TELL)
+"""The verdicts that are against a repository, excused or not."""
 Rule = StrEnum("Rule", "REGISTRY NAME TAG EVENT CREDENTIALS LOGIN DEPLOY")
 """The rules of the image process (the page "Image process", and its convention)."""
 Rules = tuple[Rule, ...]
@@ -64,11 +66,6 @@ class Finding:
     fix: str = ""
     ignored: str = ""
     is_followed: bool = True
-
-    @property
-    def is_against(self) -> bool:
-        """Whether it is against the repository, excused or not."""
-        return self.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
-from megalotron_images.audit.model import CALLED, Finding, Rule, Verdict
+from megalotron_images.audit.model import AGAINST, CALLED, Finding, Rule, Verdict
 from megalotron_images.audit.yaml_files import Folder, Unreadable
 
 _COMMENT = re.compile(r"(^|^.*?\s)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\]\s*(.*\S)")
@@ -30,7 +30,7 @@ def excused(findings: Iterable[Finding], folder: Folder) -> Iterator[Finding]:
             reason
             for file, line in ((one.file, one.line), (one.use_file, one.use_line))
             for rules, lines, reason in excuses(file)
-            if one.is_against and line in lines and names & {*rules}
+            if one.verdict in AGAINST and line in lines and names & {*rules}
         ]
         yield replace(one, ignored="".join(reasons[:1]))
 
@@ -80,8 +80,9 @@ def text(findings: list[Finding]) -> str:
     """Return findings for people: a line for each rule, below them what is wrong or unknown."""
     groups, tags = _grouped(findings), [one for one in findings if one.rule is Rule.TAG]
     if not groups and {one.value for one in tags} == {CALLED}:
-        where = f"{tags[0].file}:{tags[0].line}"
-        return f"All is well: {where} calls {CALLED}, and nothing else pushes."
+        return (
+            f"All is well: {tags[0].file}:{tags[0].line} calls {CALLED}, and nothing else pushes."
+        )
     lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
     for one, rules in groups.items():
         lines.append("  " + _line(one, rules, re.sub(r":\n[^\0]*\n", ", ", one.fix)))
@@ -99,7 +100,7 @@ def _grouped(findings: list[Finding]) -> dict[Finding, list[str]]:
     """Return what is wrong or unknown, each once, with the rules that it is about."""
     groups: dict[Finding, list[str]] = {}
     for one in findings:
-        if one.is_against:
+        if one.verdict in AGAINST:
             alike = one if one.is_followed else replace(one, rule=Rule.TAG)
             groups.setdefault(alike, []).append(one.rule)
     return groups

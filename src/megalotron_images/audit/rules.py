@@ -59,8 +59,7 @@ def split(reference: str) -> tuple[str, str, str, str]:
     name, colon, tag = path.partition(":")
     end = "".join(holes(name[-1:]))
     missing = unknown("its tag") if end and end not in OWNED else "latest"
-    tag = tag if colon else "" if digest else missing
-    return registry, name, tag, digest
+    return registry, name, tag if colon else "" if digest else missing, digest
 
 
 def depends(text: str) -> Answer:
@@ -80,10 +79,8 @@ def _name(text: str) -> Answer:
     owner, _, last = whole.partition("/")
     is_owner = owner == convention.ORGANISATION or HOLE.search(owner)
     if not is_owner or "/" in last or text != text.lower():
-        return (
-            Verdict.VIOLATED,
-            f"{show(text)} is not {convention.ORGANISATION}/<stack> in lower case",
-        )
+        wrong = f"{show(text)} is not {convention.ORGANISATION}/<stack> in lower case"
+        return Verdict.VIOLATED, wrong
     answer = stack(last or owner)
     return depends(text) if holes(text) and answer[0] is not Verdict.VIOLATED else answer
 
@@ -209,7 +206,7 @@ def ranked(audit: Audit) -> Iterator[Finding]:
     call = FIX["call"].replace("STACK", _stack(audit))
     for one in sorted(audit.found, key=lambda one: [*map(_ORDER.index, (one.rule, one.verdict))]):
         fix = call * (one.rule in model.PUSHES) + FIX[one.rule if one.is_followed else "excuse"]
-        yield replace(one, fix=fix) if one.is_against else one
+        yield replace(one, fix=fix) if one.verdict in model.AGAINST else one
 
 
 def _stack(audit: Audit) -> str:

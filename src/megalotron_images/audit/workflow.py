@@ -14,8 +14,6 @@ from megalotron_images.convention import REGISTRY
 
 _MOST_ROWS, _MOST_NEEDED, _STEP = 64, 20, 10
 """Rows of a matrix; jobs that one needs; what a step costs, in characters."""
-_OURS = f"megalotron/image-process/.github/workflows/{CALLED}@"
-"""The reusable workflow of the process itself, in lower case."""
 _OTHER_SHELL = re.compile(r"'shell': '(?!(/bin/)?(ba)?sh\b)|windows")
 _HARMLESS = mentions.PATTERNS["harmless_workflows"]
 
@@ -29,7 +27,8 @@ def follow(audit: Audit, name: str) -> None:
     names, jobs = _names(document, audit.repository), list[Job]()
     for key in held:
         for row in _rows(held.below(key)):
-            jobs.append(Job(audit, name, starts, names | row, _when(held, key)))
+            known = {f"matrix.{x}".lower(): str(v) for x, v in row.items() if isinstance(v, Text)}
+            jobs.append(Job(audit, name, starts, names | known, _when(held, key)))
             _steps(jobs[-1], document, held.below(key))
     _logins(jobs)
 
@@ -37,13 +36,12 @@ def follow(audit: Audit, name: str) -> None:
 def _logins(jobs: list[Job]) -> None:
     """Judge the logins of a workflow's jobs: what they need depends on what is pushed."""
     is_pushing = any(one.is_pushing for one in jobs)
-    is_pulling = any(one.is_pulling for one in jobs)
     for job, (use, given) in [(one, login) for one in jobs for login in one.logins]:
         (address, place), *secrets = given
         host = re.sub(r"^https?://|/.*", "", address.strip()).lower()
         if is_pushing:
             job.audit.find(Rule.REGISTRY, rules.registry(host), (address or rules.HUB, place), use)
-        elif not is_pulling or host != REGISTRY:
+        elif host != REGISTRY or not any(one.is_pulling for one in jobs):
             job.audit.doubt(use, address, "nothing is seen that needs this login", WRITES)
         if job.is_pushing:
             rules.credentials(job.audit, secrets, use)
@@ -67,8 +65,8 @@ def _when(jobs: Map, key: str) -> When:
     return tuple(jobs.below(one).text("if") for one in keys[:_MOST_NEEDED])
 
 
-def _rows(job: Map) -> list[dict[str, str]]:
-    """Return the rows of a job's matrix, by names; raise Unreadable unless it has few literals."""
+def _rows(job: Map) -> list[Map]:
+    """Return the rows of a job's matrix; raise Unreadable unless it has few literals."""
     matrix = job.below("strategy").below("matrix")
     is_simple = len(matrix) == 1 or not {"include", "exclude"} & matrix.keys()
     is_literal = all(isinstance(one, list) and "${{" not in str(one) for one in matrix.values())
@@ -76,11 +74,8 @@ def _rows(job: Map) -> list[dict[str, str]]:
     if not (is_simple and is_few) or ("matrix" in job.below("strategy") and not matrix):
         raise Unreadable("a matrix is not a list of literals: a few axes, or an include")
     product = itertools.product(*matrix.values())
-    every = matrix.get("include") or [Map(zip(matrix, one, strict=True)) for one in product]
-    return [
-        {f"matrix.{key}".lower(): str(one) for key, one in row.items() if isinstance(one, Text)}
-        for row in map(as_map, every)
-    ]
+    every = matrix.get("include") or (Map(zip(matrix, one, strict=True)) for one in product)
+    return [*map(as_map, every)]
 
 
 def _steps(job: Job, document: Map, held: Map) -> None:
@@ -107,8 +102,8 @@ def _set_env(job: Job, *given: Map) -> None:
 def _step(job: Job, step: Map, name: str, is_bash: bool) -> None:
     """Follow a step: a script of bash, an action, or a job's call of a workflow."""
     text = step.text("run")
-    if "run" in step and is_bash:
-        commands.follow(job, text, name, not step.text("if"))
+    if "run" in step and is_bash and job.audit.spend(len(text), job.place(text)):
+        commands.Script(job, text, name).follow(is_sure=not step.text("if"))
     elif "run" in step and any(map(mentions.may_push, [text[:3000], *text.splitlines()])):
         job.doubt(job.place(text), text.strip().split("\n")[0], "only bash and sh are read")
     elif "uses" in step and ("steps" in step or "/.github/workflows/" in step.text("uses")):
@@ -121,11 +116,9 @@ def _call(job: Job, held: Map) -> None:
     """Note a call of the process's own workflow; one of others is a doubt, unless it is here."""
     uses, place = job.put(held.text("uses")), job.place(held.text("uses"))
     given, secrets = held.below("with"), held.below("secrets")
-    if uses.lower().startswith(_OURS):
+    if uses.lower().startswith(f"megalotron/image-process/.github/workflows/{CALLED}@"):
         default = "${{{{ secrets.{} }}}}" if held.text("secrets") == "inherit" else ""
-        texts = [
-            secrets.text(one) or Text(default.format(one), place.line) for one in rules.SECRETS
-        ]
+        texts = [secrets.text(x) or Text(default.format(x), place.line) for x in rules.SECRETS]
         rules.credentials(job.audit, [job.read(one) for one in texts], place)
         stack = job.put(given.text("stack"))
         job.audit.find(Rule.NAME, rules.stack(stack), (stack, place), place)
