@@ -123,15 +123,13 @@ def names(scenario: Scenario) -> dict[str, str]:
     A row of docker/metadata-action is `type=KIND VALUE`.
     """
     _, kind, name = scenario.ref.split("/", 2)
-    slug = re.sub(r"[^\w.-]+", "-", name)
+    slug, tag = re.sub(r"[^\w.-]+", "-", name), name * (kind == "tags")
     found = {"github.ref_name": name, "type=sha ": "sha-1a2b3c4"}
     found |= {"type=ref branch": slug * (kind == "heads"), "type=ref tag": slug * (kind == "tags")}
     found |= {"type=ref pr": "pr-7" * (kind == "pull")}
     found |= {"type=schedule ": "nightly" * (scenario.event == "schedule")}
-    whole, minor, major, rest = [*PATTERNS["version"].findall(name * (kind == "tags")), ("",) * 4][
-        0
-    ]
-    forms = {"{{raw}}": name * bool(whole), "{{version}}": whole}
+    whole, minor, major, rest = (PATTERNS["version"].findall(tag) or [("",) * 4])[0]
+    forms = {"{{raw}}": tag * bool(whole), "{{version}}": whole}
     forms |= {} if rest else {"{{major}}.{{minor}}": minor, "{{major}}": major}
     both = ((start, *one) for one in forms.items() for start in ("", "v"))
     return found | {f"type=semver {start}{one}": text and start + text for start, one, text in both}

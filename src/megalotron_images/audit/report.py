@@ -80,9 +80,8 @@ def text(findings: list[Finding]) -> str:
     """Return findings for people: a line for each rule, below them what is wrong or unknown."""
     groups, tags = _grouped(findings), [one for one in findings if one.rule is Rule.TAG]
     if not groups and {one.value for one in tags} == {CALLED}:
-        return (
-            f"All is well: {tags[0].file}:{tags[0].line} calls {CALLED}, and nothing else pushes."
-        )
+        one = tags[0]
+        return f"All is well: {one.file}:{one.line} calls {CALLED}, and nothing else pushes."
     lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
     for one, rules in groups.items():
         lines.append("  " + _line(one, rules, re.sub(r":\n[^\0]*\n", ", ", one.fix)))
