@@ -13,7 +13,7 @@ from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
 from megalotron_images.audit.mentions import PATTERNS, WORDS, pushes
 from megalotron_images.audit.model import LOGINS
-from megalotron_images.audit.values import HOLE, LONGEST, unknown, with_variables
+from megalotron_images.audit.values import HOLE, LONGEST, show, unknown, with_variables
 from megalotron_images.audit.yaml_files import Text
 
 _LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#).*\\\n)*.+", re.MULTILINE)
@@ -121,7 +121,7 @@ class Script:
             self._build(options, operands)
 
     def _build(self, options: argparse.Namespace, operands: list[str]) -> None:
-        if any(map(HOLE.fullmatch, operands)):
+        if any(HOLE.fullmatch(one) and show(one)[:11] != "${{ github." for one in operands):
             self.job.doubt(self.place, "docker build", "its arguments may include --push")
         self.job.leak((one, self.place) for one in options.build_arg)
         for tag in (options.tag or [unknown("its tag")]) if options.push else ():
