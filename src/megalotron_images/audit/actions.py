@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from megalotron_images.audit import mentions
 from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
+from megalotron_images.audit.mentions import PATTERNS
 from megalotron_images.audit.model import WRITES, Place
 from megalotron_images.audit.rules import Push
-from megalotron_images.audit.values import HOLE, show, unknown
+from megalotron_images.audit.values import show, unknown
 from megalotron_images.audit.yaml_files import Map, Text
 
 _LOGIN = ("registry", "username", "password")
-_HARMLESS = {"outputs": "type=(docker|local|tar|oci)", "cache-to": "type=(gha|inline|local)"}
 _TAGS = "type=schedule\ntype=ref,event=branch\ntype=ref,event=tag\ntype=ref,event=pr"
 """What docker/metadata-action makes unless its input `tags` says otherwise."""
-_TEMPLATE = re.compile(r"\{\{.*?\}\}")
-_ON_TAGS = "startsWith(github.ref, 'refs/tags/')"
 
 
 def follow(job: Job, step: Map) -> None:
@@ -32,8 +30,8 @@ def follow(job: Job, step: Map) -> None:
         given = [inputs.text(one) or Text("", uses.line) for one in _LOGIN]
         job.login(place, [job.read(one) for one in given])
     elif key == "docker/metadata-action" and not any(one[:4] == "tag-" for one in inputs):
-        output = f"steps.{step.text('id')}.outputs.tags".lower()
-        job.made[output] = _made(job, inputs) or [Push(unknown(output), place, place)]
+        output = unknown(f"steps.{step.text('id')}.outputs.tags".lower())
+        job.made[output] = _made(job, inputs) or [Push(output, place, place)]
     elif key == "docker/build-push-action":
         _build(job, place, inputs)
     elif name.startswith(("./", "../")):
@@ -45,19 +43,16 @@ def follow(job: Job, step: Map) -> None:
 def _build(job: Job, use: Place, inputs: Map) -> None:
     """Note the pushes of docker/build-push-action, and secrets among its build arguments."""
     job.leak(map(job.read, inputs.text("build-args").rows()))
-    for key, harmless in _HARMLESS.items():
-        text = job.put(inputs.text(key)).strip()
-        if text and not re.match(harmless, text):
-            reason = "where it writes is not followed"
-            job.doubt(job.place(inputs.text(key)), f"{key}: {text}", reason, WRITES)
-    asked = job.put(inputs.text("push")).strip().lower()
-    if asked in ("", "false"):
+    for row in [*inputs.text("outputs").rows(), *inputs.text("cache-to").rows()]:
+        if not re.match("type=(docker|local|tar|oci|gha|inline)", text := job.put(row)):
+            job.doubt(job.place(row), text, "it may write to a registry", WRITES)
+    asked = job.put(inputs.text("push")).strip()
+    if asked.lower() in ("", "false"):
         return
-    when = (inputs.text("push"),) if HOLE.search(asked) else ()
     tags = inputs.text("tags").rows()
     for row in tags:
         for text in re.findall(r"[^\s,]+", job.put(row)):
-            job.push(text, job.place(row), when)
+            job.push(text, job.place(row), (show(asked),))
     if not tags and "outputs" not in inputs:
         job.doubt(use, "docker/build-push-action", "it pushes without a tag")
 
@@ -67,33 +62,20 @@ def _made(job: Job, inputs: Map) -> list[Push]:
     tags = inputs.text("tags") if inputs.text("tags").strip() else Text(_TAGS)
     made = list(_tags(job, tags.rows(), inputs.text("flavor")))
     rows = inputs.text("images").rows()
-    names = [(_fields(job, row, "name").get("name", "").lower(), job.place(row)) for row in rows]
+    names = [(re.sub("(.*,)?name=|,.*", "", job.put(row)).lower(), job.place(row)) for row in rows]
     return [Push(f"{name}:{t}", at, to, when) for name, at in names for t, when, to in made]
-
-
-def _fields(job: Job, row: str, bare: str) -> dict[str, str]:
-    """Return the fields of an input's row, one without a key as `bare`."""
-    pairs = (one.strip().partition("=") for one in job.put(row).split(","))
-    return {key if sign else bare: value if sign else key for key, sign, value in pairs}
 
 
 def _tags(job: Job, rows: list[Text], given: Text) -> Iterator[tuple[str, When, Place]]:
     """Yield tags with their conditions and places; `latest` where the flavor adds it."""
-    flavor = {"latest": "auto"}
-    for row in given.rows():
-        flavor |= _fields(job, row, "latest")
+    flavor = job.put(",".join(given.rows()))
     for row in rows:
-        fields, place = _fields(job, row, "value"), job.place(row)
-        kind, event = fields.get("type", "raw"), fields.get("event", "")
-        own = "sha-" if kind == "sha" else "pr-" if event == "pr" else flavor.get("prefix", "")
-        start, end = fields.get("prefix", own), fields.get("suffix", flavor.get("suffix", ""))
-        what = event or fields.get("pattern", "{{version}}").replace(" ", "")
-        middle = unknown(f"type={'a value' if 'value' in fields else kind} {what}")
-        if kind in ("raw", "sha"):
-            middle = fields.get("value", "") if kind == "raw" else unknown("github.sha")
-        when = (show(fields.get("enable", "")),)
-        yield _TEMPLATE.sub(lambda one: unknown(one[0]), f"{start}{middle}{end}"), when, place
-        if flavor["latest"] == "auto" and (kind in ("semver", "match") or event == "tag"):
-            yield "latest", (*when, _ON_TAGS), place
-    if flavor["latest"] not in ("auto", "false"):
-        yield "latest", () if flavor["latest"] == "true" else UNSURE, job.place(given)
+        text, place = job.put(row).replace(" ", ""), job.place(row)
+        found = PATTERNS["row"].fullmatch(f"{text};{flavor}")
+        raw, kind, what, enable, latest = found.groups("") if found else ("", "", "", *UNSURE, "")
+        when = (show(enable),)
+        yield raw or unknown(f"type={kind} {what}" if kind else text), when, place
+        if latest == "true":
+            yield "latest", when, job.place(given)
+        elif latest != "false" and (kind == "semver" or what == "tag"):
+            yield "latest", (*when, "startsWith(github.ref, 'refs/tags/')"), place

@@ -13,11 +13,11 @@ from megalotron_images.audit.events import UNSURE, When
 from megalotron_images.audit.job import Job
 from megalotron_images.audit.mentions import PATTERNS, WORDS, pushes
 from megalotron_images.audit.model import LOGINS
-from megalotron_images.audit.values import LONGEST, holes, unknown, with_variables
+from megalotron_images.audit.values import HOLE, LONGEST, show, unknown, with_variables
 from megalotron_images.audit.yaml_files import Text
 
-_LINE = re.compile(r"(?:.*\\\n)*.+")
-_NAMES = ("repository", "repository_owner", "ref_name", "ref", "sha", "actor", "head_ref")
+_LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#).*\\\n)*.+", re.MULTILINE)
+"""A command with the lines that it goes on on; a comment goes on on none."""
 _OPTIONS = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
 for _word in WORDS["valued"]:
     _OPTIONS.add_argument(*_word.split("/"), action="append", default=[])
@@ -25,65 +25,50 @@ for _word in WORDS["switches"]:
     _OPTIONS.add_argument(*_word.split("/"), action="store_true")
 
 
-def follow(job: Job, text: Text, step: str, is_sure: bool) -> None:
-    """Note what a script pushes, and where it logs in.
-
-    Args:
-        step: its id, for its outputs.
-        is_sure: the step has no `if`.
-    """
-    is_long = any(len(one) > LONGEST for one in text.splitlines())
-    if is_long or not job.audit.spend(len(text), job.place(text)):
-        job.doubt(job.place(text), text[:60], "there is too much to read")
-        job.is_open = True
-    else:
-        put = "\n".join(map(job.put, text.splitlines()))
-        _Script(job, put, step).follow(text, is_sure)
-
-
-class _Script:
-    """One script, as it is read.
+class Script:
+    """One script of a step, as it is read.
 
     `when` is empty until a condition or a block stands before what is read; `once`: the variables
-    that are set in one place.
+    that are set in one place; `step`: how the names of its outputs begin.
     """
 
-    def __init__(self, job: Job, text: str, step: str) -> None:
-        self.job, self.text, self.step, self.when = job, text, f"steps.{step}.outputs.", When()
-        self.place = job.place(Text())
-        lines = (one for one in text.splitlines() if not re.match(r"\s*(echo|printf [^-])", one))
-        found = PATTERNS["setting"].findall("\n".join(["", *lines]))
+    def __init__(self, job: Job, text: Text, step: str) -> None:
+        self.job, self.start, self.step, self.when = job, text, f"steps.{step}.outputs.", When()
+        self.text = "\n".join(map(job.put, text.splitlines()))
+        job.is_open |= any(len(one) > LONGEST for one in text.splitlines())
+        found = PATTERNS["setting"].findall(f"\n{self.text}")
         names = Counter(re.findall(r"\w+", " ".join(map(" ".join, found))))
-        is_unseen = job.is_open or bool(PATTERNS["setting_any"].search(text))
+        is_unseen = job.is_open or bool(PATTERNS["setting_any"].search(self.text))
         self.once = {one for one in names if names[one] == 1 and not is_unseen}
-        self.variables = {f"GITHUB_{one.upper()}": job.value(f"github.{one}") for one in _NAMES}
+        self.variables = {f"GITHUB_{x}": job.value(f"github.{x.lower()}") for x in WORDS["github"]}
         self.variables |= {} if is_unseen else job.env
         self.variables |= {one: unknown(f"${one}") for one in names}
 
-    def follow(self, text: Text, is_sure: bool) -> None:
-        """Note what each line does; from a here-document on nothing is read."""
+    def follow(self, is_sure: bool) -> None:
+        """Note what each line does; from a here-document on nothing is read.
+
+        is_sure: the step has no `if`.
+        """
         for found in _LINE.finditer(self.text):
-            self.place = self.job.place(text, self.text.count("\n", 0, found.start()))
+            self.place = self.job.place(self.start, self.text.count("\n", 0, found.start()))
             line = found[0].replace("\\\n", " ").strip()
-            if "<<" in line and line[0] != "#":
+            if "<<" in line:
                 self._line(self.text[found.start() :])
                 break
             self.when = UNSURE if PATTERNS["branching"].search(line) else self.when
-            export = PATTERNS["export"].fullmatch(line)
-            if export and not PATTERNS["unclear"].search(line):
+            if export := PATTERNS["export"].fullmatch(line):
                 is_env, is_known = export[3] == "ENV", is_sure and not self.when
                 key = export[1] if is_env else f"{self.step}{export[1]}".lower()
                 value = with_variables(export[2], self.variables) if is_known else unknown(key)
                 (self.job.exported if is_env else self.job.names)[key] = value
-            elif line[:1] != "#":
+            else:
                 for one in [line] if " #" in line else re.split(r"\s*(?:&&|;)\s+", line):
                     self._line(one)
 
     def _line(self, line: str) -> None:
         """Note what a line does."""
-        if "GITHUB_OUTPUT" in line:
-            for key in [one for one in self.job.names if one.startswith(self.step.lower())]:
-                self.job.names[key] = unknown(key)
+        own = {one: unknown(one) for one in self.job.names if one.startswith(self.step.lower())}
+        self.job.names |= own if "GITHUB_OUTPUT" in line else {}
         self.job.is_open |= "GITHUB_ENV" in line
         for one in PATTERNS["substitution"].findall(line):
             self.job.doubt_command(self.place, "".join(one))
@@ -127,8 +112,7 @@ class _Script:
             self.job.push(operands[0], self.place, self.when)
         elif verb == "login":
             if not options.password and not options.password_stdin:
-                reason = "where the password comes from is not seen"
-                self.job.doubt(self.place, "docker login", reason, LOGINS)
+                self.job.doubt(self.place, "docker login", "its password is not seen", LOGINS)
             username = [unknown("a user name"), *options.username][-1]
             secret = [stdin or unknown("a password that is not seen"), *options.password][-1]
             given = [(one, self.place) for one in ("".join(operands[:1]), username, secret)]
@@ -137,13 +121,10 @@ class _Script:
             self._build(options, operands)
 
     def _build(self, options: argparse.Namespace, operands: list[str]) -> None:
-        names = ["".join(holes(one)) for one in operands if len(one) == 1]
-        if any(re.match(r"(?!github\.).", one) for one in names):
+        if any(HOLE.fullmatch(one) and show(one)[:11] != "${{ github." for one in operands):
             self.job.doubt(self.place, "docker build", "its arguments may include --push")
         self.job.leak((one, self.place) for one in options.build_arg)
-        if options.push and not options.tag:
-            raise ValueError
-        for tag in options.tag if options.push else ():
+        for tag in (options.tag or [unknown("its tag")]) if options.push else ():
             self.job.push(tag, self.place, self.when)
 
 
@@ -153,7 +134,6 @@ def _words(line: str) -> list[str]:
     lexer = shlex.shlex(PATTERNS["ignored"].sub("", line), posix=True, punctuation_chars=signs)
     lexer.whitespace_split, lexer.commenters = True, ""
     words = [one for one in lexer if one]
-    is_plain = all(one == "|" or one.strip(signs) for one in words)
-    if not is_plain or PATTERNS["unclear"].search(line):
+    if PATTERNS["unclear"].search(line) or not all(one.strip(signs) for one in words if one != "|"):
         raise ValueError
     return words

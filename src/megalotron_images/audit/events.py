@@ -5,24 +5,17 @@ A reference that stands for many (`v*`, any branch) is an example of what the wo
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from megalotron_images.audit.mentions import PATTERNS
-from megalotron_images.audit.yaml_files import Map, Unreadable, as_list, as_map
+from megalotron_images.audit.mentions import PATTERNS, STARTS
+from megalotron_images.audit.yaml_files import Map, Text, Unreadable, as_list, as_map
 from megalotron_images.convention import Tag, tags_for
 from megalotron_images.errors import RuleBroken
 
 UNKNOWN_EVENT = "workflow_call"
 """The event of a workflow that others call: theirs."""
-_MAIN, _DEV = "refs/heads/main", "refs/heads/dev"
+_MAIN, _DEV, _PULL = "refs/heads/main", "refs/heads/dev", "refs/pull/7/merge"
 _RELEASES = ("v1.2.3", "v1.2.3-rc.1")
-_STARTS = {
-    "release": ("refs/tags/v1.2.3", "refs/tags/v1"),
-    "workflow_dispatch": (_MAIN, _DEV, "refs/heads/topic", "refs/tags/v1.2.3"),
-}
-"""The references of events; others have the default branch, and pull requests their own."""
-_MOST_FILTERS, _MOST_SIGNS = 30, 5
 _KNOWN = {"": True, "true": True, "success()": True, "always()": True, "false": False}
 When = tuple[str, ...]
 """Texts of `if:` that must all hold."""
@@ -51,7 +44,6 @@ def holds(when: When, scenario: Scenario) -> bool | None:
     return False if False in answers else None if None in answers else True
 
 
-@lru_cache(10_000)
 def _holds(text: str, scenario: Scenario) -> bool | None:
     bare = re.sub(r"^\$\{\{(.*)\}\}$", r"\1", " ".join(text.split())).strip()
     if "&&" in bare and "||" not in bare:
@@ -71,20 +63,19 @@ def _holds(text: str, scenario: Scenario) -> bool | None:
 def triggers(workflow: Map) -> dict[str, Map]:
     """Return the events of a workflow's `on`, each with its settings."""
     events: Any = next((v for k, v in workflow.items() if k.lower() in ("on", "true")), {})
-    given = {name: as_map(settings) for name, settings in as_map(events).items()}
-    return given or {name: Map() for name in as_list(events)}
+    return {one: as_map(events).below(one) for one in as_map(events) or as_list(events)}
 
 
-def scenarios(workflow: Map, text: str) -> list[Scenario]:
-    """Return what can start a workflow; `text` is its source, searched for names of branches."""
-    named = re.findall(r"refs/heads/([\w./-]{1,99})", text)[:30]
-    found = dict[Scenario, None]()
+def scenarios(workflow: Map, text: str) -> Iterator[Scenario]:
+    """Yield what can start a workflow; `text` is its source, searched for names of branches.
+
+    Raises Unreadable for filters that are not plain.
+    """
+    named = re.findall(r"refs/heads/([\w./-]{1,40})", text)[:30]
     for event, given in triggers(workflow).items():
-        is_pull = event.startswith("pull_request") and event != "pull_request_target"
-        refs = ("refs/pull/7/merge",) if is_pull else _STARTS.get(event, (_MAIN,))
-        every = [Scenario(event, one, is_pull or one == _MAIN) for one in refs]
-        found |= dict.fromkeys(_pushed(given, named) if event == "push" else every)
-    return list(found)
+        refs = STARTS.get(event, _MAIN).split()
+        every = (Scenario(event, one, one in (_MAIN, _PULL)) for one in refs)
+        yield from _pushed(given, named) if event == "push" else every
 
 
 def _pushed(given: Map, named: list[str]) -> Iterator[Scenario]:
@@ -99,35 +90,30 @@ def _pushed(given: Map, named: list[str]) -> Iterator[Scenario]:
 
 def _filters(given: Map, kind: str) -> list[str]:
     """Return the filters of an event; none where it has none."""
-    ignored = [f"!{one}" for one in as_list(given.get(f"{kind}-ignore"))]
-    filters = [*map(str, as_list(given.get(kind))), *ignored]
-    is_complex = any(len(re.findall(r"[*+]", one)) > _MOST_SIGNS for one in filters)
-    if len(filters) > _MOST_FILTERS or is_complex:
-        raise Unreadable(f"its events have more than {_MOST_FILTERS} filters, or complex ones")
-    return ["**", *ignored] if ignored and filters == ignored else filters
+    filters, ignored = (as_list(given.get(key)) for key in (kind, f"{kind}-ignore"))
+    every = [*(filters or [Text("**")] * bool(ignored)), *(f"!{one}" for one in ignored)]
+    if not PATTERNS["filters"].fullmatch("".join(f"{one}\n" for one in every)):
+        raise Unreadable("the filters of its events are not plain, or too many")
+    return every
 
 
 def _examples(filters: list[str], known: list[str]) -> list[str]:
     """Return names that filters let in: the known ones, and one for each filter."""
-    found = [one for one in known if _passes(filters, one)]
-    for one in filters:
-        name = re.sub(r"\*+", "topic", re.sub(r"\[(.)[^\]]*\]|[?+]", r"\1", one))
-        if one[:1] != "!" and (_passes(filters, name) or not _passes([one], name)):
-            found.append(name)
-    return found
+    plain = (re.sub(r"\[(.)[^\]]*\]\+?", r"\1", one) for one in filters if one[0] != "!")
+    names = [*known, *(re.sub(r"\*+", "topic", one) for one in plain)]
+    return [one for one in dict.fromkeys(names) if _passes(filters, one)]
 
 
 def _passes(filters: list[str], name: str) -> bool:
     """Whether filters let a name through: the last one that matches decides.
 
-    Source: GitHub's documentation, "Filter pattern cheat sheet". Raises re.error for one that is
-    not a pattern.
+    Source: GitHub's documentation, "Filter pattern cheat sheet".
     """
     is_passing = False
     for one in filters:
-        literal = re.sub(r"([.^$|(){}\\])", r"\\\1", one.removeprefix("!")[:100])
+        literal = one.removeprefix("!").replace(".", r"\.")
         regex = re.sub(r"\*+", lambda stars: ".*" if stars[0][1:] else "[^/]*", literal)
-        is_passing = one[:1] != "!" if re.fullmatch(regex, name[:40]) else is_passing
+        is_passing = one[0] != "!" if re.fullmatch(regex, name) else is_passing
     return is_passing
 
 
@@ -137,13 +123,13 @@ def names(scenario: Scenario) -> dict[str, str]:
     A row of docker/metadata-action is `type=KIND VALUE`.
     """
     _, kind, name = scenario.ref.split("/", 2)
-    slug = re.sub(r"[^\w.-]+", "-", name)
-    found = {"github.ref_name": name, "type=ref pr": "7" * (kind == "pull")}
+    slug, tag = re.sub(r"[^\w.-]+", "-", name), name * (kind == "tags")
+    found = {"github.ref_name": name, "type=sha ": "sha-1a2b3c4"}
     found |= {"type=ref branch": slug * (kind == "heads"), "type=ref tag": slug * (kind == "tags")}
-    found |= {} if scenario.event == "schedule" else {"type=schedule {{version}}": ""}
-    version = re.fullmatch(r"v?(((\d+)\.\d+)\.\d+)(-.+)?", name * (kind == "tags"))
-    whole, minor, major, rest = version.groups("") if version else ("",) * 4
-    forms = {"{{raw}}": name * bool(whole), "{{version}}": whole + rest}
+    found |= {"type=ref pr": "pr-7" * (kind == "pull")}
+    found |= {"type=schedule ": "nightly" * (scenario.event == "schedule")}
+    whole, minor, major, rest = (PATTERNS["version"].findall(tag) or [("",) * 4])[0]
+    forms = {"{{raw}}": tag * bool(whole), "{{version}}": whole}
     forms |= {} if rest else {"{{major}}.{{minor}}": minor, "{{major}}": major}
     both = ((start, *one) for one in forms.items() for start in ("", "v"))
     return found | {f"type=semver {start}{one}": text and start + text for start, one, text in both}

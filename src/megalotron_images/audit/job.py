@@ -8,7 +8,7 @@ from megalotron_images.audit import events, mentions, model, rules
 from megalotron_images.audit.mentions import PATTERNS
 from megalotron_images.audit.model import PUSHES, Audit, Place, Rule, Rules, Value, Verdict
 from megalotron_images.audit.values import LONGEST, bounded, holes, unknown
-from megalotron_images.audit.yaml_files import Map, Text
+from megalotron_images.audit.yaml_files import Text
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _LEAKED = "anyone who has the image can read a secret that is a build argument"
@@ -26,7 +26,7 @@ class Job:
         names: GitHub's names that are known, in lower case (`matrix.stack`, `steps.a.outputs.b`).
         when: what must hold for its next step to run.
         env: environment variables.
-        made: what the outputs of docker/metadata-action hold, by the outputs' names.
+        made: what the outputs of docker/metadata-action hold, by their holes.
         exported: what scripts wrote to `GITHUB_ENV`, for later steps.
         logins: where each login is, with its registry, user name and password.
         is_open: something that is not followed may have set any variable.
@@ -46,7 +46,7 @@ class Job:
     is_pushing: bool = False
     is_pulling: bool = False
 
-    def place(self, text: Text | Map, row: int = 0) -> Place:
+    def place(self, text: Text, row: int = 0) -> Place:
         """Return where a text is written, or one of its rows."""
         return Place(self.file, text.line + row)
 
@@ -71,15 +71,13 @@ class Job:
 
     def push(self, text: str, use: Place, when: events.When = ()) -> None:
         """Note a push of a text: one reference, or all that docker/metadata-action made."""
-        key = "".join(holes(text)) if len(text) == 1 else ""
-        for one in self.made.get(key, [rules.Push(text, use, use)]):
+        cost = _SCENARIO * (1 + len(self.starts))
+        for one in self.made.get(text, [rules.Push(text, use, use)]):
             known = one._replace(when=(*self.when, *when, *one.when))
-            is_read = self.audit.spend(_SCENARIO * (1 + len(self.starts)), use)
-            if is_read and rules.push(self.audit, known, use, self.starts):
+            if self.audit.spend(cost, use) and rules.push(self.audit, known, use, self.starts):
                 self.is_pushing = True
                 if not self.logins:
-                    reason = "no login is seen before it"
-                    self.audit.doubt(use, one.reference, reason, model.LOGINS)
+                    self.audit.doubt(use, one.reference, "no login is seen before it", model.LOGINS)
 
     def login(self, use: Place, given: list[Value], is_exposed: bool = False) -> None:
         """Note a login; given: registry, user name and password, each with its place."""

@@ -17,6 +17,8 @@ class Verdict(StrEnum):
     NOTHING = "nothing to judge"
 
 
+AGAINST = (Verdict.VIOLATED, Verdict.CANNOT_TELL)
+"""The verdicts that are against a repository, excused or not."""
 Rule = StrEnum("Rule", "REGISTRY NAME TAG EVENT CREDENTIALS LOGIN DEPLOY")
 """The rules of the image process (the page "Image process", and its convention)."""
 Rules = tuple[Rule, ...]
@@ -65,11 +67,6 @@ class Finding:
     ignored: str = ""
     is_followed: bool = True
 
-    @property
-    def is_against(self) -> bool:
-        """Whether it is against the repository, excused or not."""
-        return self.verdict in (Verdict.VIOLATED, Verdict.CANNOT_TELL)
-
 
 @dataclass
 class Audit:
@@ -92,8 +89,7 @@ class Audit:
         """Note an answer about a value that is used at a place; sure: it is followed."""
         (text, place), (verdict, reason) = value, answer
         shown = show(text).strip()[:200]
-        one = Finding(rule, verdict, *place, *use, shown, reason, is_followed=sure)
-        self.found[one] = None
+        self.found[Finding(rule, verdict, *place, *use, shown, reason, is_followed=sure)] = None
 
     def doubt(self, place: Place, words: str, reason: str, rules: Rules = PUSHES) -> None:
         """Note words of a file that may push or deploy, and why they are not followed."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
-from megalotron_images.audit.model import CALLED, Finding, Rule, Verdict
+from megalotron_images.audit.model import AGAINST, CALLED, Finding, Rule, Verdict
 from megalotron_images.audit.yaml_files import Folder, Unreadable
 
 _COMMENT = re.compile(r"(^|^.*?\s)(?:#|//)\s*megalotron-images:\s*ignore\[([\w, ]+)\]\s*(.*\S)")
@@ -30,7 +30,7 @@ def excused(findings: Iterable[Finding], folder: Folder) -> Iterator[Finding]:
             reason
             for file, line in ((one.file, one.line), (one.use_file, one.use_line))
             for rules, lines, reason in excuses(file)
-            if one.is_against and line in lines and names & {*rules}
+            if one.verdict in AGAINST and line in lines and names & {*rules}
         ]
         yield replace(one, ignored="".join(reasons[:1]))
 
@@ -47,11 +47,8 @@ def _excuses(folder: Folder, name: str) -> Iterator[tuple[list[str], range, str]
 
 def _below(lines: list[str], at: int) -> range:
     """Return the lines of the block below a comment."""
-    depths = [
-        (n, len(one) - len(one.lstrip()))
-        for n, one in enumerate(lines, 1)
-        if one.strip() and one.strip()[0] != "#"
-    ]
+    starts = ((n, re.match(r"\s*[^\s#]", one)) for n, one in enumerate(lines, 1))
+    depths = [(n, start.end()) for n, start in starts if start]
     if not depths or at < depths[0][0]:
         return range(1, len(lines) + 1)
     (start, depth), *rest = [one for one in depths if one[0] > at] or [(at, 0)]
@@ -83,12 +80,11 @@ def text(findings: list[Finding]) -> str:
     """Return findings for people: a line for each rule, below them what is wrong or unknown."""
     groups, tags = _grouped(findings), [one for one in findings if one.rule is Rule.TAG]
     if not groups and {one.value for one in tags} == {CALLED}:
-        where = f"{tags[0].file}:{tags[0].line}"
-        return f"All is well: {where} calls {CALLED}, and nothing else pushes."
+        one = tags[0]
+        return f"All is well: {one.file}:{one.line} calls {CALLED}, and nothing else pushes."
     lines = [f"{rule:<12} {verdict}" for rule, verdict in verdicts(findings).items()]
     for one, rules in groups.items():
-        fix = re.sub(r":\n[^\0]*\n", ", ", one.fix)
-        lines.append(f"  {_line(one, rules, fix)}")
+        lines.append("  " + _line(one, rules, re.sub(r":\n[^\0]*\n", ", ", one.fix)))
     calls = [one.fix.split("\n")[1:-1] for one in groups if "\n" in one.fix and not one.ignored]
     call = [f"The lines that call {CALLED}:", *calls[0]] if calls else []
     return "\n".join([*lines, *_counted(groups), *call])
@@ -103,7 +99,7 @@ def _grouped(findings: list[Finding]) -> dict[Finding, list[str]]:
     """Return what is wrong or unknown, each once, with the rules that it is about."""
     groups: dict[Finding, list[str]] = {}
     for one in findings:
-        if one.is_against:
+        if one.verdict in AGAINST:
             alike = one if one.is_followed else replace(one, rule=Rule.TAG)
             groups.setdefault(alike, []).append(one.rule)
     return groups
@@ -123,14 +119,13 @@ def annotations(findings: list[Finding]) -> str:
     """Return findings as GitHub's workflow commands, which it shows beside the lines."""
     groups = _grouped(findings)
     lines = [
-        f"::{'notice' if one.ignored else _KINDS[one.verdict]} file={_escaped(one.file, True)},"
-        f"line={one.line or 1},title={_escaped(', '.join(rules), True)}::"
+        f"::{'notice' if one.ignored else _KINDS[one.verdict]} file={_escaped(one.file, ':,')},"
+        f"line={one.line or 1},title={_escaped(', '.join(rules), ':,')}::"
         f"{_escaped(_line(one, rules, one.fix))}"
         for one, rules in groups.items()
     ]
     return "\n".join([*lines, *(f"::notice title=audit::{one}" for one in _counted(groups))])
 
 
-def _escaped(text: str, is_property: bool = False) -> str:
-    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return text.replace(":", "%3A").replace(",", "%2C") if is_property else text
+def _escaped(text: str, more: str = "") -> str:
+    return re.sub(rf"[%\r\n{more}]", lambda one: f"%{ord(one[0]):02X}", text)

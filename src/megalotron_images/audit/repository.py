@@ -12,8 +12,6 @@ from megalotron_images.audit.values import LONGEST, unknown
 from megalotron_images.audit.yaml_files import Folder, Map, Text, Unreadable
 from megalotron_images.errors import CannotTell
 
-_OTHER_SYSTEM = "only GitHub's workflows are followed, not other build systems"
-_NOT_FOLLOWED = "it names an image of Megalotron, and files of this kind are not followed"
 _FILE = 20
 """What a file, or a line that deploys, costs, in characters."""
 
@@ -33,7 +31,7 @@ def audit(root: Path, repository: str = "") -> list[Finding]:
                 workflow.follow(found, name)
             elif PATTERNS["machines"].fullmatch(name):
                 for _, line, words in mentions.spoken(found.folder, [name]):
-                    found.doubt(Place(name, line), words, _OTHER_SYSTEM)
+                    found.doubt(Place(name, line), words, "only GitHub's workflows are followed")
         except (Unreadable, re.error) as error:
             found.doubt(Place(name, 1), name, str(error))
     names = [one for one in found.folder.names if PATTERNS["deployments"].fullmatch(one)]
@@ -55,8 +53,7 @@ def _deploys(audit: Audit, name: str, is_replaced: bool) -> None:
         for document in audit.folder.documents(name) if is_read else ():
             for node in _running(document):
                 image = PATTERNS["replaced"].sub(lambda one: unknown(one[0]), node["image"].strip())
-                is_set = is_replaced and "kind" in document and "@" not in image
-                image += unknown("what kustomize sets") * is_set
+                image += unknown("what kustomize sets") * (is_replaced and "kind" in document)
                 rules.deployed(audit, image, Place(name, node["image"].line), "build" in node)
                 read.add(node["image"].line)
     except Unreadable as error:
@@ -66,7 +63,7 @@ def _deploys(audit: Audit, name: str, is_replaced: bool) -> None:
         is_ours = PATTERNS["ours"].search(line[:LONGEST]) or "megalotron/" in line[LONGEST:]
         place = Place(name, number)
         if is_ours and number not in read and line.strip()[:1] != "#" and audit.spend(_FILE, place):
-            audit.doubt(place, line, _NOT_FOLLOWED, (Rule.DEPLOY,))
+            audit.doubt(place, line, "files of this kind are not followed", (Rule.DEPLOY,))
 
 
 def _running(document: Map) -> Iterator[Map]:

@@ -19,7 +19,7 @@ from megalotron_images.audit.values import HOLE, holes, show, unknown
 from megalotron_images.errors import RuleBroken
 
 HUB = "docker.io"
-_OWNED = ("github.repository", "github.repository_owner", "github.event.repository.name")
+OWNED = ("github.repository", "github.repository_owner", "github.event.repository.name")
 """Names that are never a host or a tag."""
 _ORDER = [*Rule, *Verdict]
 _STACKS = {stack.name for stack in convention.STACKS}
@@ -42,30 +42,24 @@ class Push(NamedTuple):
     when: When = ()
 
 
-class Parts(NamedTuple):
-    """A reference's parts; `tag` is `latest` where none is written, and empty beside a digest."""
+def split(reference: str) -> tuple[str, str, str, str]:
+    """Return a reference's registry, name, tag and digest.
 
-    registry: str
-    name: str
-    tag: str
-    digest: str
-
-
-def split(reference: str) -> Parts:
-    """Return a reference's parts; it need not be a correct one, and may have unknown parts."""
+    It need not be a correct one, and may have unknown parts. The tag is `latest` where none is
+    written, and empty beside a digest.
+    """
     text = re.sub(r"^(docker://|oci://|https?://)", "", reference.strip().strip("\"'"))
     path, _, digest = text.partition("@")
     first, slash, rest = path.partition("/")
     start = "".join(holes(first[:1]))
-    is_owner = not start or start in _OWNED or bool(PATTERNS["hub_user"].search(start))
+    is_owner = not start or start in OWNED or bool(PATTERNS["hub_user"].search(start))
     is_host = bool(slash) and bool(re.search(r"[.:]|^localhost$", first))
     is_host = is_host or (len(first) == 1 and not is_owner and "/" in rest)
     registry, path = (first, rest) if is_host else (HUB if is_owner else unknown(start), path)
     name, colon, tag = path.partition(":")
     end = "".join(holes(name[-1:]))
-    missing = unknown("its tag") if end and end not in _OWNED else "latest"
-    tag = tag if colon else "" if digest else missing
-    return Parts(registry, name, tag, digest)
+    missing = unknown("its tag") if end and end not in OWNED else "latest"
+    return registry, name, tag if colon else "" if digest else missing, digest
 
 
 def depends(text: str) -> Answer:
@@ -100,9 +94,8 @@ def stack(text: str) -> Answer:
 def tag(text: str) -> Answer:
     """Judge a tag, for whatever its unknown parts may be."""
     tried = text
-    for what in holes(text):
-        known = "4f3c2b1" if PATTERNS["hashes"].fullmatch(what) else what.partition("=")[2]
-        tried = tried.replace(unknown(what), known) if known and what[:5] != "type=" else tried
+    for what in filter(PATTERNS["hashes"].fullmatch, holes(text)):
+        tried = tried.replace(unknown(what), "1a2b3c4")
     start = HOLE.split(tried)[0]
     could = start[:1] == "v" or any(one.startswith(start) for one in convention.MovingTag)
     could = could and not re.search(r"[^\w.-]", HOLE.sub("", tried))
@@ -122,18 +115,17 @@ def _broken(parse: Callable[[str], object], text: str) -> str:
 
 def push(audit: Audit, one: Push, use: Place, starts: list[Scenario]) -> bool:
     """Judge a push; return whether an event that starts its workflow may let it happen."""
-    parts = split(one.reference)
-    asked = ((start, holds(one.when, start), _filled(parts.tag, start)) for start in starts)
-    tags = [each for each in asked if each[1] is not False and (each[2] or not parts.tag)]
-    if not tags or PATTERNS["local"].fullmatch(parts.registry):
+    host, name, written, _ = split(one.reference)
+    asked = ((start, holds(one.when, start), _filled(written, start)) for start in starts)
+    tags = [each for each in asked if each[1] is not False and (each[2] or not written)]
+    if not tags or PATTERNS["local"].fullmatch(host):
         return False
-    audit.pushed.add(parts[:2])
-    where = f"{parts.registry}/{parts.name}"
-    where = one.reference.removesuffix(f":{parts.tag}") if holes(parts.registry) else where
-    audit.find(Rule.REGISTRY, registry(parts.registry), (where, one.named), use)
-    audit.find(Rule.NAME, _name(parts.name), (where, one.named), use)
-    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event))[not parts.tag :]:
-        answers = [question(parts.tag, *each) for each in tags]
+    audit.pushed.add((host, name))
+    where = one.reference.removesuffix(f":{written}") if holes(host) else f"{host}/{name}"
+    audit.find(Rule.REGISTRY, registry(host), (where, one.named), use)
+    audit.find(Rule.NAME, _name(name), (where, one.named), use)
+    for rule, question in ((Rule.TAG, _tag), (Rule.EVENT, _event))[not written :]:
+        answers = [question(written, *each) for each in tags]
         worst = min(answers, key=lambda answer: _ORDER.index(answer[0]))
         audit.find(rule, worst, (one.reference, one.tagged), use)
     return True
@@ -189,15 +181,14 @@ def deployed(audit: Audit, reference: str, place: Place, is_built: bool) -> None
 
     is_built: the same file says how to build it, so that something else may push it.
     """
-    parts = split(reference)
-    is_stack = parts.name.rpartition("/")[2] in _STACKS and holes(parts.registry + parts.name)
-    is_ours = re.search(rf"(^|\W){convention.ORGANISATION}/", parts.name.lower())
+    host, name, text, digest = split(reference)
+    is_stack = name.rpartition("/")[2] in _STACKS and holes(host + name)
+    is_ours = re.search(rf"(^|\W){convention.ORGANISATION}/", name.lower())
     doubts = (one for one in audit.found if one.verdict is Verdict.CANNOT_TELL)
-    if is_ours or is_stack or parts[:2] in audit.pushed:
-        audit.find(Rule.DEPLOY, _running(parts.tag, parts.digest), (reference, place), place)
+    if is_ours or is_stack or (host, name) in audit.pushed:
+        audit.find(Rule.DEPLOY, _running(text, digest), (reference, place), place)
     elif is_built and any(one.rule in model.WRITES for one in doubts):
-        reason = "something that is not followed may push it"
-        audit.doubt(place, reference, reason, (Rule.DEPLOY,))
+        audit.doubt(place, reference, "what is not followed may push it", (Rule.DEPLOY,))
 
 
 def _running(text: str, digest: str) -> Answer:
@@ -215,7 +206,7 @@ def ranked(audit: Audit) -> Iterator[Finding]:
     call = FIX["call"].replace("STACK", _stack(audit))
     for one in sorted(audit.found, key=lambda one: [*map(_ORDER.index, (one.rule, one.verdict))]):
         fix = call * (one.rule in model.PUSHES) + FIX[one.rule if one.is_followed else "excuse"]
-        yield replace(one, fix=fix) if one.is_against else one
+        yield replace(one, fix=fix) if one.verdict in model.AGAINST else one
 
 
 def _stack(audit: Audit) -> str:

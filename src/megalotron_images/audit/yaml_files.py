@@ -40,9 +40,7 @@ class Text(str):
 
 
 class Map(dict[str, Any]):
-    """A mapping, with the line on which it begins."""
-
-    line = 1
+    """A mapping."""
 
     def below(self, key: str) -> "Map":
         """Return the mapping below a key; an empty one where there is none."""
@@ -115,12 +113,9 @@ class Folder:
         self._nodes -= 1
         if self._nodes < 0 or depth > _DEEPEST:
             raise Unreadable("it has too many nodes, or is nested too deeply")
-        line = node.start_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
-            return Text(node.value, line + (node.style in ("|", ">")))
+            return Text(node.value, node.start_mark.line + 1 + (node.style in ("|", ">")))
         if isinstance(node, yaml.SequenceNode):
             return [self._built(one, depth + 1) for one in node.value]
         pairs = ((self._built(key, depth + 1), value) for key, value in node.value)
-        built = Map({str(key): self._built(value, depth + 1) for key, value in pairs})
-        built.line = line
-        return built
+        return Map({str(key): self._built(value, depth + 1) for key, value in pairs})

@@ -1,12 +1,15 @@
 """The verb `audit`."""
 
 import sys
+from pathlib import Path
 
 import click
 
 from megalotron_images import output
-from megalotron_images.audit.verb import answer
+from megalotron_images.errors import CannotTell
 from megalotron_images.verbs import arguments
+
+_INSTALL = "pip install 'image-process[audit] @ git+https://github.com/Megalotron/image-process'"
 
 
 @click.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
@@ -23,6 +26,12 @@ def command(folder: str, repository: str, github: bool, as_json: bool) -> None:
     """
     if repository and repository.count("/") != 1:
         raise click.BadParameter("--repository takes OWNER/NAME.")
-    text, data, status = answer(folder, repository, github)
-    output.answer(text, data, as_json)
-    sys.exit(status)
+    try:
+        from megalotron_images.audit import report
+        from megalotron_images.audit.repository import audit
+    except ModuleNotFoundError as error:
+        raise CannotTell(f"{error.name} is missing: install the extra, {_INSTALL}") from None
+    found = audit(Path(folder), repository)
+    text = report.annotations(found) if github else report.text(found)
+    output.answer(text, report.data(found), as_json)
+    sys.exit(report.status(found))
