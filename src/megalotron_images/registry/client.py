@@ -20,7 +20,6 @@ from megalotron_images.errors import NotThere, RegistryFailed
 from megalotron_images.json_text import parsed
 from megalotron_images.registry.authorization import Authorization
 from megalotron_images.registry.credentials import Credentials, find_credentials
-from megalotron_images.registry.grammar import next_link
 from megalotron_images.registry.https import Https
 from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
 from megalotron_images.registry.retries import Retries
@@ -40,7 +39,7 @@ PLATFORM = ("os", "architecture", "variant")
 _SAME_VARIANT = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
 _PAGE = 100_000
 """Tags asked for at once: for each page a registry reads the names of all tags again."""
-_MOST_PAGES, _MOST_EMPTY_PAGES = 1_000, 10
+_MOST_PAGES = 1_000
 _DISTRUST = "Do not trust it."
 _MOST_LOOKED_AT, _LOOKED_AT_TOGETHER = 100, 4
 
@@ -185,27 +184,24 @@ class Registry:
 
     def tags(self, repository: str) -> list[str]:
         """Return all tags of a repository, unordered; none if there is no such repository."""
-        listed, found, empty = f"/v2/{repository}/tags/list", dict[str, None](), 0
-        path = first = f"{listed}?n={_PAGE}"
-        for _ in range(_MOST_PAGES):
+        listed = f"/v2/{repository}/tags/list"
+        path: str | None = f"{listed}?n={_PAGE}"
+        found, pages = dict[str, None](), set[str | None]()
+        while path and path not in pages and len(pages) < _MOST_PAGES:
+            pages.add(path)
             response = self.ask("GET", path, f"repository:{repository}:{self._reads}")
-            if response.status == 400 and path == first:  # Distribution 3.1, for n above 1,000
+            if response.status == 400 and len(pages) == 1:  # Distribution 3.1, for n above 1,000
                 path = listed
                 continue
             if response.is_absence:
                 return []
             if response.status != 200:
                 raise response.failure()
-            before = len(found)
             found.update(dict.fromkeys(_tags(response)))
-            empty = empty + 1 if len(found) == before else 0
-            following = _next_page(response)
-            if following is None:
-                return list(found)
-            if empty == _MOST_EMPTY_PAGES:
-                break
-            path = following
-        raise response.request.failed("the list of tags does not end, so it is ignored.")
+            path = response.next_page
+        if path:
+            raise response.request.failed("the list of tags does not end, so it is ignored.")
+        return list(found)
 
     def releases_of(
         self, repository: str, releases: Iterable[Release], sought: Set[str]
@@ -271,14 +267,11 @@ class Registry:
                 yield from self._images(repository, self.manifest(repository, part["digest"]), seen)
 
     def check_push(self, repository: str) -> None:
-        """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
+        """Raise RegistryFailed unless this login may push: an upload is begun, and never filled."""
         scope = f"repository:{repository}:pull,push"
         begun = self.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
         if begun.status != 202:
             raise begun.failure()
-        # not everybody may take back an upload; it ends by itself
-        with contextlib.suppress(RegistryFailed):
-            self.ask("DELETE", begun.path(begun.headers.get("Location", "")), scope)
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
         """Return an image's configuration; empty for what is no image, such as an attestation."""
@@ -335,16 +328,6 @@ def _kind(document: dict[str, Any], header: str) -> str:
     if said in KINDS:
         return said
     return INDEXES[0] if "manifests" in document else IMAGES[0]
-
-
-def _next_page(response: Response) -> str | None:
-    """Return the path and query of the next page."""
-    try:
-        following = next_link(response.headers.get("Link", ""))
-        return response.path(following) if following else None
-    except ValueError:
-        said = "the link to more tags is not understood, so the list is ignored."
-        raise response.request.failed(said) from None
 
 
 def _tags(response: Response) -> list[str]:
