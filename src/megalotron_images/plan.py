@@ -5,7 +5,7 @@ the seed's ("a new release shall have a newer version than the previous one"), a
 people from overwriting each other's releases.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,20 +46,16 @@ class RepositoryState:
 
     Attributes:
         before: what the tag points to now.
-        present: the manifest there, if any.
         releases: the newest first.
         newest_platforms: those of the newest release; empty if there is none.
-        main: what production's tag points to.
         current: the release that a moving tag points to now, if it is one.
         platforms: those of what the tag points to now; of a promotion, or where a commit is given.
         revision: the commit of what the tag points to now, where one is given.
     """
 
     before: State
-    present: Manifest | None
-    releases: tuple[Release, ...]
-    newest_platforms: frozenset[str]
-    main: State
+    releases: tuple[Release, ...] = ()
+    newest_platforms: frozenset[str] = frozenset()
     current: Release | None = None
     platforms: frozenset[str] = frozenset()
     revision: str = ""
@@ -112,7 +108,6 @@ class Plan:
         findings: the questions about the change, with answers.
         notes: other facts for people.
         needs: platforms that the written image must have; they are checked once it is pushed.
-        later: findings that only the push can settle.
     """
 
     reference: Reference
@@ -137,20 +132,18 @@ def plan_publish(
     reference: Reference, image: LocalImage | None, state: RepositoryState, asked: Overrides
 ) -> Plan:
     """Return the plan to publish a local image, or one not known yet, at a tag."""
-    if image and state.present and image.is_in(state.present):
-        same = _yes("tag", f"already points to your image, {state.present.digest}")
-        notes = [f"{reference} already points to this image."]
-        return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
-    if image and state.present and _is_done(reference, image, state, asked):
-        same = _yes("tag", f"points to an image of the same commit, {state.present.digest}")
-        notes = [f"{reference} was published by an earlier run: {state.present.digest}."]
-        notes += [f"This run's build of the same commit is {image.id}. It is not published."]
-        return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
+    there = state.before.manifest
+    if image and there and (image.is_in(there) or _is_done(reference, image, state, asked)):
+        other = f"an image of the same commit: {image.id} is not published"
+        note = f"already points to {'this image' if image.is_in(there) else other}"
+        same = _yes("tag", f"{note} ({there.digest})")
+        return Plan(reference, state.before, there.digest, (same,), (f"{reference} {note}.",))
     findings = [_tag(reference, image, state.before)]
     notes = [_was(reference, state.before)]
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
-        notes += _backport(reference.tag, state, asked)
+        if asked.backport:
+            notes.append(f"{MovingTag.MAIN} stays as it is.")
     needed = state.newest_platforms
     if image:
         newest = str(state.releases[0]) if state.releases else ""
@@ -258,13 +251,5 @@ def _platform(
     return _yes("platform", f"{own}, as {other}")
 
 
-def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:
-    if asked.backport and state.releases and release < state.releases[0]:
-        main = state.main.digest or "nothing"
-        yield f"{release} is a backport: {MovingTag.MAIN} stays at {main}."
-
-
 def _was(reference: Reference, before: State) -> str:
-    if isinstance(before, Unknown):
-        return f"Cannot tell what {reference} points to."
     return f"{reference} currently points to {before}."

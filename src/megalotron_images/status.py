@@ -1,8 +1,6 @@
 """Status of the stacks: the newest release of each, and what `main` and `dev` point to."""
 
-import contextlib
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 
 from megalotron_images.concurrency import run_concurrently, start_in_thread
@@ -136,10 +134,7 @@ def read_releases(registry: Registry, status: StackStatus) -> list[DatedRelease]
 def _dated(registry: Registry, stack: Stack, release: Release) -> DatedRelease:
     try:
         manifest = registry.manifest(stack.image, str(release))
-        created = registry.created(stack.image, manifest)
+        day = registry.created(stack.image, manifest)[: len("2026-01-01")]
     except RegistryFailed as error:
         return DatedRelease(stack, release, unknown=f"{release} cannot be read: {error}")
-    day = ""
-    with contextlib.suppress(ValueError):
-        day = str(date.fromisoformat(created[:10]))
     return DatedRelease(stack, release, day, manifest.digest)

@@ -1,6 +1,7 @@
 """Lines on stdout and stderr, without the control characters that others put into them."""
 
 import io
+import os
 import sys
 
 from megalotron_images.errors import CannotTell
@@ -12,15 +13,12 @@ def printable(text: str) -> str:
 
 
 def write(text: str) -> None:
-    """Print an answer on stdout; raise CannotTell where it cannot be written (a full disk)."""
-    if sys.stdout is None:
-        raise CannotTell("The answer cannot be written: the output is closed.")
+    """Print an answer on stdout; raise CannotTell if that fails (a full disk)."""
     try:
+        os.fstat(1)  # print says nothing where it is closed
         print(printable(text), flush=True)
-    except (OSError, ValueError) as error:
-        sys.stdout = None  # what cannot be written would be tried again at the end
-        why = getattr(error, "strerror", None) or error
-        raise CannotTell(f"The answer cannot be written: {why}.") from None
+    except OSError as error:
+        raise CannotTell(f"The answer cannot be written: {error.strerror}.") from None
 
 
 def step(text: str) -> None:

@@ -328,13 +328,7 @@ def test_each_verb_has_help_with_an_example(verb, cli):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        ("chek",),
-        ("publish", "backend"),
-        ("promote", "backend", "v1.0.0", "--to", "prod"),
-        ("promote", "backend", "v1.0.0", "--expect", "6f345c712e0d"),
-    ],
+    "wrong", [("chek",), ("publish", "backend"), ("promote", "backend", "v1.0.0", "--to", "prod")]
 )
 def test_a_wrong_command_line(wrong, cli):
     assert cli(*wrong).returncode == 2
@@ -517,7 +511,7 @@ def test_help_is_in_words(verb, cli):
 
 def test_a_wrong_choice_is_told_in_words(cli):
     done = cli("promote", "backend", "v1.0.0", "--to", "prod")
-    assert "--to prod: only main and dev can be moved." in done.stderr
+    assert "Invalid value for '--to': 'prod' is not one of 'main', 'dev'." in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

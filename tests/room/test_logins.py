@@ -285,14 +285,24 @@ def test_a_context_is_read_from_dockers_folder_alone(config, run, tmp_path, monk
     assert "No such file" in done.stderr
 
 
-@pytest.mark.parametrize("meta", [[], {"Endpoints": []}, {"Endpoints": {"docker": {"Host": ""}}}])
-def test_a_damaged_context_is_said_in_a_line(meta, run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "meta",
+    [
+        [],
+        {"Endpoints": []},
+        {"Endpoints": {"docker": {}}},
+        {"Endpoints": {"docker": {"Host": ""}}},
+        {"Endpoints": {"docker": {"Host": "tcp://127.0.0.1:9"}}},
+        {"Endpoints": {"docker": {"Host": "ssh://me@127.0.0.1:9"}}},
+    ],
+)
+def test_a_context_without_an_engine_here_is_said_in_a_line(meta, run, tmp_path, monkeypatch):
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     put_context(tmp_path, meta)
     done = run("check", REFERENCE, "--image", "alpine", DOCKER_CONTEXT="other")
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
-    assert "engine at" not in done.stderr
+    assert "There is no Docker context other with an engine on this machine" in done.stderr
 
 
 @pytest.mark.parametrize("no", ["ghcr.io:443,ghcr.io:8443", "*", "x.example, .io", "GHCR.IO"])

@@ -73,7 +73,7 @@ class Authorization:
         """Return the error for a refused login, with the place where it was found."""
         failure = response.failure(logged_in)
         if self._credentials and self._credentials.source == VARIABLES:
-            failure.args = (f"{failure} The login is from {VARIABLES}: set or unset them.",)
+            failure.args += (f"The login is from {VARIABLES}: set or unset them.",)
         return failure
 
     def _send_authorized(self, request: Request) -> Response:

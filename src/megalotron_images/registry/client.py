@@ -22,7 +22,7 @@ from megalotron_images.registry.authorization import Authorization
 from megalotron_images.registry.credentials import Credentials, find_credentials
 from megalotron_images.registry.https import Https
 from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
-from megalotron_images.registry.retries import Retries
+from megalotron_images.registry.retries import send_with_retries
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -42,45 +42,6 @@ _PAGE = 100_000
 _MOST_PAGES = 1_000
 _DISTRUST = "Do not trust it."
 _MOST_LOOKED_AT, _LOOKED_AT_TOGETHER = 100, 4
-
-
-@dataclass(frozen=True)
-class Free:
-    """The tag is free: the registry says so itself."""
-
-    digest: None = None
-
-    def __str__(self) -> str:
-        return "nothing"
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The tag points to this digest."""
-
-    digest: str
-
-    def __str__(self) -> str:
-        return self.digest
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """The registry does not say, for this reason: the tag counts as taken."""
-
-    reason: str
-    digest: None = None
-
-    def __str__(self) -> str:
-        return "something unknown"
-
-    @property
-    def data(self) -> dict[str, str | None]:
-        """The same for programs."""
-        return {"unknown": self.reason}
-
-
-State = Free | Taken | Unknown
 
 
 @dataclass(frozen=True)
@@ -106,6 +67,48 @@ class Manifest:
     def configuration(self) -> str | None:
         """The digest of an image's configuration; None for an index."""
         return None if self.media_type in INDEXES else str(self.document["config"]["digest"])
+
+
+@dataclass(frozen=True)
+class Free:
+    """The tag is free: the registry says so itself."""
+
+    digest: None = None
+    manifest: None = None
+
+    def __str__(self) -> str:
+        return "nothing"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The tag points to this digest, which is of this manifest."""
+
+    digest: str
+    manifest: Manifest | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The registry does not say, for this reason: the tag counts as taken."""
+
+    reason: str
+    digest: None = None
+    manifest: None = None
+
+    def __str__(self) -> str:
+        return "something unknown"
+
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        return {"unknown": self.reason}
+
+
+State = Free | Taken | Unknown
 
 
 def platform_name(system: str, architecture: str, variant: str = "") -> str:
@@ -134,6 +137,7 @@ class Registry:
     """Repositories of a registry, as far as the process needs them.
 
     Args:
+        login: who reads and writes; nobody if there is none.
         seconds: the time limit of one request.
         writes: ask for a token that may write at once, not for one to read and another to write.
     """
@@ -141,10 +145,10 @@ class Registry:
     def __init__(
         self, host: str, login: Credentials | None, seconds: float = SECONDS, writes: bool = False
     ) -> None:
-        self._host, self._seconds = host, seconds
+        self._host, self._seconds, self.login = host, seconds, login
         self._reads = "pull,push" if writes else "pull"
         https = Https(login.secrets if login else ())
-        self._layers = Retries(Authorization(https.send, login).send)
+        self._send = partial(send_with_retries, Authorization(https.send, login).send)
 
     def ask(
         self, method: str, path: str, scope: str, body: bytes = b"", headers: Headers = NO_HEADERS
@@ -155,7 +159,7 @@ class Registry:
             RegistryFailed: there is no reliable response.
         """
         url, end = prepare(path, f"https://{self._host}/"), time.monotonic() + self._seconds
-        return self._layers.send(Request(method, url, scope, end, headers, body))
+        return self._send(Request(method, url, scope, end, headers, body))
 
     def state(self, repository: str, reference: str) -> State:
         """Return what a tag or digest points to; free only if the registry itself says `unknown`.
@@ -163,7 +167,8 @@ class Registry:
         GET, not HEAD: that has no body, and so neither the registry's message nor bytes to check.
         """
         try:
-            return Taken(self.manifest(repository, reference).digest)
+            manifest = self.manifest(repository, reference)
+            return Taken(manifest.digest, manifest)
         except NotThere:
             return Free()
         except RegistryFailed as error:

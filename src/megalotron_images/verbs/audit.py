@@ -4,9 +4,8 @@ import sys
 
 import click
 
-from megalotron_images import output
+from megalotron_images import arguments, output
 from megalotron_images.audit.verb import answer
-from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images audit . --repository megalotron/backend")
