@@ -85,6 +85,7 @@ def run_program(words: Sequence[str], limit: float, stdin: str = "") -> Complete
             words,
             input=stdin,
             capture_output=True,
+            encoding="utf-8",
             errors="replace",
             timeout=limit,
             start_new_session=True,

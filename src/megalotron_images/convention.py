@@ -179,12 +179,8 @@ class ImageName:
     digest: str
 
     def __str__(self) -> str:
-        return self.tagged + (f"@{self.digest}" if self.digest else "")
-
-    @property
-    def tagged(self) -> str:
-        """The name without its digest."""
-        return f"{REGISTRY}/{self.repository}" + (f":{self.tag}" if self.tag else "")
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{REGISTRY}/{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
 
 
 def parse_name(text: str) -> ImageName:

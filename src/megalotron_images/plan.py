@@ -143,7 +143,7 @@ def plan_publish(
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
         if asked.backport:
-            notes.append(f"{MovingTag.MAIN} stays as it is.")
+            notes.append(f"{MovingTag.MAIN} stays where it is.")
     needed = state.newest_platforms
     if image:
         newest = str(state.releases[0]) if state.releases else ""

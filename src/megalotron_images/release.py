@@ -278,5 +278,5 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
 
 def _lost(reference: Reference, now: State, digest: str) -> str:
     points = f"it points to {now}, but yours is {digest}"
-    then = "Agree on who moves a tag; a release of yours needs a newer version"
+    then = "Agree on who moves it, or publish yours as a newer version"
     return f"Someone else wrote {reference} at the same moment: {points}. {then}."

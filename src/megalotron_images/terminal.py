@@ -1,7 +1,6 @@
 """Lines on stdout and stderr, without the control characters that others put into them."""
 
 import io
-import os
 import sys
 
 from megalotron_images.errors import CannotTell
@@ -14,8 +13,9 @@ def printable(text: str) -> str:
 
 def write(text: str) -> None:
     """Print an answer on stdout; raise CannotTell if that fails (a full disk)."""
+    if sys.stdout is None:
+        raise CannotTell("The answer cannot be written: the output is closed.")
     try:
-        os.fstat(1)  # print says nothing where it is closed
         print(printable(text), flush=True)
     except OSError as error:
         raise CannotTell(f"The answer cannot be written: {error.strerror}.") from None

@@ -19,6 +19,6 @@ def command(reference: str, as_json: bool) -> None:
     if isinstance(state, Unknown):
         raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
     if name.tag and name.digest not in ("", state.digest):
-        raise CannotTell(f"{name.tagged} points to {state}, not to {name.digest}.")
+        raise CannotTell(f"{name} is not that content: its tag points to {state}.")
     user = registry.login.username if registry.login else None
     output.answer(state, {"reference": reference, "digest": state.digest, "user": user}, as_json)
