@@ -7,7 +7,7 @@ from megalotron_images.convention import REGISTRY, Stack
 from megalotron_images.engine import Engine
 from megalotron_images.errors import ImageError, RegistryFailed
 from megalotron_images.plan import Finding, Verdict
-from megalotron_images.registry.client import Registry, connect
+from megalotron_images.registry.client import connect
 from megalotron_images.registry.credentials import TOKEN, USERNAME
 
 
@@ -22,26 +22,22 @@ def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
         found = f"{registry.login.name}, from {registry.login.source}"
         yield Finding("login", Verdict.YES, found)
     for stack in stacks:
-        reads = _read(registry, stack.image)
-        yield reads
+        text = f"{REGISTRY} answers, and {stack.image} can be read"
+        yield (reads := _finding("read", text, partial(registry.tags, stack.image)))
         if reads.about == "network":
             return
         if registry.login and reads.verdict is Verdict.YES:
-            text, check = f"this login may push to {stack.image}", registry.check_push
-            yield _finding("write", text, partial(check, stack.image))
-
-
-def _read(registry: Registry, repository: str) -> Finding:
-    try:
-        registry.tags(repository)
-    except RegistryFailed as error:
-        return Finding("read" if error.message else "network", Verdict.NO, str(error))
-    return Finding("read", Verdict.YES, f"{REGISTRY} answers, and {repository} can be read")
+            text = f"this login may push to {stack.image}"
+            yield _finding("write", text, partial(registry.check_push, stack.image))
 
 
 def _finding(about: str, text: str, call: Callable[[], object]) -> Finding:
-    """Return whether a call succeeds; its result is put into the text."""
+    """Return whether a call succeeds; its result is put into the text.
+
+    Where the registry itself said nothing, the finding is about the network.
+    """
     try:
         return Finding(about, Verdict.YES, text.format(call()))
     except ImageError as error:
-        return Finding(about, Verdict.NO, str(error))
+        unreached = isinstance(error, RegistryFailed) and not error.message
+        return Finding("network" if unreached else about, Verdict.NO, str(error))
