@@ -286,6 +286,12 @@ def test_status_lists_every_release_of_a_stack(registry, cli):
     ]
 
 
+def test_a_day_that_is_none_is_not_shown(registry, cli):
+    put_image(registry, IMAGE, "v1.0.0", created="a\nday")
+    done = cli("status", "backend", "--releases")
+    assert [line.split()[2] for line in done.stdout.splitlines()] == ["BUILT", "-"]
+
+
 @pytest.mark.main
 def test_doctor_says_what_is_wrong_and_what_to_do(cli, registry):
     assert cli("doctor").returncode == 0
