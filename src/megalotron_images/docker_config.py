@@ -23,7 +23,7 @@ def read_table(text: str, source: str) -> dict[str, Any]:
     with contextlib.suppress(ValueError):  # not its words: they may hold the secret
         if isinstance(table := parsed(text.strip() or "{}"), dict):
             return table
-    raise CannotTell(f"{source} is not valid JSON, or no object: fix it, or log in again.")
+    raise CannotTell(f"{source} is not a valid JSON object: fix it, or log in again.")
 
 
 def read_file(file: Path) -> dict[str, Any]:
