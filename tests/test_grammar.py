@@ -78,7 +78,7 @@ def test_the_parameters_of_a_scheme_are_not_those_of_another():
 
 def test_no_challenge_is_made_of_nothing():
     assert challenges("") == {}
-    assert challenges("Bearer") == challenges("Negotiate, Digest realm=x") == {}
+    assert challenges("Bearer") == challenges("X-Bearer realm=x, Digest realm=y") == {}
     assert challenges("Bearer realm=") == {"bearer": {}}
     quoted = r'Basic realm="say \"x\", bearer realm=y"'
     assert challenges(quoted) == {"basic": {"realm": 'say "x", bearer realm=y'}}
