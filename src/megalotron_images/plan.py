@@ -47,15 +47,15 @@ class RepositoryState:
     Attributes:
         before: what the tag points to now.
         releases: the newest first.
-        newest_platforms: those of the newest release; empty if there is none.
+        needed: platforms of the newest release, or, for a promotion, of what the tag points to now.
         current: the release that a moving tag points to now, if it is one.
-        platforms: those of what the tag points to now; of a promotion, or where a commit is given.
+        platforms: of what the tag points to now, with `revision`; of the release to promote.
         revision: the commit of what the tag points to now, where one is given.
     """
 
     before: State
     releases: tuple[Release, ...] = ()
-    newest_platforms: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
     current: Release | None = None
     platforms: frozenset[str] = frozenset()
     revision: str = ""
@@ -139,16 +139,15 @@ def plan_publish(
         same = _yes("tag", f"{note} ({there.digest})")
         return Plan(reference, state.before, there.digest, (same,), (f"{reference} {note}.",))
     findings = [_tag(reference, image, state.before)]
-    notes = [_was(reference, state.before)]
+    notes = [f"{reference} currently points to {state.before}."]
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
         if asked.backport:
             notes.append(f"{MovingTag.MAIN} stays where it is.")
-    needed = state.newest_platforms
     if image:
         newest = str(state.releases[0]) if state.releases else ""
-        findings.append(_platform("your image", image.platforms, newest, needed, asked))
-    needs = frozenset() if asked.fewer_platforms else needed
+        findings.append(_platform("your image", image.platforms, newest, state.needed, asked))
+    needs = frozenset() if asked.fewer_platforms else state.needed
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
 
 
@@ -165,14 +164,9 @@ def _is_done(
 
 
 def plan_promote(
-    reference: Reference,
-    release: Release,
-    digest: str,
-    platforms: frozenset[str],
-    state: RepositoryState,
-    asked: Overrides,
+    reference: Reference, release: Release, digest: str, state: RepositoryState, asked: Overrides
 ) -> Plan:
-    """Return the plan to move a tag to `release`, which has that digest and those platforms."""
+    """Return the plan to move a tag to `release`, which has that digest."""
     before, findings = state.before, list[Finding]()
     known = not isinstance(before, Unknown)
     if known and asked.expect and before.digest != asked.expect:
@@ -184,12 +178,12 @@ def plan_promote(
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
         why = f"and {MovingTag.MAIN} is production: to allow it, add --prerelease."
         findings.append(_no("version", f"{release} is a pre-release, {why}"))
-    if not platforms:
+    if not state.platforms:
         findings.append(_no("platform", f"{release} has no platform, so it cannot run."))
     elif isinstance(before, Taken):
-        other = f"The current {reference}"
-        findings.append(_platform(str(release), platforms, other, state.platforms, asked))
-    notes = [_was(reference, before)]
+        own, other = state.platforms, f"The current {reference}"
+        findings.append(_platform(str(release), own, other, state.needed, asked))
+    notes = [f"{reference} currently points to {before}."]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
         notes.append(f"This {way} from {state.current} to {release}.")
@@ -249,7 +243,3 @@ def _platform(
         why = f"{other} has no platform, so {name} cannot be compared with it"
         return Finding("platform", Verdict.UNKNOWN, f"{why}: check it, then add --fewer-platforms.")
     return _yes("platform", f"{own}, as {other}")
-
-
-def _was(reference: Reference, before: State) -> str:
-    return f"{reference} currently points to {before}."

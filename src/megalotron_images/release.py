@@ -105,7 +105,7 @@ def publish_plan(
     """Return the plan to put a local image at a tag."""
     state = gather(registry, reference, asked.revision)
     if image and image.is_for:
-        more = filter(image.is_for, state.newest_platforms - image.platforms)
+        more = filter(image.is_for, state.needed - image.platforms)
         image = replace(image, platforms=image.platforms.union(more))
     return plan_publish(reference, image, state, asked)
 
@@ -126,14 +126,14 @@ def promote_plan(
         listed = f"megalotron-images status {stack.name} --releases"
         raise Refused(f"There is no release {release} of {stack.name}. List: {listed}") from None
     own = start_in_thread(partial(registry.platforms, stack.image, manifest))
-    state = RepositoryState(before := state_now())
+    before, current, needed = state_now(), None, frozenset[str]()
     if before.manifest and before.digest != manifest.digest:
         there = start_in_thread(partial(registry.platforms, stack.image, before.manifest))
         others = (one for one in releases_among(tags()) if one != release)
-        found = registry.releases_of(stack.image, others, {before.digest})
-        state = replace(state, current=found.get(before.digest), platforms=there())
-    reference = Reference(stack, to)
-    return plan_promote(reference, release, manifest.digest, own(), state, asked), manifest
+        current = registry.releases_of(stack.image, others, {before.digest}).get(before.digest)
+        needed = there()
+    state = RepositoryState(before, (), needed, current, own())
+    return plan_promote(Reference(stack, to), release, manifest.digest, state, asked), manifest
 
 
 def publish(
