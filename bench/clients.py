@@ -90,10 +90,10 @@ VERSIONS = itertools.cycle(("v1.0.0", "v1.1.0"))
 def promote() -> None:
     """Move `main` to the other one of two releases."""
     registry, version = client(), next(VERSIONS)
-    found = release.promote_plan(
+    plan, manifest = release.promote_plan(
         registry, STACK, parse_release(version), MovingTag.MAIN, Overrides()
     )
-    release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
+    release.put(plan, manifest, registry, say=lambda step: None, settle=0)
 
 
 def promotions() -> list[Figure]:

@@ -16,7 +16,6 @@ from megalotron_images.convention import (
     parse_reference,
     parse_release,
     parse_tag,
-    parse_version,
     releases_among,
 )
 from megalotron_images.errors import RuleBroken
@@ -44,14 +43,18 @@ releases = st.builds(
 
 
 @pytest.mark.parametrize("text", VALID)
-def test_a_version_that_is_valid(text):
-    assert str(parse_version(text)) == text
+def test_a_version_that_is_valid_is_a_release_unless_it_has_a_build_part(text):
+    if "+" in text:
+        with pytest.raises(RuleBroken):
+            parse_release(f"v{text}")
+    else:
+        assert str(parse_release(f"v{text}")) == f"v{text}"
 
 
 @pytest.mark.parametrize("text", INVALID)
-def test_a_version_that_is_invalid(text):
-    with pytest.raises(RuleBroken, match="not a semantic version"):
-        parse_version(text)
+def test_a_version_that_is_invalid_is_no_release(text):
+    with pytest.raises(RuleBroken, match="is not a release"):
+        parse_release(f"v{text}")
 
 
 # meant to look right

@@ -1,10 +1,10 @@
 """Whether an image may be published: what the verb `check` finds."""
 
 from megalotron_images.convention import parse_name, parse_reference
-from megalotron_images.errors import NotThere, RegistryFailed, RuleBroken
+from megalotron_images.errors import RegistryFailed, RuleBroken
 from megalotron_images.plan import Finding, LocalImage, Overrides, Verdict
 from megalotron_images.provenance import find_provenance
-from megalotron_images.registry.client import connect
+from megalotron_images.registry.client import Unknown, connect
 from megalotron_images.release import publish_plan
 
 
@@ -20,21 +20,20 @@ def examine(text: str, image: LocalImage | None, revision: str, provenance: bool
     found = [Finding("name", Verdict.YES, f"{reference} follows the convention")]
     if image:
         found.append(Finding("image", Verdict.YES, f"{image.name} is {image.id}"))
-    registry, repository = connect(), reference.stack.image
-    about = "digest" if digest else "registry"
+    registry, repository, about = connect(), reference.stack.image, "registry"
     try:
         if digest:
-            manifest = registry.manifest(repository, str(reference.tag))
-            verdict = Verdict.YES if manifest.digest == digest else Verdict.NO
-            found.append(Finding(about, verdict, f"{reference} points to {manifest.digest}"))
+            state = registry.state(repository, str(reference.tag))
+            if isinstance(state, Unknown):
+                raise RegistryFailed(state.reason)
+            verdict = Verdict.YES if state.digest == digest else Verdict.NO
+            found.append(Finding("digest", verdict, f"{reference} points to {state}"))
         else:
-            plan = publish_plan(registry, reference, image, Overrides(revision=revision))
-            found += plan.findings
+            found += publish_plan(registry, reference, image, Overrides(revision=revision)).findings
         if provenance:
             about = "built"
             manifest = registry.manifest(repository, str(reference.tag))
             found.append(find_provenance(registry, repository, manifest))
     except RegistryFailed as error:
-        is_missing = about == "digest" and isinstance(error, NotThere)
-        found.append(Finding(about, Verdict.NO if is_missing else Verdict.UNKNOWN, str(error)))
+        found.append(Finding(about, Verdict.UNKNOWN, str(error)))
     return found

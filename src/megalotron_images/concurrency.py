@@ -75,17 +75,24 @@ def run_concurrently(calls: Iterable[Callable[[], Result]]) -> list[Result]:
 
 
 def run_program(words: Sequence[str], limit: float, stdin: str = "") -> CompletedProcess[str]:
-    """Return a program's status and output; raise TimeoutExpired after `limit` seconds.
+    """Return a program's status and output. In a session of its own it cannot ask on the terminal.
 
-    In a session of its own it cannot ask on the terminal, as SSH does.
+    Raises:
+        CannotTell: it cannot be run, or takes longer than `limit` seconds.
     """
-    return subprocess.run(
-        words,
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=limit,
-        start_new_session=True,
-        check=False,
-    )
+    try:
+        return subprocess.run(
+            words,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=limit,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotTell(f"{words[0]} does not answer within {limit:g} seconds.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotTell(f"{words[0]!r} cannot be run ({reason}).") from None

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import total_ordering
 from typing import Literal
 
 from megalotron_images.errors import RuleBroken
@@ -19,7 +18,6 @@ from semver import Version as SemVer
 
 REGISTRY = "ghcr.io"
 ORGANISATION = "megalotron"
-_LONGEST_VERSION = 255
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(
     rf"{re.escape(REGISTRY)}/([a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*)"
@@ -77,8 +75,7 @@ RELEASE = (
 """A release as a pattern for Python and browsers: semver.org's own, without a build part."""
 
 
-@total_ordering
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Release:
     """A release, ordered by Semantic Versioning."""
 
@@ -86,9 +83,6 @@ class Release:
 
     def __str__(self) -> str:
         return f"v{self.version}"
-
-    def __lt__(self, other: "Release") -> bool:
-        return bool(self.version < other.version)
 
     @property
     def is_prerelease(self) -> bool:
@@ -119,20 +113,6 @@ def parse_stack(name: str) -> Stack:
     near = difflib.get_close_matches(re.sub(r"[\s_]+", "-", name.lower()), known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"The stacks are: {', '.join(known)}."
     raise RuleBroken(f"There is no stack {name!r}. {hint}")
-
-
-def parse_version(text: str) -> SemVer:
-    """Return a version of Semantic Versioning 2.0.0, build part and all.
-
-    Raises:
-        RuleBroken: the text is not one.
-    """
-    try:
-        if not text.isascii() or len(text) > _LONGEST_VERSION:
-            raise ValueError("it is too long, or holds other characters than ASCII")
-        return SemVer.parse(text)
-    except ValueError as error:
-        raise RuleBroken(f"{text!r} is not a semantic version, such as 1.2.3.") from error
 
 
 def parse_release(text: str) -> Release:
@@ -199,12 +179,8 @@ class ImageName:
     digest: str
 
     def __str__(self) -> str:
-        return self.tagged + (f"@{self.digest}" if self.digest else "")
-
-    @property
-    def tagged(self) -> str:
-        """The name without its digest."""
-        return f"{REGISTRY}/{self.repository}" + (f":{self.tag}" if self.tag else "")
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{REGISTRY}/{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
 
 
 def parse_name(text: str) -> ImageName:

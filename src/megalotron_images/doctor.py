@@ -3,50 +3,41 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from megalotron_images.concurrency import seconds
 from megalotron_images.convention import REGISTRY, Stack
 from megalotron_images.engine import Engine
 from megalotron_images.errors import ImageError, RegistryFailed
 from megalotron_images.plan import Finding, Verdict
-from megalotron_images.registry.client import Registry
-from megalotron_images.registry.credentials import TOKEN, USERNAME, find_credentials
+from megalotron_images.registry.client import connect
+from megalotron_images.registry.credentials import TOKEN, USERNAME
 
 
 def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
     """Yield the findings one by one; nothing in a registry is changed."""
     yield _finding("engine", "Docker {} answers", lambda: Engine().version())
-    try:
-        credentials = find_credentials(REGISTRY)
-    except ImageError as error:
-        yield Finding("login", Verdict.NO, str(error))
-        return
-    if credentials is None:
+    registry = connect()
+    if registry.login is None:
         step = f"Run docker login {REGISTRY}, or set {USERNAME} and {TOKEN}."
         yield Finding("login", Verdict.NO, f"You are not logged in to {REGISTRY}. {step}")
     else:
-        yield Finding("login", Verdict.YES, f"{credentials.name}, from {credentials.source}")
-    registry = Registry(REGISTRY, credentials, min(20.0, seconds()))
+        found = f"{registry.login.name}, from {registry.login.source}"
+        yield Finding("login", Verdict.YES, found)
     for stack in stacks:
-        reads = _read(registry, stack.image)
-        yield reads
+        text = f"{REGISTRY} answers, and {stack.image} can be read"
+        yield (reads := _finding("read", text, partial(registry.tags, stack.image)))
         if reads.about == "network":
             return
-        if credentials is not None and reads.verdict is Verdict.YES:
-            text, check = f"this login may push to {stack.image}", registry.check_push
-            yield _finding("write", text, partial(check, stack.image))
-
-
-def _read(registry: Registry, repository: str) -> Finding:
-    try:
-        registry.tags(repository)
-    except RegistryFailed as error:
-        return Finding("read" if error.message else "network", Verdict.NO, str(error))
-    return Finding("read", Verdict.YES, f"{REGISTRY} answers, and {repository} can be read")
+        if registry.login and reads.verdict is Verdict.YES:
+            text = f"this login may push to {stack.image}"
+            yield _finding("write", text, partial(registry.check_push, stack.image))
 
 
 def _finding(about: str, text: str, call: Callable[[], object]) -> Finding:
-    """Return whether a call succeeds; its result is put into the text."""
+    """Return whether a call succeeds; its result is put into the text.
+
+    Where the registry itself said nothing, the finding is about the network.
+    """
     try:
         return Finding(about, Verdict.YES, text.format(call()))
     except ImageError as error:
-        return Finding(about, Verdict.NO, str(error))
+        unreached = isinstance(error, RegistryFailed) and not error.message
+        return Finding("network" if unreached else about, Verdict.NO, str(error))

@@ -14,10 +14,9 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, ImageNotFound
-from docker.tls import TLSConfig
 
 from megalotron_images.concurrency import say_if_slow, seconds
-from megalotron_images.docker_config import Context, current_context
+from megalotron_images.docker_config import current_engine
 from megalotron_images.errors import CannotTell, EngineFailed, NameTaken, innermost
 from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import PLATFORM, platform_in, platform_name
@@ -73,8 +72,9 @@ class Engine:
             if all(part["Available"] for part in parts):
                 return replace(image, platforms=platforms)
             # of an image that is not all there the engine pushes one platform: its own, if it can
-            pushable = frozenset(part["ID"] for part in here)
-            return replace(image, platforms=platforms & {self._own()} or platforms, parts=pushable)
+            pushable, engine = frozenset(part["ID"] for part in here), self._api.version()
+            own = platforms & {platform_name(engine["Os"], engine["Arch"])}
+            return replace(image, platforms=own or platforms, parts=pushable)
         stated = {key: found.get(key.capitalize()) for key in PLATFORM}
         image = replace(image, platforms=frozenset(platform_in(stated)))
         if _CONTAINERD not in str(self._api.info().get("DriverStatus")):
@@ -95,11 +95,6 @@ class Engine:
                     raise
                 return error.status_code == 400
         return True
-
-    def _own(self) -> str:
-        """Return the engine's own platform."""
-        version = self._api.version()
-        return platform_name(version["Os"], version["Arch"])
 
     def push(self, image: LocalImage, repository: str, tag: str, progress: Progress) -> None:
         """Push an image to `repository:tag`.
@@ -137,26 +132,12 @@ def _platforms(parts: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _client() -> docker.DockerClient:
-    """Return a client of the engine that the docker command would use.
-
-    DOCKER_HOST comes before its context.
-    """
-    limit, host = math.ceil(seconds()), os.environ.get("DOCKER_HOST")
-    context = None if host else current_context()
-    if (address := host or (context.host if context else "")).lower().startswith("ssh:"):
+    """Return a client of the engine that the docker command would use."""
+    if (address := current_engine()).lower().startswith("ssh:"):
         where = f"The engine at {_without_user(address)} is reached over SSH"
         raise EngineFailed(f"{where}, which is not supported. Run this command on that machine.")
-    if context is None:
-        return docker.from_env(timeout=limit)
-    return docker.DockerClient(base_url=context.host, tls=_tls(context), timeout=limit)
-
-
-def _tls(context: Context) -> TLSConfig | bool:
-    files, check = context.files, not context.skip_verify
-    if not files:
-        return False
-    pair = (files["cert"], files["key"]) if {"cert", "key"} <= files.keys() else None
-    return TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=check)
+    environment = {**os.environ, "DOCKER_HOST": address}
+    return docker.from_env(timeout=math.ceil(seconds()), environment=environment)
 
 
 def _without_user(text: str) -> str:
@@ -205,8 +186,6 @@ def _describe_failure(error: BaseException) -> str:
     if isinstance(error, PermissionError):
         step = "Join the group that owns its socket (docker) and log in again, or use sudo."
         return f"{engine} does not give you permission ({said}). {step}"
-    if "timed out" in said:
-        return f"{engine} does not respond in time. Check it: docker version"
     if getattr(error, "errno", None) is None:
         return f"{engine} cannot be used ({said}). Check it: docker version"
     return f"{engine} does not respond ({said}). Start it, and try: docker version"

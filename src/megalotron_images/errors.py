@@ -15,9 +15,12 @@ ImageError
 
 
 class ImageError(Exception):
-    """Its text is one line: what happened, what it means, what to do next."""
+    """Its text is one line, of its sentences: what happened, what it means, what to do next."""
 
     status = 1
+
+    def __str__(self) -> str:
+        return " ".join(self.args)
 
 
 class Refused(ImageError):
@@ -39,7 +42,10 @@ class CannotTell(ImageError):
 
 
 class Stopped(CannotTell):
-    """A person stopped it (Ctrl-C)."""
+    """A person stopped it (Ctrl-C); what is known of a write is added where it was begun."""
+
+    def __str__(self) -> str:
+        return f"Stopped: {super().__str__() or 'nothing was written.'}"
 
 
 class RegistryFailed(CannotTell):

@@ -5,7 +5,7 @@ the seed's ("a new release shall have a newer version than the previous one"), a
 people from overwriting each other's releases.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,20 +46,16 @@ class RepositoryState:
 
     Attributes:
         before: what the tag points to now.
-        present: the manifest there, if any.
         releases: the newest first.
-        newest_platforms: those of the newest release; empty if there is none.
-        main: what production's tag points to.
+        needed: platforms of the newest release, or, for a promotion, of what the tag points to now.
         current: the release that a moving tag points to now, if it is one.
-        platforms: those of what the tag points to now; of a promotion, or where a commit is given.
+        platforms: of what the tag points to now, with `revision`; of the release to promote.
         revision: the commit of what the tag points to now, where one is given.
     """
 
     before: State
-    present: Manifest | None
-    releases: tuple[Release, ...]
-    newest_platforms: frozenset[str]
-    main: State
+    releases: tuple[Release, ...] = ()
+    needed: frozenset[str] = frozenset()
     current: Release | None = None
     platforms: frozenset[str] = frozenset()
     revision: str = ""
@@ -112,7 +108,6 @@ class Plan:
         findings: the questions about the change, with answers.
         notes: other facts for people.
         needs: platforms that the written image must have; they are checked once it is pushed.
-        later: findings that only the push can settle.
     """
 
     reference: Reference
@@ -137,25 +132,22 @@ def plan_publish(
     reference: Reference, image: LocalImage | None, state: RepositoryState, asked: Overrides
 ) -> Plan:
     """Return the plan to publish a local image, or one not known yet, at a tag."""
-    if image and state.present and image.is_in(state.present):
-        same = _yes("tag", f"already points to your image, {state.present.digest}")
-        notes = [f"{reference} already points to this image."]
-        return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
-    if image and state.present and _is_done(reference, image, state, asked):
-        same = _yes("tag", f"points to an image of the same commit, {state.present.digest}")
-        notes = [f"{reference} was published by an earlier run: {state.present.digest}."]
-        notes += [f"This run's build of the same commit is {image.id}. It is not published."]
-        return Plan(reference, state.before, state.present.digest, (same,), tuple(notes))
+    there = state.before.manifest
+    if image and there and (image.is_in(there) or _is_done(reference, image, state, asked)):
+        other = f"an image of the same commit: {image.id} is not published"
+        note = f"already points to {'this image' if image.is_in(there) else other}"
+        same = _yes("tag", f"{note} ({there.digest})")
+        return Plan(reference, state.before, there.digest, (same,), (f"{reference} {note}.",))
     findings = [_tag(reference, image, state.before)]
-    notes = [_was(reference, state.before)]
+    notes = [f"{reference} currently points to {state.before}."]
     if isinstance(reference.tag, Release):
         findings.append(_version(reference.tag, state, asked))
-        notes += _backport(reference.tag, state, asked)
-    needed = state.newest_platforms
+        if asked.backport:
+            notes.append(f"{MovingTag.MAIN} stays where it is.")
     if image:
         newest = str(state.releases[0]) if state.releases else ""
-        findings.append(_platform("your image", image.platforms, newest, needed, asked))
-    needs = frozenset() if asked.fewer_platforms else needed
+        findings.append(_platform("your image", image.platforms, newest, state.needed, asked))
+    needs = frozenset() if asked.fewer_platforms else state.needed
     return Plan(reference, state.before, None, tuple(findings), tuple(notes), needs)
 
 
@@ -172,14 +164,9 @@ def _is_done(
 
 
 def plan_promote(
-    reference: Reference,
-    release: Release,
-    digest: str,
-    platforms: frozenset[str],
-    state: RepositoryState,
-    asked: Overrides,
+    reference: Reference, release: Release, digest: str, state: RepositoryState, asked: Overrides
 ) -> Plan:
-    """Return the plan to move a tag to `release`, which has that digest and those platforms."""
+    """Return the plan to move a tag to `release`, which has that digest."""
     before, findings = state.before, list[Finding]()
     known = not isinstance(before, Unknown)
     if known and asked.expect and before.digest != asked.expect:
@@ -191,12 +178,12 @@ def plan_promote(
     if release.is_prerelease and reference.tag is MovingTag.MAIN and not asked.prerelease:
         why = f"and {MovingTag.MAIN} is production: to allow it, add --prerelease."
         findings.append(_no("version", f"{release} is a pre-release, {why}"))
-    if not platforms:
+    if not state.platforms:
         findings.append(_no("platform", f"{release} has no platform, so it cannot run."))
     elif isinstance(before, Taken):
-        other = f"The current {reference}"
-        findings.append(_platform(str(release), platforms, other, state.platforms, asked))
-    notes = [_was(reference, before)]
+        own, other = state.platforms, f"The current {reference}"
+        findings.append(_platform(str(release), own, other, state.needed, asked))
+    notes = [f"{reference} currently points to {before}."]
     if state.current is not None:
         way = "goes back" if release < state.current else "goes forward"
         notes.append(f"This {way} from {state.current} to {release}.")
@@ -256,15 +243,3 @@ def _platform(
         why = f"{other} has no platform, so {name} cannot be compared with it"
         return Finding("platform", Verdict.UNKNOWN, f"{why}: check it, then add --fewer-platforms.")
     return _yes("platform", f"{own}, as {other}")
-
-
-def _backport(release: Release, state: RepositoryState, asked: Overrides) -> Iterator[str]:
-    if asked.backport and state.releases and release < state.releases[0]:
-        main = state.main.digest or "nothing"
-        yield f"{release} is a backport: {MovingTag.MAIN} stays at {main}."
-
-
-def _was(reference: Reference, before: State) -> str:
-    if isinstance(before, Unknown):
-        return f"Cannot tell what {reference} points to."
-    return f"{reference} currently points to {before}."

@@ -87,21 +87,16 @@ def gather(registry: Registry, reference: Reference, revision: str = "") -> Repo
     """
     repository = reference.stack.image
     tags = start_in_thread(partial(registry.tags, repository))
-    main = start_in_thread(partial(registry.state, repository, MovingTag.MAIN))
     before = registry.state(repository, str(reference.tag))
-    present = start_in_thread(partial(_manifest_of, registry, repository, before.digest))
-    releases = tuple(releases_among(tags()))
-    newest = _manifest_of(registry, repository, str(releases[0]) if releases else None)
-    platforms = registry.platforms(repository, newest) if newest else frozenset[str]()
-    state = RepositoryState(before, present(), releases, platforms, main())
-    if not (revision and state.present):
+    releases, needed = tuple(releases_among(tags())), frozenset[str]()
+    if releases:
+        newest = registry.manifest(repository, str(releases[0]))
+        needed = registry.platforms(repository, newest)
+    state = RepositoryState(before, releases, needed)
+    if not (revision and before.manifest):
         return state
-    own = registry.platforms(repository, state.present)
-    return replace(state, platforms=own, revision=registry.revision(repository, state.present))
-
-
-def _manifest_of(registry: Registry, repository: str, reference: str | None) -> Manifest | None:
-    return registry.manifest(repository, reference) if reference else None
+    own = registry.platforms(repository, before.manifest)
+    return replace(state, platforms=own, revision=registry.revision(repository, before.manifest))
 
 
 def publish_plan(
@@ -110,23 +105,15 @@ def publish_plan(
     """Return the plan to put a local image at a tag."""
     state = gather(registry, reference, asked.revision)
     if image and image.is_for:
-        more = filter(image.is_for, state.newest_platforms - image.platforms)
+        more = filter(image.is_for, state.needed - image.platforms)
         image = replace(image, platforms=image.platforms.union(more))
     return plan_publish(reference, image, state, asked)
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """A promotion: the release's manifest, and the plan."""
-
-    manifest: Manifest
-    plan: Plan
-
-
 def promote_plan(
     registry: Registry, stack: Stack, release: Release, to: MovingTag, asked: Overrides
-) -> Promotion:
-    """Return the plan to move a tag to a release, with the manifest to write.
+) -> tuple[Plan, Manifest]:
+    """Return the plan to move a tag to a release, and the manifest to write.
 
     Raises:
         Refused: there is no such release.
@@ -139,37 +126,18 @@ def promote_plan(
         listed = f"megalotron-images status {stack.name} --releases"
         raise Refused(f"There is no release {release} of {stack.name}. List: {listed}") from None
     own = start_in_thread(partial(registry.platforms, stack.image, manifest))
-    before = state_now()
-    current, there = None, frozenset[str]()
-    if before.digest and before.digest != manifest.digest:
-        platforms = start_in_thread(partial(_platforms_at, registry, stack, before.digest))
-        current = _release_of(registry, stack, tags(), before.digest, release)
-        there = platforms()
-    state = RepositoryState(before, None, (), frozenset(), before, current, there)
-    plan = plan_promote(Reference(stack, to), release, manifest.digest, own(), state, asked)
-    return Promotion(manifest, plan)
-
-
-def _platforms_at(registry: Registry, stack: Stack, digest: str) -> frozenset[str]:
-    return registry.platforms(stack.image, registry.manifest(stack.image, digest))
-
-
-def _release_of(
-    registry: Registry, stack: Stack, tags: list[str], digest: str, other: Release
-) -> Release | None:
-    """Return the newest release with a digest, or None; `other` is known not to have it."""
-    others = (one for one in releases_among(tags) if one != other)
-    return registry.releases_of(stack.image, others, {digest}).get(digest)
+    before, current, needed = state_now(), None, frozenset[str]()
+    if before.manifest and before.digest != manifest.digest:
+        there = start_in_thread(partial(registry.platforms, stack.image, before.manifest))
+        others = (one for one in releases_among(tags()) if one != release)
+        current = registry.releases_of(stack.image, others, {before.digest}).get(before.digest)
+        needed = there()
+    state = RepositoryState(before, (), needed, current, own())
+    return plan_promote(Reference(stack, to), release, manifest.digest, state, asked), manifest
 
 
 def publish(
-    plan: Plan,
-    image: LocalImage,
-    registry: Registry,
-    push: Push,
-    *,
-    say: Say,
-    settle: float = SETTLE,
+    plan: Plan, image: LocalImage, registry: Registry, push: Push, say: Say, settle: float = SETTLE
 ) -> Written:
     """Push a local image, and put it at the plan's tag.
 
@@ -186,11 +154,10 @@ def publish(
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
     staging = f"{plan.reference.stack.image}:{STAGING}"
-    known = f"{plan.reference} was not written; {staging} may hold what was pushed."
-    with _stoppable(known), _adding(known):
+    with _adding(f"{plan.reference} was not written; {staging} may hold what was pushed."):
         manifest = _stage(plan.reference.stack, image, registry, push, say)
     with _adding(f"What was pushed stays at {staging}."):
-        with _stoppable(f"{plan.reference} was not written."):
+        with _adding(f"{plan.reference} was not written.", Stopped):
             _check_what_was_pushed(plan, image, registry, manifest)
         return put(plan, manifest, registry, say=say, settle=settle)
 
@@ -207,7 +174,7 @@ def _check_what_was_pushed(
 
 
 def put(
-    plan: Plan, manifest: Manifest, registry: Registry, *, say: Say, settle: float = SETTLE
+    plan: Plan, manifest: Manifest, registry: Registry, say: Say, settle: float = SETTLE
 ) -> Written:
     """Put a manifest at the plan's tag, if the tag has not moved since.
 
@@ -219,11 +186,11 @@ def put(
     plan.check()
     if plan.done:
         return Written(plan.reference, plan.before, plan.done)
-    with _stoppable(f"{plan.reference} was not written."):
+    with _adding(f"{plan.reference} was not written."):
         say("check what it points to")
         must_write = _still_as_planned(plan, manifest, registry)
     look = f"Check: megalotron-images digest {plan.reference}"
-    with _stoppable(f"{plan.reference} may have been written. {look}"):
+    with _adding(f"{plan.reference} may have been written. {look}", Stopped):
         if must_write:
             say(f"write {plan.reference}")
             _put(registry, plan.reference, manifest)
@@ -234,21 +201,12 @@ def put(
 
 
 @contextlib.contextmanager
-def _stoppable(known: str) -> Iterator[None]:
-    """Say what is known of the tag when a person stops a step."""
+def _adding(known: str, kind: type[ImageError] = ImageError) -> Iterator[None]:
+    """Say more of what is known when a step fails; for `Stopped`, when a person stops it."""
     try:
         yield
-    except Stopped:
-        raise Stopped(f"Stopped: {known}") from None
-
-
-@contextlib.contextmanager
-def _adding(known: str) -> Iterator[None]:
-    """Say more of what is known when a step fails."""
-    try:
-        yield
-    except ImageError as error:
-        error.args = (f"{error} {known}", *error.args[1:])
+    except kind as error:
+        error.args += (known,)
         raise
 
 
@@ -257,9 +215,7 @@ def _still_as_planned(plan: Plan, manifest: Manifest, registry: Registry) -> boo
     now = registry.state(plan.reference.stack.image, str(plan.reference.tag))
     if now == Taken(manifest.digest):
         return False
-    if isinstance(now, Unknown):
-        why = f"Cannot tell what {plan.reference} points to, so it was not written"
-        raise CannotTell(f"{why}: {now.reason}")
+    replace(plan, before=now).check()
     if now != plan.before:
         raise LostRace(_lost(plan.reference, now, manifest.digest))
     return True
@@ -299,10 +255,10 @@ def _put(registry: Registry, reference: Reference, manifest: Manifest) -> None:
         now = registry.state(reference.stack.image, str(reference.tag))
         if now == Taken(manifest.digest):
             return
-        if isinstance(error, RegistryRefused) and not isinstance(now, Unknown):
-            raise RegistryFailed(f"{error} {reference} was not written.", error.message) from None
-        later = f"It currently points to {now}; what was sent may still arrive."
-        raise RegistryFailed(f"{error} {later}") from None
+        refused = isinstance(error, RegistryRefused) and not isinstance(now, Unknown)
+        later = f"currently points to {now}; what was sent may still arrive"
+        error.args += (f"{reference} {'was not written' if refused else later}.",)
+        raise
 
 
 def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
@@ -321,7 +277,6 @@ def _read_back(registry: Registry, plan: Plan, digest: str) -> None:
 
 
 def _lost(reference: Reference, now: State, digest: str) -> str:
-    release = isinstance(reference.tag, Release)
-    then = "Publish yours as a newer version" if release else "Agree on who moves it"
     points = f"it points to {now}, but yours is {digest}"
+    then = "Agree on who moves it, or publish yours as a newer version"
     return f"Someone else wrote {reference} at the same moment: {points}. {then}."

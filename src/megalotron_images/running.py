@@ -5,15 +5,14 @@ The docker command is asked, not its SDK: it knows contexts, and reaches engines
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from megalotron_images.concurrency import run_concurrently, run_program, say_if_slow, seconds
-from megalotron_images.convention import DIGEST, ORGANISATION, REGISTRY, Release, Stack
-from megalotron_images.errors import EngineFailed, RegistryFailed
+from megalotron_images.convention import DIGEST, ORGANISATION, REGISTRY, Stack
+from megalotron_images.errors import CannotTell, EngineFailed, RegistryFailed
 from megalotron_images.registry.client import Registry, Unknown
 from megalotron_images.status import TagTarget, Target, read_status, shown
 
@@ -64,14 +63,10 @@ class Running:
     @property
     def data(self) -> dict[str, object]:
         """The same for programs."""
-        return {
-            "server": self.server,
-            "stack": self.stack and self.stack.name,
-            "image": self.image,
-            **(self.runs.data if self.runs else {"digest": None, "release": None}),
-            "unknown": self.unknown or None,
-            "main": self.main and self.main.data,
-        }
+        about = {"server": self.server, "stack": self.stack and self.stack.name}
+        runs = self.runs.data if self.runs else {"digest": None, "release": None}
+        main = self.main and self.main.data
+        return about | {"image": self.image, **runs, "unknown": self.unknown or None, "main": main}
 
     @property
     def is_main(self) -> bool:
@@ -85,18 +80,15 @@ class Running:
         return [*filter(None, [self.unknown, main])]
 
 
-def current_context() -> str:
-    """Return the name of the Docker context in use; raise EngineFailed without docker."""
-    return _docker("context", "show").strip()
-
-
 def read_running(
     registry: Registry, stacks: Sequence[Stack], servers: Sequence[str]
 ) -> list[Running]:
     """Return what each server runs of the stacks; the servers are asked concurrently.
 
-    A single stack is shown, with its `main`, also beside a server that does not run it.
+    They are Docker contexts; without any, the current one is asked. A single stack is shown, with
+    its `main`, also beside a server that does not run it.
     """
+    servers = servers or [_docker("context", "show").strip()]
     answers = run_concurrently(partial(_ask, server, stacks) for server in servers)
     images = {image for found, _ in answers for image in found}
     alone = stacks[0] if len(stacks) == 1 else None
@@ -119,15 +111,12 @@ def _known(
 ) -> tuple[Target, dict[str | None, TagTarget]]:
     """Return what `main` points to, and each digest that runs of a stack, with its release."""
     sought = {one.digest for one in images if one.stack == stack and one.digest}
-    main: Target
-    found = dict[str, Release]()
     try:
         board = read_status(registry, stack)
-        main = board.targets["main"]
         found = registry.releases_of(stack.image, board.releases, sought)
     except RegistryFailed as error:
-        main = Unknown(str(error))
-    return main, {digest: TagTarget(digest, found.get(digest)) for digest in sought}
+        return Unknown(str(error)), {digest: TagTarget(digest, None) for digest in sought}
+    return board.targets["main"], {one: TagTarget(one, found.get(one)) for one in sought}
 
 
 def _ask(server: str, stacks: Sequence[Stack]) -> tuple[list[Image], str]:
@@ -135,8 +124,8 @@ def _ask(server: str, stacks: Sequence[Stack]) -> tuple[list[Image], str]:
     try:
         with say_if_slow(f"the server {server}"):
             return list(dict.fromkeys(_images(server, stacks))), ""
-    except EngineFailed as error:
-        reason = f"{server} could not be asked: {error}."
+    except CannotTell as error:
+        reason = f"{server} could not be asked: {error}"
         return [], f"{reason} Try: docker --context {server} version"
 
 
@@ -165,15 +154,9 @@ def _inspect(server: str, kind: str, names: Iterable[str]) -> list[dict[str, Any
 
 
 def _docker(*words: str) -> str:
-    """Return what a docker command prints; raise EngineFailed, in its words, if it fails."""
-    limit = min(_SECONDS, seconds())
-    try:
-        done = run_program(["docker", *words], limit)
-    except subprocess.TimeoutExpired:
-        raise EngineFailed(f"no answer within {limit:g} seconds") from None
-    except OSError as error:
-        raise EngineFailed(f"The docker command cannot be run ({error.strerror})") from None
+    """Return what a docker command prints; raise CannotTell, in its words, if it fails."""
+    done = run_program(["docker", *words], min(_SECONDS, seconds()))
     if done.returncode and "No such image" not in done.stderr:
         said = done.stderr.rpartition("stderr=")[2]  # SSH's own, after Docker's about it
-        raise EngineFailed(" ".join(said.split()).rstrip("."))
+        raise EngineFailed(f"{' '.join(said.split()).rstrip('.')}.")
     return done.stdout

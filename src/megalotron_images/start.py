@@ -42,7 +42,7 @@ def _end_at_once(number: int, frame: object) -> NoReturn:
 
 
 def _stop(number: int, frame: object) -> NoReturn:
-    raise Stopped("Stopped: nothing was written.")
+    raise Stopped
 
 
 def _end(said: str, status: int) -> NoReturn:

@@ -1,14 +1,15 @@
 """Status of the stacks: the newest release of each, and what `main` and `dev` point to."""
 
-import contextlib
+import re
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 
 from megalotron_images.concurrency import run_concurrently, start_in_thread
 from megalotron_images.convention import MovingTag, Release, Stack, releases_among
 from megalotron_images.errors import RegistryFailed
 from megalotron_images.registry.client import Registry, State, Taken, Unknown
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,7 @@ def read_releases(registry: Registry, status: StackStatus) -> list[DatedRelease]
 def _dated(registry: Registry, stack: Stack, release: Release) -> DatedRelease:
     try:
         manifest = registry.manifest(stack.image, str(release))
-        created = registry.created(stack.image, manifest)
+        day = _DAY.match(registry.created(stack.image, manifest))
     except RegistryFailed as error:
         return DatedRelease(stack, release, unknown=f"{release} cannot be read: {error}")
-    day = ""
-    with contextlib.suppress(ValueError):
-        day = str(date.fromisoformat(created[:10]))
-    return DatedRelease(stack, release, day, manifest.digest)
+    return DatedRelease(stack, release, day[0] if day else "", manifest.digest)

@@ -12,15 +12,13 @@ def printable(text: str) -> str:
 
 
 def write(text: str) -> None:
-    """Print an answer on stdout; raise CannotTell where it cannot be written (a full disk)."""
+    """Print an answer on stdout; raise CannotTell if that fails (a full disk)."""
     if sys.stdout is None:
         raise CannotTell("The answer cannot be written: the output is closed.")
     try:
         print(printable(text), flush=True)
-    except (OSError, ValueError) as error:
-        sys.stdout = None  # what cannot be written would be tried again at the end
-        why = getattr(error, "strerror", None) or error
-        raise CannotTell(f"The answer cannot be written: {why}.") from None
+    except OSError as error:
+        raise CannotTell(f"The answer cannot be written: {error.strerror}.") from None
 
 
 def step(text: str) -> None:

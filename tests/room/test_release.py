@@ -46,11 +46,9 @@ def publish(registry, engine):
 
 
 def promote(registry, version, to=MovingTag.MAIN, **asked):
-    found = release.promote_plan(registry, BACKEND, parse_release(version), to, Overrides(**asked))
-    return (
-        release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0),
-        found.plan,
-    )
+    what = BACKEND, parse_release(version), to, Overrides(**asked)
+    plan, manifest = release.promote_plan(registry, *what)
+    return release.put(plan, manifest, registry, say=lambda step: None, settle=0), plan
 
 
 @pytest.mark.main
@@ -171,21 +169,21 @@ def test_a_release_that_is_not_there_cannot_be_promoted(registry):
 @pytest.mark.main
 def test_a_tag_that_changed_since_the_plan_is_not_overwritten(registry):
     put_image(registry, IMAGE, "v1.0.0")
-    found = release.promote_plan(
+    plan, manifest = release.promote_plan(
         registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Overrides()
     )
     other = put_image(registry, IMAGE, "main")
     with pytest.raises(LostRace) as lost:
-        release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
+        release.put(plan, manifest, registry, say=lambda step: None, settle=0)
     assert other.digest in str(lost.value)
-    assert found.manifest.digest in str(lost.value)
+    assert manifest.digest in str(lost.value)
     assert registry.state(IMAGE, "main") == Taken(other.digest)
 
 
 @pytest.mark.main
 def test_who_is_overwritten_in_the_meantime_is_told_both_digests_and_restores_nothing(registry):
     mine = put_image(registry, IMAGE, "v1.0.0")
-    found = release.promote_plan(
+    plan, manifest = release.promote_plan(
         registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Overrides()
     )
     others = []
@@ -195,14 +193,14 @@ def test_who_is_overwritten_in_the_meantime_is_told_both_digests_and_restores_no
             others.append(put_image(registry, IMAGE, "main"))
 
     with pytest.raises(LostRace, match=mine.digest):
-        release.put(found.plan, found.manifest, registry, say=say, settle=0)
+        release.put(plan, manifest, registry, say=say, settle=0)
     assert registry.state(IMAGE, "main") == Taken(others[0].digest)
 
 
 def test_a_read_that_still_shows_what_was_there_before_is_no_lost_race(registry, monkeypatch):
     put_image(registry, IMAGE, "v1.0.0")
     old = put_image(registry, IMAGE, "main")
-    found = release.promote_plan(
+    plan, manifest = release.promote_plan(
         registry, BACKEND, parse_release("v1.0.0"), MovingTag.MAIN, Overrides()
     )
     stale = [
@@ -210,8 +208,8 @@ def test_a_read_that_still_shows_what_was_there_before_is_no_lost_race(registry,
     ] * 3  # the last look before the write, then two reads that lag behind
     state = registry.state
     monkeypatch.setattr(registry, "state", lambda *what: stale.pop() if stale else state(*what))
-    written = release.put(found.plan, found.manifest, registry, say=lambda step: None, settle=0)
-    assert written.digest == found.manifest.digest
+    written = release.put(plan, manifest, registry, say=lambda step: None, settle=0)
+    assert written.digest == manifest.digest
     assert stale == []
 
 

@@ -140,7 +140,7 @@ def test_servers_that_cannot_be_asked_do_not_hide_the_others(cli, start, context
     down, hung, none = (one for one in done.stderr.splitlines() if "could not be asked" in one)
     assert down.startswith("down could not be asked: Cannot connect to the Docker daemon")
     assert down.endswith("Try: docker --context down version")
-    assert hung.startswith("hung could not be asked: no answer within 5 seconds.")
+    assert hung.startswith("hung could not be asked: docker does not answer within 5 seconds.")
     assert 'context "none"' in none
     assert "Traceback" not in done.stderr
 
@@ -159,5 +159,5 @@ def test_servers_are_shown_where_the_registry_does_not_answer(cli, start):
 def test_without_the_docker_command(cli, tmp_path):
     done = cli("running", env={"PATH": str(tmp_path), "HOME": str(tmp_path)})
     assert done.returncode == 3
-    assert "The docker command cannot be run" in done.stderr
+    assert "'docker' cannot be run (No such file or directory)." in done.stderr
     assert "Traceback" not in done.stderr

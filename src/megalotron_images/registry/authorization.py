@@ -48,41 +48,37 @@ class Authorization:
         """
         response = self._send_authorized(request)
         if response.status == 401:
-            fetches = self._accept_challenge(response)
+            self._accept_challenge(response)
             response = self._send_authorized(request)
-            if response.status == 401 and fetches:
-                self._tokens.pop(request.scope, None)
-                response = self._send_authorized(request, pause=_SECONDS_TO_COUNT)
+            if response.status == 401:
+                time.sleep(min(_SECONDS_TO_COUNT, request.left))
+                response = self._send_authorized(request)
         if response.status == 401:
             raise self._refused(response, logged_in=self._credentials is not None)
         return response
 
-    def _accept_challenge(self, response: Response) -> bool:
-        """Choose a challenge, a token before a password; return whether a token is fetched."""
-        login, scope = self._credentials, response.request.scope
-        self._tokens.pop(scope, None)
+    def _accept_challenge(self, response: Response) -> None:
+        """Choose a challenge, a token before a password."""
+        self._tokens.pop(response.request.scope, None)
         offered = challenges(response.headers.get("WWW-Authenticate", ""))
-        known = ("bearer", "basic") if login else ("bearer",)
-        scheme = next((one for one in known if one in offered), None)
-        if scheme is None:
+        if parameters := offered.get("bearer"):
+            realm = response.address(parameters.get("realm", ""))
+            self._challenge = "bearer", parameters | {"realm": realm}
+        elif "basic" in offered and self._credentials:
+            self._challenge = "basic", {}
+        else:
             raise response.failure()
-        parameters = offered[scheme]
-        if fetches := scheme == "bearer" and not (login and login.kind == "registrytoken"):
-            parameters["realm"] = response.address(parameters.get("realm", ""))
-        self._challenge = scheme, parameters
-        return fetches
 
     def _refused(self, response: Response, logged_in: bool = False) -> RegistryFailed:
         """Return the error for a refused login, with the place where it was found."""
         failure = response.failure(logged_in)
         if self._credentials and self._credentials.source == VARIABLES:
-            failure.args = (f"{failure} The login is from {VARIABLES}: set or unset them.",)
+            failure.args += (f"The login is from {VARIABLES}: set or unset them.",)
         return failure
 
-    def _send_authorized(self, request: Request, pause: float = 0.0) -> Response:
+    def _send_authorized(self, request: Request) -> Response:
         if authorization := self._authorization(request):
             headers = {**request.headers, "Authorization": authorization}
-            time.sleep(min(pause, request.left))
             request = replace(request, headers=headers)
         return self._send(request)
 

@@ -20,10 +20,9 @@ from megalotron_images.errors import NotThere, RegistryFailed
 from megalotron_images.json_text import parsed
 from megalotron_images.registry.authorization import Authorization
 from megalotron_images.registry.credentials import Credentials, find_credentials
-from megalotron_images.registry.grammar import next_link
 from megalotron_images.registry.https import Https
 from megalotron_images.registry.response import NO_HEADERS, Headers, Request, Response, prepare
-from megalotron_images.registry.retries import Retries
+from megalotron_images.registry.retries import send_with_retries
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -40,48 +39,9 @@ PLATFORM = ("os", "architecture", "variant")
 _SAME_VARIANT = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
 _PAGE = 100_000
 """Tags asked for at once: for each page a registry reads the names of all tags again."""
-_MOST_PAGES, _MOST_EMPTY_PAGES = 1_000, 10
+_MOST_PAGES = 1_000
 _DISTRUST = "Do not trust it."
 _MOST_LOOKED_AT, _LOOKED_AT_TOGETHER = 100, 4
-
-
-@dataclass(frozen=True)
-class Free:
-    """The tag is free: the registry says so itself."""
-
-    digest: None = None
-
-    def __str__(self) -> str:
-        return "nothing"
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The tag points to this digest."""
-
-    digest: str
-
-    def __str__(self) -> str:
-        return self.digest
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """The registry does not say, for this reason: the tag counts as taken."""
-
-    reason: str
-    digest: None = None
-
-    def __str__(self) -> str:
-        return "something unknown"
-
-    @property
-    def data(self) -> dict[str, str | None]:
-        """The same for programs."""
-        return {"unknown": self.reason}
-
-
-State = Free | Taken | Unknown
 
 
 @dataclass(frozen=True)
@@ -107,6 +67,48 @@ class Manifest:
     def configuration(self) -> str | None:
         """The digest of an image's configuration; None for an index."""
         return None if self.media_type in INDEXES else str(self.document["config"]["digest"])
+
+
+@dataclass(frozen=True)
+class Free:
+    """The tag is free: the registry says so itself."""
+
+    digest: None = None
+    manifest: None = None
+
+    def __str__(self) -> str:
+        return "nothing"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The tag points to this digest, which is of this manifest."""
+
+    digest: str
+    manifest: Manifest | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The registry does not say, for this reason: the tag counts as taken."""
+
+    reason: str
+    digest: None = None
+    manifest: None = None
+
+    def __str__(self) -> str:
+        return "something unknown"
+
+    @property
+    def data(self) -> dict[str, str | None]:
+        """The same for programs."""
+        return {"unknown": self.reason}
+
+
+State = Free | Taken | Unknown
 
 
 def platform_name(system: str, architecture: str, variant: str = "") -> str:
@@ -135,6 +137,7 @@ class Registry:
     """Repositories of a registry, as far as the process needs them.
 
     Args:
+        login: who reads and writes; nobody if there is none.
         seconds: the time limit of one request.
         writes: ask for a token that may write at once, not for one to read and another to write.
     """
@@ -142,10 +145,10 @@ class Registry:
     def __init__(
         self, host: str, login: Credentials | None, seconds: float = SECONDS, writes: bool = False
     ) -> None:
-        self._host, self._seconds = host, seconds
+        self._host, self._seconds, self.login = host, seconds, login
         self._reads = "pull,push" if writes else "pull"
         https = Https(login.secrets if login else ())
-        self._layers = Retries(Authorization(https.send, login).send)
+        self._send = partial(send_with_retries, Authorization(https.send, login).send)
 
     def ask(
         self, method: str, path: str, scope: str, body: bytes = b"", headers: Headers = NO_HEADERS
@@ -156,7 +159,7 @@ class Registry:
             RegistryFailed: there is no reliable response.
         """
         url, end = prepare(path, f"https://{self._host}/"), time.monotonic() + self._seconds
-        return self._layers.send(Request(method, url, scope, end, headers, body))
+        return self._send(Request(method, url, scope, end, headers, body))
 
     def state(self, repository: str, reference: str) -> State:
         """Return what a tag or digest points to; free only if the registry itself says `unknown`.
@@ -164,7 +167,8 @@ class Registry:
         GET, not HEAD: that has no body, and so neither the registry's message nor bytes to check.
         """
         try:
-            return Taken(self.manifest(repository, reference).digest)
+            manifest = self.manifest(repository, reference)
+            return Taken(manifest.digest, manifest)
         except NotThere:
             return Free()
         except RegistryFailed as error:
@@ -185,27 +189,24 @@ class Registry:
 
     def tags(self, repository: str) -> list[str]:
         """Return all tags of a repository, unordered; none if there is no such repository."""
-        listed, found, empty = f"/v2/{repository}/tags/list", dict[str, None](), 0
-        path = first = f"{listed}?n={_PAGE}"
-        for _ in range(_MOST_PAGES):
+        listed = f"/v2/{repository}/tags/list"
+        path: str | None = f"{listed}?n={_PAGE}"
+        found, pages = dict[str, None](), set[str | None]()
+        while path and path not in pages and len(pages) < _MOST_PAGES:
+            pages.add(path)
             response = self.ask("GET", path, f"repository:{repository}:{self._reads}")
-            if response.status == 400 and path == first:  # Distribution 3.1, for n above 1,000
+            if response.status == 400 and len(pages) == 1:  # Distribution 3.1, for n above 1,000
                 path = listed
                 continue
             if response.is_absence:
                 return []
             if response.status != 200:
                 raise response.failure()
-            before = len(found)
             found.update(dict.fromkeys(_tags(response)))
-            empty = empty + 1 if len(found) == before else 0
-            following = _next_page(response)
-            if following is None:
-                return list(found)
-            if empty == _MOST_EMPTY_PAGES:
-                break
-            path = following
-        raise response.request.failed("the list of tags does not end, so it is ignored.")
+            path = response.next_page
+        if path:
+            raise response.request.failed("the list of tags does not end, so it is ignored.")
+        return list(found)
 
     def releases_of(
         self, repository: str, releases: Iterable[Release], sought: Set[str]
@@ -271,14 +272,11 @@ class Registry:
                 yield from self._images(repository, self.manifest(repository, part["digest"]), seen)
 
     def check_push(self, repository: str) -> None:
-        """Raise RegistryFailed unless this login may push: an upload is begun and cancelled."""
+        """Raise RegistryFailed unless this login may push: an upload is begun, and never filled."""
         scope = f"repository:{repository}:pull,push"
         begun = self.ask("POST", f"/v2/{repository}/blobs/uploads/", scope)
         if begun.status != 202:
             raise begun.failure()
-        # not everybody may take back an upload; it ends by itself
-        with contextlib.suppress(RegistryFailed):
-            self.ask("DELETE", begun.path(begun.headers.get("Location", "")), scope)
 
     def _config(self, repository: str, manifest: Manifest) -> dict[str, Any]:
         """Return an image's configuration; empty for what is no image, such as an attestation."""
@@ -335,16 +333,6 @@ def _kind(document: dict[str, Any], header: str) -> str:
     if said in KINDS:
         return said
     return INDEXES[0] if "manifests" in document else IMAGES[0]
-
-
-def _next_page(response: Response) -> str | None:
-    """Return the path and query of the next page."""
-    try:
-        following = next_link(response.headers.get("Link", ""))
-        return response.path(following) if following else None
-    except ValueError:
-        said = "the link to more tags is not understood, so the list is ignored."
-        raise response.request.failed(said) from None
 
 
 def _tags(response: Response) -> list[str]:

@@ -6,7 +6,6 @@ a helper for the host, a helper for all hosts, a stored login.
 
 import base64
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,13 +127,9 @@ def _from_helper(name: str, host: str) -> Credentials | None:
     try:
         with say_if_slow(program):
             done = run_program([program, "get"], seconds(), host)
-    except subprocess.TimeoutExpired:
-        why = f"{program} does not answer: its store may be locked"
-        raise CannotTell(f"{why}. Unlock it, or set {VARIABLES}.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        why = f"The credential helper {program!r} cannot be run ({reason})"
-        raise CannotTell(f"{why}. Install it, or set {VARIABLES}.") from None
+    except CannotTell as error:
+        advice = f"It keeps Docker's logins: install it, unlock its store, or set {VARIABLES}."
+        raise CannotTell(f"{error} {advice}") from None
     if "credentials not found" in done.stdout.lower():
         return None
     try:

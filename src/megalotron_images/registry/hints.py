@@ -24,10 +24,6 @@ class Refusal:
     step: str
     words: str = ""
 
-    def fits(self, message: str) -> bool:
-        """Whether a message is of this kind."""
-        return bool(re.search(self.words or re.escape(self.said), message, re.IGNORECASE))
-
 
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 REFUSALS = tuple(Refusal(said, **data) for said, data in _DATA.items())
@@ -36,7 +32,8 @@ REFUSALS = tuple(Refusal(said, **data) for said, data in _DATA.items())
 
 def hint_for(message: str) -> Refusal | None:
     """Return the kind of a refusal; None for an unknown one, about which nothing is advised."""
-    return next((refusal for refusal in REFUSALS if refusal.fits(message)), None)
+    fits = (one for one in REFUSALS if re.search(one.words or one.said, message, re.IGNORECASE))
+    return next(fits, None)
 
 
 def explain(message: str, refused_login: bool = False) -> str:

@@ -1,30 +1,28 @@
 """The lowest layer: one request over HTTPS, with certificates, proxies and redirects."""
 
-import contextlib
 import os
 import re
 import ssl
-import time
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 from urllib.parse import unquote
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import truststore
 import urllib3
-from urllib3.exceptions import HTTPError, LocationParseError, ProxySchemeUnknown, SSLError
+from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 from urllib3.util import Url, parse_url
 
 from megalotron_images.concurrency import start_in_thread
 from megalotron_images.errors import RegistryFailed, innermost
 from megalotron_images.registry.grammar import seconds_to_wait
 from megalotron_images.registry.hints import explain, hint_for
-from megalotron_images.registry.response import VISIBLE, Request, Response, origin
+from megalotron_images.registry.response import Request, Response, origin
 
 CLIENT = "megalotron-images"
 READS = ("GET", "HEAD")
-_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_BUNDLE = "REQUESTS_CA_BUNDLE"
 _SECONDS_SILENT = 15.0
 _CONNECTIONS = 10
 _LARGEST = 64 * 1024 * 1024
@@ -99,25 +97,18 @@ class Https:
         ) as reply:
             content = _read(reply, request)
         used = request.headers.get("Authorization", "").split()[1:]
-        headers = urllib3.HTTPHeaderDict()  # one that comes twice with the same value is one
-        for name in reply.headers:
-            headers[name] = ", ".join(dict.fromkeys(reply.headers.getlist(name)))
-        return Response(request, reply.status, headers, content, (*used, *self._secrets))
+        return Response(request, reply.status, reply.headers, content, (*used, *self._secrets))
 
 
 def _pool(proxy: Url | None) -> urllib3.PoolManager:
     """Return connections that trust what the machine trusts, or a variable's certificates."""
     trust: dict[str, Any] = {"ssl_context": truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
-    if bundle := os.environ.get(_bundle_variable()):
+    if bundle := os.environ.get(_BUNDLE):
         trust = {"ca_cert_dir" if os.path.isdir(bundle) else "ca_certs": bundle}
     if proxy is None:
         return urllib3.PoolManager(maxsize=_CONNECTIONS, **trust)
     login = urllib3.make_headers(proxy_basic_auth=unquote(proxy.auth)) if proxy.auth else None
     return urllib3.ProxyManager(proxy.url, proxy_headers=login, maxsize=_CONNECTIONS, **trust)
-
-
-def _bundle_variable() -> str:
-    return next((name for name in _BUNDLES if os.environ.get(name)), _BUNDLES[0])
 
 
 def _redirected(response: Response) -> Request:
@@ -137,31 +128,20 @@ def _read(reply: urllib3.BaseHTTPResponse, request: Request) -> bytes:
         content += part
         if len(content) > _LARGEST:
             raise request.failed(f"the response is larger than {_LARGEST} bytes.")
-        if time.monotonic() > request.end:
-            raise TimeoutError("the response took too long")
     return bytes(content)
 
 
 def _proxy(url: str) -> Url | None:
     """Return the proxy for an address; None if NO_PROXY excepts it.
 
-    NO_PROXY is read as Go's programs read it: with ports, `*` and `*.example` in its list.
-
     Raises:
-        LocationParseError: the proxy's address cannot be used.
+        LocationParseError: the proxy's address cannot be read.
     """
     proxies, (host, port) = getproxies(), origin(url)
     proxy = proxies.get("https") or proxies.get("all")
-    listed = re.split(r"[\s,]+", proxies.get("no", "").lower())
-    excepted = [re.sub(rf"^\*?\.|:{port}$", "", one) for one in listed]
-    if not proxy or any(one == "*" or f".{host}".endswith(f".{one}") for one in excepted if one):
+    if not proxy or proxy_bypass(f"{host}:{port}"):
         return None
-    with contextlib.suppress(ValueError):  # of an invalid port
-        place = parse_url(proxy if "://" in proxy else f"http://{proxy}")
-        known = (place.scheme or "").startswith(("http", "socks"))
-        if VISIBLE.fullmatch(proxy) and known and place.host and place.port != 0:
-            return place
-    raise LocationParseError("HTTPS_PROXY")
+    return parse_url(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def no_response(request: Request, error: Exception) -> Transient:
@@ -169,17 +149,16 @@ def no_response(request: Request, error: Exception) -> Transient:
     inner = innermost(error)
     said = _NOISE.sub("", str(inner)).strip("() ") or type(inner).__name__
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
-    if isinstance(error, LocationParseError):
-        said = "the proxy address in HTTPS_PROXY or ALL_PROXY is invalid"
-        advice = "Write it as http://host:port, and %-encode special characters in a password."
-    elif isinstance(error, ProxySchemeUnknown):
-        said, advice = "SOCKS proxies are not supported", "Use an HTTP proxy, or unset ALL_PROXY."
+    if isinstance(error, LocationValueError):
+        said = "the proxy in HTTPS_PROXY or ALL_PROXY cannot be used"
+        write = "Write it as http://host:port, and %-encode special characters in a password"
+        advice = f"{write}. SOCKS proxies are not supported."
     elif isinstance(error, ValueError):  # its own words repeat a header, and a secret in it
         said, advice = "the login contains invalid characters", "Log in again with a new token."
     elif hint_for(said):
         return Transient(RegistryFailed(f"{request} got no response: {explain(said)}"))
     elif isinstance(error, SSLError):
-        names = f"{_bundle_variable()} to your company's certificates"
+        names = f"{_BUNDLE} to your company's certificates"
         advice = f"If your network has its own certificate authority, install it, or set {names}."
     elif proxy := _proxy(request.url):
         said += f", through the proxy {proxy.host}:{proxy.port or 80}"

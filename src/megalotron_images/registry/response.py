@@ -5,12 +5,13 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from urllib3.util import parse_url
 
 from megalotron_images.errors import NotThere, RegistryFailed, RegistryRefused
 from megalotron_images.json_text import parsed
+from megalotron_images.registry.grammar import NEXT
 from megalotron_images.registry.hints import explain
 
 _NOT_THERE = ("manifest unknown", "name unknown")
@@ -140,7 +141,16 @@ class Response:
             ask = "Report it to whoever runs the registry, or your proxy."
             raise self.request.failed(f"redirects to {shown!a}. {safe} {ask}") from None
 
-    def path(self, given: str) -> str:
-        """Return path and query of such an address: the registry itself is asked, on any host."""
-        place = urlsplit(self.address(given))
-        return f"{place.path}?{place.query}"
+    @property
+    def next_page(self) -> str | None:
+        """Path and query of a list's next page; the registry itself is asked, on any host.
+
+        Raises:
+            RegistryFailed: the header `Link` is written in another way, so the rest is unknown.
+        """
+        if not (header := self.headers.get("Link", "").strip()):
+            return None
+        if found := NEXT.fullmatch(header):
+            return parse_url(self.address(found[1])).request_uri
+        said = "the link to the next page is not understood, so the list is ignored."
+        raise self.request.failed(said)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from megalotron_images import output
+from megalotron_images import arguments, output
 from megalotron_images.errors import CannotTell
-from megalotron_images.verbs import arguments
 
 _INSTALL = "pip install 'image-process[audit] @ git+https://github.com/Megalotron/image-process'"
 

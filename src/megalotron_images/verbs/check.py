@@ -4,10 +4,10 @@ import sys
 
 import click
 
+from megalotron_images import arguments
 from megalotron_images.check import examine
+from megalotron_images.findings import print_findings
 from megalotron_images.plan import LocalImage
-from megalotron_images.verbs import arguments
-from megalotron_images.verbs.findings import print_findings
 
 
 @click.command(

@@ -2,12 +2,10 @@
 
 import click
 
-from megalotron_images import output
-from megalotron_images.convention import REGISTRY, parse_name
+from megalotron_images import arguments, output
+from megalotron_images.convention import parse_name
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import Unknown, connect
-from megalotron_images.registry.credentials import find_credentials
-from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images digest ghcr.io/megalotron/backend:main")
@@ -16,11 +14,11 @@ from megalotron_images.verbs import arguments
 def command(reference: str, as_json: bool) -> None:
     """Print the digest that a reference points to, or `nothing`."""
     name = parse_name(reference)
-    state = connect().state(name.repository, name.tag or name.digest)
+    registry = connect()
+    state = registry.state(name.repository, name.tag or name.digest)
     if isinstance(state, Unknown):
         raise CannotTell(f"Cannot tell what {name} points to: {state.reason}")
     if name.tag and name.digest not in ("", state.digest):
-        raise CannotTell(f"{name.tagged} points to {state}, not to {name.digest}.")
-    credentials = find_credentials(REGISTRY)
-    user = credentials.username if credentials else None
+        raise CannotTell(f"{name} is not that content: its tag points to {state}.")
+    user = registry.login.username if registry.login else None
     output.answer(state, {"reference": reference, "digest": state.digest, "user": user}, as_json)

@@ -4,9 +4,9 @@ import sys
 
 import click
 
+from megalotron_images import arguments
 from megalotron_images.doctor import examine
-from megalotron_images.verbs import arguments
-from megalotron_images.verbs.findings import print_findings
+from megalotron_images.findings import print_findings
 
 
 @click.command(epilog="Example: megalotron-images doctor")

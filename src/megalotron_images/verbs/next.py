@@ -2,10 +2,9 @@
 
 import click
 
-from megalotron_images import output
+from megalotron_images import arguments, output
 from megalotron_images.convention import Bump, next_release, parse_stack, releases_among
 from megalotron_images.registry.client import connect
-from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images next backend --minor")

@@ -4,20 +4,19 @@ from typing import Any
 
 import click
 
-from megalotron_images import output, release
-from megalotron_images.convention import DIGEST, MovingTag, parse_release, parse_stack
+from megalotron_images import arguments, confirmation, output, release
+from megalotron_images.convention import MovingTag, parse_release, parse_stack
 from megalotron_images.plan import Overrides
 from megalotron_images.registry.client import connect
 from megalotron_images.terminal import step
-from megalotron_images.verbs import arguments, confirmation
+
+_TO = click.Choice([str(tag) for tag in MovingTag])
 
 
 @click.command(epilog="Example: megalotron-images promote backend v1.4.0 --to main")
 @arguments.stack
 @click.argument("version", help="A release of that stack.")
-@click.option(
-    "--to", default="main", show_default=True, metavar="main|dev", help="The tag to move."
-)
+@click.option("--to", type=_TO, default="main", show_default=True, help="The tag to move.")
 @click.option("--expect", default="", metavar="DIGEST", help="Require that it points to this now.")
 @click.option("--prerelease", is_flag=True, help="Let a pre-release become main.")
 @arguments.fewer_platforms
@@ -31,13 +30,9 @@ def command(
 
     It happens inside the registry: nothing is pulled or pushed.
     """
-    if to not in [*MovingTag]:
-        raise click.BadParameter(f"--to {to}: only {' and '.join(MovingTag)} can be moved.")
-    if asked["expect"] and not DIGEST.fullmatch(asked["expect"]):
-        raise click.BadParameter("--expect takes a full digest: sha256: and 64 digits.")
     registry, one = connect(writes=not dry_run), parse_stack(stack)
     what = one, parse_release(version), MovingTag(to), Overrides(**asked)
-    promotion = release.promote_plan(registry, *what)
-    if confirmation.may_write(promotion.plan, dry_run, yes, as_json):
-        done = release.put(promotion.plan, promotion.manifest, registry, say=step)
+    plan, manifest = release.promote_plan(registry, *what)
+    if confirmation.may_write(plan, dry_run, yes, as_json):
+        done = release.put(plan, manifest, registry, say=step)
         output.answer(done, done.data, as_json)

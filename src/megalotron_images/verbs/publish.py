@@ -11,13 +11,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from megalotron_images import engine, output, release
-from megalotron_images.convention import REGISTRY, Reference, parse_stack, parse_tag
+from megalotron_images import arguments, confirmation, engine, output, release
+from megalotron_images.convention import Reference, parse_stack, parse_tag
 from megalotron_images.plan import LocalImage, Overrides
 from megalotron_images.registry.client import connect
-from megalotron_images.registry.credentials import find_credentials
 from megalotron_images.terminal import step
-from megalotron_images.verbs import arguments, confirmation
 
 _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
 
@@ -26,10 +24,7 @@ _UNITS = (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")
 @arguments.stack
 @click.argument("tag", metavar="VERSION|main|dev", help="The tag to write.")
 @click.option(
-    "--image",
-    default="",
-    metavar="LOCAL",
-    help="An image in your engine, by name or ID; by default the reference.",
+    "--image", default="", metavar="LOCAL", help="Its local name or ID (default: the reference)."
 )
 @arguments.dry_run
 @arguments.yes
@@ -45,7 +40,8 @@ def command(
     What the tag pointed to before is shown too.
     """
     reference = Reference(parse_stack(stack), parse_tag(tag))
-    docker, registry = engine.Engine(find_credentials(REGISTRY)), connect(writes=not dry_run)
+    registry = connect(writes=not dry_run)
+    docker = engine.Engine(registry.login)
     local = docker.image(image or str(reference))
     plan = release.publish_plan(registry, reference, local, Overrides(**asked))
     step(describe(local, datetime.now(UTC)))

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 import click
 
-from megalotron_images import output
+from megalotron_images import arguments, output
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import connect
-from megalotron_images.running import current_context, read_running
+from megalotron_images.running import read_running
 from megalotron_images.terminal import step
-from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images running backend --context one --context two")
@@ -24,7 +23,7 @@ def command(stack: str, servers: Sequence[str], as_json: bool) -> None:
 
     The current Docker context is asked if none is given. Status 1: one does not run main.
     """
-    found = read_running(connect(), arguments.parse_stacks(stack), servers or [current_context()])
+    found = read_running(connect(), arguments.parse_stacks(stack), servers)
     rows = [("SERVER", "STACK", "RUNS", "MAIN"), *(one.row for one in found)]
     output.answer(output.table(rows), [one.data for one in found], as_json)
     for reason in (unknown := dict.fromkeys(why for one in found for why in one.unknowns)):

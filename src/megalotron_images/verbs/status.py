@@ -4,12 +4,11 @@ from functools import partial
 
 import click
 
-from megalotron_images import output
+from megalotron_images import arguments, output
 from megalotron_images.concurrency import run_concurrently
 from megalotron_images.errors import CannotTell
 from megalotron_images.registry.client import connect
 from megalotron_images.status import read_releases, read_status
-from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images status backend")

@@ -2,10 +2,9 @@
 
 import click
 
-from megalotron_images import output
+from megalotron_images import arguments, output
 from megalotron_images.convention import WRITING_EVENTS, tags_for
 from megalotron_images.terminal import step
-from megalotron_images.verbs import arguments
 
 
 @click.command(epilog="Example: megalotron-images tags-for refs/heads/main")

@@ -20,10 +20,7 @@ fewer_platforms = click.option(
     "--fewer-platforms", is_flag=True, help="Let it run on fewer platforms than before."
 )
 revision = click.option(
-    "--revision",
-    default="",
-    metavar="COMMIT",
-    help="For workflows: a release of this commit is done, not taken.",
+    "--revision", default="", metavar="COMMIT", help="A release of this commit is done, not taken."
 )
 
 

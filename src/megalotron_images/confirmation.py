@@ -3,7 +3,6 @@
 import sys
 
 from megalotron_images import output
-from megalotron_images.convention import Reference
 from megalotron_images.errors import Refused
 from megalotron_images.plan import Plan
 from megalotron_images.terminal import step
@@ -25,13 +24,10 @@ def may_write(plan: Plan, dry_run: bool, yes: bool, as_json: bool) -> bool:
         data = {"reference": reference, "before": plan.before.digest, "writes": not done}
         output.answer(f"{reference} {what}. Nothing was written.", data, as_json)
     elif not (plan.done or yes):
-        _confirm(plan.reference)
+        if not (sys.stdin and sys.stdin.isatty()):
+            why = "cannot be confirmed without a terminal: use one, or add --yes."
+            raise Refused(f"{plan.reference} {why}")
+        print(f"Type {plan.reference} to write it: ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip() != str(plan.reference):
+            raise Refused(f"That is not {plan.reference}: nothing was written.")
     return not dry_run
-
-
-def _confirm(reference: Reference) -> None:
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise Refused(f"{reference} cannot be confirmed without a terminal: use one, or add --yes.")
-    print(f"Type {reference} to write it: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != str(reference):
-        raise Refused(f"That is not {reference}: nothing was written.")

@@ -1,6 +1,7 @@
 """Findings as lines or JSON, for the verbs that check something."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from megalotron_images import output
 from megalotron_images.plan import Finding, Verdict
@@ -18,7 +19,6 @@ def print_findings(found: Iterable[Finding], as_json: bool) -> int:
         if not as_json:
             write(f"{one.verdict:<3} {one.about:<9} {one.text}")
     if as_json:
-        data = [{"about": f.about, "verdict": f.verdict, "text": f.text} for f in known]
-        output.answer("", data, as_json)
+        output.answer("", [asdict(one) for one in known], as_json)
     verdicts = {finding.verdict for finding in known}
     return 1 if Verdict.NO in verdicts else 3 if Verdict.UNKNOWN in verdicts else 0
