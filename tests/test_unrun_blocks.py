@@ -30,7 +30,7 @@ def told(tmp_path, body):
 
 
 @pytest.mark.parametrize(
-    "language", ["shell", "sh", "zsh", "console", "sh-session", "shell-session", "terminal", "ksh"]
+    "language", ["shell", "sh", "zsh", "console", "sh-session", "terminal", "rust", "bashh"]
 )
 def test_a_fence_that_looks_like_commands_and_is_no_cell(tmp_path, language):
     said = told(tmp_path, f"{CELL}\n```{language}\ndocker ps\n```\n")

@@ -29,7 +29,13 @@ def examine(text: str, image: LocalImage | None, revision: str, provenance: bool
             verdict = Verdict.YES if state.digest == digest else Verdict.NO
             found.append(Finding("digest", verdict, f"{reference} points to {state}"))
         else:
-            found += publish_plan(registry, reference, image, Overrides(revision=revision)).findings
+            plan = publish_plan(registry, reference, image, Overrides(revision=revision))
+            found += plan.findings
+            listed = plan.needs - image.platforms if image and image.is_for else frozenset()
+            if listed and Verdict.NO not in (one.verdict for one in found):
+                why = "is in its list, but only the push shows whether the engine has all of it"
+                text = f"{', '.join(sorted(listed))} {why}"
+                found.append(Finding("platform", Verdict.UNKNOWN, text))
         if provenance:
             about = "built"
             manifest = registry.manifest(repository, str(reference.tag))

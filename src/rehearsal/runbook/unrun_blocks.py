@@ -10,11 +10,8 @@ from markdown_it import MarkdownIt
 from rehearsal.cell.placeholders import runbooks
 from rehearsal.runbook.model import Cell, Runbook
 
-_LANGUAGES = """
-ash bash bat batch cli cmd command commands console csh dash dos fish ipython ksh nu nushell ps1
-powershell pwsh py pycon python python3 sh shell shellscript shellsession tcsh term terminal tty zsh
-"""
-_COMMANDS = frozenset(_LANGUAGES.split())
+_NOT_TYPED = {"text", "yaml", "json", "toml", "ini", "dockerfile", "diff", "mermaid"}
+"""Languages of fences that a page only shows; any other one must be a cell."""
 _TEXTS = {".md", ".markdown", ".mdx", ".rmd", ".qmd", ".myst", ".ipynb"}
 NO_RUNBOOK = (
     "is not run: a runbook is NAME.md, which begins with a header (`---`, `jupyter:`, no byte order"
@@ -52,19 +49,17 @@ def unrun_blocks(runbook: Runbook) -> Iterator[str]:
     scripts = Counter(script.strip() for script in code)
     for token in MarkdownIt("commonmark", {"maxNesting": 500}).parse(_without_header(text)):
         line = token.map[0] + 1 if token.map else 0
-        named = re.findall(r"[a-z]\w*", token.info.partition("=")[0].lower())
-        commands = token.type == "fence" and (not token.info.strip() or _COMMANDS & {*named})
+        language = (token.info.lower().split() or ["unnamed"])[0]
         if token.type == "code_block":
             yield f"line {line}: an indented block is not run: {_INSTEAD}"
         elif token.type == "html_block" and re.search(r"<(pre|code)\b", token.content.lower()):
             yield f"line {line}: a block of HTML is not run: {_INSTEAD}"
         elif token.type == "inline" and _IN_A_PARAGRAPH.search(token.content):
             yield f"line {line}: a block within a paragraph is not run: {_INSTEAD}"
-        elif commands and scripts[token.content.strip()]:
+        elif token.type == "fence" and language not in _NOT_TYPED:
             scripts[token.content.strip()] -= 1
-        elif commands:
-            language = token.info.lower().split(maxsplit=1)[0] if named else "unnamed"
-            yield f"line {line}: this {language} block is not run: {_INSTEAD}"
+            if scripts[token.content.strip()] < 0:
+                yield f"line {line}: this {language} block is not run: {_INSTEAD}"
     for number, content in enumerate(text.split("\n"), 1):
         if _CONTROL.search(content):
             yield f"line {number}: holds a control character, which no page shows: write it as $'…'"
