@@ -121,7 +121,7 @@ def test_a_placeholder_without_a_value(project):
     text.write_text(text.read_text().replace("rehearsal: octocat", 'rehearsal: ""'))
     done = rehearsal("verify", cwd=project)
     told(done, 1, "does not hold")
-    assert "<your GH username> has no value" in done.stdout
+    assert "your GH username.rehearsal must be longer than or equal to 1 char" in done.stdout
 
 
 def test_a_malformed_mask(project):
@@ -217,7 +217,7 @@ def test_placeholders_that_are_no_table(declared, project):
     text.write_text(f"{head}    placeholders:{declared}\n---\n{rest.partition('---')[2]}")
     done = rehearsal("verify", cwd=project)
     told(done, 1, "does not hold")
-    assert "not a table of placeholders" in done.stdout
+    assert "`rehearsal`.placeholders must be object" in done.stdout
 
 
 def test_files_that_are_no_notebooks_do_no_harm(project):
@@ -246,7 +246,7 @@ def test_an_executed_notebook_without_a_text(project):
     )
     done = rehearsal("verify", cwd=project)
     told(done, 1, "1 of what the pages show does not hold")
-    assert "lone.ipynb: has no text beside it" in done.stdout
+    assert "lone.ipynb: is not run: a runbook is NAME.md" in done.stdout
 
 
 @pytest.mark.parametrize("verb", ["verify", "refresh"])

@@ -23,6 +23,14 @@ CELLS = {
     "a changed variable": ("export PATH=/kept:$PATH", "changed variable PATH"),
     "another folder": ("cd /", "changed working folder"),
     "another mask": ("umask 077", "changed umask"),
+    "a context": (
+        "docker context create kept --docker host=unix:///none > /dev/null 2>&1",
+        "context kept",
+    ),
+    "a builder": (
+        "docker buildx create --name kept --driver docker-container > /dev/null 2>&1",
+        "builder kept",
+    ),
     "a network": ("docker network create --internal kept > /dev/null", "network kept"),
     "a volume": ("docker volume create kept > /dev/null", "volume kept"),
     "an image": ("docker pull --quiet alpine > /dev/null", "image alpine:latest"),

@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 
+def folder() -> Path:
+    """Return Docker's folder."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
 def read_text() -> str:
     """Return the text of config.json, or nothing: what is damaged may hold secrets too."""
-    file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    file = folder() / "config.json"
     with contextlib.suppress(OSError):
         return file.read_text(errors="replace") if file.is_file() else ""
     return ""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rehearsal.room.docker_config import stored_logins
+from rehearsal.room.docker_config import folder, stored_logins
 from rehearsal.room.paths import DOCKER_SOCKET, WORK
 
 _BUILT_IN = ("bridge", "host", "none")
@@ -42,8 +42,7 @@ def items(state: str) -> dict[str, str]:
 
     state: of the shell.
     """
-    logins = (f"login {host}" for host in stored_logins())  # passwords and tokens that Docker keeps
-    named = dict.fromkeys((*_in_engine(), *logins), "")
+    named = dict.fromkeys((*_in_engine(), *_in_client()), "")
     return named | dict(_in_shell(state)) | dict(_files(WORK, "")) | dict(_files(Path.home(), "~/"))
 
 
@@ -59,6 +58,14 @@ def _in_engine() -> Iterator[str]:
         yield f"volume {volume['Name']}"
 
 
+def _in_client() -> Iterator[str]:
+    """Yield logins, that is passwords and tokens that Docker keeps; contexts; builders."""
+    yield from (f"login {host}" for host in stored_logins())
+    for described in folder().glob("contexts/meta/*/meta.json"):
+        yield f"context {json.loads(described.read_text())['Name']}"
+    yield from (f"builder {path.name}" for path in folder().glob("buildx/instances/*"))
+
+
 def _in_shell(state: str) -> Iterator[tuple[str, str]]:
     """Yield exported variables, the working folder and the mask."""
     for match in _OF_A_SHELL.finditer(state):
@@ -69,9 +76,9 @@ def _in_shell(state: str) -> Iterator[tuple[str, str]]:
 
 def _files(top: Path, before: str) -> Iterator[tuple[str, str]]:
     """Yield files with mode and content, and folders."""
-    for folder, folders, names in os.walk(top):
+    for parent, folders, names in os.walk(top):
         folders[:] = [name for name in folders if name not in _NOT_OF_A_PAGE]
-        for path in (Path(folder, name) for name in (*folders, *names)):
+        for path in (Path(parent, name) for name in (*folders, *names)):
             kind = "folder" if path.name in folders else "file"
             readable = path.is_file() and os.access(path, os.R_OK)
             content = path.read_bytes() if readable else b""

@@ -11,7 +11,6 @@ from nbval.plugin import comment_markers, metadata_tags
 from tree_sitter import Node
 
 from rehearsal.cell import syntax
-from rehearsal.cell.options import ShellCell
 from rehearsal.cell.placeholders import Placeholder, refusals
 from rehearsal.cell.syntax import FORM, ancestors, in_condition, walk, words
 from rehearsal.errors import Wrong
@@ -25,7 +24,6 @@ from rehearsal.settings import Settings
 _CALLS = {"run_cell_magic", "run_line_magic", "system", "getoutput", "popen", "posix_spawn"}
 _CALLS |= {"posix_spawnp", "execv", "execvp", "__import__"}
 _ASSERTS = {"test", "[", "[[", "diff", "cmp", "grep"}
-_REGISTRIES = "[[tool.rehearsal.registries]]"
 _READS = ["docker pull", "docker manifest inspect", "docker buildx imagetools inspect"]
 _READS += ["skopeo inspect"]
 
@@ -74,7 +72,6 @@ def problems(runbook: Runbook, settings: Settings) -> list[Problem]:
     readable = [cell for cell in executed.code if _is_readable(cell)]
     found += _unchecked(readable) if len(readable) == len(executed.code) else ()
     found += _not_read_back(readable, settings.readers, known)
-    found += _elsewhere(text, settings)
     return [Problem(runbook.name, cell.first_line if cell else None, what) for cell, what in found]
 
 
@@ -98,13 +95,6 @@ def _is_readable(cell: Cell) -> bool:
         return cell.shell is not None or bool(_python_tree(cell.source))
     except (Wrong, SyntaxError):
         return False
-
-
-def _shells(notebook: Notebook) -> Iterator[tuple[Cell, ShellCell]]:
-    """Yield the shell cells whose options are understood."""
-    for cell in notebook.code:
-        if _is_readable(cell) and cell.shell:
-            yield cell, cell.shell
 
 
 def _would_hide(cell: Cell) -> Iterator[str]:
@@ -190,16 +180,6 @@ def _is_assertion(node: Node) -> bool:
     return (named or node.type == "test_command") and not in_condition(node)
 
 
-def _elsewhere(text: Notebook, settings: Settings) -> Iterator[Found]:
-    """Find declared writes to registries that the room does not have: no log would show them."""
-    names = {name for one in settings.registries for name in (one.name, *one.hosts)}
-    for cell, shell in _shells(text):
-        for reference in shell.writes:
-            if (host := full(reference).partition("/")[0]) not in names:
-                room = f"the room has no registry {host}: its registries are under"
-                yield cell, f"declares to write {reference}, and {room} {_REGISTRIES}"
-
-
 def full(reference: str) -> str:
     """Return a reference in full, as Docker completes it (docker.io, library/, latest)."""
     reference = reference.removeprefix("docker://")
@@ -277,7 +257,8 @@ def unused_masks(runbooks: Sequence[Runbook], masks: Sequence[Mask]) -> list[Pro
 
 def count_commands(notebook: Notebook) -> int:
     """Return the number of shell commands in a notebook."""
-    trees = [shell.parsed.tree for _, shell in _shells(notebook)]
+    shells = [cell.shell for cell in notebook.code if _is_readable(cell) and cell.shell]
+    trees = [shell.parsed.tree for shell in shells]
     return sum(node.type == "command" for tree in trees for node in walk(tree))
 
 
