@@ -383,10 +383,10 @@ def test_filters_that_are_not_plain_are_not_read(filters, repository):
 @pytest.mark.parametrize(
     ("row", "flavor"),
     [
-        ("type=sha,prefix=", ""),
-        ("type=ref,event=branch,suffix=-x", ""),
+        ("type=sha,format=long", ""),
+        ("type=ref,event=branch,suffix=-x,onlatest=true", ""),
         ("type=ref,event=branch", "suffix=-x"),
-        ("type=raw,value=main,priority=5", ""),
+        ("type=raw,value=main,event=tag", ""),
         ("type=raw,value={{branch}}", ""),
         ("type=semver,pattern={{raw}},value=v1.2.3", ""),
         ("type=match,pattern=v(.*)", ""),
