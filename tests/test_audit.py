@@ -383,10 +383,10 @@ def test_filters_that_are_not_plain_are_not_read(filters, repository):
 @pytest.mark.parametrize(
     ("row", "flavor"),
     [
-        ("type=sha,prefix=", ""),
-        ("type=ref,event=branch,suffix=-x", ""),
+        ("type=sha,format=long", ""),
+        ("type=ref,event=branch,suffix=-x,onlatest=true", ""),
         ("type=ref,event=branch", "suffix=-x"),
-        ("type=raw,value=main,priority=5", ""),
+        ("type=raw,value=main,event=tag", ""),
         ("type=raw,value={{branch}}", ""),
         ("type=semver,pattern={{raw}},value=v1.2.3", ""),
         ("type=match,pattern=v(.*)", ""),
@@ -418,6 +418,9 @@ def test_a_row_of_the_metadata_action_that_is_not_read_cannot_be_told(row, flavo
         ("semver {{major}}.{{minor}}", "refs/tags/v1.2.3", "1.2"),
         ("semver {{major}}", "refs/tags/v1.2.3-rc.1", None),
         ("semver {{raw}}", "refs/tags/nightly", ""),
+        ("semver {{raw}}", "refs/tags/v1.2.3-rc.1", "v1.2.3-rc.1"),
+        ("semver {{version}}", "refs/tags/v1.2.3-rc.1", "1.2.3-rc.1"),
+        ("semver v{{version}}", "refs/tags/v1.2.3-rc.1", None),
         ("semver v{{version}}", "refs/tags/v1.2.3", "v1.2.3"),
         ("semver {{patch}}", "refs/tags/v1.2.3", None),
         ("match \\d", "refs/tags/v1.2.3", None),

@@ -72,9 +72,10 @@ def _tags(job: Job, rows: list[Text], given: Text) -> Iterator[tuple[str, When, 
     for row in rows:
         text, place = job.put(row).replace(" ", ""), job.place(row)
         found = PATTERNS["row"].fullmatch(f"{text};{flavor}")
-        raw, kind, what, enable, latest = found.groups("") if found else ("", "", "", *UNSURE, "")
+        unread = ("", "", "", "", "", *UNSURE, "")
+        raw, kind, what, start, end, enable, latest = found.groups("") if found else unread
         when = (show(enable),)
-        yield raw or unknown(f"type={kind} {what}" if kind else text), when, place
+        yield start + (raw or unknown(f"type={kind} {what}" if kind else text)) + end, when, place
         if latest == "true":
             yield "latest", when, job.place(given)
         elif latest != "false" and (kind == "semver" or what == "tag"):

@@ -120,7 +120,8 @@ def _passes(filters: list[str], name: str) -> bool:
 def names(scenario: Scenario) -> dict[str, str]:
     """Return what names in a tag stand for in a scenario: empty for nothing; others are unknown.
 
-    A row of docker/metadata-action is `type=KIND VALUE`.
+    A row of docker/metadata-action is `type=KIND VALUE`. For a pre-release it takes `{{version}}`
+    in place of any pattern but `{{raw}}`, so that `v{{version}}` loses its `v`: unknown.
     """
     _, kind, name = scenario.ref.split("/", 2)
     slug, tag = re.sub(r"[^\w.-]+", "-", name), name * (kind == "tags")
@@ -130,6 +131,6 @@ def names(scenario: Scenario) -> dict[str, str]:
     found |= {"type=schedule ": "nightly" * (scenario.event == "schedule")}
     whole, minor, major, rest = (PATTERNS["version"].findall(tag) or [("",) * 4])[0]
     forms = {"{{raw}}": tag * bool(whole), "{{version}}": whole}
-    forms |= {} if rest else {"{{major}}.{{minor}}": minor, "{{major}}": major}
-    both = ((start, *one) for one in forms.items() for start in ("", "v"))
-    return found | {f"type=semver {start}{one}": text and start + text for start, one, text in both}
+    more = {"{{major}}.{{minor}}": minor, "{{major}}": major, **forms}
+    forms |= {} if rest else more | {f"v{form}": text and f"v{text}" for form, text in more.items()}
+    return found | {f"type=semver {form}": text for form, text in forms.items()}
