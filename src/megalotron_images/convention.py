@@ -25,7 +25,7 @@ _NAME = re.compile(
 )
 """A name in the registry: repository, tag and digest (OCI distribution specification)."""
 _BEFORE = re.compile(rf"([a-z-]+://)?({re.escape(REGISTRY)}(:443)?/+)?", re.IGNORECASE)
-"""What browsers and other tools write before an image: a scheme, the registry in other spellings."""
+"""What browsers and other tools write before an image: a scheme, the registry as they spell it."""
 _LONGEST_TAG = 128
 """Characters in a tag (OCI distribution specification, "Pulling manifests")."""
 WRITING_EVENTS = ("push", "workflow_dispatch")
