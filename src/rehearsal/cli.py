@@ -141,7 +141,7 @@ def run(notebook: str, production: bool, goes_on: str | None) -> None:
     """Go through a notebook step by step: read, then run, skip or stop.
 
     It runs in a room, or with --production on your own engine: then each write waits for its full
-    reference, and runs/ gets a record. After a failed step you may run it again.
+    reference, runs/ gets a record, and a failed step can be run again.
     """
     from rehearsal.runbook.lint import check_cells
     from rehearsal.runbook.model import find_runbooks
