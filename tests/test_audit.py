@@ -282,6 +282,56 @@ def test_what_may_push_and_is_not_plain_cannot_be_told(command, repository):
     assert {found[rule] for rule in ("registry", "name", "tag", "event")} == {"cannot tell"}
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "docker build . # note \\",
+        "docker push {}:main # note \\",
+        "echo a # x \\",
+        "echo a \\\\",
+        "echo a &",
+    ],
+)
+def test_a_push_behind_a_line_that_only_seems_to_go_on_is_seen(before, repository):
+    image = "ghcr.io/megalotron/backend"
+    lines = (f"docker push {image}:main", before.format(image), f"docker push {image}:latest")
+    script = "".join(f"          {one}\n" for one in lines)
+    assert judged(repository(f"{START}      - run: |\n{script}"))["tag"] == "violated"
+
+
+@pytest.mark.parametrize("setter", ["printf -v T latest", "true & docker push {}:latest"])
+def test_what_may_set_a_tag_or_push_on_the_same_line_is_not_ok(setter, repository):
+    image = "ghcr.io/megalotron/backend"
+    lines = ("T=main", setter.format(image), f"docker push {image}:$T")
+    script = "".join(f"          {one}\n" for one in lines)
+    assert judged(repository(f"{START}      - run: |\n{script}"))["tag"] in (
+        "violated",
+        "cannot tell",
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "verdict"),
+    [
+        ("ghcr.io/megalotron/backend", "ok"),
+        ("name=ghcr.io/megalotron/backend,enable=true", "ok"),
+        ("ghcr.io/megalotron/backend,docker.io/evil/x", "cannot tell"),
+        ("docker.io/evil/x,name=ghcr.io/megalotron/backend", "cannot tell"),
+    ],
+)
+def test_a_row_of_images_with_other_fields_than_its_name_cannot_be_told(
+    images, verdict, repository
+):
+    steps = f"""\
+      - id: meta
+        uses: docker/metadata-action@v5
+        with: {{images: "{images}", tags: "type=raw,value=main"}}
+      - uses: docker/build-push-action@v6
+        with: {{push: true, tags: "${{{{ steps.meta.outputs.tags }}}}"}}
+"""
+    assert judged(repository(START + steps))["registry"] == verdict
+
+
 def test_a_doubt_has_the_whole_line_its_redirection_too(repository):
     line = "echo docker push ghcr.io/megalotron/backend:main > ship.sh"
     folder = repository(f"{START}      - run: {line}\n")

@@ -33,8 +33,7 @@ def read_file(file: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        why = f"{file} cannot be read: {error.strerror}"
-        raise CannotTell(f"Docker's configuration {why}.") from None
+        raise CannotTell(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def current_engine() -> str:

@@ -5,7 +5,7 @@ from functools import partial
 
 from megalotron_images.convention import REGISTRY, Stack
 from megalotron_images.engine import Engine
-from megalotron_images.errors import ImageError, RegistryFailed
+from megalotron_images.errors import CannotTell, ImageError, RegistryFailed
 from megalotron_images.plan import Finding, Verdict
 from megalotron_images.registry.client import connect
 from megalotron_images.registry.credentials import TOKEN, USERNAME
@@ -14,13 +14,17 @@ from megalotron_images.registry.credentials import TOKEN, USERNAME
 def examine(stacks: Iterable[Stack]) -> Iterator[Finding]:
     """Yield the findings one by one; nothing in a registry is changed."""
     yield _finding("engine", "Docker {} answers", lambda: Engine().version())
-    registry = connect()
+    try:
+        registry = connect()
+    except CannotTell as error:
+        yield Finding("login", Verdict.NO, str(error))
+        return
     if registry.login is None:
         step = f"Run docker login {REGISTRY}, or set {USERNAME} and {TOKEN}."
         yield Finding("login", Verdict.NO, f"You are not logged in to {REGISTRY}. {step}")
     else:
-        found = f"{registry.login.name}, from {registry.login.source}"
-        yield Finding("login", Verdict.YES, found)
+        login = registry.login
+        yield Finding("login", Verdict.YES, f"{login.name}, from {login.source}")
     for stack in stacks:
         text = f"{REGISTRY} answers, and {stack.image} can be read"
         yield (reads := _finding("read", text, partial(registry.tags, stack.image)))

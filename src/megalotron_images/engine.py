@@ -186,6 +186,7 @@ def _describe_failure(error: BaseException) -> str:
     if isinstance(error, PermissionError):
         step = "Join the group that owns its socket (docker) and log in again, or use sudo."
         return f"{engine} does not give you permission ({said}). {step}"
-    if getattr(error, "errno", None) is None:
-        return f"{engine} cannot be used ({said}). Check it: docker version"
+    if getattr(error, "errno", None) is None:  # the SDK reads all of Docker's logins, too
+        step = "Check it: docker version. If it answers, log in again: a stored login is damaged."
+        return f"{engine} cannot be used ({said}). {step}"
     return f"{engine} does not respond ({said}). Start it, and try: docker version"

@@ -5,7 +5,6 @@ ImageError
 │   ├── RuleBroken        a name, tag or version breaks the convention
 │   └── LostRace          someone else wrote the same tag at the same moment
 └── CannotTell            no reliable answer (3; 2 is the command line's own)
-    ├── Stopped           by a person (Ctrl-C)
     ├── RegistryFailed
     │   └── RegistryRefused   so nothing was done
     │       └── NotThere      it has no such tag or repository
@@ -41,11 +40,14 @@ class CannotTell(ImageError):
     status = 3
 
 
-class Stopped(CannotTell):
-    """A person stopped it (Ctrl-C); what is known of a write is added where it was begun."""
+class Stopped(BaseException):
+    """A person stopped it (Ctrl-C); what is known of a write is added where it was begun.
+
+    No failure, so that what handles failures lets it pass.
+    """
 
     def __str__(self) -> str:
-        return f"Stopped: {super().__str__() or 'nothing was written.'}"
+        return f"Stopped: {' '.join(self.args) or 'nothing was written.'}"
 
 
 class RegistryFailed(CannotTell):

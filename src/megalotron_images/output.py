@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 def answer(text: object, data: object, as_json: bool) -> None:
     """Print an answer, as text for people or as JSON for programs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done must be said
     write(json.dumps(data, indent=2) if as_json else str(text))
 
 

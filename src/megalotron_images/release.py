@@ -55,6 +55,7 @@ _TRIES_TO_PUSH = 8
 Say = Callable[[str], None]
 """Called with each step before it is taken."""
 Push = Callable[[LocalImage, str, str], None]
+Kinds = tuple[type[BaseException], ...]
 """Pushes an image to a repository and tag."""
 
 
@@ -157,7 +158,7 @@ def publish(
     with _adding(f"{plan.reference} was not written; {staging} may hold what was pushed."):
         manifest = _stage(plan.reference.stack, image, registry, push, say)
     with _adding(f"What was pushed stays at {staging}."):
-        with _adding(f"{plan.reference} was not written.", Stopped):
+        with _adding(f"{plan.reference} was not written.", (Stopped,)):
             _check_what_was_pushed(plan, image, registry, manifest)
         return put(plan, manifest, registry, say=say, settle=settle)
 
@@ -190,7 +191,7 @@ def put(
         say("check what it points to")
         must_write = _still_as_planned(plan, manifest, registry)
     look = f"Check: megalotron-images digest {plan.reference}"
-    with _adding(f"{plan.reference} may have been written. {look}", Stopped):
+    with _adding(f"{plan.reference} may have been written. {look}", (Stopped,)):
         if must_write:
             say(f"write {plan.reference}")
             _put(registry, plan.reference, manifest)
@@ -201,11 +202,11 @@ def put(
 
 
 @contextlib.contextmanager
-def _adding(known: str, kind: type[ImageError] = ImageError) -> Iterator[None]:
+def _adding(known: str, kinds: Kinds = (ImageError, Stopped)) -> Iterator[None]:
     """Say more of what is known when a step fails; for `Stopped`, when a person stops it."""
     try:
         yield
-    except kind as error:
+    except kinds as error:
         error.args += (known,)
         raise
 

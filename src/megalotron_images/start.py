@@ -27,11 +27,11 @@ def main() -> None:
     sys.stderr = sys.stderr or io.StringIO()  # else what belongs there is printed on stdout
     try:
         cli.app()
-    except Exception as error:
+    except (Exception, Stopped) as error:
         if debug:
             raise
-        if isinstance(error, ImageError):
-            _end(str(error), error.status)
+        if isinstance(error, ImageError | Stopped):
+            _end(str(error), getattr(error, "status", CannotTell.status))
         said = f"something unexpected ({type(error).__name__}: {error}). See where: --debug"
         _end(said, CannotTell.status)
 
@@ -42,6 +42,7 @@ def _end_at_once(number: int, frame: object) -> NoReturn:
 
 
 def _stop(number: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one could know less of what is written
     raise Stopped
 
 

@@ -18,7 +18,8 @@ Not 127.0.0.0/8: Docker lets those do without TLS.
 """
 LOCALHOST = "127.0.0.1"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = rf"((localhost|{_LABEL}(\.{_LABEL})+)(:[0-9]+)?|{_LABEL}:[0-9]+)\Z"
+_PORT = "[1-9][0-9]{0,4}"
+_HOST = rf"((localhost|{_LABEL}(\.{_LABEL})+)(:{_PORT})?|{_LABEL}:{_PORT})\Z"
 """A registry as references begin with it: other words are folders of Docker Hub."""
 _SCHEMA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 _FORMATS = {

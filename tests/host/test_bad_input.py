@@ -181,6 +181,13 @@ def test_a_registry_on_another_port(host, project):
     assert done.stdout.endswith(f"{host}/c:d\n"), done.stderr
 
 
+@pytest.mark.parametrize("port", ["0", "999999", "9" * 5000])
+def test_a_port_that_is_none_is_one_line(port, project):
+    registry = f'[[tool.rehearsal.registries]]\nhosts = ["localhost:{port}"]\n'
+    (project / "pyproject.toml").write_text(SETTINGS.partition("[[")[0] + registry)
+    told(rehearsal("room", "--", "true", cwd=project), 3, "is not understood")
+
+
 def test_a_room_without_registries(project):
     settings = SETTINGS.partition("[[")[0] + "registries = []\n"
     (project / "pyproject.toml").write_text(settings)

@@ -27,6 +27,11 @@ CELLS = {
         "docker context create kept --docker host=unix:///none > /dev/null 2>&1",
         "context kept",
     ),
+    "a context in use": (
+        "docker context create kept --docker host=unix:///none > /dev/null 2>&1\n"
+        "docker context use kept > /dev/null 2>&1",
+        "context kept in use",
+    ),
     "a builder": (
         "docker buildx create --name kept --driver docker-container > /dev/null 2>&1",
         "builder kept",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from conftest_room import MAY_PUSH, put_image, registry_process
 from megalotron_images.convention import STACKS, MovingTag, Reference, Release, parse_reference
+from megalotron_images.errors import Stopped
 from megalotron_images.plan import LocalImage
 from megalotron_images.registry.client import Free, Taken
 from megalotron_images.verbs.publish import describe
@@ -53,6 +54,23 @@ class Stops:
 
 sys.meta_path.insert(0, Stops())
 sys.argv[1:] = ["status"]
+start.main()
+"""
+STOPPED_TWICE = """
+import os, signal, time
+from megalotron_images import cli, release, start
+from megalotron_images.errors import Stopped
+
+def write():
+    with release._adding("v1.0.0 may have been written.", (Stopped,)):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+cli.app = write
 start.main()
 """
 HISTORY = [("v1.9.0", "2025-01-14"), ("v1.10.0", "2025-02-25")]
@@ -578,6 +596,19 @@ def test_ctrl_c_while_the_command_is_loaded_is_one_line():
     )
     assert done.stderr == "megalotron-images: Stopped: nothing was written.\n"
     assert done.returncode == 3
+
+
+def test_a_second_ctrl_c_does_not_take_back_what_is_known_of_a_write():
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_TWICE], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "megalotron-images: Stopped: v1.0.0 may have been written.\n"
+    assert done.returncode == 3
+
+
+def test_ctrl_c_is_no_finding_and_no_failure_of_a_login():
+    """What handles failures lets it pass, so the command ends."""
+    assert not issubclass(Stopped, Exception)
 
 
 @pytest.mark.parametrize("step", ["at the question", "while it pushes"])

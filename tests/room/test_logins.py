@@ -323,7 +323,7 @@ def test_certificates_that_are_not_there_are_said_with_their_variable(run):
 def test_a_socks_proxy_is_said_not_to_be_supported(scheme, run):
     done = run("digest", REFERENCE, HTTPS_PROXY=f"{scheme}://127.0.0.1:9")
     assert done.returncode == 3
-    assert "SOCKS proxies are not supported" in done.stderr
+    assert "http://host:port (not SOCKS)" in done.stderr
 
 
 @pytest.mark.main

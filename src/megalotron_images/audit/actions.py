@@ -61,9 +61,14 @@ def _made(job: Job, inputs: Map) -> list[Push]:
     """Return what the output `tags` of docker/metadata-action holds."""
     tags = inputs.text("tags") if inputs.text("tags").strip() else Text(_TAGS)
     made = list(_tags(job, tags.rows(), inputs.text("flavor")))
-    rows = inputs.text("images").rows()
-    names = [(re.sub("(.*,)?name=|,.*", "", job.put(row)).lower(), job.place(row)) for row in rows]
+    names = [(_name(job.put(row)), job.place(row)) for row in inputs.text("images").rows()]
     return [Push(f"{name}:{t}", at, to, when) for name, at in names for t, when, to in made]
+
+
+def _name(row: str) -> str:
+    """Return the image of a row of `images`, unknown where it has other fields than its name."""
+    found = re.fullmatch(r"(?:name=)?([^,=]+)(?:,enable=[^,]*)?", row.replace(" ", ""))
+    return found[1].lower() if found else unknown(row)
 
 
 def _tags(job: Job, rows: list[Text], given: Text) -> Iterator[tuple[str, When, Place]]:

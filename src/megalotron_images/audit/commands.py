@@ -16,8 +16,8 @@ from megalotron_images.audit.model import LOGINS
 from megalotron_images.audit.values import HOLE, LONGEST, show, unknown, with_variables
 from megalotron_images.audit.yaml_files import Text
 
-_LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#).*\\\n)*.+", re.MULTILINE)
-"""A command with the lines that it goes on on; a comment goes on on none."""
+_LINE = re.compile(r"^(?!\s*#)(?:(?!\s*#|.*\s#).*(?<!\\)\\\n)*.+", re.MULTILINE)
+"""A command with the lines that continue it; a comment continues on none."""
 _OPTIONS = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
 for _word in WORDS["valued"]:
     _OPTIONS.add_argument(*_word.split("/"), action="append", default=[])

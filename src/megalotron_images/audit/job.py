@@ -103,7 +103,11 @@ class Job:
         """Note a command that is not understood, if it or a file that it runs may push."""
         if PATTERNS["deploying"].search(line) and PATTERNS["ours"].search(line):
             self.doubt(place, line, "it may deploy, and is not followed", (Rule.DEPLOY,))
-        if any(map(mentions.may_push, re.split(r"\s*(?:&&|\|\||[;\n(){}])\s*", line))):
+        if any(
+            map(
+                mentions.may_push, re.split(r"\s*(?:&&|\|\||(?<![>&])&(?![>&])|[;\n(){}])\s*", line)
+            )
+        ):
             files = mentions.called(self.audit.folder, line)
             found = list(mentions.spoken(self.audit.folder, files))
             for file, number, words in found:

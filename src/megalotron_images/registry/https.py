@@ -151,15 +151,17 @@ def no_response(request: Request, error: Exception) -> Transient:
     advice = "Check your network and https://www.githubstatus.com, then run the same command again."
     if isinstance(error, LocationValueError):
         said = "the proxy in HTTPS_PROXY or ALL_PROXY cannot be used"
-        write = "Write it as http://host:port, and %-encode special characters in a password"
-        advice = f"{write}. SOCKS proxies are not supported."
+        advice = (
+            "Write it as http://host:port (not SOCKS), and %-encode a password's special signs."
+        )
     elif isinstance(error, ValueError):  # its own words repeat a header, and a secret in it
         said, advice = "the login contains invalid characters", "Log in again with a new token."
     elif hint_for(said):
         return Transient(RegistryFailed(f"{request} got no response: {explain(said)}"))
     elif isinstance(error, SSLError):
-        names = f"{_BUNDLE} to your company's certificates"
-        advice = f"If your network has its own certificate authority, install it, or set {names}."
+        advice = (
+            f"If your network has a certificate authority of its own, set {_BUNDLE} to its file."
+        )
     elif proxy := _proxy(request.url):
         said += f", through the proxy {proxy.host}:{proxy.port or 80}"
         advice = "Check HTTPS_PROXY and NO_PROXY, then run the same command again."

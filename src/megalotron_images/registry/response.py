@@ -152,5 +152,4 @@ class Response:
             return None
         if found := NEXT.fullmatch(header):
             return parse_url(self.address(found[1])).request_uri
-        said = "the link to the next page is not understood, so the list is ignored."
-        raise self.request.failed(said)
+        raise self.request.failed("the link to the rest of the list is not understood.")

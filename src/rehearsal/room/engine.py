@@ -3,6 +3,7 @@
 The host chooses it; the room reads which one was chosen.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -105,7 +106,7 @@ def _version_of_machine() -> str:
 
 
 def _major(version: str) -> int:
-    return int(version.partition(".")[0] or 0)
+    return int("".join(itertools.takewhile(str.isdigit, version)) or 0)
 
 
 def _store(settings: Settings, version: str) -> str:

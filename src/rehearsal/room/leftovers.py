@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rehearsal.room.docker_config import folder, stored_logins
+from rehearsal.room.docker_config import folder, read_text, stored_logins
 from rehearsal.room.paths import DOCKER_SOCKET, WORK
 
 _BUILT_IN = ("bridge", "host", "none")
@@ -61,6 +61,9 @@ def _in_engine() -> Iterator[str]:
 def _in_client() -> Iterator[str]:
     """Yield logins, that is passwords and tokens that Docker keeps; contexts; builders."""
     yield from (f"login {host}" for host in stored_logins())
+    with contextlib.suppress(ValueError, AttributeError):
+        if used := json.loads(read_text()).get("currentContext"):
+            yield f"context {used} in use"
     for described in folder().glob("contexts/meta/*/meta.json"):
         yield f"context {json.loads(described.read_text())['Name']}"
     yield from (f"builder {path.name}" for path in folder().glob("buildx/instances/*"))
