@@ -117,4 +117,4 @@ def test_servers_that_ssh_cannot_reach_do_not_hide_the_others_and_nobody_is_aske
     strange, refused, silent = (line for line in done.stderr.splitlines() if "asked" in line)
     assert "server-strange could not be asked: Host key verification failed." in strange
     assert "Connection refused. Try: docker --context server-refused version" in refused
-    assert "server-silent could not be asked: no answer within 15 seconds." in silent
+    assert "server-silent could not be asked: docker does not answer within 15 seconds." in silent
