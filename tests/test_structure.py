@@ -50,7 +50,7 @@ LAYERS = {
     ),
 }
 """Each package's folders and files from the lowest up: each may import those before it."""
-BUDGETS = {"src": 7_719, "docs/hooks": 287, "docs/generate": 241}
+BUDGETS = {"src": 7_713, "docs/hooks": 287, "docs/generate": 241}
 """Lines of code: without blank lines, comments and docstrings; bash counts. Lower them when you
 can.
 """

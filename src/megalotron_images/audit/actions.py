@@ -59,8 +59,7 @@ def _build(job: Job, use: Place, inputs: Map) -> None:
 
 def _made(job: Job, inputs: Map) -> list[Push]:
     """Return what the output `tags` of docker/metadata-action holds."""
-    tags = inputs.text("tags") if inputs.text("tags").strip() else Text(_TAGS)
-    made = list(_tags(job, tags.rows(), inputs.text("flavor")))
+    made = list(_tags(job, inputs.text("tags").rows() or Text(_TAGS).rows(), inputs.text("flavor")))
     names = [(_name(job.put(row)), job.place(row)) for row in inputs.text("images").rows()]
     return [Push(f"{name}:{t}", at, to, when) for name, at in names for t, when, to in made]
 

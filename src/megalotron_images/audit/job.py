@@ -90,9 +90,8 @@ class Job:
         """Note the secrets in build arguments."""
         for argument, place in arguments:
             for name in [one for one in holes(argument) if "secret" in one]:
-                is_public = PATTERNS["public"].search(name)
-                verdict = Verdict.CANNOT_TELL if is_public else Verdict.VIOLATED
-                self.audit.find(Rule.LOGIN, (verdict, _LEAKED), (argument, place), place)
+                found = Verdict.CANNOT_TELL if PATTERNS["public"].search(name) else Verdict.VIOLATED
+                self.audit.find(Rule.LOGIN, (found, _LEAKED), (argument, place), place)
 
     def doubt(self, place: Place, words: str, reason: str = "", about: Rules = PUSHES) -> None:
         """Note something that may push, and is not followed."""
@@ -103,11 +102,7 @@ class Job:
         """Note a command that is not understood, if it or a file that it runs may push."""
         if PATTERNS["deploying"].search(line) and PATTERNS["ours"].search(line):
             self.doubt(place, line, "it may deploy, and is not followed", (Rule.DEPLOY,))
-        if any(
-            map(
-                mentions.may_push, re.split(r"\s*(?:&&|\|\||(?<![>&])&(?![>&])|[;\n(){}])\s*", line)
-            )
-        ):
+        if any(map(mentions.may_push, PATTERNS["separator"].split(line))):
             files = mentions.called(self.audit.folder, line)
             found = list(mentions.spoken(self.audit.folder, files))
             for file, number, words in found:
