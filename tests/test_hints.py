@@ -2,6 +2,8 @@
 
 import pytest
 
+from megalotron_images.engine import _push_failed
+from megalotron_images.errors import NameTaken
 from megalotron_images.registry.hints import REFUSALS, explain, hint_for
 
 REASONS = {
@@ -60,3 +62,18 @@ def test_a_login_that_was_refused_is_not_said_to_be_missing(message):
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.said)
 def test_each_refusal_is_found_by_its_own_words(refusal):
     assert hint_for(refusal.said) is refusal
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "tag does not exist: ghcr.io/megalotron/sniffer:staging",
+        "An image does not exist locally with the tag: ghcr.io/megalotron/sniffer",
+        "creating image ghcr.io/megalotron/sniffer:staging failed because it already exists, but"
+        " accessing it also failed: No such image: ghcr.io/megalotron/sniffer:staging",
+    ],
+)
+def test_a_name_that_another_push_took_is_taken_again(said):
+    """So in races for one version, on both image stores."""
+    assert isinstance(_push_failed(said), NameTaken)
+    assert not isinstance(_push_failed("denied"), NameTaken)

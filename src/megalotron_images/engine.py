@@ -161,7 +161,7 @@ def _follow(stream: Iterator[dict[str, Any]], progress: Progress) -> None:
 
 
 def _push_failed(said: str) -> EngineFailed:
-    gone = "tag does not exist" in said or "does not exist locally" in said
+    gone = re.search("tag does not exist|does not exist locally|but accessing it also failed", said)
     return NameTaken(said) if gone else EngineFailed(explain(said))
 
 
